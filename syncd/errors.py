@@ -1,0 +1,77 @@
+"""Every error a person may meet.
+
+SyncdError                     one or two plain sentences: what, where, what to do; exit 1
+├── ConfigurationError         the configuration file, the environment, a feed's columns
+├── MisUnreachable             the MIS does not answer, or refuses the query
+├── StateUnusable              the state store: unreachable, newer schema, wrong key
+├── NothingToSettle            approve or reject with no such run waiting
+├── AnotherRun                 the lock is held; exit 5
+└── OneFileError
+    ├── OneFileUnreachable     no answer, or one that says to come back later; nothing was done
+    ├── CredentialsRefused     the customer token, or what it may see
+    ├── Refused                OneFile understood and said no
+    └── AnswerLost             the call may or may not have been done
+"""
+
+
+class SyncdError(Exception):
+    """What a person sees instead of a traceback; ``str()`` of it is the whole message."""
+
+    exit_code = 1
+
+
+class ConfigurationError(SyncdError):
+    """The configuration cannot be used; the message names the file, the key and the nearest valid name."""
+
+
+class MisUnreachable(SyncdError):
+    """The MIS could not be read."""
+
+
+class StateUnusable(SyncdError):
+    """The state store could not be used."""
+
+
+class NothingToSettle(SyncdError):
+    """There is no run that waits for approval, or not the one that was named."""
+
+
+class AnotherRun(SyncdError):
+    """Another process is writing for this organisation."""
+
+    exit_code = 5
+
+
+class OneFileError(SyncdError):
+    """A call to OneFile did not succeed."""
+
+
+class OneFileUnreachable(OneFileError):
+    """OneFile did not take the call; it may be made again."""
+
+
+class CredentialsRefused(OneFileError):
+    """OneFile does not accept the customer token, or not for this organisation."""
+
+
+class Refused(OneFileError):
+    """OneFile refused this one call.
+
+    ``status`` is the HTTP status, ``message`` OneFile's own words, which may repeat what was sent to it.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"OneFile refused the call with status {status}.")
+        self.status = status
+        self.message = message
+
+
+class AnswerLost(OneFileError):
+    """The call was sent, and what came back does not tell whether it was done.
+
+    ``status`` is the HTTP status, or ``None`` when there was no answer at all.
+    """
+
+    def __init__(self, status: int | None = None) -> None:
+        super().__init__("OneFile did not say whether the call was done.")
+        self.status = status
