@@ -1,0 +1,184 @@
+"""OneFile's roles and fields: the one catalogue that feeds, validation and comparison go by.
+
+Sections named in ``source`` are those of the OneFile API fact sheet (§8.2 is the table of fields of a create).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """A role the API can create; the product's other roles are out of its reach (§8.1)."""
+
+    LEARNER = "Learner"
+    TRAINEE_ASSESSOR = "Trainee Assessor"
+    ASSESSOR = "Assessor"
+    IQA = "IQA"
+    EMPLOYER = "Employer"
+    OBSERVER = "Observer"
+
+    @property
+    def number(self) -> int:
+        """The id OneFile knows this role by (§8.1)."""
+        return _ROLE_NUMBERS[self]
+
+
+_ROLE_NUMBERS: Final = {
+    Role.LEARNER: 1,
+    Role.TRAINEE_ASSESSOR: 4,
+    Role.ASSESSOR: 5,
+    Role.IQA: 10,
+    Role.EMPLOYER: 40,
+    Role.OBSERVER: 45,
+}
+
+#: A learner needs its assessor's UserID, so staff go first (§17, pitfall 11).
+SENDING_ORDER: Final = (
+    Role.ASSESSOR,
+    Role.TRAINEE_ASSESSOR,
+    Role.IQA,
+    Role.EMPLOYER,
+    Role.OBSERVER,
+    Role.LEARNER,
+)
+
+
+class Kind(StrEnum):
+    """How a field's value is read and checked."""
+
+    TEXT = "text"
+    LINES = "lines"
+    """Text whose line breaks matter: the addresses."""
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    """A calendar day, whatever time of day the MIS attaches to it (§15)."""
+    MOMENT = "moment"
+    EMAIL = "email"
+    ULN = "uln"
+    NINO = "nino"
+
+
+class Referent(StrEnum):
+    """What an id field points at, when the MIS knows it only by a code of its own."""
+
+    ASSESSOR = "assessor"
+    EMPLOYER = "employer"
+    CLASSROOM = "classroom"
+    PLACEMENT = "placement"
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles whose accounts can be meant, the likelier first; none for classrooms and placements."""
+        return _REFERENT_ROLES[self]
+
+
+_REFERENT_ROLES: Final[dict[Referent, tuple[Role, ...]]] = {
+    Referent.ASSESSOR: (Role.ASSESSOR, Role.TRAINEE_ASSESSOR),
+    Referent.EMPLOYER: (Role.EMPLOYER,),
+    Referent.CLASSROOM: (),
+    Referent.PLACEMENT: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a OneFile user."""
+
+    name: str
+    kind: Kind
+    source: str
+    """The section of the fact sheet that vouches for it."""
+    roles: frozenset[Role] = frozenset(Role)
+    """The roles that have the field at all."""
+    mandatory: frozenset[Role] = frozenset()
+    """The roles that cannot be created without it."""
+    special: bool = False
+    """Special-category data under the UK GDPR, or a national identifier treated as such."""
+    referent: Referent | None = None
+    """What the id points at, if it is an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceColumn:
+    """A column that gives an id field as a code of the MIS instead of OneFile's id."""
+
+    name: str
+    field: str
+    by: str
+    """``MISID`` or ``Name``: what the code is matched with in OneFile."""
+
+
+_EVERYONE: Final = frozenset(Role)
+_LEARNER: Final = frozenset({Role.LEARNER})
+_PLACED: Final = frozenset({Role.LEARNER, Role.EMPLOYER, Role.OBSERVER})
+
+_CATALOGUE: Final = (
+    Field("MISID", Kind.TEXT, "§8.2, §16"),
+    Field("FirstName", Kind.TEXT, "§8.2", mandatory=_EVERYONE),
+    Field("LastName", Kind.TEXT, "§8.2", mandatory=_EVERYONE),
+    Field("Email", Kind.EMAIL, "§8.2", mandatory=_EVERYONE),
+    Field(
+        "DefaultAssessorID",
+        Kind.INTEGER,
+        "§8.2",
+        roles=_LEARNER,
+        mandatory=_LEARNER,
+        referent=Referent.ASSESSOR,
+    ),
+    Field("ClassroomID", Kind.INTEGER, "§8.2", roles=_LEARNER, mandatory=_LEARNER, referent=Referent.CLASSROOM),
+    Field("PlacementID", Kind.INTEGER, "§8.2", roles=_PLACED, mandatory=_PLACED, referent=Referent.PLACEMENT),
+    Field("CreatedOn", Kind.MOMENT, "§8.2"),
+    Field("MobileNumber", Kind.TEXT, "§8.2"),
+    Field("Telephone", Kind.TEXT, "§8.2"),
+    Field("Website", Kind.TEXT, "§8.2"),
+    Field("WorkAddress", Kind.LINES, "§8.2"),
+    Field("HomeAddress", Kind.LINES, "§8.2"),
+    Field("DOB", Kind.DATE, "§8.2, §15"),
+    Field("CompanyName", Kind.TEXT, "§8.2", roles=_LEARNER),
+    Field("ProviderID", Kind.INTEGER, "§8.2", roles=_LEARNER),
+    Field("DefaultEmployerID", Kind.INTEGER, "§8.2", roles=_LEARNER, referent=Referent.EMPLOYER),
+    Field("ULN", Kind.ULN, "§8.2, §15", roles=_LEARNER),
+    Field("NINO", Kind.NINO, "§8.2, §15", roles=_LEARNER, special=True),
+    Field("EpisodeName", Kind.TEXT, "§8.2", roles=_LEARNER),
+    Field("CentreRegister", Kind.DATE, "§8.2, §15", roles=_LEARNER),
+    Field("StartOn", Kind.DATE, "§8.2, §15", roles=_LEARNER),
+    Field("PlannedEndDate", Kind.DATE, "§8.2, §15", roles=_LEARNER),
+    Field("L12", Kind.TEXT, "§8.2, §15: ethnicity", roles=_LEARNER, special=True),
+    Field("L13", Kind.TEXT, "§8.2, §15: sex", roles=_LEARNER, special=True),
+    Field("L14", Kind.TEXT, "§8.2, §15: difficulty, disability or health problem", roles=_LEARNER, special=True),
+    Field("L15", Kind.TEXT, "§8.2, §15: disability", roles=_LEARNER, special=True),
+    Field("L16", Kind.TEXT, "§8.2, §15: learning difficulty", roles=_LEARNER, special=True),
+    Field("SupportFunding", Kind.BOOLEAN, "§8.2", roles=_LEARNER),
+    Field("LearnerStatusID", Kind.INTEGER, "§7, §8.2", roles=_LEARNER),
+)
+
+FIELDS: Final[dict[str, Field]] = {field.name: field for field in _CATALOGUE}
+
+REFERENCE_COLUMNS: Final[dict[str, ReferenceColumn]] = {
+    column.name: column
+    for column in (
+        ReferenceColumn("DefaultAssessorMISID", "DefaultAssessorID", "MISID"),
+        ReferenceColumn("DefaultEmployerMISID", "DefaultEmployerID", "MISID"),
+        ReferenceColumn("ClassroomMISID", "ClassroomID", "MISID"),
+        ReferenceColumn("ClassroomName", "ClassroomID", "Name"),
+        ReferenceColumn("PlacementMISID", "PlacementID", "MISID"),
+        ReferenceColumn("PlacementName", "PlacementID", "Name"),
+    )
+}
+
+#: Not a field that is ever updated: it and the role make up an account's identity (§8.7).
+ORGANISATION_COLUMN: Final = "OrganisationID"
+
+
+def fields_of(role: Role) -> dict[str, Field]:
+    """The fields an account of this role can carry, by name."""
+    return {name: field for name, field in FIELDS.items() if role in field.roles}
+
+
+def columns_of(role: Role) -> dict[str, str]:
+    """Every column a feed of this role may have: its name in lower case to its proper spelling."""
+    fields = fields_of(role)
+    references = (name for name, column in REFERENCE_COLUMNS.items() if column.field in fields)
+    return {name.lower(): name for name in (*fields, *references, ORGANISATION_COLUMN)}

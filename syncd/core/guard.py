@@ -1,0 +1,76 @@
+"""Is this plan allowed to run? A mass mistake is stopped before its first call."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from syncd.core.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one run may change without being asked about."""
+
+    percent: float = 10
+    floor: int = 50
+
+    def allowed(self, accounts: int) -> int:
+        """The largest number of creates, updates or leavers, each on its own, with this many accounts known."""
+        return max(self.floor, int(accounts * self.percent / 100))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the guard counts, and what an approval covers."""
+
+    creates: int = 0
+    updates: int = 0
+    leavers: int = 0
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Counts":
+        """A returner counts as an update, and a leaver once: in the run that first misses it."""
+        return cls(len(plan.creates), len(plan.updates) + len(plan.returners), len(plan.new_leavers))
+
+    def covers(self, other: "Counts") -> bool:
+        """Whether an approval of these counts allows ``other``."""
+        return other.creates <= self.creates and other.updates <= self.updates and other.leavers <= self.leavers
+
+    def less(self, other: "Counts") -> "Counts":
+        """What is left of these counts once ``other`` has been used up."""
+        return Counts(
+            max(0, self.creates - other.creates),
+            max(0, self.updates - other.updates),
+            max(0, self.leavers - other.leavers),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSize:
+    """What a feed yielded now, beside the accounts that came from it before."""
+
+    name: str
+    rows: int
+    accounts: int
+
+
+def guard(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) -> tuple[str, ...]:
+    """The reasons to stop this plan, in words; none when it may run.
+
+    ``accounts`` is how many accounts the store knows, archived ones left out.
+    """
+    allowed = limits.allowed(accounts)
+    counts = Counts.of(plan)
+    too_many = [
+        f"{count} {what} where {allowed} are allowed"
+        for what, count in (("creates", counts.creates), ("updates", counts.updates), ("leavers", counts.leavers))
+        if count > allowed
+    ]
+    return (*too_many, *(reason for feed in feeds if (reason := _shrunk(feed))))
+
+
+def _shrunk(feed: FeedSize) -> str:
+    if feed.rows == 0:
+        return f"feed {feed.name} yielded no rows"
+    if feed.rows * 2 < feed.accounts:
+        return f"feed {feed.name} yielded {feed.rows} rows where it had {feed.accounts} accounts"
+    return ""

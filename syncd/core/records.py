@@ -1,0 +1,287 @@
+"""A raw row becomes a `Record`, or is `Held`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from hashlib import blake2b
+from typing import NamedTuple, Self, TypeAlias
+
+from syncd.core.fields import (
+    FIELDS,
+    ORGANISATION_COLUMN,
+    REFERENCE_COLUMNS,
+    Field,
+    Kind,
+    Referent,
+    Role,
+    columns_of,
+)
+from syncd.core.values import Unusable, Value, read_value
+
+
+class Key(NamedTuple):
+    """What makes an account one and the same: nothing here ever changes for it."""
+
+    organisation_id: int
+    role: Role
+    misid: str
+
+
+class Code(NamedTuple):
+    """A reference as the MIS gives it: not OneFile's id, but a MISID or a name to find the id by."""
+
+    referent: Referent
+    by: str
+    text: str
+
+
+class Reason(StrEnum):
+    """Why a record is held, or a value left out of it."""
+
+    MISSING = "missing"
+    """A mandatory value is absent."""
+    UNUSABLE = "unusable"
+    """A value cannot be made into what OneFile takes."""
+    DUPLICATE_KEY = "duplicate_key"
+    """Two rows have the same MISID."""
+    REFERENCE_NOT_FOUND = "reference_not_found"
+    """OneFile has nothing with the code that the MIS gives."""
+    AMBIGUOUS = "ambiguous"
+    """OneFile has more than one thing that could be meant."""
+    REFUSED = "refused"
+    """OneFile said no to what was sent."""
+    IN_DOUBT = "in_doubt"
+    """A create's answer was lost; whether it happened is being settled."""
+    CLEARED = "cleared"
+    """The MIS no longer has a value that OneFile still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A row that cannot be sent now, and why."""
+
+    organisation_id: int
+    role: Role
+    misid: str
+    """Empty when it is the MISID itself that is missing."""
+    feed: str
+    reason: Reason
+    field: str
+    detail: str
+    """What is wrong, in words, without the value."""
+    row: int = 0
+    """The row's number in its feed when there is no MISID to name it by, else 0."""
+    fingerprint: str = ""
+    """Of the record that OneFile refused, so that it is not sent again unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """An optional value left out of a record that is otherwise sent."""
+
+    key: Key
+    feed: str
+    reason: Reason
+    field: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a feed, fit to be sent."""
+
+    key: Key
+    feed: str
+    fields: dict[str, Value]
+    codes: dict[str, Code]
+    """The id fields that are still to be resolved."""
+    supplied: frozenset[str]
+    """The fields that the feed has a column for, whether this row fills them or not."""
+    warnings: tuple[Warned, ...] = ()
+
+    def fingerprint(self, secret: bytes) -> str:
+        """A keyed hash of all that would be sent: equal for equal records, and nothing can be read from it.
+
+        ``secret`` is at most 64 bytes.
+        """
+        content = json.dumps([self.fields, self.codes], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return blake2b(content.encode("utf-8", "surrogatepass"), key=secret, digest_size=16).hexdigest()
+
+
+Row: TypeAlias = Sequence[object]
+
+
+class UnusableColumns(ValueError):
+    """The columns of a feed do not fit its role; the message says which, and the nearest right name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    position: int
+    name: str
+    field: Field
+    by: str | None
+    """For a reference column, what its code is matched with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which column of a feed is which field: made once a feed, applied to every row."""
+
+    role: Role
+    feed: str
+    organisation_id: int
+    organisation_position: int | None
+    misid_position: int
+    columns: tuple[_Column, ...]
+    supplied: frozenset[str]
+    defaults: dict[str, int] = field(default_factory=dict)
+    """Ids used for a mandatory reference that the row does not give."""
+
+    @classmethod
+    def of(
+        cls,
+        role: Role,
+        feed: str,
+        columns: Sequence[str],
+        organisation_id: int,
+        defaults: dict[str, int] | None = None,
+    ) -> Self:
+        """Match a feed's column names with OneFile's fields, in any letter case.
+
+        Raises `UnusableColumns` for an unknown or doubled column, and for a mandatory one that is not there.
+        """
+        spellings = columns_of(role)
+        positions: dict[str, int] = {}
+        for position, column in enumerate(columns):
+            name = spellings.get(column.strip().lower())
+            if name is None:
+                raise UnusableColumns(_unknown_column(role, column, spellings))
+            if name in positions:
+                raise UnusableColumns(f"column {name} is there twice; keep one")
+            positions[name] = position
+        defaults = {name: value for name, value in (defaults or {}).items() if role in FIELDS[name].roles}
+        matched = tuple(_column(name, position) for name, position in positions.items() if name != ORGANISATION_COLUMN)
+        supplied = frozenset(column.field.name for column in matched) | defaults.keys()
+        _refuse_missing_columns(role, supplied)
+        return cls(
+            role,
+            feed,
+            organisation_id,
+            positions.get(ORGANISATION_COLUMN),
+            positions["MISID"],
+            tuple(column for column in matched if column.name != "MISID"),
+            supplied,
+            defaults,
+        )
+
+    def read(self, row: Row, number: int) -> Record | Held:
+        """Normalise and validate one row; ``number`` counts the feed's rows from 1."""
+        try:
+            organisation_id = self._organisation_of(row)
+        except Unusable as problem:
+            return self._held("", number, Reason.UNUSABLE, ORGANISATION_COLUMN, str(problem), self.organisation_id)
+        try:
+            misid = read_value(Kind.TEXT, row[self.misid_position])
+        except Unusable as problem:
+            return self._held("", number, Reason.UNUSABLE, "MISID", str(problem), organisation_id)
+        if not isinstance(misid, str):
+            return self._held("", number, Reason.MISSING, "MISID", "is empty", organisation_id)
+
+        key = Key(organisation_id, self.role, misid)
+        fields: dict[str, Value] = {"MISID": misid}
+        codes: dict[str, Code] = {}
+        problems: dict[str, str] = {}
+        for column in self.columns:
+            self._read_column(column, row[column.position], fields, codes, problems)
+        for name in codes.keys() & fields.keys():
+            del codes[name]
+        for name, default in self.defaults.items():
+            if name not in fields and name not in codes and name not in problems:
+                fields[name] = default
+
+        blocking = self._blocking(fields, codes, problems)
+        if blocking:
+            reason, name, detail = blocking[0]
+            also = f" (also: {', '.join(other for _, other, _ in blocking[1:])})" if blocking[1:] else ""
+            return self._held(misid, 0, reason, name, detail + also, organisation_id)
+        warnings = tuple(
+            Warned(key, self.feed, Reason.UNUSABLE, name, detail)
+            for name, detail in problems.items()
+            if name not in fields and name not in codes
+        )
+        return Record(key, self.feed, fields, codes, self.supplied, warnings)
+
+    def _organisation_of(self, row: Row) -> int:
+        if self.organisation_position is None:
+            return self.organisation_id
+        number = read_value(Kind.INTEGER, row[self.organisation_position])
+        return self.organisation_id if number is None else int(number)
+
+    @staticmethod
+    def _read_column(
+        column: _Column,
+        raw: object,
+        fields: dict[str, Value],
+        codes: dict[str, Code],
+        problems: dict[str, str],
+    ) -> None:
+        name = column.field.name
+        kind = column.field.kind if column.by is None else Kind.TEXT
+        try:
+            value = read_value(kind, raw)
+        except Unusable as problem:
+            problems[name] = str(problem)
+            return
+        if value is None:
+            return
+        if column.by is None:
+            fields[name] = value
+        # A MISID says more than a name, and columns come in any order.
+        elif column.field.referent is not None and (name not in codes or column.by == "MISID"):
+            codes[name] = Code(column.field.referent, column.by, str(value))
+
+    def _blocking(
+        self, fields: dict[str, Value], codes: dict[str, Code], problems: dict[str, str]
+    ) -> list[tuple[Reason, str, str]]:
+        absent = (
+            name
+            for name, field in FIELDS.items()
+            if self.role in field.mandatory and name not in fields and name not in codes
+        )
+        return [
+            (Reason.UNUSABLE, name, problems[name]) if name in problems else (Reason.MISSING, name, "is empty")
+            for name in absent
+        ]
+
+    def _held(self, misid: str, row: int, reason: Reason, name: str, detail: str, organisation_id: int) -> Held:
+        return Held(organisation_id, self.role, misid, self.feed, reason, name, f"{name} {detail}", row)
+
+
+def _column(name: str, position: int) -> _Column:
+    reference = REFERENCE_COLUMNS.get(name)
+    if reference is None:
+        return _Column(position, name, FIELDS[name], None)
+    return _Column(position, name, FIELDS[reference.field], reference.by)
+
+
+def _unknown_column(role: Role, column: str, spellings: dict[str, str]) -> str:
+    nearest = get_close_matches(column.strip().lower(), spellings, n=1)
+    hint = f"did you mean {spellings[nearest[0]]}?" if nearest else "rename it or leave it out"
+    known = column.strip().lower() in {name.lower() for name in (*FIELDS, *REFERENCE_COLUMNS)}
+    what = f"is not a field of the role {role}" if known else "is not a OneFile field"
+    return f"column {column!r} {what}; {hint}"
+
+
+def _refuse_missing_columns(role: Role, supplied: frozenset[str]) -> None:
+    needed = ["MISID", *(name for name, field in FIELDS.items() if role in field.mandatory)]
+    missing = [name for name in needed if name not in supplied]
+    if missing:
+        ways = {
+            name: [name, *(column.name for column in REFERENCE_COLUMNS.values() if column.field == name)]
+            for name in missing
+        }
+        wanted = "; ".join(" or ".join(names) for names in ways.values())
+        raise UnusableColumns(f"mandatory for the role {role} and not among the columns: {wanted}")

@@ -1,0 +1,196 @@
+"""What a database gives becomes what OneFile is sent, or is found unusable.
+
+Every reader takes one raw value that is not NULL and gives the value as it goes over the wire, or ``None`` where
+the value turns out to be empty. It raises `Unusable`, which says what is wrong and never repeats the value.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+
+from syncd.core.fields import Kind
+
+Value: TypeAlias = str | int | bool
+"""A field's value as OneFile is sent it; dates are text by then."""
+
+Sent: TypeAlias = Value | None
+"""A value in an update: ``None`` only where the operator has chosen to clear with null."""
+
+
+class Unusable(ValueError):
+    """The value cannot be made into what the field needs."""
+
+
+_LARGEST_INTEGER: Final = 2**31 - 1
+_EARLIEST_YEAR: Final = 1900
+_LATEST_YEAR: Final = 2100
+
+_NO_ULN_YET: Final = "9999999999"
+_ULN_SHAPE: Final = re.compile(r"[1-9][0-9]{9}")
+_NINO_SHAPE: Final = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]")
+
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+
+
+def read_value(kind: Kind, raw: object) -> Value | None:
+    """The wire value of ``raw`` for a field of this kind.
+
+    Takes whatever a database driver yields. Gives ``None`` for NULL and for what is blank.
+    Raises `Unusable`.
+    """
+    return None if raw is None else _READERS[kind](raw)
+
+
+def _text(raw: object) -> str | None:
+    match raw:
+        case str():
+            text = raw
+        case bytes() | bytearray() | memoryview():
+            try:
+                text = bytes(raw).decode()
+            except UnicodeDecodeError:
+                raise Unusable("is not UTF-8 text") from None
+        case bool():
+            raise Unusable("is a yes/no value, not text")
+        case int() | UUID():
+            text = str(raw)
+        case Decimal() | float():
+            text = str(_whole(raw))
+        case _:
+            raise Unusable(f"is a {type(raw).__name__}, not text")
+    if "\x00" in text:
+        raise Unusable("contains a NUL character")
+    return unicodedata.normalize("NFC", text).strip() or None
+
+
+def _lines(raw: object) -> str | None:
+    lines = (line.strip() for line in (_text(raw) or "").splitlines())
+    return "\n".join(line for line in lines if line) or None
+
+
+def _whole(raw: Decimal | float) -> int:
+    try:
+        whole = int(raw)
+    except (ValueError, OverflowError):
+        raise Unusable("is not a whole number") from None
+    if whole != raw:
+        raise Unusable("is not a whole number")
+    return whole
+
+
+def _integer(raw: object) -> int | None:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        number = raw
+    else:
+        text = _text(raw)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise Unusable("is not a whole number")
+        number = int(text)
+    if not 0 <= number <= _LARGEST_INTEGER:
+        raise Unusable("is out of range")
+    return number
+
+
+def _boolean(raw: object) -> bool | None:
+    if isinstance(raw, bool):
+        return raw
+    # MySQL's BIT(1) arrives as one byte.
+    text = str(raw[0]) if isinstance(raw, bytes) and raw in (b"\x00", b"\x01") else _text(raw)
+    if text is None:
+        return None
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise Unusable("is not a yes/no value") from None
+
+
+def _moment_of(raw: object) -> datetime | None:
+    if isinstance(raw, datetime):
+        moment = raw
+    elif isinstance(raw, date):
+        moment = datetime(raw.year, raw.month, raw.day)  # noqa: DTZ001 - a calendar day has no zone
+    else:
+        text = _text(raw)
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise Unusable("is not an ISO 8601 date") from None
+    if not _EARLIEST_YEAR <= moment.year <= _LATEST_YEAR:
+        raise Unusable(f"is outside the years {_EARLIEST_YEAR} to {_LATEST_YEAR}")
+    return moment
+
+
+def _date(raw: object) -> str | None:
+    moment = _moment_of(raw)
+    # The day as the MIS names it, with no zone shift: §15.
+    return None if moment is None else f"{moment:%Y-%m-%d}T00:00:00.000Z"
+
+
+def _moment(raw: object) -> str | None:
+    moment = _moment_of(raw)
+    if moment is None:
+        return None
+    in_utc = moment.astimezone(UTC) if moment.tzinfo else moment
+    return f"{in_utc:%Y-%m-%dT%H:%M:%S}.{in_utc.microsecond // 1000:03d}Z"
+
+
+def _email(raw: object) -> str | None:
+    text = _text(raw)
+    if text is not None and not _is_address(text):
+        raise Unusable("is not an e-mail address")
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def _uln(raw: object) -> str | None:
+    text = _text(raw)
+    if text is None or text == _NO_ULN_YET:
+        return text
+    if not _ULN_SHAPE.fullmatch(text):
+        raise Unusable("is not ten digits")
+    # Weights 10 to 1, and the sum leaves 10 when divided by 11: §15.
+    if sum(weight * int(digit) for weight, digit in zip(range(10, 0, -1), text, strict=True)) % 11 != 10:
+        raise Unusable("has a wrong check digit")
+    return text
+
+
+def _nino(raw: object) -> str | None:
+    text = "".join((_text(raw) or "").split()).upper()
+    if text and not _NINO_SHAPE.fullmatch(text):
+        raise Unusable("is not an NI number")
+    return text or None
+
+
+_READERS: Final[dict[Kind, Callable[[object], Value | None]]] = {
+    Kind.TEXT: _text,
+    Kind.LINES: _lines,
+    Kind.INTEGER: _integer,
+    Kind.BOOLEAN: _boolean,
+    Kind.DATE: _date,
+    Kind.MOMENT: _moment,
+    Kind.EMAIL: _email,
+    Kind.ULN: _uln,
+    Kind.NINO: _nino,
+}
