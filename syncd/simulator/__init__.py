@@ -1,0 +1,48 @@
+"""A OneFile on loopback, for everybody who integrates with OneFile and has none to try things on.
+
+In tests::
+
+    with Simulator(switches=Switches(keychain=True)) as onefile:
+        onefile.faults.add(Fault(FaultKind.DROP_AFTER, method="POST", path="/User"))
+        ...
+        assert [call.path for call in onefile.journal.writes] == ["/User"]
+
+On the command line: ``syncd simulate --help``.
+"""
+
+from syncd.simulator.app import CUSTOMER_TOKEN
+from syncd.simulator.faults import Fault, FaultKind, Faults
+from syncd.simulator.journal import Call, Journal
+from syncd.simulator.limiter import make_limiter
+from syncd.simulator.seed import Seed, SeedRefused
+from syncd.simulator.server import Simulator, serve
+from syncd.simulator.switches import (
+    DateForm,
+    ErrorBody,
+    KeychainBody,
+    LimiterShape,
+    MisidFilter,
+    OverCap,
+    Switches,
+)
+
+__all__ = [
+    "CUSTOMER_TOKEN",
+    "Call",
+    "DateForm",
+    "ErrorBody",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "Journal",
+    "KeychainBody",
+    "LimiterShape",
+    "MisidFilter",
+    "OverCap",
+    "Seed",
+    "SeedRefused",
+    "Simulator",
+    "Switches",
+    "make_limiter",
+    "serve",
+]

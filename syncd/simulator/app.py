@@ -1,0 +1,152 @@
+"""The front door: who is let in, what goes wrong on the way, and the journal of it all.
+
+A call goes through these, in this order, and the first that has something to say decides:
+
+1. a fault on order (`syncd.simulator.faults`): it strikes before anybody looks at the call, so neither session
+   nor limit matter to it; the kinds that let the work happen wait until all the rest is done;
+2. the customer token or the session: 401 (§2);
+3. the limit: 429 (§3). It is kept for the customer, and Authentication counts (U10). A call that was turned away,
+   here or before, does not count;
+4. the endpoint (`syncd.simulator.endpoints`).
+"""
+
+import asyncio
+import hmac
+import math
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from syncd.simulator.answers import Answer, error_answer, rubbish, text_answer
+from syncd.simulator.bodies import read_body
+from syncd.simulator.endpoints import Body, Endpoints
+from syncd.simulator.faults import Fault, FaultKind, Faults
+from syncd.simulator.hanging_up import hang_up
+from syncd.simulator.journal import Journal
+from syncd.simulator.limiter import make_limiter
+from syncd.simulator.refusal import Refusal
+from syncd.simulator.sessions import Sessions
+from syncd.simulator.world import World
+
+PREFIX = "/api/v2.1"
+CUSTOMER_TOKEN = "simulated-customer-token-for-loopback-use-only"  # noqa: S105 - opens nothing but a simulator
+
+
+class FrontDoor:
+    """Takes every call under the prefix; an ASGI application.
+
+    Args:
+        world: what calls change; never touched without ``lock``.
+        journal, faults, sessions: shared with tests.
+        lock: keeps a call's work and a test's seeding apart.
+        clock: gives the time in seconds.
+        customer_token: what Authentication asks for.
+    """
+
+    def __init__(
+        self,
+        *,
+        world: World,
+        journal: Journal,
+        faults: Faults,
+        sessions: Sessions,
+        lock: threading.RLock,
+        clock: Callable[[], float],
+        customer_token: str,
+    ) -> None:
+        self.world = world
+        self.journal = journal
+        self.faults = faults
+        self.sessions = sessions
+        self.lock = lock
+        self._switches = world.switches
+        self._clock = clock
+        self._customer_token = customer_token
+        self._endpoints = Endpoints(world)
+        self._limiter = make_limiter(self._switches.limiter, self._switches.calls_per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one call, or hangs up on it."""
+        request = Request(scope, receive)
+        arrived_at = self._clock()
+        body = read_body(await request.body(), request.headers.get("Content-Type", ""))
+        path = request.url.path
+        path = path[len(PREFIX) :] if path.lower().startswith(f"{PREFIX}/") else path
+        trouble = self.faults.meet(request.method, path)
+        if trouble.latency_seconds:
+            await asyncio.sleep(trouble.latency_seconds)
+        answer = self._answer(request, path, body, trouble.fault)
+        self.journal.record(
+            at=arrived_at,
+            method=request.method,
+            path=path,
+            body=body.value,
+            status=None if answer is None else int(answer.status),
+            fault=trouble.name,
+        )
+        if answer is None:
+            await hang_up(scope, receive)
+        else:
+            response = Response(answer.content, answer.status, dict(answer.headers), answer.media_type)
+            await response(scope, receive, send)
+
+    def _answer(self, request: Request, path: str, body: Body, fault: Fault | None) -> Answer | None:
+        if fault is None:
+            return self._work(request, path, body)
+        if fault.kind.lets_work_happen:
+            # Even a refusal stays unseen: what came of the call is just what the client is not to know.
+            self._work(request, path, body)
+        if fault.kind.drops:
+            return None
+        if fault.kind in {FaultKind.RUBBISH, FaultKind.RUBBISH_AFTER}:
+            return rubbish()
+        status, message = _SAYINGS[fault.kind]
+        return error_answer(status, message, self._switches.error_body, fault.retry_after_seconds)
+
+    def _work(self, request: Request, path: str, body: Body) -> Answer:
+        is_authentication = request.method == "POST" and path.lower() == "/authentication"
+        try:
+            self._admit(request, is_authentication=is_authentication)
+            too_soon = self._limiter.allow(self._clock())
+            if too_soon is not None:
+                return self._turn_away(too_soon)
+            if is_authentication:
+                return text_answer(self.sessions.issue())
+            with self.lock:
+                return self._endpoints.call(request.method, path, body)
+        except Refusal as refusal:
+            return error_answer(refusal.status, refusal.message, self._switches.error_body)
+
+    def _admit(self, request: Request, *, is_authentication: bool) -> None:
+        if not request.url.path.lower().startswith(f"{PREFIX}/"):
+            raise Refusal(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        if is_authentication:
+            token = request.headers.get("X-CustomerToken", "")
+            if not hmac.compare_digest(token.encode(), self._customer_token.encode()):
+                raise Refusal(HTTPStatus.UNAUTHORIZED, "The customer token is not valid.")
+        elif not self.sessions.is_live(request.headers.get("X-TokenID")):
+            raise Refusal(self._switches.expired_session_status, "The session is not valid.")
+
+    def _turn_away(self, seconds: float) -> Answer:
+        retry_after = math.ceil(seconds) if self._switches.retry_after else None
+        message = f"The limit is {self._switches.calls_per_minute} calls per minute."
+        return error_answer(HTTPStatus.TOO_MANY_REQUESTS, message, self._switches.error_body, retry_after)
+
+
+_SAYINGS = {
+    FaultKind.THROTTLE: (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests."),
+    FaultKind.ERROR_BEFORE: (HTTPStatus.INTERNAL_SERVER_ERROR, "An error has occurred."),
+    FaultKind.ERROR_AFTER: (HTTPStatus.INTERNAL_SERVER_ERROR, "An error has occurred."),
+    FaultKind.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "The service is unavailable."),
+}
+
+
+def make_app(front_door: FrontDoor, control: list[Route]) -> Starlette:
+    """The whole application: the control endpoints, and the front door for every other path."""
+    return Starlette(routes=[*control, Route("/{path:path}", front_door)])

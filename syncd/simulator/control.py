@@ -1,0 +1,123 @@
+"""Endpoints beside the API, for people and for tests in another process: a look inside, seeds and faults.
+
+====================================  ==================================================================
+``GET /simulator/journal``            the calls so far, the oldest first (`syncd.simulator.journal.Call`)
+``GET /simulator/users``              every user with all fields, ``Archived`` and ``Emails``
+``GET /simulator/state``              counts, organisations, switches, faults on order
+``POST /simulator/seed``              adds the rows of a seed (`syncd.simulator.seed`)
+``POST /simulator/faults``            ``{"faults": [{"kind": "drop_after", "path": "/User"}], "rate": 0.02, "seed": 1}``
+``DELETE /simulator/faults``          takes back every fault
+====================================  ==================================================================
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from syncd.simulator import rows
+from syncd.simulator.app import FrontDoor
+from syncd.simulator.faults import ORDINARY, Fault, FaultKind
+from syncd.simulator.seed import Seed, SeedRefused, sow
+
+
+class Control:
+    """The control endpoints of one simulator; without tokens, limits or a journal of their own."""
+
+    def __init__(self, front_door: FrontDoor) -> None:
+        self._door = front_door
+
+    def routes(self) -> list[Route]:
+        """The endpoints, for Starlette."""
+        return [
+            Route("/simulator/journal", self.show_journal, methods=["GET"]),
+            Route("/simulator/users", self.show_users, methods=["GET"]),
+            Route("/simulator/state", self.show_state, methods=["GET"]),
+            Route("/simulator/seed", self.add_seed, methods=["POST"]),
+            Route("/simulator/faults", self.add_faults, methods=["POST"]),
+            Route("/simulator/faults", self.clear_faults, methods=["DELETE"]),
+        ]
+
+    async def show_journal(self, _request: Request) -> Response:
+        """All calls."""
+        return JSONResponse([call.as_json() for call in self._door.journal])
+
+    async def show_users(self, _request: Request) -> Response:
+        """All users, with what the API does not tell."""
+        with self._door.lock:
+            world = self._door.world
+            emails = Counter(email.user_id for email in world.emails)
+            return JSONResponse(
+                [
+                    {
+                        **rows.full_row(user, world.switches.date_form),
+                        "Archived": user.is_archived,
+                        "Emails": emails[user.id],
+                    }
+                    for _, user in sorted(world.users.items())
+                ]
+            )
+
+    async def show_state(self, _request: Request) -> Response:
+        """How many there are of everything, and how it is set."""
+        with self._door.lock:
+            world = self._door.world
+            return JSONResponse(
+                {
+                    "customer": {"ID": world.organisations.customer_id, "Name": world.organisations.customer_name},
+                    "organisations": [rows.organisation_row(one) for one in world.organisations.search({})],
+                    "users": len(world.users),
+                    "archived": sum(user.is_archived for user in world.users.values()),
+                    "classrooms": len(world.classrooms.by_id),
+                    "placements": len(world.placements.by_id),
+                    "emails": len(world.emails),
+                    "sessions": len(self._door.sessions),
+                    "calls": len(self._door.journal),
+                    "faults": [asdict(fault) for fault in self._door.faults.pending],
+                    "switches": asdict(world.switches),
+                }
+            )
+
+    async def add_seed(self, request: Request) -> Response:
+        """Adds rows; 400 with a sentence for a malformed seed."""
+        try:
+            seed = Seed.of(await request.json())
+            with self._door.lock:
+                sow(self._door.world, seed)
+        except ValueError as problem:
+            return _refused(str(problem) if isinstance(problem, SeedRefused) else "A seed is a JSON object.")
+        return Response(status_code=204)
+
+    async def add_faults(self, request: Request) -> Response:
+        """Orders faults, and sets chance if a rate is given; 400 with a sentence for a malformed order."""
+        try:
+            order = json.loads(await request.body())
+            faults = [_fault(row) for row in order.get("faults", ())]
+            if "rate" in order:
+                kinds = [FaultKind(kind) for kind in order.get("kinds", ORDINARY)]
+                self._door.faults.at_random(float(order["rate"]), int(order.get("seed", 0)), kinds)
+        except (ValueError, TypeError, AttributeError) as problem:
+            return _refused(f"This is not an order of faults: {problem}.")
+        self._door.faults.add(*faults)
+        return Response(status_code=204)
+
+    async def clear_faults(self, _request: Request) -> Response:
+        """Takes back every fault, and chance."""
+        self._door.faults.clear()
+        return Response(status_code=204)
+
+
+def _fault(row: Mapping[str, Any]) -> Fault:
+    unknown = set(row) - {field.name for field in fields(Fault)}
+    if unknown:
+        raise ValueError(f"a fault has no {', '.join(sorted(unknown))}")
+    return Fault(**row)
+
+
+def _refused(sentence: str) -> Response:
+    return JSONResponse({"message": sentence}, status_code=400)

@@ -1,0 +1,193 @@
+"""The endpoints that the simulator has, of those in section 5: what each does and answers.
+
+Everything here happens to a call that has been let in; `syncd.simulator.app` decides about that.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from syncd.simulator import rows
+from syncd.simulator.answers import Answer, json_answer, keychain_answer, nothing
+from syncd.simulator.places import Places
+from syncd.simulator.refusal import Refusal, bad_request
+from syncd.simulator.residents import User
+from syncd.simulator.rules import (
+    ORGANISATION_FILTERS,
+    PLACE_FILTERS,
+    USER_FIELDS,
+    USER_FILTERS,
+    Rule,
+    from_form,
+)
+from syncd.simulator.switches import OverCap
+from syncd.simulator.world import World
+
+_Kept = TypeVar("_Kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The body of a request, read as JSON or as a form (§4)."""
+
+    value: Any = None
+    """None when there is no body, or one that cannot be read."""
+    is_form: bool = False
+    is_readable: bool = True
+
+    def fields(self, table: Mapping[str, Rule]) -> dict[str, Any]:
+        """The fields in it, none if it is empty; 400 if it holds something else than fields."""
+        if self.value is None and self.is_readable:
+            return {}
+        if not isinstance(self.value, dict):
+            raise bad_request("The body must be an object with fields.")
+        return from_form(self.value, table) if self.is_form else dict(self.value)
+
+
+_Parts = dict[str, int]
+_Endpoint = Callable[["Endpoints", _Parts, Body], Answer]
+
+
+class Endpoints:
+    """Makes calls happen in a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._switches = world.switches
+
+    def call(self, method: str, path: str, body: Body) -> Answer:
+        """Does what a call asks.
+
+        Args:
+            method: in capitals.
+            path: below the base URL, in any case (§1).
+            body: of the request.
+
+        Raises:
+            Refusal: 404 for endpoints that are not here; else as the world's operations do.
+        """
+        for endpoint_method, pattern, endpoint in _ENDPOINTS:
+            match = pattern.fullmatch(path)
+            if match is not None and endpoint_method == method:
+                parts = {name: int(text) for name, text in match.groupdict().items() if text is not None}
+                return endpoint(self, parts, body)
+        raise Refusal(HTTPStatus.NOT_FOUND, f"There is no {method} {path}.")
+
+    def customer(self, _parts: _Parts, _body: Body) -> Answer:
+        """Who the token belongs to (§6)."""
+        organisations = self._world.organisations
+        return json_answer({"ID": organisations.customer_id, "Name": organisations.customer_name})
+
+    def search_organisations(self, parts: _Parts, body: Body) -> Answer:
+        """The organisations of the customer (§7)."""
+        found = self._world.organisations.search(body.fields(ORGANISATION_FILTERS))
+        return self._page(found, parts, rows.organisation_row)
+
+    def get_organisation(self, parts: _Parts, _body: Body) -> Answer:
+        """One organisation (§5)."""
+        return json_answer(rows.organisation_row(self._world.organisations.get(parts["id"])))
+
+    def create_user(self, _parts: _Parts, body: Body) -> Answer:
+        """Id, username and password; nothing while Keychain creation is on (§8.3)."""
+        user = self._world.create_user(body.fields(USER_FIELDS))
+        if self._world.organisations.get(user.organisation_id).creates_keychains:
+            return keychain_answer(self._switches.keychain_body)
+        return json_answer({"ID": user.id, "Username": user.username, "Password": f"never-log-this-{user.id}"})
+
+    def update_user(self, parts: _Parts, body: Body) -> Answer:
+        """204 (§8.4)."""
+        self._world.update_user(parts["id"], body.fields(USER_FIELDS))
+        return nothing()
+
+    def get_user(self, parts: _Parts, _body: Body) -> Answer:
+        """Everything about one user (§8.5)."""
+        return json_answer(rows.full_row(self._world.user(parts["id"]), self._switches.date_form))
+
+    def search_users(self, parts: _Parts, body: Body) -> Answer:
+        """Short rows, or in a paged search full ones if switched on (§8.6, U2)."""
+        found = self._world.search_users(body.fields(USER_FILTERS))
+        is_full = self._switches.full_rows and "page" in parts
+        return self._page(found, parts, self._full_row if is_full else rows.short_row)
+
+    def archive_user(self, parts: _Parts, _body: Body) -> Answer:
+        """204, whatever the body (§8.7, U17)."""
+        self._world.archive_user(parts["id"])
+        return nothing()
+
+    def unarchive_user(self, parts: _Parts, _body: Body) -> Answer:
+        """204, whatever the body (§8.7, U17)."""
+        self._world.unarchive_user(parts["id"])
+        return nothing()
+
+    def _full_row(self, user: User) -> dict[str, Any]:
+        return rows.full_row(user, self._switches.date_form)
+
+    def _page(self, found: list[_Kept], parts: _Parts, row: Callable[[_Kept], dict[str, Any]]) -> Answer:
+        """One page of a search, or all of an unpaged one; 204 if it is empty (§8.6), 400 past the cap (U1)."""
+        found = self._world.in_search_order(found)
+        if "page" in parts:
+            page, size = parts["page"], parts["size"]
+            if page < 1 or size < 1:
+                raise bad_request("Page numbers and page sizes start at 1.")
+            if size > self._switches.page_cap:
+                if self._switches.over_cap == OverCap.REFUSE:
+                    raise bad_request(f"A page has at most {self._switches.page_cap} rows.")
+                size = self._switches.page_cap
+            found = found[(page - 1) * size : page * size]
+        return json_answer([row(one) for one in found]) if found else nothing()
+
+    def search_places(self, places: Places, parts: _Parts, body: Body) -> Answer:
+        """ID, Name and MISID of classrooms or placements (§9, §10)."""
+        return self._page(places.search(body.fields(PLACE_FILTERS)), parts, rows.place_row)
+
+    def get_place(self, places: Places, parts: _Parts, _body: Body) -> Answer:
+        """Everything about one classroom or placement (§9, §10)."""
+        return json_answer(rows.full_place_row(places.get(parts["id"]), places.table, self._switches.date_form))
+
+    def create_place(self, places: Places, _parts: _Parts, body: Body) -> Answer:
+        """The new id, as a bare integer (§9, §10)."""
+        return json_answer(places.create(body.fields(places.table)).id)
+
+    def update_place(self, places: Places, parts: _Parts, body: Body) -> Answer:
+        """204 (§9, §10)."""
+        places.update(parts["id"], body.fields(places.table))
+        return nothing()
+
+
+def _classrooms(act: Callable[[Endpoints, Places, _Parts, Body], Answer]) -> _Endpoint:
+    return lambda endpoints, parts, body: act(endpoints, endpoints._world.classrooms, parts, body)  # noqa: SLF001
+
+
+def _placements(act: Callable[[Endpoints, Places, _Parts, Body], Answer]) -> _Endpoint:
+    return lambda endpoints, parts, body: act(endpoints, endpoints._world.placements, parts, body)  # noqa: SLF001
+
+
+_ID = r"/(?P<id>\d{1,18})"
+_SEARCH = r"/Search(?:/(?P<page>\d{1,9})/(?P<size>\d{1,9}))?"
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(path, re.IGNORECASE | re.ASCII)
+
+
+_ENDPOINTS: Final[tuple[tuple[str, re.Pattern[str], _Endpoint], ...]] = (
+    ("GET", _pattern("/Customer"), Endpoints.customer),
+    ("POST", _pattern("/Organisation" + _SEARCH), Endpoints.search_organisations),
+    ("GET", _pattern("/Organisation" + _ID), Endpoints.get_organisation),
+    ("POST", _pattern("/User" + _SEARCH), Endpoints.search_users),
+    ("POST", _pattern("/User"), Endpoints.create_user),
+    ("POST", _pattern("/User" + _ID), Endpoints.update_user),
+    ("GET", _pattern("/User" + _ID), Endpoints.get_user),
+    ("POST", _pattern("/User" + _ID + "/Archive"), Endpoints.archive_user),
+    ("POST", _pattern("/User" + _ID + "/Unarchive"), Endpoints.unarchive_user),
+    ("POST", _pattern("/Classroom" + _SEARCH), _classrooms(Endpoints.search_places)),
+    ("POST", _pattern("/Classroom"), _classrooms(Endpoints.create_place)),
+    ("POST", _pattern("/Classroom" + _ID), _classrooms(Endpoints.update_place)),
+    ("GET", _pattern("/Classroom" + _ID), _classrooms(Endpoints.get_place)),
+    ("POST", _pattern("/Placement" + _SEARCH), _placements(Endpoints.search_places)),
+    ("POST", _pattern("/Placement"), _placements(Endpoints.create_place)),
+    ("POST", _pattern("/Placement" + _ID), _placements(Endpoints.update_place)),
+    ("GET", _pattern("/Placement" + _ID), _placements(Endpoints.get_place)),
+)

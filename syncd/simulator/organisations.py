@@ -1,0 +1,48 @@
+"""The customer's organisations: section 7."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from syncd.simulator.refusal import Refusal, bad_request
+from syncd.simulator.residents import Organisation
+from syncd.simulator.rules import ORGANISATION_FILTERS, read
+from syncd.simulator.switches import Switches
+
+
+class Organisations:
+    """One customer's organisations, by id.
+
+    Args:
+        customer_id, customer_name: what ``GET /Customer`` tells (§6).
+        switches: how to behave where the fact sheet leaves it open.
+    """
+
+    def __init__(self, customer_id: int, customer_name: str, switches: Switches) -> None:
+        self.customer_id = customer_id
+        self.customer_name = customer_name
+        self.by_id: dict[int, Organisation] = {}
+        self._switches = switches
+
+    def get(self, number: int) -> Organisation:
+        """The organisation of that id.
+
+        Raises:
+            Refusal: 403 when this customer has none such (§14).
+        """
+        if number not in self.by_id:
+            raise Refusal(HTTPStatus.FORBIDDEN, f"Organisation {number} is not of this customer.")
+        return self.by_id[number]
+
+    def named_in(self, values: Mapping[str, Any]) -> Organisation:
+        """The organisation in which something is to be created; 400 if none is named, 403 as for `get`."""
+        if "OrganisationID" not in values:
+            raise bad_request("OrganisationID must be given.")
+        return self.get(values["OrganisationID"])
+
+    def search(self, filters: Mapping[str, Any]) -> list[Organisation]:
+        """All organisations, the lowest id first; 403 when another customer's are asked for."""
+        wanted = read(filters, ORGANISATION_FILTERS, self._switches).values
+        if wanted.get("CustomerID", self.customer_id) != self.customer_id:
+            raise Refusal(HTTPStatus.FORBIDDEN, f"Customer {wanted['CustomerID']} is not this customer.")
+        return [organisation for _, organisation in sorted(self.by_id.items())]

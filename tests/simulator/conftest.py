@@ -1,0 +1,111 @@
+"""A simulator, a client with a session, and a clock that tests move."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from syncd.simulator import Simulator, Switches
+
+ORGANISATION = 5740
+CLASSROOM = 15379
+PLACEMENT = 18928
+
+
+class Clock:
+    """Time that stands still until a test moves it; noon on a winter's day at first."""
+
+    def __init__(self) -> None:
+        self.now = 1_768_478_400.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Client:
+    """Calls a simulator as a client of OneFile does."""
+
+    def __init__(self, onefile: Simulator, http: httpx.Client) -> None:
+        self.onefile = onefile
+        self.http = http
+
+    def log_in(self) -> httpx.Response:
+        answer = self.post("/Authentication", headers={"X-CustomerToken": self.onefile.customer_token})
+        self.http.headers["X-TokenID"] = answer.text
+        return answer
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(self.onefile.base_url + path)
+
+    def post(self, path: str, body: object = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.http.post(self.onefile.base_url + path, json=body, headers=headers)
+
+    def send_form(self, path: str, fields: dict[str, str]) -> httpx.Response:
+        return self.http.post(self.onefile.base_url + path, data=fields)
+
+    def control(self, method: str, path: str, body: object = None) -> httpx.Response:
+        return self.http.request(method, f"{self.onefile.origin}/simulator{path}", json=body)
+
+    def create(self, fields: dict[str, Any]) -> int:
+        answer = self.post("/User", fields)
+        assert answer.status_code == 200, answer.text
+        number: int = answer.json()["ID"]
+        return number
+
+    def search(self, path: str = "/User/Search", **filters: object) -> list[dict[str, Any]]:
+        answer = self.post(path, filters)
+        assert answer.status_code in {200, 204}, answer.text
+        rows: list[dict[str, Any]] = answer.json() if answer.content else []
+        return rows
+
+
+Open = Callable[..., Client]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def open_onefile(clock: Clock) -> Iterator[Open]:
+    """Starts simulators with switches and seed of the test's choice, and gives a client that is logged in."""
+    with ExitStack() as stack:
+
+        def open_one(seed: dict[str, Any] | None = None, **switches: Any) -> Client:
+            onefile = stack.enter_context(Simulator(Switches(**switches), seed, clock))
+            client = Client(onefile, stack.enter_context(httpx.Client()))
+            client.log_in()
+            onefile.journal.clear()
+            return client
+
+        yield open_one
+
+
+@pytest.fixture
+def client(open_onefile: Open) -> Client:
+    """A client of a simulator with every switch at its default."""
+    return open_onefile()
+
+
+def assessor(**fields: object) -> dict[str, Any]:
+    return _person(5, MISID="A1") | fields
+
+
+def employer(**fields: object) -> dict[str, Any]:
+    return _person(40, MISID="E1", PlacementID=PLACEMENT) | fields
+
+
+def learner(assessor_id: int, **fields: object) -> dict[str, Any]:
+    ids = {"DefaultAssessorID": assessor_id, "ClassroomID": CLASSROOM, "PlacementID": PLACEMENT}
+    return _person(1, MISID="L1", **ids) | fields
+
+
+def _person(role: int, **fields: object) -> dict[str, Any]:
+    who = {"FirstName": "Ann", "LastName": "Example", "Email": "ann@example.org"}
+    return {"OrganisationID": ORGANISATION, "Role": role, **who, **fields}
