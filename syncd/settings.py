@@ -1,0 +1,403 @@
+"""The configuration: a TOML file, overridden by environment variables, checked before anything starts."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import time, timedelta
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import durationpy
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from syncd.core.compare import Clear
+from syncd.core.fields import Role
+from syncd.errors import ConfigurationError
+
+CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
+DEFAULT_FILE: Final = Path("syncd.toml")
+
+
+class Environment(StrEnum):
+    """OneFile's three installations (§1)."""
+
+    LIVE = "live"
+    PRACTICE = "practice"
+    BETA = "beta"
+
+    @property
+    def base_url(self) -> str:
+        """Where its API lives."""
+        host = {"live": "wsapi", "practice": "wsapi2", "beta": "wsapibeta"}[self]
+        return f"https://{host}.onefile.co.uk/api/v2.1"
+
+
+#: Where the configuration file is: relative paths in it, or in the environment, start there.
+_folder: ContextVar[Path] = ContextVar("folder", default=Path())
+
+
+def _path(path: Path) -> Path:
+    return _folder.get() / path
+
+
+def _database_url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # What was given may hold a password, so it is not repeated.
+        raise ValueError("is not a database URL such as postgresql+psycopg://user@host/database") from None
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        url = url.set(database=str(_path(Path(url.database))))
+    return url.render_as_string(hide_password=False)
+
+
+def _poll(text: str) -> str:
+    if text:
+        _ = _interval(text) or CronTrigger.from_crontab(text)
+    return text
+
+
+def _interval(text: str) -> timedelta | None:
+    """``30s``, ``15m``, ``1h``; ``None`` for what is not an interval."""
+    if not re.fullmatch(r"([0-9]+[smh])+", text):
+        return None
+    interval: timedelta = durationpy.from_str(text)
+    return interval
+
+
+def _quiet_window(text: str) -> tuple[time, time]:
+    match = re.fullmatch(r"([0-9]{2}:[0-9]{2})-([0-9]{2}:[0-9]{2})", text)
+    if match is None:
+        raise ValueError('is not a window such as "07:00-07:30"')
+    return time.fromisoformat(match[1]), time.fromisoformat(match[2])
+
+
+def _timezone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError('is not a time zone such as "Europe/London"') from None
+    return text
+
+
+ConfigPath = Annotated[Path, AfterValidator(_path)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
+Schedule = Annotated[str, AfterValidator(_poll)]
+QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
+
+
+def _content(key: str, path: str) -> str:
+    try:
+        return _path(Path(path)).read_text(encoding="utf-8").strip()
+    except OSError as problem:
+        raise ValueError(f"{key} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{key} is not UTF-8 text") from None
+
+
+class Section(BaseModel):
+    """One table of the file. Unknown keys are mistakes, never ignored; values are never shown in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_files(cls, given: Any) -> Any:
+        """Put the content of every ``<key>_file`` in the place of ``<key>``."""
+        if not isinstance(given, Mapping):
+            return given
+        secrets = [name for name in given if name.endswith("_file") and name.removesuffix("_file") in cls.SECRETS]
+        return {**given, **{name.removesuffix("_file"): _content(name, given[name]) for name in secrets}}
+
+    SECRETS: ClassVar[frozenset[str]] = frozenset()
+    """The keys that may also be given as a file."""
+
+
+class OneFileSettings(Section):
+    """``[onefile]``: where OneFile is, whose accounts, and how fast."""
+
+    SECRETS = frozenset({"customer_token"})
+
+    base_url: str = ""
+    environment: Environment | None = None
+    organisation_id: int
+    customer_token: SecretStr = SecretStr("")
+    customer_token_file: ConfigPath | None = None
+    calls_per_minute: int = Field(300, ge=1)
+    max_in_flight: int = Field(8, ge=1, le=64)
+    timeout_seconds: float = Field(30, gt=0)
+    settle_seconds: float = Field(60, ge=0)
+    clear: Clear = Clear.KEEP
+
+    @property
+    def url(self) -> str:
+        """The API's base URL, without a slash at its end."""
+        return (self.environment.base_url if self.environment else self.base_url).rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.base_url) == bool(self.environment):
+            raise ValueError('needs either environment = "live" (or "practice", "beta") or base_url, and not both')
+        if not self.url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+            raise ValueError("base_url must be https; plain http is for a simulator on this machine")
+        return self
+
+
+class SourceSettings(Section):
+    """``[source]``: the MIS."""
+
+    SECRETS = frozenset({"url"})
+
+    url: DatabaseUrl
+    url_file: ConfigPath | None = None
+
+
+class StateSettings(Section):
+    """``[state]``: the state store."""
+
+    SECRETS = frozenset({"url", "encryption_key"})
+
+    url: DatabaseUrl = Field("sqlite:///syncd.db", validate_default=True)
+    url_file: ConfigPath | None = None
+    encryption_key: SecretStr = SecretStr("")
+    encryption_key_file: ConfigPath | None = None
+    auto_upgrade: bool = True
+
+
+class ScheduleSettings(Section):
+    """``[schedule]``: when the daemon works, and when it must not."""
+
+    poll: Schedule = "15m"
+    verify: Schedule = ""
+    timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/London"
+    quiet: tuple[QuietWindow, ...] = ()
+
+    @property
+    def poll_interval(self) -> timedelta | None:
+        """The interval, or ``None`` when ``poll`` is a cron line."""
+        return _interval(self.poll)
+
+
+class GuardSettings(Section):
+    """``[guard]``: how much one run may change unasked."""
+
+    percent: float = Field(10, ge=0, le=100)
+    floor: int = Field(50, ge=0)
+
+
+class LeaversSettings(Section):
+    """``[leavers]``: what becomes of accounts whose record is gone."""
+
+    action: Literal["report", "archive"] = "report"
+    grace_days: int = Field(14, ge=0)
+    protect: tuple[str, ...] | ConfigPath = ()
+
+
+class DefaultsSettings(Section):
+    """``[defaults]``: ids used where the MIS gives none."""
+
+    classroom_id: int | None = None
+    placement_id: int | None = None
+    assessor_id: int | None = None
+
+    @property
+    def by_field(self) -> dict[str, int]:
+        """The defaults that are set, by OneFile's field."""
+        named = {
+            "ClassroomID": self.classroom_id,
+            "PlacementID": self.placement_id,
+            "DefaultAssessorID": self.assessor_id,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+class AdminSettings(Section):
+    """``[admin]``: the endpoints for people and monitors."""
+
+    SECRETS = frozenset({"token"})
+
+    listen: str = "127.0.0.1:8642"
+    token: SecretStr = SecretStr("")
+    token_file: ConfigPath | None = None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port, or ``None`` when nothing is to listen."""
+        if not self.listen:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not self.listen:
+            return self
+        if not re.fullmatch(r".+:[0-9]{1,5}", self.listen):
+            raise ValueError('listen must be an address and a port such as "127.0.0.1:8642", or "" for off')
+        host = self.listen.rpartition(":")[0].strip("[]")
+        if not (host in {"localhost", "::1"} or host.startswith("127.")) and not self.token.get_secret_value():
+            raise ValueError("listen is not a loopback address, so a token is needed: set SYNCD_ADMIN__TOKEN")
+        return self
+
+
+class LogSettings(Section):
+    """``[log]``: how much is said, and in which shape."""
+
+    format: Literal["json", "console", ""] = ""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class FeedSettings(Section):
+    """One ``[[feeds]]``: a query over the MIS that yields people of one role."""
+
+    name: str = Field(min_length=1)
+    kind: Literal["users"] = "users"
+    role: Role
+    query: str = ""
+    query_file: ConfigPath | None = None
+
+    @model_validator(mode="after")
+    def _one_query(self) -> Self:
+        if bool(self.query.strip()) == bool(self.query_file):
+            raise ValueError("needs either query_file or query, and not both")
+        return self
+
+
+class Settings(BaseSettings):
+    """The whole configuration, as `load_settings` gives it."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix="SYNCD_", env_nested_delimiter="__"
+    )
+
+    onefile: OneFileSettings
+    source: SourceSettings
+    state: StateSettings = StateSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    guard: GuardSettings = GuardSettings()
+    leavers: LeaversSettings = LeaversSettings()
+    defaults: DefaultsSettings = DefaultsSettings()
+    admin: AdminSettings = AdminSettings()
+    log: LogSettings = LogSettings()
+    feeds: tuple[FeedSettings, ...] = Field(min_length=1)
+
+    @field_validator("feeds")
+    @classmethod
+    def _distinct(cls, feeds: tuple[FeedSettings, ...]) -> tuple[FeedSettings, ...]:
+        names = [feed.name for feed in feeds]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"two feeds are called {', '.join(sorted(doubled))}; a feed's name must be its own")
+        return feeds
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, key by key."""
+        return env_settings, init_settings
+
+
+def configuration_file(given: Path | None = None) -> Path:
+    """The file to read: the one given, else ``SYNCD_CONFIG``, else ``./syncd.toml``."""
+    return given or Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE)
+
+
+def load_settings(file: Path) -> Settings:
+    """Read and check the configuration.
+
+    Raises `ConfigurationError`, which names the file, the key, and the nearest valid name for a misspelt one.
+    """
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"There is no configuration file {file}. Write one with 'syncd init', or name another with --config."
+        ) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigurationError(f"{file} cannot be read: {getattr(problem, 'strerror', 'not UTF-8 text')}.") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigurationError(f"{file} is not valid TOML: {problem}.") from None
+    _refuse_unknown_variables()
+    token = _folder.set(file.parent)
+    try:
+        return Settings(**given)
+    except ValidationError as problems:
+        raise ConfigurationError(_in_words(file, problems.errors(include_url=False, include_input=False))) from None
+    finally:
+        _folder.reset(token)
+
+
+def _refuse_unknown_variables() -> None:
+    for variable in os.environ:
+        section, separator, _ = variable.lower().removeprefix("syncd_").partition("__")
+        if variable.upper().startswith("SYNCD_") and separator and section not in Settings.model_fields:
+            raise ConfigurationError(
+                f"The environment variable {variable} sets nothing: there is no section {section!r}"
+                + _ended(_nearest(section, Settings.model_fields))
+            )
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith("?") else f"{sentence}."
+
+
+def _in_words(file: Path, problems: list[ErrorDetails]) -> str:
+    """One sentence for the first problem, and a word on how many more there are."""
+    # A misspelt key is often why another one seems to be missing.
+    problem = min(problems, key=lambda each: (each["type"] != "extra_forbidden", each["type"] == "missing"))
+    *path, last = [str(part) for part in problem["loc"]] or ["feeds"]
+    key = ".".join((*path, last))
+    variable = f"SYNCD_{'__'.join((*path, last)).upper()}"
+    where = f"the environment variable {variable}" if variable in os.environ else str(file)
+    match problem["type"]:
+        case "extra_forbidden":
+            sentence = f"{where}: unknown key {key!r}{_nearest(last, _keys_at(path))}"
+        case "missing":
+            sentence = f"{where}: the key {key!r} is missing"
+        case "value_error":
+            sentence = f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+        case "enum" | "literal_error":
+            sentence = f"{where}: {key}: must be {problem.get('ctx', {}).get('expected')}"
+        case _:
+            sentence = f"{where}: {key}: {problem['msg']}"
+    more = len(problems) - 1
+    return _ended(sentence) + (f" There {'is' if more == 1 else 'are'} {more} more like this." if more else "")
+
+
+def _keys_at(path: list[str]) -> Mapping[str, object]:
+    """The keys of the section that ``path`` leads to."""
+    if not path:
+        return Settings.model_fields
+    annotation = FeedSettings if path[0] == "feeds" else Settings.model_fields[path[0]].annotation
+    return getattr(annotation, "model_fields", {})
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    nearest = get_close_matches(name.lower(), known, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; known are {', '.join(known)}"
