@@ -1,0 +1,5 @@
+"""The state store: what syncd remembers, in one SQLite or PostgreSQL database.
+
+Each module holds the queries of one idea as functions that take an open connection; whoever opens the transaction
+decides what is committed together.
+"""

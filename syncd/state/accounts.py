@@ -1,0 +1,174 @@
+"""The accounts: which MISID is which UserID, and what OneFile last accepted for it."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select
+
+from syncd.core.compare import Known, Status
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.core.values import Sent, Value
+from syncd.state.tables import account
+from syncd.state.vault import Vault
+
+#: Databases limit how many parameters one statement may have.
+_AT_ONCE: Final = 500
+
+
+def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
+    """Every account, without its values."""
+    columns = account.c
+    rows = connection.execute(
+        select(
+            columns.organisation_id,
+            columns.role,
+            columns.misid,
+            columns.user_id,
+            columns.status,
+            columns.fingerprint,
+            columns.left_at,
+        ).where(columns.organisation_id == organisation_id)
+    )
+    return {
+        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at)
+        for organisation, role, misid, user_id, status, fingerprint, left_at in rows
+    }
+
+
+def values(connection: Connection, vault: Vault, keys: Collection[Key]) -> dict[Key, Mapping[str, Value]]:
+    """What OneFile last accepted, for these accounts."""
+    found: dict[Key, Mapping[str, Value]] = {}
+    wanted = set(keys)
+    misids = sorted({key.misid for key in wanted})
+    for start in range(0, len(misids), _AT_ONCE):
+        rows = connection.execute(
+            select(account.c.organisation_id, account.c.role, account.c.misid, account.c["values"]).where(
+                account.c.misid.in_(misids[start : start + _AT_ONCE])
+            )
+        )
+        for organisation_id, role, misid, sealed in rows:
+            key = Key(organisation_id, Role(role), misid)
+            if key in wanted:
+                found[key] = vault.open(sealed)
+    return found
+
+
+def keep(
+    connection: Connection,
+    vault: Vault,
+    key: Key,
+    *,
+    user_id: int | None,
+    feed: str,
+    accepted: Mapping[str, Sent],
+    fingerprint: str,
+    now: datetime,
+) -> None:
+    """Note that OneFile accepted these values: a new account is added, a known one gets them on top of its own."""
+    row = _row(connection, key)
+    before: dict[str, Sent] = vault.open(row.values) if row else {}
+    merged = {name: value for name, value in {**before, **accepted}.items() if value not in {None, ""}}
+    content: dict[str, Any] = {
+        "user_id": user_id,
+        "status": Status.ACTIVE,
+        "feed": feed,
+        "values": vault.seal(merged),
+        "fingerprint": fingerprint,
+        "synced_at": now,
+        "left_at": None,
+    }
+    if row:
+        connection.execute(account.update().where(account.c.id == row.id).values(content))
+    else:
+        identity = {"organisation_id": key.organisation_id, "role": key.role, "misid": key.misid}
+        connection.execute(account.insert().values(content | identity | {"created_at": now}))
+
+
+def identify(connection: Connection, key: Key, user_id: int) -> None:
+    """Note the UserID that was found for an account whose create gave none."""
+    connection.execute(account.update().where(_is(key)).values(user_id=user_id))
+
+
+def refresh(connection: Connection, key: Key, feed: str, fingerprint: str) -> None:
+    """Note that the record now reads this way, and that OneFile need not be told anything."""
+    connection.execute(
+        account.update().where(_is(key)).values(fingerprint=fingerprint, feed=feed, status=Status.ACTIVE, left_at=None)
+    )
+
+
+def set_status(connection: Connection, key: Key, status: Status, left_at: datetime | None) -> None:
+    """Note that an account's record is gone, that it was archived, or that it is back."""
+    connection.execute(account.update().where(_is(key)).values(status=status, left_at=left_at))
+
+
+def by_misid(
+    connection: Connection, organisation_id: int, roles: Collection[Role], misids: Collection[str]
+) -> dict[tuple[Role, str], int]:
+    """The UserIDs of the accounts with these MISIDs in these roles."""
+    found: dict[tuple[Role, str], int] = {}
+    wanted = sorted(set(misids))
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = connection.execute(
+            select(account.c.role, account.c.misid, account.c.user_id).where(
+                account.c.organisation_id == organisation_id,
+                account.c.role.in_(roles),
+                account.c.misid.in_(wanted[start : start + _AT_ONCE]),
+                account.c.user_id.is_not(None),
+            )
+        )
+        found |= {(Role(role), misid): user_id for role, misid, user_id in rows}
+    return found
+
+
+def by_feed(connection: Connection, organisation_id: int) -> dict[str, int]:
+    """How many accounts that are still there each feed gave."""
+    rows = connection.execute(
+        select(account.c.feed, func.count())
+        .where(account.c.organisation_id == organisation_id, account.c.status == Status.ACTIVE)
+        .group_by(account.c.feed)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def by_role(connection: Connection, organisation_id: int) -> Counter[str]:
+    """How many accounts there are of each role, archived ones left out."""
+    rows = connection.execute(
+        select(account.c.role, func.count())
+        .where(account.c.organisation_id == organisation_id, account.c.status != Status.ARCHIVED)
+        .group_by(account.c.role)
+    )
+    return Counter({row[0]: row[1] for row in rows})
+
+
+def listing(connection: Connection, organisation_id: int) -> list[Row[Any]]:
+    """Every account as `syncd accounts` shows it."""
+    columns = account.c
+    return list(
+        connection.execute(
+            select(
+                columns.organisation_id,
+                columns.role,
+                columns.misid,
+                columns.user_id,
+                columns.status,
+                columns.synced_at,
+            )
+            .where(columns.organisation_id == organisation_id)
+            .order_by(columns.role, columns.misid)
+        )
+    )
+
+
+def _row(connection: Connection, key: Key) -> Row[Any] | None:
+    return connection.execute(select(account).where(_is(key))).one_or_none()
+
+
+def _is(key: Key) -> ColumnElement[bool]:
+    return (
+        (account.c.organisation_id == key.organisation_id)
+        & (account.c.role == key.role)
+        & (account.c.misid == key.misid)
+    )

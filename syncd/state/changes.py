@@ -1,0 +1,185 @@
+"""The changes: an intent before each call, its outcome after, and so the audit trail."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from syncd.core.fields import Role
+from syncd.core.guard import Counts
+from syncd.core.records import Key
+from syncd.core.values import Sent
+from syncd.state.tables import change, run
+from syncd.state.vault import Vault
+
+
+class Action(StrEnum):
+    """What is done to an account."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    LINK = "link"
+    ARCHIVE = "archive"
+    UNARCHIVE = "unarchive"
+
+
+class Outcome(StrEnum):
+    """What is known of a change."""
+
+    PENDING = "pending"
+    """The intent is written; the answer is not in yet."""
+    APPLIED = "applied"
+    ACCEPTED = "accepted"
+    """OneFile said yes to a create and did not tell the UserID, which is to be searched for."""
+    REFUSED = "refused"
+    IN_DOUBT = "in_doubt"
+    """The answer was lost: it may have been done."""
+    NOT_DONE = "not_done"
+    """It did not happen, for sure: OneFile never had it, or a search showed that it has no such account."""
+
+
+#: A create in one of these has to be settled before anything else is done about its person.
+UNSETTLED = (Outcome.PENDING, Outcome.IN_DOUBT, Outcome.ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A create of which it is not known what became of it."""
+
+    change: int
+    key: Key
+    outcome: Outcome
+    at: datetime
+    detail: dict[str, Any]
+    """What was sent, and what is to be noted with the account when it turns out to be there."""
+
+
+def intend(
+    connection: Connection,
+    vault: Vault,
+    run_id: int,
+    key: Key,
+    action: Action,
+    fields: Mapping[str, Sent],
+    *,
+    user_id: int | None,
+    feed: str,
+    fingerprint: str,
+    now: datetime,
+) -> int:
+    """Write down what is about to be sent; gives the change's number."""
+    detail = {"fields": fields, "feed": feed, "fingerprint": fingerprint}
+    return connection.execute(
+        change.insert()
+        .values(
+            run_id=run_id,
+            at=now,
+            organisation_id=key.organisation_id,
+            role=key.role,
+            misid=key.misid,
+            user_id=user_id,
+            action=action,
+            fields=sorted(fields),
+            outcome=Outcome.PENDING,
+            detail=vault.seal(detail),
+        )
+        .returning(change.c.id)
+    ).scalar_one()
+
+
+def conclude(
+    connection: Connection,
+    number: int,
+    outcome: Outcome,
+    *,
+    http_status: int | None = None,
+    user_id: int | None = None,
+    attempts: int = 1,
+    message: str = "",
+) -> None:
+    """Write down what became of a change."""
+    found = {"user_id": user_id} if user_id is not None else {}
+    connection.execute(
+        change.update()
+        .where(change.c.id == number)
+        .values(outcome=outcome, http_status=http_status, attempts=attempts, message=message, **found)
+    )
+
+
+def unsettled(connection: Connection, vault: Vault, organisation_id: int) -> list[Unsettled]:
+    """The creates of earlier runs of which it is not known what became of them, oldest first."""
+    rows = connection.execute(
+        select(change)
+        .where(
+            change.c.organisation_id == organisation_id,
+            change.c.outcome.in_(UNSETTLED),
+            change.c.action == Action.CREATE,
+        )
+        .order_by(change.c.id)
+    )
+    return [
+        Unsettled(
+            row.id,
+            Key(row.organisation_id, Role(row.role), row.misid),
+            Outcome(row.outcome),
+            row.at,
+            vault.open(row.detail),
+        )
+        for row in rows
+    ]
+
+
+def forget_pending(connection: Connection, organisation_id: int) -> None:
+    """Note of everything but creates that its answer was lost: comparing again will tell whether to repeat it."""
+    connection.execute(
+        change.update()
+        .where(
+            change.c.organisation_id == organisation_id,
+            change.c.outcome == Outcome.PENDING,
+            change.c.action != Action.CREATE,
+        )
+        .values(outcome=Outcome.IN_DOUBT)
+    )
+
+
+def in_doubt(connection: Connection, organisation_id: int) -> int:
+    """How many creates are not settled."""
+    return (
+        connection.scalar(
+            select(func.count())
+            .select_from(change)
+            .where(
+                change.c.organisation_id == organisation_id,
+                change.c.outcome.in_(UNSETTLED),
+                change.c.action == Action.CREATE,
+            )
+        )
+        or 0
+    )
+
+
+def used_of(connection: Connection, approval_id: int) -> Counts:
+    """What has been sent under an approval so far, what certainly did not happen left out."""
+    rows = connection.execute(
+        select(change.c.action, func.count())
+        .join(run, run.c.id == change.c.run_id)
+        .where(run.c.approval_id == approval_id, change.c.outcome != Outcome.NOT_DONE)
+        .group_by(change.c.action)
+    )
+    counted: dict[str, int] = {row[0]: row[1] for row in rows}
+    updates = sum(counted.get(action, 0) for action in (Action.UPDATE, Action.LINK, Action.UNARCHIVE))
+    return Counts(creates=counted.get(Action.CREATE, 0), updates=updates)
+
+
+def history(connection: Connection, organisation_id: int, misid: str) -> list[Row[Any]]:
+    """Every change of the accounts with this MISID, oldest first."""
+    return list(
+        connection.execute(
+            select(change)
+            .where(change.c.organisation_id == organisation_id, change.c.misid == misid)
+            .order_by(change.c.id)
+        )
+    )

@@ -1,0 +1,161 @@
+"""What is held and what is left out: the list a person works through, with the time each was first seen."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Row, func, select
+
+from syncd.core.fields import Role
+from syncd.core.records import Held, Key, Reason, Warned
+from syncd.state.tables import held
+
+_Identity: TypeAlias = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What came onto the list and what left it."""
+
+    added: list[Held]
+    released: list[Key]
+
+
+def replace(
+    connection: Connection,
+    organisation_id: int,
+    holds: Iterable[Held],
+    warnings: Iterable[Warned],
+    now: datetime,
+    only: Collection[str] = (),
+) -> Movement:
+    """Make the list say what this run found; what stays on it keeps its first-seen time.
+
+    ``only`` are the MISIDs a run was limited to; what is listed of others is left alone.
+    """
+    found: dict[_Identity, dict[str, Any]] = {}
+    added: list[Held] = []
+    for hold in holds:
+        row = _row_of_held(hold)
+        found[_identity(row)] = row
+    for warned in warnings:
+        row = _row_of_warned(warned)
+        found.setdefault(_identity(row), row)
+
+    listed = {
+        _identity(row._asdict()): row
+        for row in connection.execute(select(held).where(held.c.organisation_id == organisation_id))
+        if not only or row.misid in only
+    }
+    for identity, row in found.items():
+        if identity not in listed:
+            connection.execute(held.insert().values(row | {"first_seen_at": now}))
+        elif (listed[identity].detail, listed[identity].fingerprint) != (row["detail"], row["fingerprint"]):
+            connection.execute(held.update().where(held.c.id == listed[identity].id).values(row))
+    gone = [row for identity, row in listed.items() if identity not in found]
+    _delete(connection, [row.id for row in gone])
+
+    before = {_key(row) for row in listed.values() if not row.is_warning}
+    after = {Key(hold.organisation_id, hold.role, hold.misid): hold for hold in holds}
+    added = [hold for key, hold in after.items() if key not in before]
+    return Movement(added, [key for key in before if key not in after and key.misid])
+
+
+def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
+    """What OneFile said no to, by key."""
+    rows = connection.execute(
+        select(held).where(held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED)
+    )
+    return {
+        _key(row): Held(
+            row.organisation_id,
+            Role(row.role),
+            row.misid,
+            row.feed,
+            Reason(row.reason),
+            row.field,
+            row.detail,
+            row.row,
+            row.fingerprint,
+        )
+        for row in rows
+    }
+
+
+def retry(connection: Connection, organisation_id: int, misids: Collection[str]) -> int:
+    """Let refused records be sent again, these or all of them; gives how many accounts that are."""
+    keys = {key for key in refused(connection, organisation_id) if not misids or key.misid in misids}
+    rows = connection.execute(
+        select(held).where(held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED)
+    )
+    _delete(connection, [row.id for row in rows if _key(row) in keys])
+    return len(keys)
+
+
+def listing(connection: Connection, organisation_id: int, *, warnings: bool = False) -> list[Row[Any]]:
+    """The held records, or the warnings, grouped by reason."""
+    return list(
+        connection.execute(
+            select(held)
+            .where(held.c.organisation_id == organisation_id, held.c.is_warning == warnings)
+            .order_by(held.c.reason, held.c.role, held.c.misid, held.c.row)
+        )
+    )
+
+
+def counts(connection: Connection, organisation_id: int) -> tuple[Counter[str], int]:
+    """How many are held for each reason, and how many warnings there are."""
+    rows = connection.execute(
+        select(held.c.is_warning, held.c.reason, func.count())
+        .where(held.c.organisation_id == organisation_id)
+        .group_by(held.c.is_warning, held.c.reason)
+    ).all()
+    by_reason = Counter({reason: count for is_warning, reason, count in rows if not is_warning})
+    return by_reason, sum(count for is_warning, _, count in rows if is_warning)
+
+
+def _delete(connection: Connection, numbers: list[int]) -> None:
+    if numbers:
+        connection.execute(held.delete().where(held.c.id == numbers[0])) if len(numbers) == 1 else connection.execute(
+            held.delete().where(held.c.id.in_(numbers))
+        )
+
+
+def _key(row: Row[Any]) -> Key:
+    return Key(row.organisation_id, Role(row.role), row.misid)
+
+
+def _identity(row: dict[str, Any]) -> _Identity:
+    return tuple(row[name] for name in ("role", "misid", "feed", "row", "reason", "field", "is_warning"))
+
+
+def _row_of_held(hold: Held) -> dict[str, Any]:
+    return {
+        "organisation_id": hold.organisation_id,
+        "role": hold.role.value,
+        "misid": hold.misid,
+        "feed": hold.feed,
+        "row": hold.row,
+        "reason": hold.reason.value,
+        "field": hold.field,
+        "detail": hold.detail,
+        "is_warning": False,
+        "fingerprint": hold.fingerprint,
+    }
+
+
+def _row_of_warned(warned: Warned) -> dict[str, Any]:
+    return {
+        "organisation_id": warned.key.organisation_id,
+        "role": warned.key.role.value,
+        "misid": warned.key.misid,
+        "feed": warned.feed,
+        "row": 0,
+        "reason": warned.reason.value,
+        "field": warned.field,
+        "detail": warned.detail,
+        "is_warning": True,
+        "fingerprint": "",
+    }

@@ -1,0 +1,207 @@
+"""The runs, the approvals that let a stopped one go on, and the requests for one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select
+
+from syncd.core.guard import Counts
+from syncd.core.plan import Plan
+from syncd.errors import NothingToSettle
+from syncd.state import changes
+from syncd.state.tables import approval, resync_request, run
+
+APPROVAL_LASTS: Final = timedelta(hours=24)
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    """It was stopped and then let go: the next run may do as much."""
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    """It was stopped, and a later run has planned anew."""
+    INTERRUPTED = "interrupted"
+    """The process was told to end, or ended; the next run goes on."""
+    FAILED = "failed"
+    """The MIS or OneFile could not be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """How much may be done although the guard would stop it."""
+
+    number: int
+    left: Counts
+
+
+def start(connection: Connection, organisation_id: int, trigger: str, now: datetime) -> int:
+    """Begin a run; one that was left running by a killed process is noted as interrupted."""
+    connection.execute(
+        run.update()
+        .where(run.c.organisation_id == organisation_id, run.c.state == RunState.RUNNING)
+        .values(state=RunState.INTERRUPTED, finished_at=now)
+    )
+    return connection.execute(
+        run.insert()
+        .values(organisation_id=organisation_id, trigger=trigger, state=RunState.RUNNING, started_at=now)
+        .returning(run.c.id)
+    ).scalar_one()
+
+
+def note_plan(connection: Connection, number: int, plan: Plan, approval_id: int | None) -> None:
+    """Write down what a run is about to do."""
+    counts = Counts.of(plan)
+    connection.execute(
+        run.update()
+        .where(run.c.id == number)
+        .values(
+            creates=counts.creates,
+            updates=counts.updates,
+            leavers=counts.leavers,
+            returners=len(plan.returners),
+            held=len(plan.held),
+            warnings=len(plan.warnings),
+            unchanged=plan.unchanged,
+            approval_id=approval_id,
+        )
+    )
+
+
+def stop(connection: Connection, number: int, organisation_id: int, reason: str, now: datetime) -> None:
+    """End a run before its first call, to wait for approval; an older one that waits is superseded."""
+    connection.execute(
+        run.update()
+        .where(run.c.organisation_id == organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
+        .values(state=RunState.SUPERSEDED)
+    )
+    finish(connection, number, RunState.AWAITING_APPROVAL, now, reason=reason)
+
+
+def finish(
+    connection: Connection,
+    number: int,
+    state: RunState,
+    now: datetime,
+    *,
+    reason: str = "",
+    totals: Mapping[str, int] | None = None,
+) -> None:
+    """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
+    connection.execute(
+        run.update().where(run.c.id == number).values(state=state, finished_at=now, reason=reason, **(totals or {}))
+    )
+
+
+def waiting(connection: Connection, organisation_id: int) -> Row[Any] | None:
+    """The run that waits for approval, if one does."""
+    return connection.execute(
+        select(run)
+        .where(run.c.organisation_id == organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
+        .order_by(run.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def last(connection: Connection, organisation_id: int) -> Row[Any] | None:
+    """The newest run."""
+    return connection.execute(
+        select(run).where(run.c.organisation_id == organisation_id).order_by(run.c.id.desc()).limit(1)
+    ).one_or_none()
+
+
+def approve(
+    connection: Connection, organisation_id: int, number: int | None, who: str, now: datetime
+) -> tuple[int, Counts]:
+    """Let a stopped run's plan go, and no more than it; gives the run and what is allowed.
+
+    Raises `NothingToSettle`.
+    """
+    stopped = _settle(connection, organisation_id, number, RunState.APPROVED)
+    counts = Counts(stopped.creates, stopped.updates, stopped.leavers)
+    _approve(connection, stopped.id, counts, who, now)
+    return stopped.id, counts
+
+
+def approve_beforehand(connection: Connection, number: int, plan: Plan, who: str, now: datetime) -> Approval:
+    """Approve a run's own plan, as `sync --approve` does."""
+    counts = Counts.of(plan)
+    return Approval(_approve(connection, number, counts, who, now), counts)
+
+
+def reject(connection: Connection, organisation_id: int, number: int | None) -> int:
+    """Put a stopped run aside; gives its number. Raises `NothingToSettle`."""
+    return int(_settle(connection, organisation_id, number, RunState.REJECTED).id)
+
+
+def approval_in_force(connection: Connection, organisation_id: int, now: datetime) -> Approval | None:
+    """The newest approval that has not lapsed, and what it still allows."""
+    row = connection.execute(
+        select(approval)
+        .join(run, run.c.id == approval.c.run_id)
+        .where(run.c.organisation_id == organisation_id, approval.c.lapses_at > now)
+        .order_by(approval.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    granted = Counts(row.creates, row.updates, row.leavers)
+    return Approval(row.id, granted.less(changes.used_of(connection, row.id)))
+
+
+def request(connection: Connection, organisation_id: int, who: str, now: datetime, misids: Sequence[str] = ()) -> int:
+    """Ask the daemon for a run; gives the request's number."""
+    return connection.execute(
+        resync_request.insert()
+        .values(organisation_id=organisation_id, requested_at=now, requested_by=who, misids=list(misids))
+        .returning(resync_request.c.id)
+    ).scalar_one()
+
+
+def requests_waiting(connection: Connection, organisation_id: int) -> list[Row[Any]]:
+    """The requests that no run has taken up."""
+    return list(
+        connection.execute(
+            select(resync_request).where(
+                resync_request.c.organisation_id == organisation_id, resync_request.c.run_id.is_(None)
+            )
+        )
+    )
+
+
+def take_up(connection: Connection, requests: Sequence[int], number: int) -> None:
+    """Note which run answers these requests."""
+    connection.execute(resync_request.update().where(resync_request.c.id.in_(requests)).values(run_id=number))
+
+
+def _approve(connection: Connection, number: int, counts: Counts, who: str, now: datetime) -> int:
+    return connection.execute(
+        approval.insert()
+        .values(
+            run_id=number,
+            creates=counts.creates,
+            updates=counts.updates,
+            leavers=counts.leavers,
+            approved_at=now,
+            approved_by=who,
+            lapses_at=now + APPROVAL_LASTS,
+        )
+        .returning(approval.c.id)
+    ).scalar_one()
+
+
+def _settle(connection: Connection, organisation_id: int, number: int | None, state: RunState) -> Row[Any]:
+    stopped = waiting(connection, organisation_id)
+    if stopped is None:
+        raise NothingToSettle("No run waits for approval; 'syncd status' shows the last one.")
+    if number not in {None, stopped.id}:
+        raise NothingToSettle(f"Run {number} does not wait for approval; run {stopped.id} does.")
+    connection.execute(run.update().where(run.c.id == stopped.id).values(state=state))
+    return stopped

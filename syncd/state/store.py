@@ -1,0 +1,141 @@
+"""Opening the state store: the engine, its migrations, and what every module needs to work on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from syncd.errors import ConfigurationError, StateUnusable
+from syncd.state.vault import Vault
+
+_PACKAGE: Final = Path(__file__).parent.parent
+
+
+class Store:
+    """The state store, open.
+
+    ``url`` is a SQLAlchemy URL of a SQLite or PostgreSQL database. Raises `ConfigurationError` for any other.
+    """
+
+    def __init__(self, url: str, vault: Vault) -> None:
+        self.url: Final = make_url(url)
+        self.vault: Final = vault
+        self.engine: Final = _engine(url)
+
+    @property
+    def file(self) -> Path | None:
+        """The database file, when it is SQLite in a file."""
+        name = self.url.database
+        return Path(name) if self.url.get_backend_name() == "sqlite" and name and name != ":memory:" else None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, undone when it raises. Raises `StateUnusable`."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as problem:
+            raise StateUnusable(f"The state store {self} failed: {_plainly(problem)}.") from problem
+
+    def upgrade(self) -> None:
+        """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
+        if self.file:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.begin() as connection:
+            self._refuse_newer(connection)
+            command.upgrade(_alembic(connection), "head")
+
+    def revision(self) -> str | None:
+        """The migration the schema is at; ``None`` where there is none yet."""
+        if self.file and not self.file.exists():
+            return None
+        with self.begin() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    @staticmethod
+    def newest_revision() -> str:
+        """The migration this program needs."""
+        return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the schema is the one this program works with."""
+        return self.revision() == self.newest_revision()
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+    def _refuse_newer(self, connection: Connection) -> None:
+        current = MigrationContext.configure(connection).get_current_revision()
+        known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+        if current is not None and current not in known:
+            raise StateUnusable(
+                f"The state store {self} was written by a newer syncd (schema {current}). Install that version again."
+            )
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+
+def empty_store(vault: Vault) -> Store:
+    """A store with nothing in it, in memory: what a reader sees before the first run."""
+    store = Store("sqlite://", vault)
+    store.upgrade()
+    return store
+
+
+def _engine(url: str) -> Engine:
+    # Parameters are personal values: SQLAlchemy is told to keep them out of its messages.
+    options: dict[str, Any] = {"hide_parameters": True}
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            if parsed.database in (None, "", ":memory:"):
+                options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+            else:
+                options |= {"connect_args": {"timeout": 30}}
+            engine = create_engine(url, **options)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_immediately)
+            return engine
+        case "postgresql":
+            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+        case other:
+            raise ConfigurationError(f"state.url: the state store is SQLite or PostgreSQL, not {other}.")
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # SQLAlchemy begins the transactions, not the driver.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediately(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail at once when another one writes in between.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _alembic(connection: Connection | None = None) -> Config:
+    config = Config()
+    # In a wheel the migrations are in the package, in a checkout beside it.
+    inside = _PACKAGE / "migrations"
+    config.set_main_option("script_location", str(inside if inside.is_dir() else _PACKAGE.parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _plainly(problem: SQLAlchemyError) -> str:
+    """The driver's first line, which names no values."""
+    text = str(getattr(problem, "orig", None) or problem)
+    return text.partition("\n")[0].rstrip(".")

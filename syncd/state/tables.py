@@ -1,0 +1,192 @@
+"""The tables of the state store, as the newest migration leaves them."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, also on SQLite, which forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse a moment that does not say its zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Say the zone again."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+account: Final = Table(
+    "account",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("user_id", Integer, comment="empty while OneFile has accepted the create and not told the id"),
+    Column("status", String(10), nullable=False),
+    Column("feed", String(100), nullable=False),
+    Column("values", Text, nullable=False, comment="what OneFile last accepted: JSON, encrypted when there is a key"),
+    Column("fingerprint", String(32), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("synced_at", UtcDateTime, nullable=False),
+    Column("left_at", UtcDateTime),
+    UniqueConstraint("organisation_id", "role", "misid"),
+    Index(None, "organisation_id", "user_id"),
+)
+
+run: Final = Table(
+    "run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("trigger", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("creates", Integer, nullable=False, default=0),
+    Column("updates", Integer, nullable=False, default=0),
+    Column("leavers", Integer, nullable=False, default=0),
+    Column("returners", Integer, nullable=False, default=0),
+    Column("held", Integer, nullable=False, default=0),
+    Column("warnings", Integer, nullable=False, default=0),
+    Column("unchanged", Integer, nullable=False, default=0),
+    Column("applied", Integer, nullable=False, default=0),
+    Column("refused", Integer, nullable=False, default=0),
+    Column("in_doubt", Integer, nullable=False, default=0),
+    Column("calls", Integer, nullable=False, default=0),
+    Column("reason", Text, nullable=False, default=""),
+    Column("approval_id", Integer, comment="what it runs under; no constraint, as the two refer to each other"),
+)
+
+change: Final = Table(
+    "change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("run.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("organisation_id", Integer, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("user_id", Integer),
+    Column("action", String(10), nullable=False),
+    Column("fields", JSON, nullable=False, comment="names only"),
+    Column("outcome", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False, default=1),
+    Column("http_status", Integer),
+    Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted when there is a key"),
+    Column("message", Text, nullable=False, default="", comment="why it was refused, personal values taken out"),
+    Index(None, "organisation_id", "misid"),
+    Index(None, "outcome"),
+    Index(None, "run_id"),
+)
+
+held: Final = Table(
+    "held",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("feed", String(100), nullable=False),
+    Column("row", Integer, nullable=False, default=0),
+    Column("reason", String(30), nullable=False),
+    Column("field", String(50), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("is_warning", Boolean, nullable=False, default=False),
+    Column("fingerprint", String(32), nullable=False, default=""),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    UniqueConstraint("organisation_id", "role", "misid", "feed", "row", "reason", "field", "is_warning"),
+)
+
+approval: Final = Table(
+    "approval",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("run.id"), nullable=False),
+    Column("creates", Integer, nullable=False),
+    Column("updates", Integer, nullable=False),
+    Column("leavers", Integer, nullable=False),
+    Column("approved_at", UtcDateTime, nullable=False),
+    Column("approved_by", String(100), nullable=False),
+    Column("lapses_at", UtcDateTime, nullable=False),
+)
+
+resync_request: Final = Table(
+    "resync_request",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("requested_by", String(100), nullable=False),
+    Column("misids", JSON, nullable=False),
+    Column("run_id", ForeignKey("run.id")),
+)
+
+credential: Final = Table(
+    "credential",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("user_id", Integer, nullable=False),
+    Column("secret", Text, nullable=False, comment="username and first password: JSON, always encrypted"),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+reference: Final = Table(
+    "reference",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("referent", String(20), nullable=False),
+    Column("by", String(10), nullable=False),
+    Column("code", String(255), nullable=False),
+    Column("onefile_id", Integer, nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    UniqueConstraint("organisation_id", "referent", "by", "code"),
+)
+
+pace: Final = Table(
+    "pace",
+    metadata,
+    Column("token", String(32), primary_key=True, comment="a hash of the customer token"),
+    Column("free_at", BigInteger, nullable=False, comment="microseconds since 1970 when the next call is due"),
+)
