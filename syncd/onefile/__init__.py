@@ -1,0 +1,10 @@
+"""OneFile's API, version 2.1: the client, its session, its pace, and the shapes of its answers.
+
+Sections named in docstrings (§8.6, U1) are those of the OneFile API fact sheet.
+"""
+
+from syncd.onefile.answers import Created, Organisation, Place, UserRow
+from syncd.onefile.client import OneFile
+from syncd.onefile.pace import Interrupted, Pacer, Turns
+
+__all__ = ["Created", "Interrupted", "OneFile", "Organisation", "Pacer", "Place", "Turns", "UserRow"]

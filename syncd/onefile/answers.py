@@ -1,0 +1,184 @@
+"""The shapes of OneFile's answers (§19), read with as little faith as the fact sheet has in them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+
+class Unreadable(ValueError):
+    """An answer is not of the shape its call should have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """A centre (§7)."""
+
+    id: int
+    name: str
+    creates_keychains: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user in a search; everything else about it needs a call of its own (§8.6)."""
+
+    id: int
+    misid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A classroom or a placement in a search (§9, §10)."""
+
+    id: int
+    name: str
+    misid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What a create told (§8.3)."""
+
+    user_id: int | None
+    """``None`` where OneFile said yes and nothing else, as it does while Keychain creation is on."""
+    username: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"Created(user_id={self.user_id})"
+
+
+def json_of(response: httpx.Response) -> Any:
+    """The JSON in an answer; ``None`` where it has no body, as when nothing is found (§8.6). Raises `Unreadable`."""
+    if not response.content.strip():
+        return None
+    try:
+        return response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise Unreadable from None
+
+
+def rows_of(response: httpx.Response) -> list[dict[str, Any]]:
+    """The rows of a search, keys in lower case. Raises `Unreadable`."""
+    document = json_of(response)
+    if document is None:
+        return []
+    if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
+        raise Unreadable
+    return [_lowered(row) for row in document]
+
+
+def object_of(response: httpx.Response) -> dict[str, Any]:
+    """One object, keys in lower case. Raises `Unreadable`."""
+    document = json_of(response)
+    if not isinstance(document, dict):
+        raise Unreadable
+    return _lowered(document)
+
+
+def organisation_of(row: Mapping[str, Any]) -> Organisation:
+    """An organisation's row. Raises `Unreadable`."""
+    return Organisation(
+        _id_of(row), str(row.get("name") or ""), row.get("keychaincreationfornewuseractive") in {True, "true", "True"}
+    )
+
+
+def user_of(row: Mapping[str, Any]) -> UserRow:
+    """A user's row; the MISID is empty where the account has none (§19). Raises `Unreadable`."""
+    return UserRow(_id_of(row), _text(row, "misid"))
+
+
+def place_of(row: Mapping[str, Any]) -> Place:
+    """A classroom's or placement's row. Raises `Unreadable`."""
+    return Place(_id_of(row), _text(row, "name"), _text(row, "misid"))
+
+
+def created_of(response: httpx.Response) -> Created:
+    """What a create's answer tells (§8.3, U14). Raises `Unreadable` for what is not an answer to a create."""
+    match json_of(response):
+        case None | "":
+            return Created(None)
+        case bool():
+            raise Unreadable
+        case int() as number:
+            return Created(number)
+        case dict() as document:
+            row = _lowered(document)
+            return Created(_id_of(row), _text(row, "username"), _text(row, "password"))
+        case _:
+            raise Unreadable
+
+
+def session_of(response: httpx.Response) -> str:
+    """The session in an answer to Authentication: plain text, or a JSON string (§2). Raises `Unreadable`."""
+    text = "".join(response.text.split()).strip('"')
+    if not text or not text.isascii() or not text.isprintable() or text[0] in "<{[":
+        raise Unreadable
+    return text
+
+
+def message_of(response: httpx.Response) -> str:
+    """OneFile's own words in a refusal, however they are wrapped (U12); at most 500 characters."""
+    words = " ".join(_words(response).split())
+    return words[:500]
+
+
+def retry_after_of(response: httpx.Response, now: datetime) -> float | None:
+    """The seconds that a ``Retry-After`` header asks to wait, at least 0; ``None`` if there is none to be read."""
+    text = response.headers.get("Retry-After", "")
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _words(response: httpx.Response) -> str:
+    try:
+        document = json_of(response)
+    except Unreadable:
+        is_page = response.text.lstrip().startswith("<")
+        return "" if is_page else response.text
+    if isinstance(document, dict):
+        return "; ".join(_strings(_lowered(document).get("message") or document))
+    return "; ".join(_strings(document))
+
+
+def _strings(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for each in value.values():
+                yield from _strings(each)
+        case list():
+            for each in value:
+                yield from _strings(each)
+        case _:
+            pass
+
+
+def _lowered(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name).lower(): value for name, value in row.items()}
+
+
+def _id_of(row: Mapping[str, Any]) -> int:
+    number = row.get("id")
+    if isinstance(number, str) and number.isascii() and number.isdigit():
+        number = int(number)
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise Unreadable
+    return number
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else str(value).strip()

@@ -1,0 +1,243 @@
+"""The client: the calls that syncd makes, and what each may raise."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final, Self, TypeVar
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+import stamina
+
+from syncd import __version__
+from syncd.core.fields import Role
+from syncd.core.values import Sent, Value
+from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused
+from syncd.onefile.answers import (
+    Created,
+    Organisation,
+    Place,
+    Unreadable,
+    UserRow,
+    created_of,
+    message_of,
+    object_of,
+    organisation_of,
+    place_of,
+    rows_of,
+    user_of,
+)
+from syncd.onefile.pace import Pacer
+from syncd.onefile.session import SessionAuth
+from syncd.onefile.transport import PacedTransport
+
+#: Nobody knows the largest page (U1).
+PAGE_SIZE: Final = 50
+_ATTEMPTS: Final = 3
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 5
+
+#: Nothing of the call can have reached OneFile.
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+_Row = TypeVar("_Row")
+
+
+class OneFile:
+    """One customer's OneFile.
+
+    Any thread may call. Every method can raise `OneFileUnreachable` (nothing was done, or it was a read),
+    `CredentialsRefused` and `Interrupted`; those that change something also `Refused` and `AnswerLost`.
+    Reads and updates are tried again, for they can be repeated; a create is not, unless it never left.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        customer_token: str,
+        pacer: Pacer,
+        *,
+        clock: Callable[[], datetime],
+        timeout_seconds: float = 30,
+        max_in_flight: int = 8,
+        on_throttled: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self.pacer: Final = pacer
+        transport = httpx.HTTPTransport(
+            limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
+            proxy=_proxy_for(httpx.URL(base_url)),
+        )
+        self._http = httpx.Client(
+            base_url=base_url,
+            auth=SessionAuth(f"{base_url}/Authentication", customer_token, clock),
+            transport=PacedTransport(transport, pacer, clock=clock, on_throttled=on_throttled),
+            timeout=timeout_seconds,
+            headers={"Accept": "application/json, text/plain", "User-Agent": f"syncd/{__version__}"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def organisation(self, organisation_id: int) -> Organisation:
+        """The organisation with its Keychain setting (§7). Raises `CredentialsRefused` if the token has none such."""
+        with _readable("the organisations"):
+            rows = rows_of(self._read("POST", "/Organisation/Search", {}))
+            organisations = [organisation_of(row) for row in rows]
+        for organisation in organisations:
+            if organisation.id == organisation_id:
+                return organisation
+        seen = ", ".join(f"{one.id} ({one.name})" for one in organisations) or "none"
+        raise CredentialsRefused(
+            f"The customer token gives no access to organisation {organisation_id}; it sees {seen}. "
+            "Check onefile.organisation_id."
+        )
+
+    def users(self, organisation_id: int, role: Role | None = None, misid: str | None = None) -> Iterator[UserRow]:
+        """The users of an organisation, page by page; with a role only those who are not archived (§8.6, U4).
+
+        ``misid`` is only a hint to OneFile, who may match it loosely (U6): every row is to be looked at again.
+        """
+        filters: dict[str, Value] = {"OrganisationID": organisation_id}
+        if role is not None:
+            filters["Role"] = role.number
+        if misid is not None:
+            filters["MISID"] = misid
+        return self._pages("/User/Search", filters, user_of)
+
+    def classrooms(self, organisation_id: int) -> Iterator[Place]:
+        """The classrooms of an organisation (§9)."""
+        return self._pages("/Classroom/Search", {"OrganisationID": organisation_id}, place_of)
+
+    def placements(self, organisation_id: int) -> Iterator[Place]:
+        """The placements of an organisation (§10)."""
+        return self._pages("/Placement/Search", {"OrganisationID": organisation_id}, place_of)
+
+    def user(self, user_id: int) -> dict[str, Any]:
+        """All that OneFile tells of one user, keys in lower case, some left out (§8.5). Also raises `Refused`."""
+        with _readable("a user"):
+            return object_of(self._read("GET", f"/User/{user_id}"))
+
+    def create_user(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> Created:
+        """Make an account (§8.2, §8.3)."""
+        response = self._call(
+            "POST",
+            "/User",
+            {"OrganisationID": organisation_id, "Role": role.number, **fields},
+            again_after=(OneFileUnreachable,),
+        )
+        try:
+            return created_of(response)
+        except Unreadable:
+            raise AnswerLost(response.status_code) from None
+
+    def update_user(self, user_id: int, fields: Mapping[str, Sent]) -> int:
+        """Change these fields of an account (§8.4); gives the HTTP status."""
+        return self._change(f"/User/{user_id}", fields)
+
+    def archive_user(self, user_id: int) -> int:
+        """Archive an account (§8.7); gives the HTTP status."""
+        return self._change(f"/User/{user_id}/Archive")
+
+    def unarchive_user(self, user_id: int) -> int:
+        """Bring an archived account back (§8.7); gives the HTTP status."""
+        return self._change(f"/User/{user_id}/Unarchive")
+
+    def _change(self, path: str, fields: Mapping[str, Sent] | None = None) -> int:
+        return self._call("POST", path, fields, again_after=(OneFileUnreachable, AnswerLost)).status_code
+
+    def _pages(
+        self, path: str, filters: Mapping[str, Value], row_of: Callable[[Mapping[str, Any]], _Row]
+    ) -> Iterator[_Row]:
+        """Every row once: pages may overlap (U3), and a short page is not the last one (U1)."""
+        seen: set[object] = set()
+        page = 1
+        while True:
+            with _readable(f"a search at {path}"):
+                rows = rows_of(self._read("POST", f"{path}/{page}/{PAGE_SIZE}", filters))
+                fresh = [row for row in rows if row.get("id") not in seen]
+                found = [row_of(row) for row in fresh]
+            if not found:
+                return
+            yield from found
+            seen.update(row["id"] for row in fresh)
+            page += 1
+
+    def _read(self, method: str, path: str, body: Mapping[str, Sent] | None = None) -> httpx.Response:
+        try:
+            return self._call(method, path, body, again_after=(OneFileUnreachable, AnswerLost))
+        except AnswerLost as lost:
+            # A read that came to nothing changed nothing.
+            said = f"answered status {lost.status}" if lost.status else "did not answer"
+            raise OneFileUnreachable(f"OneFile {said} to {method} {path}.") from lost
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Sent] | None,
+        *,
+        again_after: tuple[type[Exception], ...],
+    ) -> httpx.Response:
+        for attempt in stamina.retry_context(
+            on=again_after,
+            attempts=_ATTEMPTS,
+            timeout=None,
+            wait_initial=_FIRST_PAUSE_SECONDS,
+            wait_max=_LONGEST_PAUSE_SECONDS,
+        ):
+            with attempt:
+                return _checked(self._send(method, path, body))
+        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+    def _send(self, method: str, path: str, body: Mapping[str, Sent] | None) -> httpx.Response:
+        try:
+            return self._http.request(method, path, json=body)
+        except _NOT_SENT as problem:
+            raise OneFileUnreachable(f"OneFile at {self._http.base_url.host} cannot be reached: {problem}.") from None
+        except httpx.HTTPError as problem:
+            if isinstance(problem, httpx.RequestError) and problem.request.url.path.endswith("/Authentication"):
+                raise OneFileUnreachable(f"OneFile did not answer the log-in: {type(problem).__name__}.") from None
+            raise AnswerLost from None
+
+
+def _proxy_for(url: httpx.URL) -> str | None:
+    """The proxy that the environment names; whatever is on this machine is called without one."""
+    return None if url.scheme == "http" or proxy_bypass(url.host) else getproxies().get("https")
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Unreadable:
+        raise OneFileUnreachable(
+            f"OneFile's answer for {what} cannot be understood; is onefile.base_url right?"
+        ) from None
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """The answer, if it is a yes (§14)."""
+    status = response.status_code
+    if response.is_success:
+        return response
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            raise CredentialsRefused("OneFile refuses a session that it has only just given (status 401).")
+        case HTTPStatus.FORBIDDEN:
+            raise CredentialsRefused(
+                "OneFile forbids the call (status 403): the customer token may be of another environment or customer."
+            )
+        case HTTPStatus.REQUEST_TIMEOUT:
+            raise AnswerLost(status)
+        case _ if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Refused(status, message_of(response))
+        case _:
+            raise AnswerLost(status)

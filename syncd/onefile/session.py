@@ -1,0 +1,70 @@
+"""The session: one log-in serves every call until it is a day old (§2)."""
+
+from collections.abc import Callable, Generator
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from threading import Lock
+from typing import Final
+
+import httpx
+
+from syncd.errors import CredentialsRefused, OneFileUnreachable
+from syncd.onefile.answers import Unreadable, session_of
+
+#: OneFile ends a session after 24 hours (§2, U10).
+_LIFETIME: Final = timedelta(hours=23)
+
+
+class SessionAuth(httpx.Auth):
+    """Logs in before the first call, before the session is too old, and once more when OneFile answers 401.
+
+    ``customer_token`` is secret and goes nowhere but into the log-in's header. Raises `CredentialsRefused` when
+    OneFile does not take it, `OneFileUnreachable` when the log-in fails otherwise.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, login_url: str, customer_token: str, clock: Callable[[], datetime]) -> None:
+        self._login_url = login_url
+        self._customer_token = customer_token
+        self._clock = clock
+        self._lock = Lock()
+        self._session = ""
+        self._opened_at: datetime | None = None
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Give the request its session; see `httpx.Auth`."""
+        session = yield from self._current(stale="")
+        request.headers["X-TokenID"] = session
+        response = yield request
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            request.headers["X-TokenID"] = yield from self._current(stale=session)
+            yield request
+
+    def _current(self, stale: str) -> Generator[httpx.Request, httpx.Response, str]:
+        """The session to call with, another than ``stale``; of many threads that need one, one logs in."""
+        with self._lock:
+            is_old = self._opened_at is None or self._clock() - self._opened_at >= _LIFETIME
+            if is_old or self._session == stale:
+                response = yield httpx.Request(
+                    "POST", self._login_url, headers={"X-CustomerToken": self._customer_token, "Content-Length": "0"}
+                )
+                self._session = _opened(response)
+                self._opened_at = self._clock()
+            return self._session
+
+
+def _opened(response: httpx.Response) -> str:
+    if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST}:
+        raise CredentialsRefused(
+            f"OneFile does not accept the customer token (status {response.status_code}). "
+            "Check SYNCD_ONEFILE__CUSTOMER_TOKEN, and that the token belongs to the environment that is configured."
+        )
+    if not response.is_success:
+        raise OneFileUnreachable(f"OneFile answered the log-in with status {response.status_code}.")
+    try:
+        return session_of(response)
+    except Unreadable:
+        raise OneFileUnreachable(
+            "OneFile answered the log-in with something that is not a session; is onefile.base_url right?"
+        ) from None

@@ -1,0 +1,53 @@
+"""The way out: every request that leaves for OneFile, log-ins too, goes through here and is paced (§3)."""
+
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+
+from syncd.errors import OneFileUnreachable
+from syncd.onefile.answers import retry_after_of
+from syncd.onefile.pace import Pacer
+
+_MOST_429S: Final = 10
+
+
+class PacedTransport(httpx.BaseTransport):
+    """Waits for a turn before each request, and takes a 429 as what it says: nothing was done, come back later.
+
+    ``on_throttled`` is told the seconds waited after each 429.
+    Raises `OneFileUnreachable` when OneFile goes on answering 429, and `Interrupted`.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.BaseTransport,
+        pacer: Pacer,
+        *,
+        clock: Callable[[], datetime],
+        on_throttled: Callable[[float], None],
+    ) -> None:
+        self._inner = inner
+        self._pacer = pacer
+        self._clock = clock
+        self._on_throttled = on_throttled
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request when its turn has come."""
+        for _ in range(_MOST_429S):
+            self._pacer.wait()
+            response = self._inner.handle_request(request)
+            if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+                return response
+            response.close()
+            self._on_throttled(self._pacer.hold_off(retry_after_of(response, self._clock())))
+        raise OneFileUnreachable(
+            f"OneFile answered 429 (too many requests) {_MOST_429S} times running; "
+            "is something else calling it with the same customer token?"
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
