@@ -72,7 +72,7 @@ def intend(
 ) -> int:
     """Write down what is about to be sent; gives the change's number."""
     detail = {"fields": fields, "feed": feed, "fingerprint": fingerprint}
-    return connection.execute(
+    number: int = connection.execute(
         change.insert()
         .values(
             run_id=run_id,
@@ -88,6 +88,7 @@ def intend(
         )
         .returning(change.c.id)
     ).scalar_one()
+    return number
 
 
 def conclude(

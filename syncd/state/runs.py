@@ -49,11 +49,12 @@ def start(connection: Connection, organisation_id: int, trigger: str, now: datet
         .where(run.c.organisation_id == organisation_id, run.c.state == RunState.RUNNING)
         .values(state=RunState.INTERRUPTED, finished_at=now)
     )
-    return connection.execute(
+    number: int = connection.execute(
         run.insert()
         .values(organisation_id=organisation_id, trigger=trigger, state=RunState.RUNNING, started_at=now)
         .returning(run.c.id)
     ).scalar_one()
+    return number
 
 
 def note_plan(connection: Connection, number: int, plan: Plan, approval_id: int | None) -> None:
@@ -158,11 +159,12 @@ def approval_in_force(connection: Connection, organisation_id: int, now: datetim
 
 def request(connection: Connection, organisation_id: int, who: str, now: datetime, misids: Sequence[str] = ()) -> int:
     """Ask the daemon for a run; gives the request's number."""
-    return connection.execute(
+    number: int = connection.execute(
         resync_request.insert()
         .values(organisation_id=organisation_id, requested_at=now, requested_by=who, misids=list(misids))
         .returning(resync_request.c.id)
     ).scalar_one()
+    return number
 
 
 def requests_waiting(connection: Connection, organisation_id: int) -> list[Row[Any]]:
@@ -182,7 +184,7 @@ def take_up(connection: Connection, requests: Sequence[int], number: int) -> Non
 
 
 def _approve(connection: Connection, number: int, counts: Counts, who: str, now: datetime) -> int:
-    return connection.execute(
+    approval_id: int = connection.execute(
         approval.insert()
         .values(
             run_id=number,
@@ -195,6 +197,7 @@ def _approve(connection: Connection, number: int, counts: Counts, who: str, now:
         )
         .returning(approval.c.id)
     ).scalar_one()
+    return approval_id
 
 
 def _settle(connection: Connection, organisation_id: int, number: int | None, state: RunState) -> Row[Any]:

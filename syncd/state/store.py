@@ -44,12 +44,10 @@ class Store:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as problem:
-            raise StateUnusable(f"The state store {self} failed: {_plainly(problem)}.") from problem
+            raise unusable(self, problem) from problem
 
     def upgrade(self) -> None:
         """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
-        if self.file:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.begin() as connection:
             self._refuse_newer(connection)
             command.upgrade(_alembic(connection), "head")
@@ -85,6 +83,11 @@ class Store:
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
+
+
+def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
+    """The sentence for a failure of the store."""
+    return StateUnusable(f"The state store {store} failed: {_plainly(problem)}.")
 
 
 def empty_store(vault: Vault) -> Store:

@@ -59,7 +59,7 @@ account: Final = Table(
     Column("organisation_id", Integer, nullable=False),
     Column("role", String(20), nullable=False),
     Column("misid", String(255), nullable=False),
-    Column("user_id", Integer, comment="empty while OneFile has accepted the create and not told the id"),
+    Column("user_id", BigInteger, comment="empty while OneFile has accepted the create and not told the id"),
     Column("status", String(10), nullable=False),
     Column("feed", String(100), nullable=False),
     Column("values", Text, nullable=False, comment="what OneFile last accepted: JSON, encrypted when there is a key"),
@@ -92,6 +92,9 @@ run: Final = Table(
     Column("in_doubt", Integer, nullable=False, default=0),
     Column("calls", Integer, nullable=False, default=0),
     Column("reason", Text, nullable=False, default=""),
+    Column(
+        "onefile", String(12), nullable=False, default="", comment="ok, unreachable, or empty when it was not asked"
+    ),
     Column("approval_id", Integer, comment="what it runs under; no constraint, as the two refer to each other"),
 )
 
@@ -104,7 +107,7 @@ change: Final = Table(
     Column("organisation_id", Integer, nullable=False),
     Column("role", String(20), nullable=False),
     Column("misid", String(255), nullable=False),
-    Column("user_id", Integer),
+    Column("user_id", BigInteger),
     Column("action", String(10), nullable=False),
     Column("fields", JSON, nullable=False, comment="names only"),
     Column("outcome", String(10), nullable=False),
@@ -132,7 +135,9 @@ held: Final = Table(
     Column("is_warning", Boolean, nullable=False, default=False),
     Column("fingerprint", String(32), nullable=False, default=""),
     Column("first_seen_at", UtcDateTime, nullable=False),
-    UniqueConstraint("organisation_id", "role", "misid", "feed", "row", "reason", "field", "is_warning"),
+    UniqueConstraint(
+        "organisation_id", "role", "misid", "feed", "row", "reason", "field", "is_warning", name="uq_held_entry"
+    ),
 )
 
 approval: Final = Table(
@@ -166,7 +171,7 @@ credential: Final = Table(
     Column("organisation_id", Integer, nullable=False),
     Column("role", String(20), nullable=False),
     Column("misid", String(255), nullable=False),
-    Column("user_id", Integer, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
     Column("secret", Text, nullable=False, comment="username and first password: JSON, always encrypted"),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -178,8 +183,8 @@ reference: Final = Table(
     Column("organisation_id", Integer, nullable=False),
     Column("referent", String(20), nullable=False),
     Column("by", String(10), nullable=False),
-    Column("code", String(255), nullable=False),
-    Column("onefile_id", Integer, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("onefile_id", BigInteger, nullable=False),
     Column("found_at", UtcDateTime, nullable=False),
     UniqueConstraint("organisation_id", "referent", "by", "code"),
 )
@@ -189,4 +194,14 @@ pace: Final = Table(
     metadata,
     Column("token", String(32), primary_key=True, comment="a hash of the customer token"),
     Column("free_at", BigInteger, nullable=False, comment="microseconds since 1970 when the next call is due"),
+)
+
+daemon: Final = Table(
+    "daemon",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("next_run_at", UtcDateTime),
 )

@@ -1,0 +1,99 @@
+"""One writer per organisation: a file lock beside a SQLite store, an advisory lock on PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from enum import IntEnum
+from hashlib import blake2b
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from syncd.errors import AnotherRun
+from syncd.state.store import Store, unusable
+
+
+class Purpose(IntEnum):
+    """What is locked."""
+
+    WRITING = 1
+    """Held for a run: whoever has it may send."""
+    LEADING = 2
+    """Held by the daemon that polls, for as long as it lives."""
+
+
+class Lock:
+    """A lock that is held. It is let go when its process ends, however it ends."""
+
+    def __init__(self, store: Store, connection: Connection | None) -> None:
+        self._store = store
+        self._connection = connection
+
+    def is_held(self) -> bool:
+        """Whether it still is: on PostgreSQL it goes with the connection."""
+        if self._connection is None:
+            return True
+        try:
+            self._connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True
+
+
+@contextmanager
+def locked(store: Store, organisation_id: int, purpose: Purpose) -> Iterator[Lock]:
+    """Hold the lock of an organisation. Raises `AnotherRun` when somebody else does."""
+    with ExitStack() as stack:
+        connection = None
+        if store.file:
+            _lock_file(stack, store.file, organisation_id, purpose)
+        elif store.url.get_backend_name() == "postgresql":
+            connection = _lock_on_server(stack, store, organisation_id, purpose)
+        yield Lock(store, connection)
+
+
+@contextmanager
+def locked_when_free(store: Store, organisation_id: int, purpose: Purpose, wait: Callable[[], None]) -> Iterator[Lock]:
+    """The same, as soon as it is free; ``wait`` is called between two tries and may raise to give up."""
+    with ExitStack() as stack:
+        while True:
+            try:
+                lock = stack.enter_context(locked(store, organisation_id, purpose))
+                break
+            except AnotherRun:
+                wait()
+        yield lock
+
+
+def _lock_file(stack: ExitStack, database: Path, organisation_id: int, purpose: Purpose) -> None:
+    lock = FileLock(database.with_name(f"{database.name}.{organisation_id}.{purpose.name.lower()}.lock"))
+    try:
+        stack.enter_context(lock.acquire(timeout=0))
+    except Timeout:
+        raise AnotherRun(_sentence(organisation_id, purpose)) from None
+
+
+def _lock_on_server(stack: ExitStack, store: Store, organisation_id: int, purpose: Purpose) -> Connection:
+    try:
+        connection = stack.enter_context(store.engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+        # One number for the pair: the two-number form has no room for an organisation's id beside ours.
+        digest = blake2b(f"{purpose} {organisation_id}".encode(), person=b"syncd lock", digest_size=8).digest()
+        key = int.from_bytes(digest, signed=True)
+        is_ours = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
+        # Closing would only hand the connection back to the pool, lock and all.
+        stack.callback(connection.invalidate)
+    except SQLAlchemyError as problem:
+        raise unusable(store, problem) from problem
+    if not is_ours:
+        raise AnotherRun(_sentence(organisation_id, purpose))
+    return connection
+
+
+def _sentence(organisation_id: int, purpose: Purpose) -> str:
+    if purpose is Purpose.LEADING:
+        return f"Another daemon works for organisation {organisation_id} on this state store."
+    return (
+        f"Another run is at work for organisation {organisation_id} on this state store. "
+        "'syncd status' shows it; try again when it is done."
+    )

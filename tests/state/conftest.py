@@ -1,0 +1,17 @@
+"""A state store on each make of database it may be kept in."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+
+
+@pytest.fixture(params=["sqlite_url", "postgres_url"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store of the test's own, its schema current."""
+    store = Store(request.getfixturevalue(request.param), Vault())
+    store.upgrade()
+    yield store
+    store.close()

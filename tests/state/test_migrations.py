@@ -1,0 +1,34 @@
+"""The schema is what the migrations say, and the migrations say what the tables are."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from syncd.errors import StateUnusable
+from syncd.state.store import Store
+from syncd.state.tables import metadata
+
+
+def test_the_migrations_lead_to_the_tables(store: Store) -> None:
+    with store.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    assert store.is_current
+
+
+def test_upgrading_what_is_current_changes_nothing(store: Store) -> None:
+    before = store.revision()
+    store.upgrade()
+    assert store.revision() == before
+
+
+def test_a_store_of_a_newer_syncd_is_refused_and_left_alone(store: Store) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(StateUnusable, match=r"newer syncd.*9999"):
+        store.upgrade()
+
+    assert store.revision() == "9999"
+    assert not store.is_current
