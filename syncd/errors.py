@@ -45,6 +45,9 @@ class AnotherRun(SyncdError):
 class OneFileError(SyncdError):
     """A call to OneFile did not succeed."""
 
+    attempts = 1
+    """How often it was made."""
+
 
 class OneFileUnreachable(OneFileError):
     """OneFile did not take the call; it may be made again."""

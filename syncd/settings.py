@@ -5,11 +5,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
-from datetime import time, timedelta
+from datetime import UTC, time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import durationpy
@@ -25,8 +27,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -71,22 +74,49 @@ def _database_url(text: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _poll(text: str) -> str:
-    if text:
-        _ = _interval(text) or CronTrigger.from_crontab(text)
-    return text
+def _schedule(text: str) -> str:
+    try:
+        return text if _interval(text) else _cron_line(text)
+    except ValueError:
+        raise ValueError('is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5"') from None
+
+
+def _schedule_or_off(text: str) -> str:
+    return text and _schedule(text)
 
 
 def _interval(text: str) -> timedelta | None:
-    """``30s``, ``15m``, ``1h``; ``None`` for what is not an interval."""
-    if not re.fullmatch(r"([0-9]+[smh])+", text):
+    """``30s``, ``15m``, ``1h30m``; ``None`` for what is not an interval."""
+    if not re.fullmatch(r"(?=.*[1-9])([0-9]+[smh])+", text):
         return None
     interval: timedelta = durationpy.from_str(text)
     return interval
 
 
-def _quiet_window(text: str) -> tuple[time, time]:
-    match = re.fullmatch(r"([0-9]{2}:[0-9]{2})-([0-9]{2}:[0-9]{2})", text)
+def _cron_line(text: str) -> str:
+    *times, weekdays = text.split()
+    # To cron 0 is Sunday, to APScheduler it is Monday: names mean the same to both.
+    line = " ".join((*times, ",".join(map(_named_days, weekdays.split(",")))))
+    CronTrigger.from_crontab(line, timezone=UTC)
+    return line
+
+
+def _named_days(days: str) -> str:
+    if match := re.fullmatch(r"([0-7])", days):
+        first, last, step = match[1], match[1], None
+    elif match := re.fullmatch(r"([0-7])-([0-7])(?:/([1-9]))?", days):
+        first, last, step = match.groups()
+    elif match := re.fullmatch(r"\*/([1-9])", days):
+        first, last, step = "0", "6", match[1]
+    else:
+        return days
+    names = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    return ",".join(names[int(first) : int(last) + 1 : int(step or 1)])
+
+
+def _quiet_window(given: object) -> tuple[time, time]:
+    clock = "((?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    match = re.fullmatch(f"{clock}-{clock}", str(given))
     if match is None:
         raise ValueError('is not a window such as "07:00-07:30"')
     return time.fromisoformat(match[1]), time.fromisoformat(match[2])
@@ -100,9 +130,34 @@ def _timezone(text: str) -> str:
     return text
 
 
+def _protected(given: object) -> object:
+    misids = [given] if isinstance(given, str) else given
+    if not isinstance(misids, list | tuple) or not all(isinstance(misid, str) for misid in misids):
+        raise ValueError("must be a list of MISIDs, each in quotes, or the name of a file of them")
+    return given
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(str(host))))
+
+
 ConfigPath = Annotated[Path, AfterValidator(_path)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
-Schedule = Annotated[str, AfterValidator(_poll)]
+Schedule = Annotated[str, AfterValidator(_schedule)]
+ScheduleOrOff = Annotated[str, AfterValidator(_schedule_or_off)]
 QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
 
 
@@ -118,7 +173,7 @@ def _content(key: str, path: str) -> str:
 class Section(BaseModel):
     """One table of the file. Unknown keys are mistakes, never ignored; values are never shown in errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -126,8 +181,10 @@ class Section(BaseModel):
         """Put the content of every ``<key>_file`` in the place of ``<key>``."""
         if not isinstance(given, Mapping):
             return given
-        secrets = [name for name in given if name.endswith("_file") and name.removesuffix("_file") in cls.SECRETS]
-        return {**given, **{name.removesuffix("_file"): _content(name, given[name]) for name in secrets}}
+        files = {name: given[f"{name}_file"] for name in cls.SECRETS if isinstance(given.get(f"{name}_file"), str)}
+        for name in files.keys() & given.keys():
+            raise ValueError(f"needs either {name} or {name}_file, and not both")
+        return {**given, **{name: _content(f"{name}_file", path) for name, path in files.items()}}
 
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """The keys that may also be given as a file."""
@@ -158,7 +215,7 @@ class OneFileSettings(Section):
     def _one_place(self) -> Self:
         if bool(self.base_url) == bool(self.environment):
             raise ValueError('needs either environment = "live" (or "practice", "beta") or base_url, and not both')
-        if not self.url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+        if not _is_private(self.url):
             raise ValueError("base_url must be https; plain http is for a simulator on this machine")
         return self
 
@@ -188,7 +245,7 @@ class ScheduleSettings(Section):
     """``[schedule]``: when the daemon works, and when it must not."""
 
     poll: Schedule = "15m"
-    verify: Schedule = ""
+    verify: ScheduleOrOff = ""
     timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/London"
     quiet: tuple[QuietWindow, ...] = ()
 
@@ -209,8 +266,8 @@ class LeaversSettings(Section):
     """``[leavers]``: what becomes of accounts whose record is gone."""
 
     action: Literal["report", "archive"] = "report"
-    grace_days: int = Field(14, ge=0)
-    protect: tuple[str, ...] | ConfigPath = ()
+    grace_days: int = Field(14, ge=0, le=36_500)
+    protect: Annotated[tuple[str, ...] | ConfigPath, BeforeValidator(_protected)] = ()
 
 
 class DefaultsSettings(Section):
@@ -252,10 +309,10 @@ class AdminSettings(Section):
     def _guarded(self) -> Self:
         if not self.listen:
             return self
-        if not re.fullmatch(r".+:[0-9]{1,5}", self.listen):
+        host, _, port = self.listen.rpartition(":")
+        if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
             raise ValueError('listen must be an address and a port such as "127.0.0.1:8642", or "" for off')
-        host = self.listen.rpartition(":")[0].strip("[]")
-        if not (host in {"localhost", "::1"} or host.startswith("127.")) and not self.token.get_secret_value():
+        if not _is_loopback(host.strip("[]")) and not self.token.get_secret_value():
             raise ValueError("listen is not a loopback address, so a token is needed: set SYNCD_ADMIN__TOKEN")
         return self
 
@@ -283,6 +340,17 @@ class FeedSettings(Section):
         return self
 
 
+class _FromEnvironment(EnvSettingsSource):
+    """The environment, where a list is written as JSON."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """What is not JSON stays text, so that the key it is meant for can say what it should have been."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
 class Settings(BaseSettings):
     """The whole configuration, as `load_settings` gives it."""
 
@@ -292,18 +360,21 @@ class Settings(BaseSettings):
 
     onefile: OneFileSettings
     source: SourceSettings
-    state: StateSettings = StateSettings()
+    # Made anew for every configuration, because the place of the default file depends on it.
+    state: StateSettings = Field(default_factory=StateSettings)
     schedule: ScheduleSettings = ScheduleSettings()
     guard: GuardSettings = GuardSettings()
     leavers: LeaversSettings = LeaversSettings()
     defaults: DefaultsSettings = DefaultsSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
-    feeds: tuple[FeedSettings, ...] = Field(min_length=1)
+    feeds: tuple[FeedSettings, ...]
 
     @field_validator("feeds")
     @classmethod
     def _distinct(cls, feeds: tuple[FeedSettings, ...]) -> tuple[FeedSettings, ...]:
+        if not feeds:
+            raise ValueError("there must be at least one [[feeds]]")
         names = [feed.name for feed in feeds]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
@@ -313,14 +384,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, key by key."""
-        return env_settings, init_settings
+        return _FromEnvironment(settings_cls), init_settings
 
 
 def configuration_file(given: Path | None = None) -> Path:
@@ -346,7 +417,7 @@ def load_settings(file: Path) -> Settings:
     _refuse_unknown_variables()
     token = _folder.set(file.parent)
     try:
-        return Settings(**given)
+        return Settings(**_without_overridden(given))
     except ValidationError as problems:
         raise ConfigurationError(_in_words(file, problems.errors(include_url=False, include_input=False))) from None
     finally:
@@ -363,8 +434,47 @@ def _refuse_unknown_variables() -> None:
             )
 
 
+def _without_overridden(given: dict[str, Any]) -> dict[str, Any]:
+    """The file without what the environment gives in its other form: a secret for its ``_file``, or the reverse."""
+    return {
+        section: {name: value for name, value in keys.items() if not _is_set(section, _other_form(name))}
+        if isinstance(keys, dict)
+        else keys
+        for section, keys in given.items()
+    }
+
+
+def _other_form(name: str) -> str:
+    return name.removesuffix("_file") if name.endswith("_file") else f"{name}_file"
+
+
+def _is_set(*path: str) -> bool:
+    return _variable(*path) in {name.upper() for name in os.environ}
+
+
+def _variable(*path: str) -> str:
+    return f"SYNCD_{'__'.join(path).upper()}"
+
+
 def _ended(sentence: str) -> str:
     return sentence if sentence.endswith("?") else f"{sentence}."
+
+
+#: What pydantic says in a programmer's words, by the type of its error.
+_PLAINLY: Final = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "model_type": "must be a table",
+    "path_type": "must be the name of a file, in quotes",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text, in quotes",
+    "tuple_type": 'must be a list such as ["07:00-07:30"]',
+}
 
 
 def _in_words(file: Path, problems: list[ErrorDetails]) -> str:
@@ -373,8 +483,7 @@ def _in_words(file: Path, problems: list[ErrorDetails]) -> str:
     problem = min(problems, key=lambda each: (each["type"] != "extra_forbidden", each["type"] == "missing"))
     *path, last = [str(part) for part in problem["loc"]] or ["feeds"]
     key = ".".join((*path, last))
-    variable = f"SYNCD_{'__'.join((*path, last)).upper()}"
-    where = f"the environment variable {variable}" if variable in os.environ else str(file)
+    where = f"the environment variable {_variable(*path, last)}" if _is_set(*path, last) else str(file)
     match problem["type"]:
         case "extra_forbidden":
             sentence = f"{where}: unknown key {key!r}{_nearest(last, _keys_at(path))}"
@@ -384,8 +493,10 @@ def _in_words(file: Path, problems: list[ErrorDetails]) -> str:
             sentence = f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}"
         case "enum" | "literal_error":
             sentence = f"{where}: {key}: must be {problem.get('ctx', {}).get('expected')}"
-        case _:
-            sentence = f"{where}: {key}: {problem['msg']}"
+        case "tuple_type" if key == "feeds":
+            sentence = f"{where}: each feed must be a table of its own, headed [[feeds]]"
+        case kind:
+            sentence = f"{where}: {key}: {_PLAINLY.get(kind) or problem['msg'].replace('Input should be', 'must be')}"
     more = len(problems) - 1
     return _ended(sentence) + (f" There {'is' if more == 1 else 'are'} {more} more like this." if more else "")
 

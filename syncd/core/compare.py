@@ -75,7 +75,7 @@ def sift(
     twice: set[Key] = set()
     for record in records:
         sifted.rows[record.feed] += 1
-        key = Key(record.organisation_id, record.role, record.misid) if isinstance(record, Held) else record.key
+        key = _key_of(record)
         if only and key.misid not in only:
             continue
         if key.misid and key in seen:
@@ -87,8 +87,7 @@ def sift(
                 seen[key] = record
             continue
         seen[key] = _keep_if_changed(record, known.get(key), secret, refused.get(key), sifted)
-    for key in twice:
-        _hold_both(key, seen[key], sifted)
+    _hold_both(twice, seen, sifted)
     sifted.missed = {
         key: account for key, account in known.items() if key not in seen and (not only or key.misid in only)
     }
@@ -110,26 +109,31 @@ def _keep_if_changed(
     return record
 
 
-def _hold_both(key: Key, first: Held | Record | None, sifted: Sifted) -> None:
-    match first:
-        case Record():
-            del sifted.changed[key]
-        case Held():
-            sifted.held.remove(first)
-        case None:
-            sifted.unchanged -= 1
-    sifted.warnings = [warned for warned in sifted.warnings if warned.key != key]
-    sifted.held.append(
-        Held(
-            key.organisation_id,
-            key.role,
-            key.misid,
-            "",
-            Reason.DUPLICATE_KEY,
-            "MISID",
-            "MISID is in more than one row of this role",
+def _hold_both(twice: Set[Key], seen: Mapping[Key, Held | Record | None], sifted: Sifted) -> None:
+    # One pass over each list, because a join gone wrong doubles every row there is.
+    sifted.held = [held for held in sifted.held if _key_of(held) not in twice]
+    sifted.warnings = [warned for warned in sifted.warnings if warned.key not in twice]
+    for key in sorted(twice):
+        match seen[key]:
+            case Record():
+                del sifted.changed[key]
+            case None:
+                sifted.unchanged -= 1
+        sifted.held.append(
+            Held(
+                key.organisation_id,
+                key.role,
+                key.misid,
+                "",
+                Reason.DUPLICATE_KEY,
+                "MISID",
+                "MISID is in more than one row of this role",
+            )
         )
-    )
+
+
+def _key_of(record: Record | Held) -> Key:
+    return Key(record.organisation_id, record.role, record.misid) if isinstance(record, Held) else record.key
 
 
 Resolved: TypeAlias = int | Key | Reason
@@ -147,8 +151,8 @@ class Surroundings:
     """By organisation and code."""
     in_onefile: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     """UserIDs that OneFile already has under a key unknown to the store."""
-    in_doubt: frozenset[Key] = frozenset()
-    """Keys whose create is not settled: nothing is created for them."""
+    in_doubt: Mapping[Key, str] = field(default_factory=dict)
+    """Keys whose create is not settled: nothing is created for them. The text says of some why a person must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,8 @@ def _decide(
 ) -> Held | Create | Update | Refresh:
     account = around.known.get(record.key)
     if record.key in around.in_doubt or (account is not None and account.user_id is None):
+        if ambiguity := around.in_doubt.get(record.key):
+            return _held(record, Reason.AMBIGUOUS, "MISID", ambiguity)
         return _held(record, Reason.IN_DOUBT, "MISID", "an earlier create is not settled yet")
     resolved = _resolve(record, around)
     if isinstance(resolved, Held):

@@ -106,7 +106,10 @@ class Record:
 
         ``secret`` is at most 64 bytes.
         """
-        content = json.dumps([self.fields, self.codes], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        # An empty field may be one to clear, which an unusable one and one without a column never are.
+        empty = self.supplied.difference(self.fields, self.codes, (warned.field for warned in self.warnings))
+        told = [self.fields, self.codes, sorted(empty)]
+        content = json.dumps(told, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return blake2b(content.encode("utf-8", "surrogatepass"), key=secret, digest_size=16).hexdigest()
 
 

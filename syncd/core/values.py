@@ -32,6 +32,7 @@ _LARGEST_INTEGER: Final = 2**31 - 1
 _EARLIEST_YEAR: Final = 1900
 _LATEST_YEAR: Final = 2100
 
+_INTEGER_SHAPE: Final = re.compile(r"-?[0-9]+")
 _NO_ULN_YET: Final = "9999999999"
 _ULN_SHAPE: Final = re.compile(r"[1-9][0-9]{9}")
 _NINO_SHAPE: Final = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]")
@@ -62,10 +63,12 @@ def _text(raw: object) -> str | None:
                 raise Unusable("is not UTF-8 text") from None
         case bool():
             raise Unusable("is a yes/no value, not text")
-        case int() | UUID():
+        case UUID():
             text = str(raw)
+        case int():
+            text = _digits(raw)
         case Decimal() | float():
-            text = str(_whole(raw))
+            text = _digits(_whole(raw))
         case _:
             raise Unusable(f"is a {type(raw).__name__}, not text")
     if "\x00" in text:
@@ -76,6 +79,13 @@ def _text(raw: object) -> str | None:
 def _lines(raw: object) -> str | None:
     lines = (line.strip() for line in (_text(raw) or "").splitlines())
     return "\n".join(line for line in lines if line) or None
+
+
+def _digits(number: int) -> str:
+    try:
+        return str(number)
+    except ValueError:  # more than 4,300 of them
+        raise Unusable("is out of range") from None
 
 
 def _whole(raw: Decimal | float) -> int:
@@ -95,9 +105,10 @@ def _integer(raw: object) -> int | None:
         text = _text(raw)
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit()):
+        if not _INTEGER_SHAPE.fullmatch(text):
             raise Unusable("is not a whole number")
-        number = int(text)
+        # No id is longer, and Python refuses to read thousands of digits.
+        number = int(text) if len(text) <= 20 else _LARGEST_INTEGER + 1
     if not 0 <= number <= _LARGEST_INTEGER:
         raise Unusable("is out of range")
     return number

@@ -41,6 +41,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A yes that says nothing more (§8.4, §8.7)."""
+
+    status: int
+    attempts: int
+    """How often the call was made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     """What a create told (§8.3)."""
 

@@ -13,8 +13,9 @@ import stamina
 from syncd import __version__
 from syncd.core.fields import Role
 from syncd.core.values import Sent, Value
-from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused
+from syncd.errors import AnswerLost, CredentialsRefused, OneFileError, OneFileUnreachable, Refused
 from syncd.onefile.answers import (
+    Answered,
     Created,
     Organisation,
     Place,
@@ -125,33 +126,34 @@ class OneFile:
         with _readable("a user"):
             return object_of(self._read("GET", f"/User/{user_id}"))
 
-    def create_user(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> Created:
+    def create_user(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> tuple[Created, Answered]:
         """Make an account (§8.2, §8.3)."""
-        response = self._call(
+        response, attempts = self._call(
             "POST",
             "/User",
             {"OrganisationID": organisation_id, "Role": role.number, **fields},
             again_after=(OneFileUnreachable,),
         )
         try:
-            return created_of(response)
+            return created_of(response), Answered(response.status_code, attempts)
         except Unreadable:
             raise AnswerLost(response.status_code) from None
 
-    def update_user(self, user_id: int, fields: Mapping[str, Sent]) -> int:
-        """Change these fields of an account (§8.4); gives the HTTP status."""
+    def update_user(self, user_id: int, fields: Mapping[str, Sent]) -> Answered:
+        """Change these fields of an account (§8.4)."""
         return self._change(f"/User/{user_id}", fields)
 
-    def archive_user(self, user_id: int) -> int:
-        """Archive an account (§8.7); gives the HTTP status."""
+    def archive_user(self, user_id: int) -> Answered:
+        """Archive an account (§8.7)."""
         return self._change(f"/User/{user_id}/Archive")
 
-    def unarchive_user(self, user_id: int) -> int:
-        """Bring an archived account back (§8.7); gives the HTTP status."""
+    def unarchive_user(self, user_id: int) -> Answered:
+        """Bring an archived account back (§8.7)."""
         return self._change(f"/User/{user_id}/Unarchive")
 
-    def _change(self, path: str, fields: Mapping[str, Sent] | None = None) -> int:
-        return self._call("POST", path, fields, again_after=(OneFileUnreachable, AnswerLost)).status_code
+    def _change(self, path: str, fields: Mapping[str, Sent] | None = None) -> Answered:
+        response, attempts = self._call("POST", path, fields, again_after=(OneFileUnreachable, AnswerLost))
+        return Answered(response.status_code, attempts)
 
     def _pages(
         self, path: str, filters: Mapping[str, Value], row_of: Callable[[Mapping[str, Any]], _Row]
@@ -172,11 +174,12 @@ class OneFile:
 
     def _read(self, method: str, path: str, body: Mapping[str, Sent] | None = None) -> httpx.Response:
         try:
-            return self._call(method, path, body, again_after=(OneFileUnreachable, AnswerLost))
+            response, _ = self._call(method, path, body, again_after=(OneFileUnreachable, AnswerLost))
         except AnswerLost as lost:
             # A read that came to nothing changed nothing.
             said = f"answered status {lost.status}" if lost.status else "did not answer"
             raise OneFileUnreachable(f"OneFile {said} to {method} {path}.") from lost
+        return response
 
     def _call(
         self,
@@ -184,18 +187,24 @@ class OneFile:
         path: str,
         body: Mapping[str, Sent] | None,
         *,
-        again_after: tuple[type[Exception], ...],
-    ) -> httpx.Response:
-        for attempt in stamina.retry_context(
-            on=again_after,
-            attempts=_ATTEMPTS,
-            timeout=None,
-            wait_initial=_FIRST_PAUSE_SECONDS,
-            wait_max=_LONGEST_PAUSE_SECONDS,
-        ):
-            with attempt:
-                return _checked(self._send(method, path, body))
-        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+        again_after: tuple[type[OneFileError], ...],
+    ) -> tuple[httpx.Response, int]:
+        attempts = 0
+        try:
+            for attempt in stamina.retry_context(
+                on=again_after,
+                attempts=_ATTEMPTS,
+                timeout=None,
+                wait_initial=_FIRST_PAUSE_SECONDS,
+                wait_max=_LONGEST_PAUSE_SECONDS,
+            ):
+                with attempt:
+                    attempts = attempt.num
+                    return _checked(self._send(method, path, body)), attempts
+        except OneFileError as problem:
+            problem.attempts = attempts
+            raise
+        raise AssertionError("the last attempt returns or raises")
 
     def _send(self, method: str, path: str, body: Mapping[str, Sent] | None) -> httpx.Response:
         try:

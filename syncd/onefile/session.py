@@ -22,8 +22,6 @@ class SessionAuth(httpx.Auth):
     OneFile does not take it, `OneFileUnreachable` when the log-in fails otherwise.
     """
 
-    requires_response_body = True
-
     def __init__(self, login_url: str, customer_token: str, clock: Callable[[], datetime]) -> None:
         self._login_url = login_url
         self._customer_token = customer_token
@@ -49,6 +47,7 @@ class SessionAuth(httpx.Auth):
                 response = yield httpx.Request(
                     "POST", self._login_url, headers={"X-CustomerToken": self._customer_token, "Content-Length": "0"}
                 )
+                response.read()
                 self._session = _opened(response)
                 self._opened_at = self._clock()
             return self._session

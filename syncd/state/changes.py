@@ -53,6 +53,7 @@ class Unsettled:
     key: Key
     outcome: Outcome
     at: datetime
+    """When its answer was lost, or when it was to be sent if that is all that is known."""
     detail: dict[str, Any]
     """What was sent, and what is to be noted with the account when it turns out to be there."""
 
@@ -95,6 +96,7 @@ def conclude(
     connection: Connection,
     number: int,
     outcome: Outcome,
+    now: datetime,
     *,
     http_status: int | None = None,
     user_id: int | None = None,
@@ -106,7 +108,7 @@ def conclude(
     connection.execute(
         change.update()
         .where(change.c.id == number)
-        .values(outcome=outcome, http_status=http_status, attempts=attempts, message=message, **found)
+        .values(outcome=outcome, concluded_at=now, http_status=http_status, attempts=attempts, message=message, **found)
     )
 
 
@@ -126,7 +128,7 @@ def unsettled(connection: Connection, vault: Vault, organisation_id: int) -> lis
             row.id,
             Key(row.organisation_id, Role(row.role), row.misid),
             Outcome(row.outcome),
-            row.at,
+            row.concluded_at or row.at,
             vault.open(row.detail),
         )
         for row in rows

@@ -4,15 +4,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
 from syncd.state.tables import held
 
 _Identity: TypeAlias = tuple[object, ...]
+_IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Movement:
 def replace(
     connection: Connection,
     organisation_id: int,
-    holds: Iterable[Held],
+    holds: Collection[Held],
     warnings: Iterable[Warned],
     now: datetime,
     only: Collection[str] = (),
@@ -36,7 +37,6 @@ def replace(
     ``only`` are the MISIDs a run was limited to; what is listed of others is left alone.
     """
     found: dict[_Identity, dict[str, Any]] = {}
-    added: list[Held] = []
     for hold in holds:
         row = _row_of_held(hold)
         found[_identity(row)] = row
@@ -63,6 +63,14 @@ def replace(
     return Movement(added, [key for key in before if key not in after and key.misid])
 
 
+def add(connection: Connection, hold: Held, now: datetime) -> None:
+    """Put one record on the list that turned out not to be sendable."""
+    row = _row_of_held(hold)
+    same = [held.c[name] == row[name] for name in (*_IDENTITY, "organisation_id")]
+    connection.execute(held.delete().where(*same))
+    connection.execute(held.insert().values(row | {"first_seen_at": now}))
+
+
 def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
     """What OneFile said no to, by key."""
     rows = connection.execute(
@@ -85,12 +93,12 @@ def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
 
 
 def retry(connection: Connection, organisation_id: int, misids: Collection[str]) -> int:
-    """Let refused records be sent again, these or all of them; gives how many accounts that are."""
-    keys = {key for key in refused(connection, organisation_id) if not misids or key.misid in misids}
-    rows = connection.execute(
-        select(held).where(held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED)
-    )
-    _delete(connection, [row.id for row in rows if _key(row) in keys])
+    """Let refused records be sent again, these or all of them; gives how many that are."""
+    which = [held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED]
+    if misids:
+        which.append(held.c.misid.in_(misids))
+    keys = {_key(row) for row in connection.execute(select(held).where(*which))}
+    connection.execute(held.delete().where(*which))
     return len(keys)
 
 
@@ -118,8 +126,8 @@ def counts(connection: Connection, organisation_id: int) -> tuple[Counter[str], 
 
 def _delete(connection: Connection, numbers: list[int]) -> None:
     if numbers:
-        connection.execute(held.delete().where(held.c.id == numbers[0])) if len(numbers) == 1 else connection.execute(
-            held.delete().where(held.c.id.in_(numbers))
+        connection.execute(
+            held.delete().where(held.c.id == bindparam("number")), [{"number": each} for each in numbers]
         )
 
 
@@ -128,7 +136,7 @@ def _key(row: Row[Any]) -> Key:
 
 
 def _identity(row: dict[str, Any]) -> _Identity:
-    return tuple(row[name] for name in ("role", "misid", "feed", "row", "reason", "field", "is_warning"))
+    return tuple(row[name] for name in _IDENTITY)
 
 
 def _row_of_held(hold: Held) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, exists, func, select
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
@@ -32,6 +32,13 @@ class RunState(StrEnum):
     """The process was told to end, or ended; the next run goes on."""
     FAILED = "failed"
     """The MIS or OneFile could not be reached."""
+
+
+class OneFileWas(StrEnum):
+    """How OneFile was in a run that called it."""
+
+    OK = "ok"
+    UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +83,23 @@ def note_plan(connection: Connection, number: int, plan: Plan, approval_id: int 
     )
 
 
-def stop(connection: Connection, number: int, organisation_id: int, reason: str, now: datetime) -> None:
+def stop(
+    connection: Connection,
+    number: int,
+    organisation_id: int,
+    reason: str,
+    now: datetime,
+    *,
+    onefile: OneFileWas | None,
+    totals: Mapping[str, int],
+) -> None:
     """End a run before its first call, to wait for approval; an older one that waits is superseded."""
     connection.execute(
         run.update()
         .where(run.c.organisation_id == organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
         .values(state=RunState.SUPERSEDED)
     )
-    finish(connection, number, RunState.AWAITING_APPROVAL, now, reason=reason)
+    finish(connection, number, RunState.AWAITING_APPROVAL, now, reason=reason, onefile=onefile, totals=totals)
 
 
 def finish(
@@ -93,12 +109,27 @@ def finish(
     now: datetime,
     *,
     reason: str = "",
+    onefile: OneFileWas | None = None,
     totals: Mapping[str, int] | None = None,
 ) -> None:
     """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
-    connection.execute(
-        run.update().where(run.c.id == number).values(state=state, finished_at=now, reason=reason, **(totals or {}))
+    told = {"state": state, "finished_at": now, "reason": reason, "onefile": onefile or ""}
+    connection.execute(run.update().where(run.c.id == number).values(told | dict(totals or {})))
+
+
+def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileWas | None, datetime | None]:
+    """How OneFile was when it was last called, if ever, and, if it could not be reached, since when."""
+    asked = select(run.c.id, run.c.onefile, run.c.started_at).where(
+        run.c.organisation_id == organisation_id, run.c.onefile != ""
     )
+    newest = connection.execute(asked.order_by(run.c.id.desc()).limit(1)).one_or_none()
+    if newest is None or newest.onefile == OneFileWas.OK:
+        return (None if newest is None else OneFileWas.OK), None
+    last_ok = connection.scalar(
+        select(func.max(run.c.id)).where(run.c.organisation_id == organisation_id, run.c.onefile == OneFileWas.OK)
+    )
+    first_not = connection.execute(asked.where(run.c.id > (last_ok or 0)).order_by(run.c.id).limit(1)).one()
+    return OneFileWas.UNREACHABLE, first_not.started_at
 
 
 def waiting(connection: Connection, organisation_id: int) -> Row[Any] | None:
@@ -143,11 +174,17 @@ def reject(connection: Connection, organisation_id: int, number: int | None) -> 
 
 
 def approval_in_force(connection: Connection, organisation_id: int, now: datetime) -> Approval | None:
-    """The newest approval that has not lapsed, and what it still allows."""
+    """The newest approval that has neither lapsed nor served, and what it still allows."""
+    under_it = run.alias()
     row = connection.execute(
         select(approval)
         .join(run, run.c.id == approval.c.run_id)
-        .where(run.c.organisation_id == organisation_id, approval.c.lapses_at > now)
+        .where(
+            run.c.organisation_id == organisation_id,
+            approval.c.lapses_at > now,
+            # Once a run under it has come to its end, it has served.
+            ~exists().where(under_it.c.approval_id == approval.c.id, under_it.c.state == RunState.FINISHED),
+        )
         .order_by(approval.c.id.desc())
         .limit(1)
     ).one_or_none()

@@ -15,9 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from syncd.errors import ConfigurationError, StateUnusable
+from syncd.shipped import shipped
 from syncd.state.vault import Vault
-
-_PACKAGE: Final = Path(__file__).parent.parent
 
 
 class Store:
@@ -131,9 +130,8 @@ def _begin_immediately(connection: Connection) -> None:
 
 def _alembic(connection: Connection | None = None) -> Config:
     config = Config()
-    # In a wheel the migrations are in the package, in a checkout beside it.
-    inside = _PACKAGE / "migrations"
-    config.set_main_option("script_location", str(inside if inside.is_dir() else _PACKAGE.parent / "migrations"))
+    # A percent sign in the path would be taken for an interpolation.
+    config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 

@@ -112,6 +112,7 @@ change: Final = Table(
     Column("fields", JSON, nullable=False, comment="names only"),
     Column("outcome", String(10), nullable=False),
     Column("attempts", Integer, nullable=False, default=1),
+    Column("concluded_at", UtcDateTime),
     Column("http_status", Integer),
     Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted when there is a key"),
     Column("message", Text, nullable=False, default="", comment="why it was refused, personal values taken out"),

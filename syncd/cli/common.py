@@ -1,0 +1,67 @@
+"""What the commands share: their options, the configuration, and writing to a terminal or a pipe."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from structlog.typing import FilteringBoundLogger
+
+from syncd import logs
+from syncd.settings import Settings, configuration_file, load_settings
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="The configuration file. [SYNCD_CONFIG, else ./syncd.toml]", show_default=False
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs instead.")]
+MisidOption = Annotated[
+    list[str] | None, typer.Option("--misid", metavar="MISID", help="Only this person; may be given several times.")
+]
+
+#: The file named before the command, as in ``syncd --config FILE sync``.
+config_before_command: Final[ContextVar[Path | None]] = ContextVar("config_before_command", default=None)
+
+#: A pipe has no width; lines are not broken for it.
+_PIPE_COLUMNS: Final = 1000
+
+
+def settings_of(config: Path | None) -> Settings:
+    """The configuration that this command goes by. Raises `ConfigurationError`."""
+    return load_settings(configuration_file(config or config_before_command.get()))
+
+
+def set_up_logs(settings: Settings, *, is_watched: bool = False) -> FilteringBoundLogger:
+    """Logging as configured; where a person watches a progress bar, only what they must know is said beside it."""
+    on_terminal = sys.stderr.isatty()
+    format_ = settings.log.format or ("console" if on_terminal else "json")
+    is_quiet = is_watched and on_terminal and not settings.log.format and settings.log.level == "info"
+    return logs.set_up(format_, "warning" if is_quiet else settings.log.level)
+
+
+def console() -> Console:
+    """Standard output for people."""
+    return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS, soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """A table, or the sentence for there being nothing to show."""
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    if table.row_count:
+        Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
+    else:
+        typer.echo(empty)

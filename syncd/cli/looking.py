@@ -1,0 +1,163 @@
+"""status, held, history, accounts: reading the state; OneFile and the MIS are not asked."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection, Row
+
+from syncd import wiring
+from syncd.cli.common import ConfigOption, JsonOption, print_json, print_table, settings_of
+from syncd.cli.program import app
+from syncd.state import accounts as accounts_
+from syncd.state import changes, holding, overview
+from syncd.state.overview import moment
+
+_ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "synced_at")
+
+
+@contextmanager
+def _reading(config: Path | None) -> Iterator[tuple[Connection, int]]:
+    settings = settings_of(config)
+    with wiring.open_store_to_read(settings).begin() as connection:
+        yield connection, settings.onefile.organisation_id
+
+
+@app.command(rich_help_panel="Looking")
+def status(*, json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Show how things stand: the last run and the next, what waits, who is held."""
+    with _reading(config) as (connection, organisation_id):
+        document = overview.status(connection, organisation_id)
+    if json:
+        print_json(document)
+        return
+    last, waiting = document["last_run"], document["awaiting_approval"]
+    lines = {
+        "last run": last
+        and f"{last['run']} ({last['trigger']}), {last['state'].replace('_', ' ')}, {last['started_at']}"
+        + (f": {last['reason']}" if last["reason"] else ""),
+        "next run": document["next_run_at"] or "no daemon is running",
+        "waiting for approval": waiting
+        and f"run {waiting['run']}: {waiting['creates']} creates, {waiting['updates']} updates, "
+        f"{waiting['leavers']} leavers ({waiting['reason']})",
+        "accounts": _counted(document["accounts"]),
+        "held": _counted(document["held"]),
+        "warnings": document["warnings"],
+        "in doubt": document["in_doubt"],
+        "OneFile": document["onefile"],
+    }
+    for name, value in lines.items():
+        typer.echo(f"{name + ':':<22}{'none' if value is None else value}")
+
+
+@app.command(rich_help_panel="Looking")
+def held(
+    *,
+    json: JsonOption = False,
+    warnings: Annotated[
+        bool, typer.Option("--warnings", help="The values left out of records that are sent, instead.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the records that cannot be sent, each with its reason and since when."""
+    with _reading(config) as (connection, organisation_id):
+        rows = holding.listing(connection, organisation_id, warnings=warnings)
+    if json:
+        print_json([_held(row) for row in rows])
+        return
+    print_table(
+        ("reason", "role", "MISID", "what", "feed", "since"),
+        ((row.reason, row.role, _misid(row), row.detail, row.feed, moment(row.first_seen_at)) for row in rows),
+        "Nothing is left out." if warnings else "Nobody is held.",
+    )
+
+
+@app.command(rich_help_panel="Looking")
+def history(
+    misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose.")],
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show every change that was sent for one person, the oldest first."""
+    with _reading(config) as (connection, organisation_id):
+        rows = changes.history(connection, organisation_id, misid)
+    if json:
+        print_json([_history(row) for row in rows])
+        return
+    print_table(
+        ("run", "at", "role", "action", "fields", "outcome", "attempts", "status", "detail"),
+        (
+            (
+                row.run_id,
+                moment(row.at),
+                row.role,
+                row.action,
+                ", ".join(row.fields),
+                row.outcome,
+                row.attempts,
+                row.http_status,
+                row.message,
+            )
+            for row in rows
+        ),
+        f"Nothing was ever sent for {misid}.",
+    )
+
+
+@app.command(rich_help_panel="Looking")
+def accounts(
+    *,
+    json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """List which MISID is which OneFile UserID."""
+    with _reading(config) as (connection, organisation_id):
+        documents = [_account(row) for row in accounts_.listing(connection, organisation_id)]
+    if json:
+        print_json(documents)
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, _ACCOUNT_COLUMNS)
+        writer.writeheader()
+        writer.writerows(documents)
+    else:
+        print_table(
+            ("organisation", "role", "MISID", "UserID", "status", "in step since"),
+            (tuple(document.values()) for document in documents),
+            "There are no accounts yet.",
+        )
+
+
+def _counted(counts: dict[str, int]) -> str | None:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or None
+
+
+def _misid(row: Row[Any]) -> str:
+    return row.misid or f"(row {row.row})"
+
+
+def _held(row: Row[Any]) -> dict[str, Any]:
+    names = ("organisation_id", "role", "misid", "reason", "field", "detail", "feed")
+    return {**{name: getattr(row, name) for name in names}, "first_seen_at": moment(row.first_seen_at)}
+
+
+def _history(row: Row[Any]) -> dict[str, Any]:
+    names = ("action", "fields", "outcome", "attempts", "http_status")
+    return {
+        "run": row.run_id,
+        "at": moment(row.at),
+        **{name: getattr(row, name) for name in names},
+        "detail": row.message,
+    }
+
+
+def _account(row: Row[Any]) -> dict[str, Any]:
+    return {
+        **{name: getattr(row, name) for name in _ACCOUNT_COLUMNS},
+        "synced_at": moment(row.synced_at),
+    }

@@ -1,0 +1,70 @@
+"""The program: every command, and how it ends."""
+
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncd import __version__
+from syncd.cli.common import ConfigOption, config_before_command
+from syncd.errors import SyncdError
+from syncd.onefile import Interrupted
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+#: The modules that add commands, in the order in which --help lists them.
+_COMMANDS = ("beginning", "running", "settling", "looking", "housekeeping")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"syncd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def syncd(
+    *,
+    config: ConfigOption = None,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Keep a training provider's OneFile accounts in step with its MIS.
+
+    New here? [bold]syncd demo[/bold] shows the whole story on this machine in a minute, and
+    [bold]syncd init[/bold] writes a configuration to start from.
+    """
+    config_before_command.set(config)
+
+
+def main() -> None:
+    """Run a command, and end the process with the exit code that the contract gives it."""
+    for name in _COMMANDS:
+        import_module(f"syncd.cli.{name}")
+    try:
+        app()
+    except SyncdError as problem:
+        _end(str(problem), problem.exit_code)
+    except (Interrupted, KeyboardInterrupt):
+        _end("Stopped before it was done; nothing is lost, and the next run goes on from here.", 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as problem:  # noqa: BLE001 - a traceback is a defect, and may hold personal values
+        place = traceback.extract_tb(problem.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        _end(f"syncd met something it does not know: {type(problem).__name__} at {where}. Please report this.", 1)
+
+
+def _end(sentence: str, code: int) -> None:
+    typer.echo(sentence, err=True)
+    sys.exit(code)

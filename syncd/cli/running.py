@@ -1,0 +1,115 @@
+"""plan, sync, run: what makes a pass."""
+
+import getpass
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from syncd import wiring
+from syncd.cli import printing
+from syncd.cli.common import ConfigOption, JsonOption, MisidOption, print_json, set_up_logs, settings_of
+from syncd.cli.program import app
+from syncd.state.lock import Purpose, locked
+from syncd.state.runs import RunState
+from syncd.sync.one_pass import Done, Trigger, run_once
+from syncd.sync.planning import make_plan
+from syncd.sync.sending import Progress as OnProgress
+
+_IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
+
+
+@app.command(rich_help_panel="Running")
+def plan(*, json: JsonOption = False, misid: MisidOption = None, config: ConfigOption = None) -> None:
+    """Show what a run would do, and change nothing anywhere.
+
+    Reads the MIS, compares it with what OneFile was last told, and asks OneFile only for what it must know.
+    Ends with 0, or with 1 when the MIS, OneFile or the configuration cannot be used.
+    """
+    settings = settings_of(config)
+    log = set_up_logs(settings, is_watched=True)
+    store = wiring.open_store_to_read(settings)
+    with _stopped_by_signals() as stopping, wiring.open_parts(settings, store, log, stopping) as parts:
+        planned = make_plan(parts, frozenset(misid or ()))
+        per_second = parts.onefile.pacer.calls_per_second
+    if json:
+        print_json(printing.plan_document(planned, per_second))
+    else:
+        printing.print_plan(planned, per_second)
+
+
+@app.command(rich_help_panel="Running")
+def sync(
+    *,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Approve this run's plan beforehand, however large it is.")
+    ] = False,
+    misid: MisidOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make one run now, and wait for it.
+
+    Ends with 0 when everybody is in step, 1 when it could not run, 3 when it waits for 'syncd approve',
+    4 when it is done but some records are held or were refused, 5 when another run is at work.
+    """
+    settings = settings_of(config)
+    log = set_up_logs(settings, is_watched=True)
+    store = wiring.open_store(settings)
+    organisation_id = settings.onefile.organisation_id
+    with (
+        locked(store, organisation_id, Purpose.WRITING),
+        _stopped_by_signals() as stopping,
+        wiring.open_parts(settings, store, log, stopping) as parts,
+        _progress_bar() as progress,
+    ):
+        done = run_once(
+            parts,
+            Trigger.COMMAND,
+            only=frozenset(misid or ()),
+            approved_by=getpass.getuser() if approve else "",
+            progress=progress,
+        )
+    printing.print_done(done)
+    raise typer.Exit(_exit_code(done))
+
+
+def _exit_code(done: Done) -> int:
+    if done.state is RunState.AWAITING_APPROVAL:
+        return _AWAITING_APPROVAL
+    return _IN_STEP if done.is_in_step else _SOME_HELD
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[Event]:
+    """An event that SIGTERM and SIGINT set; a second SIGINT ends the process as usual."""
+    stopping = Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[OnProgress]:
+    """A bar on a terminal; in a pipe nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Reading", total=None)
+        yield lambda done, total: bar.update(task, description="Sending", completed=done, total=total)

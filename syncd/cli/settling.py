@@ -1,0 +1,57 @@
+"""approve, reject, retry: a person decides."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from syncd import wiring
+from syncd.cli.common import ConfigOption, settings_of
+from syncd.cli.program import app
+from syncd.state import holding, runs
+
+RunArgument = Annotated[int | None, typer.Argument(metavar="[RUN]", help="The run; the one that waits if left out.")]
+
+
+@app.command(rich_help_panel="Deciding")
+def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
+    """Let a stopped run go: the next run may do as much as it planned, and no more, for 24 hours.
+
+    'syncd plan' shows what that is. Ends with 1 when no run waits.
+    """
+    settings = settings_of(config)
+    with wiring.open_store(settings).begin() as connection:
+        number, counts = runs.approve(
+            connection, settings.onefile.organisation_id, run, getpass.getuser(), wiring.now()
+        )
+    typer.echo(
+        f"Run {number} is approved: up to {counts.creates} creates, {counts.updates} updates and "
+        f"{counts.leavers} leavers within 24 hours. The next run does it: 'syncd sync', or the daemon by itself."
+    )
+
+
+@app.command(rich_help_panel="Deciding")
+def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
+    """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
+    settings = settings_of(config)
+    with wiring.open_store(settings).begin() as connection:
+        number = runs.reject(connection, settings.onefile.organisation_id, run)
+    typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
+
+
+@app.command(rich_help_panel="Deciding")
+def retry(
+    misid: Annotated[
+        list[str] | None, typer.Argument(metavar="[MISID]…", help="Whom; everybody who was refused if left out.")
+    ] = None,
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Let the next run send again what OneFile has refused.
+
+    Records held for another reason need no retry: every run looks at them afresh.
+    """
+    settings = settings_of(config)
+    with wiring.open_store(settings).begin() as connection:
+        count = holding.retry(connection, settings.onefile.organisation_id, misid or [])
+    typer.echo(f"{count} refused {'record' if count == 1 else 'records'} will be tried again by the next run.")

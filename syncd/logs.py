@@ -1,0 +1,79 @@
+"""Logging, set up once: one line an event, JSON or for people, and what may be said in it.
+
+Lines carry MISIDs, UserIDs and names of fields. No value of a person and no secret is ever handed to a logger.
+"""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import stamina.instrumentation
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+Format = Literal["json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
+    """Send all logging, other libraries' warnings too, to standard error in one format; gives syncd's logger."""
+    # Repeated calls are told in the change's attempts; stamina's own lines would repeat error texts.
+    stamina.instrumentation.set_on_retry_hooks([])
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if format_ == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = _ToStandardError()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _without_arguments],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("syncd").setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    logger: FilteringBoundLogger = structlog.get_logger("syncd")
+    return logger
+
+
+class _ToStandardError(logging.StreamHandler[Any]):
+    """Writes to what standard error is now, which a progress bar may have taken over."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: Any) -> None: ...
+
+
+def _without_arguments(_logger: Any, _name: str, event: Any) -> Any:
+    """Of another library's line only where it comes from and its first line: who knows what it quotes."""
+    record = event.get("_record")
+    if record is not None:
+        event["event"] = "library_warning"
+        event["library"] = record.name
+        event["message"] = str(record.msg).partition("\n")[0]
+        if record.exc_info:
+            event["exception"] = getattr(record.exc_info[0], "__name__", "")
+        event.pop("exc_info", None)
+        record.exc_info = record.exc_text = None
+    return event

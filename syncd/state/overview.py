@@ -1,0 +1,63 @@
+"""How things stand: what `syncd status` and the status page tell, all of it from the store."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from syncd.state import accounts, changes, daemons, holding, runs
+from syncd.state.runs import OneFileWas
+
+
+def status(connection: Connection, organisation_id: int) -> dict[str, Any]:
+    """The document of ``syncd status --json``: JSON-ready, with moments as ISO 8601 text in UTC."""
+    last = runs.last(connection, organisation_id)
+    waiting = runs.waiting(connection, organisation_id)
+    held, warnings = holding.counts(connection, organisation_id)
+    return {
+        "last_run": last and _run(last),
+        "next_run_at": moment(daemons.next_run_at(connection, organisation_id)),
+        "awaiting_approval": waiting
+        and {
+            "run": waiting.id,
+            "creates": waiting.creates,
+            "updates": waiting.updates,
+            "leavers": waiting.leavers,
+            "reason": waiting.reason,
+        },
+        "accounts": dict(accounts.by_role(connection, organisation_id)),
+        "held": dict(held),
+        "warnings": warnings,
+        "in_doubt": changes.in_doubt(connection, organisation_id),
+        "onefile": _onefile(connection, organisation_id),
+    }
+
+
+def moment(at: datetime | None) -> str | None:
+    """A moment as JSON has it."""
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _run(row: Row[Any]) -> dict[str, Any]:
+    counts = ("creates", "updates", "leavers", "returners", "held", "warnings", "unchanged")
+    outcomes = ("applied", "refused", "in_doubt", "calls")
+    return {
+        "run": row.id,
+        "trigger": row.trigger,
+        "state": row.state,
+        "started_at": moment(row.started_at),
+        "finished_at": moment(row.finished_at),
+        **{name: getattr(row, name) for name in (*counts, *outcomes)},
+        "reason": row.reason,
+    }
+
+
+def _onefile(connection: Connection, organisation_id: int) -> str:
+    was, since = runs.unreachable_since(connection, organisation_id)
+    match was:
+        case None:
+            return "unknown"
+        case OneFileWas.OK:
+            return "ok"
+        case OneFileWas.UNREACHABLE:
+            return f"unreachable since {moment(since)}"

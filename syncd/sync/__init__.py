@@ -1,0 +1,1 @@
+"""One pass: settle, read, compare, guard, send, finish."""

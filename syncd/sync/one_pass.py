@@ -1,0 +1,232 @@
+"""One pass, from the lock to the summary: settle, read, compare, guard, send, finish."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from structlog.typing import FilteringBoundLogger
+
+from syncd.core.guard import Counts
+from syncd.core.plan import Plan
+from syncd.errors import OneFileError, SyncdError
+from syncd.onefile import Interrupted
+from syncd.state import holding, references, runs
+from syncd.state.changes import Outcome
+from syncd.state.runs import Approval, OneFileWas, RunState
+from syncd.sync.parts import Parts
+from syncd.sync.planning import Planned, make_plan
+from syncd.sync.sending import Progress, Sender
+from syncd.sync.settling import settle
+
+
+class Trigger(StrEnum):
+    """What a run was started by."""
+
+    SCHEDULE = "schedule"
+    COMMAND = "command"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a run ended."""
+
+    run: int
+    state: RunState
+    counts: Counts
+    applied: int = 0
+    refused: int = 0
+    in_doubt: int = 0
+    held: int = 0
+    warnings: int = 0
+    unchanged: int = 0
+    calls: int = 0
+    objections: tuple[str, ...] = ()
+    """What the guard had against it, if it was stopped."""
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether everybody in the MIS is in OneFile as the MIS has them."""
+        return self.state is RunState.FINISHED and not (self.held or self.refused or self.in_doubt)
+
+
+def run_once(
+    parts: Parts,
+    trigger: Trigger,
+    *,
+    only: frozenset[str] = frozenset(),
+    approved_by: str = "",
+    progress: Progress = lambda _done, _total: None,
+) -> Done:
+    """Make one pass. The caller holds the organisation's lock.
+
+    ``only`` limits it to these MISIDs; ``approved_by`` names who has approved its plan beforehand, whatever it is.
+    Raises what kept it from being done (`MisUnreachable`, `OneFileUnreachable`, …) once that is written down, and
+    `Interrupted` when syncd was told to stop.
+    """
+    with parts.store.begin() as connection:
+        number = runs.start(connection, parts.organisation_id, trigger, parts.clock())
+    pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, progress)
+    pass_.log.info("run_started", trigger=trigger)
+    try:
+        return pass_.make(only, approved_by)
+    except Interrupted:
+        pass_.end(RunState.INTERRUPTED, "told to stop")
+        raise
+    except SyncdError as problem:
+        pass_.end(RunState.FAILED, str(problem), problem)
+        raise
+
+
+class _Pass:
+    def __init__(self, parts: Parts, number: int, progress: Progress) -> None:
+        self.parts = parts
+        self.log: FilteringBoundLogger = parts.log
+        self.number = number
+        self._progress = progress
+        self._calls_before = parts.onefile.pacer.calls
+        self._planned: Planned | None = None
+        self._sender: Sender | None = None
+
+    def make(self, only: frozenset[str], approved_by: str) -> Done:
+        ambiguous = settle(self.parts)
+        planned = self._planned = make_plan(self.parts, only, ambiguous)
+        self._note(planned, only)
+        approval = self._approval(planned, approved_by)
+        if planned.objections and approval is None:
+            return self._stop(planned)
+        with self.parts.store.begin() as connection:
+            runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
+        if planned.plan.creates:
+            organisation = self.parts.onefile.organisation(self.parts.organisation_id)
+            self.log.debug("organisation_read", keychain=organisation.creates_keychains)
+        sender = self._sender = Sender(self.parts, self.number, planned.directory, self._progress)
+        sender.send(planned.plan)
+        return self.end(RunState.FINISHED)
+
+    def _note(self, planned: Planned, only: frozenset[str]) -> None:
+        """Write down what was found, whether it is going to be sent or not."""
+        plan = planned.plan
+        now = self.parts.clock()
+        with self.parts.store.begin() as connection:
+            references.keep(connection, self.parts.organisation_id, planned.references, now)
+            movement = holding.replace(connection, self.parts.organisation_id, plan.held, plan.warnings, now, only)
+        for hold in movement.added:
+            self.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
+        for key in movement.released:
+            self.log.info("record_released", misid=key.misid, role=key.role)
+        counts = planned.counts
+        self.log.info(
+            "plan_ready",
+            creates=counts.creates,
+            updates=counts.updates,
+            leavers=len(plan.leavers),
+            returners=len(plan.returners),
+            held=len(plan.held),
+            warnings=len(plan.warnings),
+            unchanged=plan.unchanged,
+        )
+
+    def _approval(self, planned: Planned, approved_by: str) -> Approval | None:
+        """What lets a plan go that the guard objects to."""
+        if not planned.objections:
+            return None
+        now = self.parts.clock()
+        with self.parts.store.begin() as connection:
+            if approved_by:
+                return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
+            approval = runs.approval_in_force(connection, self.parts.organisation_id, now)
+        return approval if approval and approval.left.covers(planned.counts) else None
+
+    def _stop(self, planned: Planned) -> Done:
+        reason = "; ".join(planned.objections)
+        done = self._done(RunState.AWAITING_APPROVAL)
+        with self.parts.store.begin() as connection:
+            runs.note_plan(connection, self.number, planned.plan, None)
+            runs.stop(
+                connection,
+                self.number,
+                self.parts.organisation_id,
+                reason,
+                self.parts.clock(),
+                onefile=OneFileWas.OK if done.calls else None,
+                totals={"calls": done.calls},
+            )
+        self.log.warning("run_stopped", reason=reason, **_counts(done))
+        return done
+
+    def end(self, state: RunState, reason: str = "", problem: SyncdError | None = None) -> Done:
+        done = self._done(state)
+        was = OneFileWas.OK if done.calls else None
+        if isinstance(problem, OneFileError):
+            was = OneFileWas.UNREACHABLE
+        with self.parts.store.begin() as connection:
+            before, _ = runs.unreachable_since(connection, self.parts.organisation_id)
+            runs.finish(
+                connection,
+                self.number,
+                state,
+                self.parts.clock(),
+                reason=reason,
+                onefile=was,
+                totals={
+                    "applied": done.applied,
+                    "refused": done.refused,
+                    "in_doubt": done.in_doubt,
+                    "held": done.held,
+                    "calls": done.calls,
+                },
+            )
+        self._tell_of_onefile(before, was, reason)
+        if self._sender and self._sender.passwords_dropped:
+            self.log.warning(
+                "passwords_dropped", accounts=self._sender.passwords_dropped, why="no encryption key is set"
+            )
+        say = self.log.error if state is RunState.FAILED else self.log.info
+        say(
+            "run_finished",
+            state=state,
+            **_counts(done),
+            **({"reason": reason} if reason else {}),
+        )
+        return done
+
+    def _tell_of_onefile(self, before: OneFileWas | None, was: OneFileWas | None, reason: str) -> None:
+        """Say once that OneFile has gone away, and once that it is back."""
+        if was is OneFileWas.UNREACHABLE and before is not OneFileWas.UNREACHABLE:
+            self.log.error("onefile_unreachable", reason=reason)
+        if was is OneFileWas.OK and before is OneFileWas.UNREACHABLE:
+            self.log.info("onefile_recovered")
+
+    def _done(self, state: RunState) -> Done:
+        plan = self._planned.plan if self._planned else Plan()
+        sender = self._sender
+        outcomes = sender.outcomes if sender else Counter[Outcome]()
+        return Done(
+            self.number,
+            state,
+            Counts.of(plan),
+            applied=outcomes[Outcome.APPLIED],
+            refused=outcomes[Outcome.REFUSED],
+            in_doubt=outcomes[Outcome.IN_DOUBT],
+            held=len(plan.held) + (sender.held if sender else 0),
+            warnings=len(plan.warnings),
+            unchanged=plan.unchanged,
+            calls=self.parts.onefile.pacer.calls - self._calls_before,
+            objections=self._planned.objections if self._planned else (),
+        )
+
+
+def _counts(done: Done) -> dict[str, int]:
+    return {
+        "creates": done.counts.creates,
+        "updates": done.counts.updates,
+        "leavers": done.counts.leavers,
+        "applied": done.applied,
+        "refused": done.refused,
+        "in_doubt": done.in_doubt,
+        "held": done.held,
+        "warnings": done.warnings,
+        "unchanged": done.unchanged,
+        "calls": done.calls,
+    }

@@ -1,0 +1,327 @@
+"""Sending: each change of a plan becomes an intent, a call and an outcome, a few of them side by side."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http import HTTPStatus
+from threading import Lock
+from typing import Final, TypeAlias
+
+from sqlalchemy import Connection
+from structlog.typing import FilteringBoundLogger
+
+from syncd.core.compare import Status
+from syncd.core.fields import SENDING_ORDER
+from syncd.core.plan import Create, Leaver, Plan, Returner, Update
+from syncd.core.privacy import without_values
+from syncd.core.records import Held, Key, Reason
+from syncd.core.values import Sent
+from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused, StateUnusable
+from syncd.onefile import Answered, Created, Interrupted
+from syncd.state import accounts, changes, credentials, holding
+from syncd.state.changes import Action, Outcome
+from syncd.sync.directory import Directory
+from syncd.sync.parts import Parts
+
+#: So many answers lost running, and none got, is a OneFile that is down.
+_LOST_RUNNING: Final = 5
+_FIRST_LOOK_AGAIN_SECONDS: Final = 1.0
+
+_HALTING: Final = (OneFileUnreachable, CredentialsRefused, StateUnusable, Interrupted)
+
+Call: TypeAlias = Callable[[], tuple[Created | None, Answered]]
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many changes are done, of how many."""
+
+
+class Sender:
+    """Sends one run's plan.
+
+    Every change is on record before its call and again after it, so that the process may be killed anywhere. What
+    OneFile refuses is held and the rest goes on; what makes calling pointless ends the sending.
+    """
+
+    def __init__(self, parts: Parts, run: int, directory: Directory, progress: Progress) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._run = run
+        self._directory = directory
+        self._progress = progress
+        self._lock = Lock()
+        self._halt: Exception | None = None
+        self._lost_running = 0
+        self._done = 0
+        self._total = 0
+        self._accepted: dict[Key, tuple[int, FilteringBoundLogger]] = {}
+        """Creates that OneFile said yes to without telling the id: each one's change, and the log of it."""
+        self.outcomes: Counter[Outcome] = Counter()
+        self.held = 0
+        """How many records turned out not to be sendable."""
+        self.passwords_dropped = 0
+
+    def send(self, plan: Plan) -> None:
+        """Send everything in the plan, staff before the learners they look after.
+
+        Raises what ended the sending early: `OneFileUnreachable`, `CredentialsRefused`, `StateUnusable` or
+        `Interrupted`. All that was begun is concluded by then, as far as it can be.
+        """
+        self._total = plan.calls
+        self._note_without_calling(plan)
+        self._side_by_side(partial(self._unarchive, back) for back in plan.returners if back.is_archived)
+        for role in SENDING_ORDER:
+            creates = (partial(self._create, create) for create in plan.creates if create.key.role is role)
+            updates = (partial(self._update, update) for update in plan.updates if update.key.role is role)
+            self._side_by_side((*creates, *updates))
+            self._find_the_accepted()
+        self._side_by_side(partial(self._archive, leaver) for leaver in plan.leavers if leaver.to_archive)
+
+    def _note_without_calling(self, plan: Plan) -> None:
+        now = self._parts.clock()
+        with self._store.begin() as connection:
+            for refresh in plan.refreshes:
+                accounts.refresh(connection, refresh.key, refresh.feed, refresh.fingerprint)
+            for leaver in plan.new_leavers:
+                accounts.set_status(connection, leaver.key, Status.LEAVER, now)
+            for returner in plan.returners:
+                if not returner.is_archived:
+                    accounts.set_status(connection, returner.key, Status.ACTIVE, None)
+
+    def _side_by_side(self, tasks: Iterable[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(self._parts.policy.max_in_flight, "send") as pool:
+            for task in tasks:
+                pool.submit(self._guarded, task)
+        if self._halt is not None:
+            raise self._halt
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        if self._halt is not None:
+            return
+        if self._parts.is_stopping():
+            self._halt = Interrupted()
+            return
+        try:
+            task()
+        except Exception as problem:  # noqa: BLE001 - it ends the sending, and is raised there
+            self._halt = problem
+
+    def _create(self, create: Create) -> None:
+        awaited = self._awaited(create)
+        if awaited is None:
+            return
+        fields = create.fields | awaited
+        key = create.key
+        call = partial(self._parts.onefile.create_user, key.role, key.organisation_id, fields)
+        self._change(create, Action.CREATE, fields, None, call)
+
+    def _update(self, update: Update) -> None:
+        awaited = self._awaited(update)
+        if awaited is None:
+            return
+        fields = update.fields | awaited
+        action = Action.LINK if update.is_link else Action.UPDATE
+        call = partial(self._parts.onefile.update_user, update.user_id, fields)
+        self._change(update, action, fields, update.user_id, lambda: (None, call()))
+
+    def _awaited(self, change: Create | Update) -> dict[str, int] | None:
+        """The ids of accounts that this run was to create first; ``None``, and the record held, if one is missing."""
+        ids: dict[str, int] = {}
+        for name, key in change.waits_for.items():
+            with self._store.begin() as connection:
+                found = accounts.by_misid(connection, key.organisation_id, [key.role], [key.misid])
+            if (key.role, key.misid) not in found:
+                detail = f"the {key.role} with the MISID {key.misid!r} is not in OneFile"
+                self._hold(_held(change, Reason.REFERENCE_NOT_FOUND, name, detail))
+                self._count(None)
+                return None
+            ids[name] = found[key.role, key.misid]
+        return ids
+
+    def _change(
+        self, change: Create | Update, action: Action, fields: Mapping[str, Sent], user_id: int | None, call: Call
+    ) -> None:
+        def accept(connection: Connection, user_id: int | None) -> None:
+            accounts.keep(
+                connection,
+                self._store.vault,
+                change.key,
+                user_id=user_id,
+                feed=change.feed,
+                accepted=fields,
+                fingerprint=change.fingerprint,
+                now=self._parts.clock(),
+            )
+
+        refusal = self._attempt(
+            change.key, action, fields, user_id, call, accept, feed=change.feed, fingerprint=change.fingerprint
+        )
+        if refusal:
+            self._hold(_held(change, Reason.REFUSED, "", refusal, change.fingerprint))
+
+    def _unarchive(self, returner: Returner) -> None:
+        self._move(returner.key, returner.user_id, Action.UNARCHIVE, self._parts.onefile.unarchive_user, Status.ACTIVE)
+
+    def _archive(self, leaver: Leaver) -> None:
+        if leaver.user_id is not None:
+            self._move(leaver.key, leaver.user_id, Action.ARCHIVE, self._parts.onefile.archive_user, Status.ARCHIVED)
+
+    def _move(self, key: Key, user_id: int, action: Action, call: Callable[[int], Answered], status: Status) -> None:
+        def accept(connection: Connection, _user_id: int | None) -> None:
+            accounts.set_status(connection, key, status, None)
+
+        self._attempt(key, action, {}, user_id, lambda: (None, call(user_id)), accept)
+
+    def _attempt(
+        self,
+        key: Key,
+        action: Action,
+        fields: Mapping[str, Sent],
+        user_id: int | None,
+        call: Call,
+        accept: Callable[[Connection, int | None], None],
+        *,
+        feed: str = "",
+        fingerprint: str = "",
+    ) -> str:
+        """One change from its intent to its outcome; gives OneFile's words if it refused, else nothing."""
+        clock = self._parts.clock
+        with self._store.begin() as connection:
+            number = changes.intend(
+                connection,
+                self._store.vault,
+                self._run,
+                key,
+                action,
+                fields,
+                user_id=user_id,
+                feed=feed,
+                fingerprint=fingerprint,
+                now=clock(),
+            )
+        log = self._parts.log.bind(
+            change=number, action=action, misid=key.misid, role=key.role, user_id=user_id, fields=sorted(fields)
+        )
+        try:
+            created, answered = call()
+        except (OneFileUnreachable, CredentialsRefused, Interrupted) as problem:
+            self._conclude(number, Outcome.NOT_DONE, attempts=getattr(problem, "attempts", 1))
+            raise
+        except Refused as refused:
+            said = without_values(refused.message, fields.values())
+            refusal = f"OneFile refused it with status {refused.status}" + (f": {said}" if said else "")
+            self._conclude(
+                number, Outcome.REFUSED, http_status=refused.status, attempts=refused.attempts, message=refusal
+            )
+            log.warning("change_refused", http_status=refused.status)
+            self._count(Outcome.REFUSED)
+            return refusal
+        except AnswerLost as lost:
+            self._conclude(number, Outcome.IN_DOUBT, http_status=lost.status, attempts=lost.attempts)
+            log.warning("change_in_doubt", http_status=lost.status)
+            self._count(Outcome.IN_DOUBT)
+            self._give_up_when_down(lost)
+            return ""
+
+        self._lost_running = 0
+        new_id = user_id if created is None else created.user_id
+        outcome = Outcome.APPLIED if new_id is not None else Outcome.ACCEPTED
+        with self._store.begin() as connection:
+            accept(connection, new_id)
+            if created is not None and new_id is not None and created.password:
+                self._keep_password(connection, key, new_id, created)
+            changes.conclude(
+                connection,
+                number,
+                outcome,
+                clock(),
+                http_status=answered.status,
+                user_id=new_id,
+                attempts=answered.attempts,
+            )
+        if outcome is Outcome.ACCEPTED:
+            with self._lock:
+                self._accepted[key] = number, log
+        else:
+            log.info("change_applied", http_status=answered.status, **({"user_id": new_id} if created else {}))
+            self._count(outcome)
+        return ""
+
+    def _conclude(
+        self, number: int, outcome: Outcome, *, attempts: int, http_status: int | None = None, message: str = ""
+    ) -> None:
+        with self._store.begin() as connection:
+            changes.conclude(
+                connection,
+                number,
+                outcome,
+                self._parts.clock(),
+                http_status=http_status,
+                attempts=attempts,
+                message=message,
+            )
+
+    def _keep_password(self, connection: Connection, key: Key, user_id: int, created: Created) -> None:
+        is_kept = credentials.keep(
+            connection, self._store.vault, key, user_id, created.username, created.password, self._parts.clock()
+        )
+        if not is_kept:
+            with self._lock:
+                self.passwords_dropped += 1
+
+    def _find_the_accepted(self) -> None:
+        """Find the ids of accounts that OneFile made without telling them, while Keychain creation is on (§8.3).
+
+        Searches may lag behind, so it looks again for as long as answers are waited for elsewhere; what is not found
+        by then is settled by a later run.
+        """
+        pause = _FIRST_LOOK_AGAIN_SECONDS
+        left = self._parts.policy.settle.total_seconds()
+        while self._accepted:
+            for key, user_ids in self._directory.just_created(self._accepted.keys()).items():
+                if len(user_ids) == 1:
+                    self._identify(key, user_ids[0])
+            if not self._accepted or left <= 0:
+                break
+            pause = min(pause * 2, left)
+            left -= pause
+            self._parts.onefile.pacer.rest(pause)
+        for _, log in self._accepted.values():
+            log.warning("change_in_doubt")
+            self._count(Outcome.IN_DOUBT)
+        self._accepted.clear()
+
+    def _identify(self, key: Key, user_id: int) -> None:
+        number, log = self._accepted.pop(key)
+        now = self._parts.clock()
+        with self._store.begin() as connection:
+            accounts.identify(connection, key, user_id)
+            changes.conclude(connection, number, Outcome.APPLIED, now, http_status=HTTPStatus.OK, user_id=user_id)
+        log.info("change_applied", http_status=HTTPStatus.OK.value, user_id=user_id)
+        self._count(Outcome.APPLIED)
+
+    def _hold(self, hold: Held) -> None:
+        with self._store.begin() as connection:
+            holding.add(connection, hold, self._parts.clock())
+        self._parts.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
+        with self._lock:
+            self.held += 1
+
+    def _count(self, outcome: Outcome | None) -> None:
+        with self._lock:
+            if outcome is not None:
+                self.outcomes[outcome] += 1
+            self._done += 1
+            self._progress(self._done, self._total)
+
+    def _give_up_when_down(self, lost: AnswerLost) -> None:
+        with self._lock:
+            self._lost_running += 1
+            is_down = self._lost_running >= _LOST_RUNNING
+        if is_down:
+            said = f"answers status {lost.status}" if lost.status else "does not answer"
+            raise OneFileUnreachable(f"OneFile {said}: {_LOST_RUNNING} calls running came to nothing.") from lost
+
+
+def _held(change: Create | Update, reason: Reason, name: str, detail: str, fingerprint: str = "") -> Held:
+    key = change.key
+    return Held(key.organisation_id, key.role, key.misid, change.feed, reason, name, detail, 0, fingerprint)

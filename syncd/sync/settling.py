@@ -1,0 +1,72 @@
+"""Settling: what became of the creates whose answer an earlier run did not get."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from syncd.core.records import Key
+from syncd.state import accounts, changes
+from syncd.state.changes import Outcome, Unsettled
+from syncd.sync.directory import Directory
+from syncd.sync.parts import Parts
+
+
+def settle(parts: Parts) -> Mapping[Key, str]:
+    """Search OneFile for every create in doubt: link what is there, note as not done what is not.
+
+    A create that OneFile said yes to is never taken for not done, however long its account cannot be found.
+    Gives the ones that only a person can settle, with the reason. Raises what OneFile's reads raise, `Interrupted`.
+    """
+    store, organisation_id = parts.store, parts.organisation_id
+    with store.begin() as connection:
+        changes.forget_pending(connection, organisation_id)
+        unsettled = changes.unsettled(connection, store.vault, organisation_id)
+        known = accounts.known(connection, organisation_id)
+    if not unsettled:
+        return {}
+    _wait_until_searches_can_be_trusted(parts, unsettled)
+    directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
+    found = directory.newcomers({each.key for each in unsettled})
+    return {each.key: reason for each in unsettled if (reason := _settle_one(parts, each, found.get(each.key, ())))}
+
+
+def _wait_until_searches_can_be_trusted(parts: Parts, unsettled: list[Unsettled]) -> None:
+    newest = max(each.at for each in unsettled)
+    left = newest + parts.policy.settle - parts.clock()
+    if left > timedelta():
+        parts.onefile.pacer.rest(left.total_seconds())
+
+
+def _settle_one(parts: Parts, doubt: Unsettled, user_ids: tuple[int, ...]) -> str:
+    """Write down what became of one create; gives why a person must settle it, or nothing."""
+    if len(user_ids) > 1:
+        listed = ", ".join(map(str, sorted(user_ids)))
+        return f"a create may have been done, and OneFile has its MISID on several accounts: UserIDs {listed}"
+    if not user_ids and doubt.outcome is Outcome.ACCEPTED:
+        return ""
+    outcome = Outcome.APPLIED if user_ids else Outcome.NOT_DONE
+    user_id = user_ids[0] if user_ids else None
+    now = parts.clock()
+    with parts.store.begin() as connection:
+        changes.conclude(connection, doubt.change, outcome, now, user_id=user_id)
+        if user_id is not None:
+            accounts.keep(
+                connection,
+                parts.store.vault,
+                doubt.key,
+                user_id=user_id,
+                feed=doubt.detail["feed"],
+                accepted=doubt.detail["fields"],
+                fingerprint=doubt.detail["fingerprint"],
+                now=now,
+            )
+    parts.log.info(
+        "change_settled",
+        change=doubt.change,
+        action="create",
+        misid=doubt.key.misid,
+        role=doubt.key.role,
+        user_id=user_id,
+        fields=sorted(doubt.detail["fields"]),
+        outcome=outcome,
+    )
+    return ""

@@ -1,0 +1,145 @@
+"""The only place where the parts are put together, from the configuration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+from structlog.typing import FilteringBoundLogger
+
+from syncd.core.guard import Limits
+from syncd.errors import ConfigurationError, StateUnusable
+from syncd.mis import Mis
+from syncd.onefile import OneFile, Pacer
+from syncd.settings import FeedSettings, Settings
+from syncd.state.pace import StoredTurns
+from syncd.state.store import Store, empty_store
+from syncd.state.vault import Vault
+from syncd.sync.parts import Feed, Parts, Policy
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def open_store(settings: Settings) -> Store:
+    """The state store for those who write to it, its schema brought up to date unless that is switched off.
+
+    Raises `StateUnusable`, `ConfigurationError`.
+    """
+    store = _store(settings)
+    if settings.state.auto_upgrade:
+        store.upgrade()
+    else:
+        _refuse_old_schema(store)
+    return store
+
+
+def open_store_to_read(settings: Settings) -> Store:
+    """The state store for those who only read: an empty one where there is none yet, and nothing is made.
+
+    Raises `StateUnusable`, `ConfigurationError`.
+    """
+    store = _store(settings)
+    if store.revision() is None:
+        return empty_store(store.vault)
+    _refuse_old_schema(store)
+    return store
+
+
+def bare_store(settings: Settings) -> Store:
+    """The state store as it is, whatever its schema."""
+    return _store(settings)
+
+
+@contextmanager
+def open_parts(settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event) -> Iterator[Parts]:
+    """All that a pass needs. Setting ``stopping`` ends every wait and keeps further calls from being begun.
+
+    Raises `ConfigurationError`.
+    """
+    onefile = settings.onefile
+    token = onefile.customer_token.get_secret_value()
+    if not token:
+        raise ConfigurationError(
+            "There is no customer token: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or onefile.customer_token_file."
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigurationError("onefile.customer_token is not a customer token: it holds characters that none has.")
+    pacer = Pacer(
+        StoredTurns(store, token),
+        onefile.calls_per_minute,
+        clock=now,
+        sleep=stopping.wait,
+        quiet=settings.schedule.quiet,
+        zone=settings.schedule.timezone,
+    )
+    feeds = tuple(Feed(feed.name, feed.role, _query_of(feed)) for feed in settings.feeds)
+    with OneFile(
+        onefile.url,
+        token,
+        pacer,
+        clock=now,
+        timeout_seconds=onefile.timeout_seconds,
+        max_in_flight=onefile.max_in_flight,
+        on_throttled=lambda seconds: log.warning("throttled", seconds=round(seconds, 1)),
+    ) as client:
+        yield Parts(
+            organisation_id=onefile.organisation_id,
+            mis=Mis(settings.source.url.get_secret_value()),
+            feeds=feeds,
+            onefile=client,
+            store=store,
+            policy=_policy(settings),
+            log=log,
+            clock=now,
+            is_stopping=stopping.is_set,
+        )
+
+
+def _store(settings: Settings) -> Store:
+    return Store(settings.state.url.get_secret_value(), Vault(settings.state.encryption_key.get_secret_value()))
+
+
+def _refuse_old_schema(store: Store) -> None:
+    if not store.is_current:
+        raise StateUnusable(
+            f"The schema of the state store {store} is {store.revision() or 'not there'}, "
+            f"and this syncd needs {store.newest_revision()}. Run 'syncd db upgrade'."
+        )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        limits=Limits(settings.guard.percent, settings.guard.floor),
+        archives_leavers=settings.leavers.action == "archive",
+        grace=timedelta(days=settings.leavers.grace_days),
+        protected=_protected(settings.leavers.protect),
+        clear=settings.onefile.clear,
+        defaults=settings.defaults.by_field,
+        settle=timedelta(seconds=settings.onefile.settle_seconds),
+        max_in_flight=settings.onefile.max_in_flight,
+    )
+
+
+def _protected(given: tuple[str, ...] | Path) -> frozenset[str]:
+    lines = _text_of(given, "leavers.protect").splitlines() if isinstance(given, Path) else given
+    return frozenset(filter(None, map(str.strip, lines)))
+
+
+def _query_of(feed: FeedSettings) -> str:
+    return _text_of(feed.query_file, f"the query of feed {feed.name}") if feed.query_file else feed.query
+
+
+def _text_of(file: Path, what: str) -> str:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise ConfigurationError(f"{file}, {what}, cannot be read: {problem.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file}, {what}, is not UTF-8 text.") from None
+    if not text.strip():
+        raise ConfigurationError(f"{file}, {what}, is empty.")
+    return text
