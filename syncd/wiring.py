@@ -12,11 +12,14 @@ from syncd.core.guard import Limits
 from syncd.errors import ConfigurationError, StateUnusable
 from syncd.mis import Mis
 from syncd.onefile import OneFile, Pacer
+from syncd.service.daemon import Schedule
 from syncd.settings import FeedSettings, Settings
 from syncd.state.pace import StoredTurns
 from syncd.state.store import Store, empty_store
 from syncd.state.vault import Vault
 from syncd.sync.parts import Feed, Parts, Policy
+from syncd.web.app import make_app
+from syncd.web.server import served
 
 
 def now() -> datetime:
@@ -97,6 +100,27 @@ def open_parts(settings: Settings, store: Store, log: FilteringBoundLogger, stop
             clock=now,
             is_stopping=stopping.is_set,
         )
+
+
+@contextmanager
+def open_admin(settings: Settings, store: Store) -> Iterator[None]:
+    """The admin endpoints, served for as long as the block lasts; none when they are switched off.
+
+    Raises `ConfigurationError` when the address is taken.
+    """
+    address = settings.admin.address
+    if address is None:
+        yield
+        return
+    token = settings.admin.token.get_secret_value()
+    with served(make_app(store, settings.onefile.organisation_id, token, now), address):
+        yield
+
+
+def schedule(settings: Settings) -> Schedule:
+    """When the daemon polls."""
+    given = settings.schedule
+    return Schedule(given.poll, given.poll_interval, given.timezone)
 
 
 def _store(settings: Settings) -> Store:

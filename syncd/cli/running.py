@@ -17,6 +17,7 @@ from syncd import wiring
 from syncd.cli import printing
 from syncd.cli.common import ConfigOption, JsonOption, MisidOption, print_json, set_up_logs, settings_of
 from syncd.cli.program import app
+from syncd.service.daemon import Daemon
 from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done, Trigger, run_once
@@ -78,6 +79,24 @@ def sync(
         )
     printing.print_done(done)
     raise typer.Exit(_exit_code(done))
+
+
+@app.command(rich_help_panel="Running")
+def run(*, config: ConfigOption = None) -> None:
+    """Run the daemon: poll on the schedule until told to stop.
+
+    The first poll is made at once. SIGTERM or Ctrl+C finishes the calls in flight and ends it with 0. Of several
+    daemons on one state store one works and the others wait to take over.
+    """
+    settings = settings_of(config)
+    log = set_up_logs(settings)
+    store = wiring.open_store(settings)
+    with (
+        _stopped_by_signals() as stopping,
+        wiring.open_parts(settings, store, log, stopping) as parts,
+        wiring.open_admin(settings, store),
+    ):
+        Daemon(parts, wiring.schedule(settings), stopping).live()
 
 
 def _exit_code(done: Done) -> int:

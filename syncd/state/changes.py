@@ -164,6 +164,16 @@ def in_doubt(connection: Connection, organisation_id: int) -> int:
     )
 
 
+def counts(connection: Connection, organisation_id: int) -> dict[tuple[str, str], int]:
+    """How many changes there have been, by action and outcome."""
+    rows = connection.execute(
+        select(change.c.action, change.c.outcome, func.count())
+        .where(change.c.organisation_id == organisation_id)
+        .group_by(change.c.action, change.c.outcome)
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 def used_of(connection: Connection, approval_id: int) -> Counts:
     """What has been sent under an approval so far, what certainly did not happen left out."""
     rows = connection.execute(

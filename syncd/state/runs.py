@@ -42,6 +42,15 @@ class OneFileWas(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """All runs together."""
+
+    by_state: dict[str, int]
+    calls: int
+    last_success_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Approval:
     """How much may be done although the guard would stop it."""
 
@@ -147,6 +156,17 @@ def last(connection: Connection, organisation_id: int) -> Row[Any] | None:
     return connection.execute(
         select(run).where(run.c.organisation_id == organisation_id).order_by(run.c.id.desc()).limit(1)
     ).one_or_none()
+
+
+def totals(connection: Connection, organisation_id: int) -> Totals:
+    """How many runs there have been, by how they ended, and what they took."""
+    of_organisation = run.c.organisation_id == organisation_id
+    by_state = connection.execute(select(run.c.state, func.count()).where(of_organisation).group_by(run.c.state))
+    return Totals(
+        {row[0]: row[1] for row in by_state},
+        connection.scalar(select(func.sum(run.c.calls)).where(of_organisation)) or 0,
+        connection.scalar(select(func.max(run.c.finished_at)).where(of_organisation, run.c.state == RunState.FINISHED)),
+    )
 
 
 def approve(

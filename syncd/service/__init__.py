@@ -1,0 +1,1 @@
+"""The daemon: it looks when the schedule says so, and ends when it is told to."""

@@ -1,0 +1,1 @@
+"""The admin endpoints: what monitors and people ask a running daemon."""

@@ -1,0 +1,98 @@
+"""The daemon: it looks, it sends, it ends when told to."""
+
+import socket
+from collections import Counter
+
+import httpx
+import pytest
+
+from .command import SLOW, UNHURRIED, Exit, Running, Syncd, wait_until
+from .expected import sendable
+from .mis import Mis
+from .onefile import OneFile
+
+on_sqlite = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
+
+
+def test_it_picks_up_a_change_in_the_mis_and_ends_on_sigterm(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+    assert syncd("sync", "--approve").exit == Exit.SOME_HELD
+    misid = onefile.misids[0] or ""
+
+    with syncd.start("run") as daemon:
+        daemon.wait_for_event("run_finished")
+        mis.correct(misid, family_name="Ó Súilleabháin")
+        wait_until(lambda: onefile.learner(misid).values["LastName"] == "Ó Súilleabháin", "the change to arrive")
+        finished = daemon.terminate()
+
+    assert finished.exit == Exit.IN_STEP, finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert _landmarks(finished.events) == ["daemon_started", "run_started", "run_finished", "daemon_stopped"]
+    for event in finished.events:
+        if event["event"] in {"run_started", "run_finished", "change_applied"}:
+            assert event["run"]
+    (applied,) = (event for event in finished.events if event["event"] == "change_applied")
+    assert (applied["misid"], applied["role"], applied["fields"]) == (misid, "Learner", ["LastName"])
+    assert applied["user_id"] == onefile.learner(misid).id
+
+
+@on_sqlite
+def test_sigterm_in_the_middle_of_a_run_leaves_nothing_in_doubt(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+    syncd.configure(guard={"floor": 1000}, onefile={"calls_per_minute": SLOW})
+    with syncd.start("run") as daemon:
+        wait_until(lambda: len(onefile.learners) >= 10, "the first creates")
+        finished = daemon.terminate()
+
+    assert finished.exit == Exit.IN_STEP, finished.stderr
+    created = Counter(onefile.misids)
+    assert created.total() < len(sendable(mis)), "the run was over before it could be ended"
+    assert syncd("status", "--json").json["in_doubt"] == 0
+    assert Counter(account["misid"] for account in syncd("accounts", "--json").json) == created
+
+    syncd.configure(onefile={"calls_per_minute": UNHURRIED})
+    assert syncd("sync").exit == Exit.SOME_HELD
+    assert Counter(onefile.misids) == Counter(sendable(mis))
+
+
+@on_sqlite
+def test_monitors_can_ask_how_it_is(onefile: OneFile, syncd: Syncd) -> None:
+    assert syncd("sync", "--approve").exit == Exit.SOME_HELD
+    address = _free_address()
+    syncd.configure(admin={"listen": address})
+
+    with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}") as monitor:
+        daemon.wait_for_event("run_finished")
+        _wait_until_it_listens(daemon, address)
+        alive, ready, metrics, status = (
+            monitor.get(path) for path in ("/healthz", "/readyz", "/metrics", "/api/status")
+        )
+        finished = daemon.terminate()
+
+    assert (alive.status_code, ready.status_code) == (200, 200)
+    assert metrics.status_code == 200
+    assert "# TYPE syncd_" in metrics.text
+    assert status.status_code == 200
+    assert status.json()["accounts"] == {"Learner": len(onefile.learners)}
+    assert finished.exit == Exit.IN_STEP, finished.stderr
+
+
+def _landmarks(events: list[dict[str, str]]) -> list[str]:
+    """The events of a daemon's life, each where it first appears."""
+    wanted = ("daemon_started", "run_started", "run_finished", "daemon_stopped")
+    return list(dict.fromkeys(event["event"] for event in events if event["event"] in wanted))
+
+
+def _free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _wait_until_it_listens(daemon: Running, address: str) -> None:
+    host, port = address.split(":")
+
+    def look() -> bool:
+        assert daemon.process.poll() is None
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
+
+    wait_until(look, f"{address} to listen")

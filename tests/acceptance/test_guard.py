@@ -1,0 +1,34 @@
+"""A run that is too large waits for a person."""
+
+import pytest
+
+from .command import Exit, Syncd
+from .mis import Mis
+from .onefile import OneFile
+
+pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
+
+
+def test_a_rejected_run_is_settled_and_the_next_one_stops_again(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+    assert syncd("sync").exit == Exit.AWAITING_APPROVAL
+
+    rejected = syncd("reject")
+
+    assert rejected.exit == Exit.IN_STEP, rejected.stderr
+    assert syncd("status", "--json").json["awaiting_approval"] is None
+    assert syncd("approve").exit == Exit.COULD_NOT_RUN
+    assert syncd("sync").exit == Exit.AWAITING_APPROVAL
+    assert syncd("status", "--json").json["awaiting_approval"] is not None
+    assert onefile.writes == []
+
+
+def test_an_emptied_mis_changes_nobody(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+    assert syncd("sync", "--approve").exit == Exit.SOME_HELD
+    for learner in mis.enrolled:
+        mis.withdraw(learner.learn_ref_number)
+
+    with onefile.watched() as calls:
+        stopped = syncd("sync")
+
+    assert stopped.exit == Exit.AWAITING_APPROVAL, stopped.stderr
+    assert [call for call in calls if call.is_write] == []

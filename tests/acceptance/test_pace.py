@@ -1,0 +1,71 @@
+"""As fast as OneFile allows, and no faster, whichever way OneFile counts."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from syncd.simulator import Switches
+from syncd.simulator.switches import LimiterShape
+
+from .command import Exit, Finished, Syncd
+from .mis import FEED, College, Mis
+from .onefile import onefile_of
+from .small_return import made_up_learners
+
+_CALLS_PER_MINUTE = 300
+_LEARNERS = 900
+_TOLERANCE = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Race:
+    shape: LimiterShape
+    finished: Finished
+    seconds: float
+    statuses: list[int | None]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_nine_hundred_calls_take_three_minutes_and_meet_no_429(tmp_path: Path) -> None:
+    # Side by side, for each of them only waits.
+    shapes = (LimiterShape.FIXED, LimiterShape.SLIDING, LimiterShape.BUCKET)
+    with ThreadPoolExecutor(len(shapes)) as pool:
+        races = list(pool.map(lambda shape: _race(shape, tmp_path / shape), shapes))
+
+    for race in races:
+        assert race.finished.exit == Exit.SOME_HELD, (race.shape, race.finished.stderr)
+        assert 429 not in race.statuses, race.shape
+        least_seconds = len(race.statuses) / _CALLS_PER_MINUTE * 60
+        assert race.seconds <= _TOLERANCE * least_seconds, (race.shape, race.seconds, len(race.statuses))
+
+
+def _race(shape: LimiterShape, folder: Path) -> _Race:
+    folder.mkdir()
+    college = College()
+    engine = create_engine(f"sqlite:///{folder / 'mis.db'}")
+    with onefile_of(college, Switches(limiter=shape, calls_per_minute=_CALLS_PER_MINUTE)) as onefile:
+        mis = Mis(engine, college)
+        mis.enrol(made_up_learners(_LEARNERS))
+        engine.dispose()
+        syncd = Syncd(
+            folder,
+            onefile.customer_token,
+            {
+                "onefile": {
+                    "base_url": onefile.base_url,
+                    "organisation_id": onefile.organisation_id,
+                    "calls_per_minute": _CALLS_PER_MINUTE,
+                },
+                "source": {"url": mis.url},
+            },
+            FEED,
+        )
+        started = time.monotonic()
+        finished = syncd("sync", "--approve")
+        seconds = time.monotonic() - started
+        return _Race(shape, finished, seconds, [call.status for call in onefile.calls])
