@@ -160,6 +160,7 @@ def upgrade() -> None:
         sa.Column("fields", sa.JSON(), nullable=False, comment="names only"),
         sa.Column("outcome", sa.String(length=10), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("concluded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("http_status", sa.Integer(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=False, comment="what was sent: JSON, encrypted when there is a key"),
         sa.Column("message", sa.Text(), nullable=False, comment="why it was refused, personal values taken out"),
