@@ -76,13 +76,9 @@ def _database_url(text: str) -> str:
 
 def _schedule(text: str) -> str:
     try:
-        return text if _interval(text) else _cron_line(text)
+        return text if not text or _interval(text) else _cron_line(text)
     except ValueError:
         raise ValueError('is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5"') from None
-
-
-def _schedule_or_off(text: str) -> str:
-    return text and _schedule(text)
 
 
 def _interval(text: str) -> timedelta | None:
@@ -157,7 +153,6 @@ def _is_private(url: str) -> bool:
 ConfigPath = Annotated[Path, AfterValidator(_path)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
-ScheduleOrOff = Annotated[str, AfterValidator(_schedule_or_off)]
 QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
 
 
@@ -245,7 +240,7 @@ class ScheduleSettings(Section):
     """``[schedule]``: when the daemon works, and when it must not."""
 
     poll: Schedule = "15m"
-    verify: ScheduleOrOff = ""
+    verify: Schedule = ""
     timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/London"
     quiet: tuple[QuietWindow, ...] = ()
 

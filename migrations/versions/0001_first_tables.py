@@ -96,7 +96,7 @@ def upgrade() -> None:
         sa.Column("referent", sa.String(length=20), nullable=False),
         sa.Column("by", sa.String(length=10), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("onefile_id", sa.BigInteger(), nullable=False),
+        sa.Column("onefile_id", sa.BigInteger(), nullable=True, comment="empty when OneFile has nothing by this code"),
         sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reference")),
         sa.UniqueConstraint(

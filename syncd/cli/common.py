@@ -1,6 +1,8 @@
 """What the commands share: their options, the configuration, and writing to a terminal or a pipe."""
 
+import getpass
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
@@ -46,9 +48,12 @@ def set_up_logs(settings: Settings, *, is_watched: bool = False) -> FilteringBou
     return logs.set_up(format_, "warning" if is_quiet else settings.log.level)
 
 
-def console() -> Console:
-    """Standard output for people."""
-    return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS, soft_wrap=True)
+def whoami() -> str:
+    """Who is at the keyboard, for the audit trail; a number where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def print_json(document: Any) -> None:
@@ -58,7 +63,9 @@ def print_json(document: Any) -> None:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """A table, or the sentence for there being nothing to show."""
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     if table.row_count:

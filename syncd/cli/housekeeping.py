@@ -2,9 +2,9 @@
 
 import typer
 
-from syncd import wiring
 from syncd.cli.common import ConfigOption, settings_of
 from syncd.cli.program import app
+from syncd.wiring.store import bare_store
 
 db = typer.Typer(no_args_is_help=True, help="Look at the state store's schema, and bring it up to date.")
 app.add_typer(db, name="db", rich_help_panel="Setting up")
@@ -13,7 +13,7 @@ app.add_typer(db, name="db", rich_help_panel="Setting up")
 @db.command()
 def upgrade(*, config: ConfigOption = None) -> None:
     """Bring the schema up to date. Runs do so by themselves unless state.auto_upgrade is false."""
-    store = wiring.bare_store(settings_of(config))
+    store = bare_store(settings_of(config))
     before = store.revision()
     store.upgrade()
     after = store.revision()
@@ -25,5 +25,5 @@ def upgrade(*, config: ConfigOption = None) -> None:
 @db.command()
 def current(*, config: ConfigOption = None) -> None:
     """Show which migration the schema is at, and which one this syncd needs."""
-    store = wiring.bare_store(settings_of(config))
+    store = bare_store(settings_of(config))
     typer.echo(f"The schema is at {store.revision() or 'nothing yet'}; this syncd needs {store.newest_revision()}.")

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, Row
 
-from syncd import wiring
 from syncd.cli.common import ConfigOption, JsonOption, print_json, print_table, settings_of
+from syncd.cli.printing import in_words, shortly
 from syncd.cli.program import app
 from syncd.state import accounts as accounts_
 from syncd.state import changes, holding, overview
 from syncd.state.overview import moment
+from syncd.wiring.store import open_store_to_read
 
 _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "synced_at")
 
@@ -23,7 +24,7 @@ _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "sy
 @contextmanager
 def _reading(config: Path | None) -> Iterator[tuple[Connection, int]]:
     settings = settings_of(config)
-    with wiring.open_store_to_read(settings).begin() as connection:
+    with open_store_to_read(settings).begin() as connection:
         yield connection, settings.onefile.organisation_id
 
 
@@ -38,13 +39,12 @@ def status(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     last, waiting = document["last_run"], document["awaiting_approval"]
     lines = {
         "last run": last
-        and f"{last['run']} ({last['trigger']}), {last['state'].replace('_', ' ')}, {last['started_at']}"
+        and f"{last['run']} ({last['trigger']}), {in_words(last['state'])}, {last['started_at']}"
         + (f": {last['reason']}" if last["reason"] else ""),
         "next run": document["next_run_at"] or "no daemon is running",
-        "waiting for approval": waiting
-        and f"run {waiting['run']}: {waiting['creates']} creates, {waiting['updates']} updates, "
-        f"{waiting['leavers']} leavers ({waiting['reason']})",
+        "waiting for approval": waiting and f"run {waiting['run']}: {waiting['reason']}",
         "accounts": _counted(document["accounts"]),
+        "left the MIS": document["leavers"],
         "held": _counted(document["held"]),
         "warnings": document["warnings"],
         "in doubt": document["in_doubt"],
@@ -70,8 +70,8 @@ def held(
         print_json([_held(row) for row in rows])
         return
     print_table(
-        ("reason", "role", "MISID", "what", "feed", "since"),
-        ((row.reason, row.role, _misid(row), row.detail, row.feed, moment(row.first_seen_at)) for row in rows),
+        ("reason", "role", "MISID", "what", "since"),
+        ((in_words(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)) for row in rows),
         "Nothing is left out." if warnings else "Nobody is held.",
     )
 
@@ -89,20 +89,19 @@ def history(
     if json:
         print_json([_history(row) for row in rows])
         return
+    details = any(row.message for row in rows)
     print_table(
-        ("run", "at", "role", "action", "fields", "outcome", "attempts", "status", "detail"),
+        ("run", "when", "role", "action", "outcome", "fields", *(["detail"] if details else [])),
         (
             (
                 row.run_id,
-                moment(row.at),
+                shortly(row.at),
                 row.role,
                 row.action,
+                in_words(row.outcome),
                 ", ".join(row.fields),
-                row.outcome,
-                row.attempts,
-                row.http_status,
                 row.message,
-            )
+            )[: 7 if details else 6]
             for row in rows
         ),
         f"Nothing was ever sent for {misid}.",
@@ -134,7 +133,7 @@ def accounts(
 
 
 def _counted(counts: dict[str, int]) -> str | None:
-    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or None
+    return ", ".join(f"{count} {in_words(what)}" for what, count in sorted(counts.items())) or None
 
 
 def _misid(row: Row[Any]) -> str:

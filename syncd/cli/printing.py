@@ -1,22 +1,30 @@
 """Plans and runs as JSON and as text for people; of fields only the names, never a value."""
 
-from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 import typer
-from rich.markup import escape
 
-from syncd.cli.common import console, print_table
+from syncd.cli.common import print_table
+from syncd.core.guard import Counts
 from syncd.core.plan import Create, Leaver, Returner, Update
 from syncd.core.records import Held, Warned
+from syncd.state.changes import Action
 from syncd.state.overview import moment
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done
 from syncd.sync.planning import Planned
 
-_SAMPLE: Final = 10
+_SAMPLE: Final = 5
 _MINUTE: Final = 60
+_PAST: Final = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.LINK: "linked",
+    Action.ARCHIVE: "archived",
+    Action.UNARCHIVE: "unarchived",
+}
 
 
 def plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
@@ -37,52 +45,86 @@ def plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
 
 
 def print_plan(planned: Planned, calls_per_second: float) -> None:
-    """A plan for people: the counts first, then samples, then what is held and why, then what it costs."""
+    """A plan for people: the counts first, then who, then what is held and why, then what it costs."""
     plan = planned.plan
-    out = console()
-    out.print(
-        f"[bold]{len(plan.creates)}[/bold] to create, [bold]{len(plan.updates)}[/bold] to update, "
-        f"{len(plan.returners)} returned, {len(plan.leavers)} left, {plan.unchanged} unchanged, "
-        f"[bold]{len(plan.held)}[/bold] held, {len(plan.warnings)} warnings",
-        highlight=False,
+    counts = (
+        (len(plan.creates), "to create"),
+        (len(plan.updates), "to update"),
+        (len(plan.returners), "returned"),
+        (len(plan.leavers), "left"),
+        (plan.unchanged, "unchanged"),
+        (len(plan.held), "held"),
+        (len(plan.warnings), "values left out"),
     )
-    _print_changes("To create", plan.creates)
-    _print_changes("To update", plan.updates)
-    _print_problems("Held", plan.held)
-    _print_problems("Left out of what is sent", plan.warnings)
+    typer.echo(", ".join(f"{count} {what}" for count, what in counts if count) or "The MIS has nobody.")
+    _print_alike(
+        "To create", ((one.key.misid, (one.key.role, _names(one))) for one in plan.creates), ("role", "fields")
+    )
+    _print_alike(
+        "To update", ((one.key.misid, (one.key.role, _names(one))) for one in plan.updates), ("role", "fields")
+    )
+    _print_alike(
+        "Returned", ((one.key.misid, (one.key.role, _return(one))) for one in plan.returners), ("role", "what happens")
+    )
+    _print_alike(
+        "Left", ((one.key.misid, (one.key.role, _leave(one))) for one in plan.leavers), ("role", "what happens")
+    )
+    _print_alike("Held", ((one.misid, (in_words(one.reason), one.field)) for one in plan.held), ("reason", "field"))
+    _print_alike(
+        "Left out of what is sent",
+        ((one.key.misid, (in_words(one.reason), one.field)) for one in plan.warnings),
+        ("reason", "field"),
+    )
     seconds = plan.seconds(calls_per_second)
     how_long = f"{seconds} s" if seconds < 2 * _MINUTE else f"about {round(seconds / _MINUTE)} minutes"
-    out.print(f"\nCalls to send it: {plan.calls}, {how_long}.", highlight=False)
+    typer.echo(f"\nChanges to send: {plan.calls}" + (f", which takes {how_long}." if plan.calls else "."))
     if planned.objections:
-        out.print(f"[bold]The guard would stop it:[/bold] {escape('; '.join(planned.objections))}.", highlight=False)
-        out.print("'syncd sync' will wait for 'syncd approve'.", highlight=False)
+        typer.echo(f"The guard would stop it: {'; '.join(planned.objections)}.")
+        typer.echo("'syncd sync' will wait for 'syncd approve'.")
     else:
-        out.print("The guard lets it pass.", highlight=False)
+        typer.echo("The guard lets it pass.")
 
 
 def print_done(done: Done) -> None:
-    """One or two lines on how a run ended."""
-    counts = done.counts
+    """How a run ended, in a few lines."""
     if done.state is RunState.AWAITING_APPROVAL:
-        typer.echo(
-            f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.\n"
-            f"It would make {counts.creates} creates and {counts.updates} updates; {counts.leavers} have left. "
-            "See 'syncd plan', then 'syncd approve' or 'syncd reject'."
-        )
+        typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")
+        typer.echo(f"It would make {counted(done.counts)}.")
+        typer.echo("See 'syncd plan', then 'syncd approve' or 'syncd reject'.")
         return
-    trouble = [
-        f"{number} {what}"
-        for number, what in (
-            (done.refused, "refused"),
-            (done.in_doubt, "in doubt, to be settled by the next run"),
-            (done.held, "held ('syncd held' says why)"),
-        )
-        if number
-    ]
+    sent = [f"{count} {_PAST[action]}" for action, count in done.applied.items()]
     typer.echo(
-        f"Run {done.run}: {done.applied} changes sent, {done.unchanged} unchanged, {done.calls} calls. "
-        + (f"{', '.join(trouble)}." if trouble else "Everybody is in step.")
+        f"Run {done.run}: {', '.join(sent) or 'nothing to send'}; {done.unchanged} unchanged; {done.calls} calls."
     )
+    trouble = (
+        (done.refused, "refused by OneFile"),
+        (done.in_doubt, "in doubt, to be settled by the next run"),
+        (done.held, "held: 'syncd held' says why"),
+        (done.warnings, "values left out: 'syncd held --warnings' says why"),
+        (done.left, "gone from the MIS: 'syncd plan' says who, and what becomes of the account"),
+    )
+    for count, what in trouble:
+        if count:
+            typer.echo(f"  {count} {what}")
+    if done.is_in_step:
+        typer.echo("Everybody is in step.")
+
+
+def counted(counts: Counts) -> str:
+    """What the guard has counted, in words."""
+    named = ((counts.creates, "create"), (counts.updates, "update"), (counts.leavers, "leaver"))
+    words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in named if count]
+    return " and ".join((", ".join(words[:-1]), words[-1]) if len(words) > 1 else words) or "no changes"
+
+
+def in_words(name: str) -> str:
+    """A reason or a state as people write it."""
+    return name.replace("_", " ")
+
+
+def shortly(at: datetime | None) -> str:
+    """A moment as people write it, in this machine's time."""
+    return f"{at.astimezone():%d %b %Y %H:%M}" if at else ""
 
 
 def _guard(planned: Planned) -> str:
@@ -120,26 +162,27 @@ def _problem(role: str, misid: str, problem: Held | Warned) -> dict[str, Any]:
     return {"role": role, "misid": misid, "reason": problem.reason, "field": problem.field}
 
 
-def _print_changes(title: str, changes: Iterable[Create | Update]) -> None:
-    changes = list(changes)
-    if changes:
-        more = f", the first {_SAMPLE} of {len(changes)}" if len(changes) > _SAMPLE else ""
-        typer.echo(f"\n{title}{more}:")
-        rows = ((one.key.role, one.key.misid, ", ".join(_change(one)["fields"])) for one in changes[:_SAMPLE])
-        print_table(("role", "MISID", "fields"), rows, "")
+def _names(change: Create | Update) -> str:
+    return ", ".join(name for name in _change(change)["fields"] if name != "MISID")
 
 
-def _print_problems(title: str, problems: Iterable[Held | Warned]) -> None:
-    problems = list(problems)
-    if problems:
+def _return(returner: Returner) -> str:
+    return "unarchived" if returner.is_archived else "nothing to send"
+
+
+def _leave(leaver: Leaver) -> str:
+    return "archived" if leaver.to_archive else "reported, and left as it is"
+
+
+def _print_alike(title: str, people: Iterable[tuple[str, tuple[str, str]]], headings: tuple[str, str]) -> None:
+    """People under a title, those of whom the same is to be said in one row."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for misid, said in people:
+        alike.setdefault(said, []).append(misid or "(no MISID)")
+    if alike:
         typer.echo(f"\n{title}:")
-        counted = Counter((problem.reason, problem.field) for problem in problems)
-        examples: dict[tuple[str, str], list[str]] = {}
-        for problem in problems:
-            misid = problem.misid if isinstance(problem, Held) else problem.key.misid
-            examples.setdefault((problem.reason, problem.field), []).append(misid or "(no MISID)")
         rows = (
-            (count, reason, field, ", ".join(examples[reason, field][:3]) + (", …" if count > 3 else ""))
-            for (reason, field), count in counted.most_common()
+            (len(misids), *said, ", ".join(misids[:_SAMPLE]) + (", …" if len(misids) > _SAMPLE else ""))
+            for said, misids in sorted(alike.items(), key=lambda each: -len(each[1]))
         )
-        print_table(("how many", "reason", "field", "MISIDs"), rows, "")
+        print_table(("how many", *headings, "MISIDs"), rows, "")

@@ -4,7 +4,7 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -20,8 +20,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-#: The modules that add commands, in the order in which --help lists them.
-_COMMANDS = ("beginning", "running", "settling", "looking", "housekeeping")
+#: The modules that add commands, in the order in which --help lists them, and which ones each adds.
+_COMMANDS: Final = {
+    "beginning": {"demo", "init", "simulate"},
+    "running": {"plan", "sync", "run"},
+    "settling": {"approve", "reject", "retry"},
+    "looking": {"status", "held", "history", "accounts"},
+    "housekeeping": {"db"},
+}
 
 
 def _version(wanted: bool) -> None:
@@ -48,8 +54,10 @@ def syncd(
 
 def main() -> None:
     """Run a command, and end the process with the exit code that the contract gives it."""
-    for name in _COMMANDS:
-        import_module(f"syncd.cli.{name}")
+    # Who asks for one command does not wait for the others to load.
+    named = [module for module, commands in _COMMANDS.items() if not commands.isdisjoint(sys.argv[1:])]
+    for module in named or _COMMANDS:
+        import_module(f"syncd.cli.{module}")
     try:
         app()
     except SyncdError as problem:

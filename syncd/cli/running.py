@@ -1,6 +1,5 @@
 """plan, sync, run: what makes a pass."""
 
-import getpass
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,16 +12,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from syncd import wiring
 from syncd.cli import printing
-from syncd.cli.common import ConfigOption, JsonOption, MisidOption, print_json, set_up_logs, settings_of
+from syncd.cli.common import ConfigOption, JsonOption, MisidOption, print_json, set_up_logs, settings_of, whoami
 from syncd.cli.program import app
-from syncd.service.daemon import Daemon
 from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done, Trigger, run_once
 from syncd.sync.planning import make_plan
 from syncd.sync.sending import Progress as OnProgress
+from syncd.wiring.parts import open_parts
+from syncd.wiring.store import open_store, open_store_to_read
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 
@@ -36,8 +35,8 @@ def plan(*, json: JsonOption = False, misid: MisidOption = None, config: ConfigO
     """
     settings = settings_of(config)
     log = set_up_logs(settings, is_watched=True)
-    store = wiring.open_store_to_read(settings)
-    with _stopped_by_signals() as stopping, wiring.open_parts(settings, store, log, stopping) as parts:
+    store = open_store_to_read(settings)
+    with _stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
         planned = make_plan(parts, frozenset(misid or ()))
         per_second = parts.onefile.pacer.calls_per_second
     if json:
@@ -62,19 +61,19 @@ def sync(
     """
     settings = settings_of(config)
     log = set_up_logs(settings, is_watched=True)
-    store = wiring.open_store(settings)
+    store = open_store(settings)
     organisation_id = settings.onefile.organisation_id
     with (
         locked(store, organisation_id, Purpose.WRITING),
         _stopped_by_signals() as stopping,
-        wiring.open_parts(settings, store, log, stopping) as parts,
+        open_parts(settings, store, log, stopping) as parts,
         _progress_bar() as progress,
     ):
         done = run_once(
             parts,
             Trigger.COMMAND,
             only=frozenset(misid or ()),
-            approved_by=getpass.getuser() if approve else "",
+            approved_by=whoami() if approve else "",
             progress=progress,
         )
     printing.print_done(done)
@@ -88,15 +87,19 @@ def run(*, config: ConfigOption = None) -> None:
     The first poll is made at once. SIGTERM or Ctrl+C finishes the calls in flight and ends it with 0. Of several
     daemons on one state store one works and the others wait to take over.
     """
+    # Only the daemon needs its scheduler and its server, which take time to load.
+    from syncd.service.daemon import Daemon  # noqa: PLC0415
+    from syncd.wiring.daemon import open_admin, schedule  # noqa: PLC0415
+
     settings = settings_of(config)
     log = set_up_logs(settings)
-    store = wiring.open_store(settings)
+    store = open_store(settings)
     with (
         _stopped_by_signals() as stopping,
-        wiring.open_parts(settings, store, log, stopping) as parts,
-        wiring.open_admin(settings, store),
+        open_parts(settings, store, log, stopping) as parts,
+        open_admin(settings, store),
     ):
-        Daemon(parts, wiring.schedule(settings), stopping).live()
+        Daemon(parts, schedule(settings), stopping).live()
 
 
 def _exit_code(done: Done) -> int:

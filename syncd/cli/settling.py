@@ -1,14 +1,15 @@
 """approve, reject, retry: a person decides."""
 
-import getpass
 from typing import Annotated
 
 import typer
 
-from syncd import wiring
-from syncd.cli.common import ConfigOption, settings_of
+from syncd.cli import printing
+from syncd.cli.common import ConfigOption, settings_of, whoami
 from syncd.cli.program import app
 from syncd.state import holding, runs
+from syncd.wiring.clock import now
+from syncd.wiring.store import open_store
 
 RunArgument = Annotated[int | None, typer.Argument(metavar="[RUN]", help="The run; the one that waits if left out.")]
 
@@ -20,13 +21,11 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     'syncd plan' shows what that is. Ends with 1 when no run waits.
     """
     settings = settings_of(config)
-    with wiring.open_store(settings).begin() as connection:
-        number, counts = runs.approve(
-            connection, settings.onefile.organisation_id, run, getpass.getuser(), wiring.now()
-        )
+    with open_store(settings).begin() as connection:
+        number, counts = runs.approve(connection, settings.onefile.organisation_id, run, whoami(), now())
     typer.echo(
-        f"Run {number} is approved: up to {counts.creates} creates, {counts.updates} updates and "
-        f"{counts.leavers} leavers within 24 hours. The next run does it: 'syncd sync', or the daemon by itself."
+        f"Run {number} is approved: {printing.counted(counts)}, and no more, within 24 hours.\n"
+        "The next run does it: 'syncd sync', or the daemon by itself."
     )
 
 
@@ -34,7 +33,7 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
 def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
     settings = settings_of(config)
-    with wiring.open_store(settings).begin() as connection:
+    with open_store(settings).begin() as connection:
         number = runs.reject(connection, settings.onefile.organisation_id, run)
     typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
 
@@ -52,6 +51,6 @@ def retry(
     Records held for another reason need no retry: every run looks at them afresh.
     """
     settings = settings_of(config)
-    with wiring.open_store(settings).begin() as connection:
+    with open_store(settings).begin() as connection:
         count = holding.retry(connection, settings.onefile.organisation_id, misid or [])
     typer.echo(f"{count} refused {'record' if count == 1 else 'records'} will be tried again by the next run.")

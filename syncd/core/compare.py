@@ -43,6 +43,11 @@ class Known:
     fingerprint: str
     left_at: datetime | None = None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is there, known by its id, and in use: an unchanged record then asks nothing."""
+        return self.status is Status.ACTIVE and self.user_id is not None
+
 
 @dataclass(slots=True)
 class Sifted:
@@ -99,7 +104,7 @@ def _keep_if_changed(
 ) -> Held | Record | None:
     sifted.warnings.extend(record.warnings)
     fingerprint = record.fingerprint(secret)
-    if account is not None and account.status is Status.ACTIVE and account.fingerprint == fingerprint:
+    if account is not None and account.is_settled and account.fingerprint == fingerprint:
         sifted.unchanged += 1
         return None
     if refused is not None and refused.fingerprint == fingerprint:

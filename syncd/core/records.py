@@ -211,7 +211,7 @@ class Layout:
             also = f" (also: {', '.join(other for _, other, _ in blocking[1:])})" if blocking[1:] else ""
             return self._held(misid, 0, reason, name, detail + also, organisation_id)
         warnings = tuple(
-            Warned(key, self.feed, Reason.UNUSABLE, name, detail)
+            Warned(key, self.feed, Reason.UNUSABLE, name, f"{name} {detail}")
             for name, detail in problems.items()
             if name not in fields and name not in codes
         )

@@ -143,6 +143,12 @@ def by_role(connection: Connection, organisation_id: int) -> Counter[str]:
     return Counter({row[0]: row[1] for row in rows})
 
 
+def leavers(connection: Connection, organisation_id: int) -> int:
+    """How many accounts there are whose record is gone."""
+    gone = (account.c.organisation_id == organisation_id) & (account.c.status == Status.LEAVER)
+    return connection.scalar(select(func.count()).select_from(account).where(gone)) or 0
+
+
 def listing(connection: Connection, organisation_id: int) -> list[Row[Any]]:
     """Every account as `syncd accounts` shows it."""
     columns = account.c

@@ -26,6 +26,7 @@ def status(connection: Connection, organisation_id: int) -> dict[str, Any]:
             "reason": waiting.reason,
         },
         "accounts": dict(accounts.by_role(connection, organisation_id)),
+        "leavers": accounts.leavers(connection, organisation_id),
         "held": dict(held),
         "warnings": warnings,
         "in_doubt": changes.in_doubt(connection, organisation_id),

@@ -1,10 +1,10 @@
-"""The classrooms, placements and people that OneFile's ids have been looked up for, kept for a day."""
+"""What codes of the MIS stand for in OneFile, as it was looked up: kept for a day, and for an hour if for nothing."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, select
 
 from syncd.core.fields import Referent
 from syncd.core.records import Code
@@ -12,20 +12,23 @@ from syncd.state.tables import reference
 
 #: So long a class may be found under a code that has meanwhile moved to another one.
 _LASTS: Final = timedelta(days=1)
+#: So long a class that has only just been made in OneFile may go unnoticed by the daemon.
+_NOTHING_LASTS: Final = timedelta(hours=1)
 
 
-def known(connection: Connection, organisation_id: int, now: datetime) -> dict[Code, int]:
-    """The ids that were found within the last day, by code."""
+def known(connection: Connection, organisation_id: int, now: datetime) -> dict[Code, int | None]:
+    """The ids that were found lately, by code; ``None`` for a code that OneFile had nothing by."""
     columns = reference.c
     rows = connection.execute(
         select(columns.referent, columns.by, columns.code, columns.onefile_id).where(
-            columns.organisation_id == organisation_id, columns.found_at > now - _LASTS
+            columns.organisation_id == organisation_id,
+            columns.found_at > case((columns.onefile_id.is_(None), now - _NOTHING_LASTS), else_=now - _LASTS),
         )
     )
     return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
 
 
-def keep(connection: Connection, organisation_id: int, found: Mapping[Code, int], now: datetime) -> None:
+def keep(connection: Connection, organisation_id: int, found: Mapping[Code, int | None], now: datetime) -> None:
     """Note what codes stand for."""
     for code, onefile_id in found.items():
         connection.execute(
@@ -46,8 +49,3 @@ def keep(connection: Connection, organisation_id: int, found: Mapping[Code, int]
                 found_at=now,
             )
         )
-
-
-def forget(connection: Connection, organisation_id: int) -> None:
-    """Have every code looked up afresh."""
-    connection.execute(reference.delete().where(reference.c.organisation_id == organisation_id))

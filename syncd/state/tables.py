@@ -185,7 +185,7 @@ reference: Final = Table(
     Column("referent", String(20), nullable=False),
     Column("by", String(10), nullable=False),
     Column("code", Text, nullable=False),
-    Column("onefile_id", BigInteger, nullable=False),
+    Column("onefile_id", BigInteger, comment="empty when OneFile has nothing by this code"),
     Column("found_at", UtcDateTime, nullable=False),
     UniqueConstraint("organisation_id", "referent", "by", "code"),
 )

@@ -1,7 +1,8 @@
 """One pass, from the lock to the summary: settle, read, compare, guard, send, finish."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from structlog.typing import FilteringBoundLogger
@@ -11,7 +12,7 @@ from syncd.core.plan import Plan
 from syncd.errors import OneFileError, SyncdError
 from syncd.onefile import Interrupted
 from syncd.state import holding, references, runs
-from syncd.state.changes import Outcome
+from syncd.state.changes import Action, Outcome
 from syncd.state.runs import Approval, OneFileWas, RunState
 from syncd.sync.parts import Parts
 from syncd.sync.planning import Planned, make_plan
@@ -34,7 +35,10 @@ class Done:
     run: int
     state: RunState
     counts: Counts
-    applied: int = 0
+    applied: Mapping[Action, int] = field(default_factory=dict)
+    """What was sent and accepted."""
+    left: int = 0
+    """The accounts whose record is gone, those of earlier runs included."""
     refused: int = 0
     in_doubt: int = 0
     held: int = 0
@@ -43,6 +47,11 @@ class Done:
     calls: int = 0
     objections: tuple[str, ...] = ()
     """What the guard had against it, if it was stopped."""
+
+    @property
+    def sent(self) -> int:
+        """How many changes OneFile has taken."""
+        return sum(self.applied.values())
 
     @property
     def is_in_step(self) -> bool:
@@ -69,7 +78,7 @@ def run_once(
     pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
-        return pass_.make(only, approved_by)
+        return pass_.make(only, approved_by, asks_again=trigger is not Trigger.SCHEDULE)
     except Interrupted:
         pass_.end(RunState.INTERRUPTED, "told to stop")
         raise
@@ -88,9 +97,9 @@ class _Pass:
         self._planned: Planned | None = None
         self._sender: Sender | None = None
 
-    def make(self, only: frozenset[str], approved_by: str) -> Done:
+    def make(self, only: frozenset[str], approved_by: str, *, asks_again: bool) -> Done:
         ambiguous = settle(self.parts)
-        planned = self._planned = make_plan(self.parts, only, ambiguous)
+        planned = self._planned = make_plan(self.parts, only, ambiguous, asks_again=asks_again)
         self._note(planned, only)
         approval = self._approval(planned, approved_by)
         if planned.objections and approval is None:
@@ -170,7 +179,7 @@ class _Pass:
                 reason=reason,
                 onefile=was,
                 totals={
-                    "applied": done.applied,
+                    "applied": done.sent,
                     "refused": done.refused,
                     "in_doubt": done.in_doubt,
                     "held": done.held,
@@ -206,7 +215,8 @@ class _Pass:
             self.number,
             state,
             Counts.of(plan),
-            applied=outcomes[Outcome.APPLIED],
+            applied=sender.applied if sender else {},
+            left=len(plan.leavers),
             refused=outcomes[Outcome.REFUSED],
             in_doubt=outcomes[Outcome.IN_DOUBT],
             held=len(plan.held) + (sender.held if sender else 0),
@@ -222,7 +232,7 @@ def _counts(done: Done) -> dict[str, int]:
         "creates": done.counts.creates,
         "updates": done.counts.updates,
         "leavers": done.counts.leavers,
-        "applied": done.applied,
+        "applied": done.sent,
         "refused": done.refused,
         "in_doubt": done.in_doubt,
         "held": done.held,

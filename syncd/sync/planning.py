@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from syncd.core.compare import Known, Resolved, Sifted, Status, Surroundings, compare, sift
 from syncd.core.guard import Counts, FeedSize, guard
 from syncd.core.plan import Plan
-from syncd.core.records import Code, Key, Record
+from syncd.core.records import Code, Key, Reason, Record
 from syncd.state import accounts, changes, holding, references
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
@@ -22,8 +22,8 @@ class Planned:
     """Why it must not run unasked; empty when it may."""
     directory: Directory
     """What was learnt of OneFile on the way."""
-    references: Mapping[Code, int] = field(default_factory=dict)
-    """The ids that were looked up, to be kept."""
+    references: Mapping[Code, int | None] = field(default_factory=dict)
+    """The ids that were looked up, to be kept; ``None`` where OneFile had nothing."""
 
     @property
     def counts(self) -> Counts:
@@ -31,17 +31,24 @@ class Planned:
         return Counts.of(self.plan)
 
 
-def make_plan(parts: Parts, only: frozenset[str] = frozenset(), ambiguous: Mapping[Key, str] | None = None) -> Planned:
+def make_plan(
+    parts: Parts,
+    only: frozenset[str] = frozenset(),
+    ambiguous: Mapping[Key, str] | None = None,
+    *,
+    asks_again: bool = True,
+) -> Planned:
     """Read every feed and work out what a run would do; OneFile is only asked, and only for what is needed.
 
     ``only`` limits the plan to these MISIDs. ``ambiguous`` says of some unsettled creates why they cannot be settled.
+    ``asks_again`` has codes looked up afresh that OneFile had nothing by a short while ago.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, and what OneFile's reads raise.
     """
     store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
     with store.begin() as connection:
         known = accounts.known(connection, organisation_id)
         refused = holding.refused(connection, organisation_id)
-        kept_references = references.known(connection, organisation_id, now)
+        kept = references.known(connection, organisation_id, now)
         unsettled = changes.unsettled(connection, store.vault, organisation_id)
         accounts_by_feed = accounts.by_feed(connection, organisation_id)
     records = read_feeds(parts.mis, parts.feeds, organisation_id, parts.policy.defaults)
@@ -50,9 +57,17 @@ def make_plan(parts: Parts, only: frozenset[str] = frozenset(), ambiguous: Mappi
         values = accounts.values(connection, store.vault, sifted.changed.keys() & known.keys())
 
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
-    codes, looked_up = _resolve(sifted.changed, known, kept_references, directory)
+    if asks_again:
+        kept = {code: onefile_id for code, onefile_id in kept.items() if onefile_id is not None}
+    codes, looked_up = _resolve(sifted.changed, known, kept, directory)
     in_doubt = {each.key: (ambiguous or {}).get(each.key, "") for each in unsettled}
-    strangers = sifted.changed.keys() - known.keys() - in_doubt.keys()
+    strangers = {
+        key
+        for key, record in sifted.changed.items()
+        if key not in known
+        and key not in in_doubt
+        and not any(isinstance(codes[code], Reason) for code in record.codes.values())
+    }
     around = Surroundings(
         known,
         values,
@@ -74,22 +89,25 @@ def _sizes(parts: Parts, sifted: Sifted, accounts_by_feed: Mapping[str, int]) ->
 def _resolve(
     changed: Mapping[Key, Record],
     known: Mapping[Key, Known],
-    kept: Mapping[Code, int],
+    kept: Mapping[Code, int | None],
     directory: Directory,
-) -> tuple[dict[Code, Resolved], dict[Code, int]]:
+) -> tuple[dict[Code, Resolved], dict[Code, int | None]]:
     """What every code stands for: a known account, one that this run creates, an id kept, or one looked up."""
     resolved: dict[Code, Resolved] = {}
     unknown: set[Code] = set()
     for record in changed.values():
         for code in record.codes.values():
-            found = _among_ours(record.key.organisation_id, code, changed, known) or kept.get(code)
-            if found is None:
-                unknown.add(code)
+            ours = _among_ours(record.key.organisation_id, code, changed, known)
+            if ours is not None:
+                resolved[code] = ours
+            elif code in kept:
+                resolved[code] = kept[code] or Reason.REFERENCE_NOT_FOUND
             else:
-                resolved[code] = found
+                unknown.add(code)
     asked = directory.resolve(unknown)
-    looked_up = {code: onefile_id for code, onefile_id in asked.items() if isinstance(onefile_id, int)}
-    return resolved | asked, looked_up
+    told: dict[Code, int | None] = {code: answer for code, answer in asked.items() if isinstance(answer, int)}
+    told |= {code: None for code, answer in asked.items() if answer is Reason.REFERENCE_NOT_FOUND}
+    return resolved | asked, told
 
 
 def _among_ours(

@@ -56,6 +56,7 @@ class Sender:
         self._accepted: dict[Key, tuple[int, FilteringBoundLogger]] = {}
         """Creates that OneFile said yes to without telling the id: each one's change, and the log of it."""
         self.outcomes: Counter[Outcome] = Counter()
+        self.applied: Counter[Action] = Counter()
         self.held = 0
         """How many records turned out not to be sendable."""
         self.passwords_dropped = 0
@@ -243,7 +244,7 @@ class Sender:
                 self._accepted[key] = number, log
         else:
             log.info("change_applied", http_status=answered.status, **({"user_id": new_id} if created else {}))
-            self._count(outcome)
+            self._count(outcome, action)
         return ""
 
     def _conclude(
@@ -297,7 +298,7 @@ class Sender:
             accounts.identify(connection, key, user_id)
             changes.conclude(connection, number, Outcome.APPLIED, now, http_status=HTTPStatus.OK, user_id=user_id)
         log.info("change_applied", http_status=HTTPStatus.OK.value, user_id=user_id)
-        self._count(Outcome.APPLIED)
+        self._count(Outcome.APPLIED, Action.CREATE)
 
     def _hold(self, hold: Held) -> None:
         with self._store.begin() as connection:
@@ -306,8 +307,10 @@ class Sender:
         with self._lock:
             self.held += 1
 
-    def _count(self, outcome: Outcome | None) -> None:
+    def _count(self, outcome: Outcome | None, action: Action | None = None) -> None:
         with self._lock:
+            if action is not None:
+                self.applied[action] += 1
             if outcome is not None:
                 self.outcomes[outcome] += 1
             self._done += 1

@@ -1,60 +1,22 @@
-"""The only place where the parts are put together, from the configuration."""
+"""The parts of a pass: the MIS, OneFile, and what the operator has decided."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.guard import Limits
-from syncd.errors import ConfigurationError, StateUnusable
+from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, Pacer
-from syncd.service.daemon import Schedule
 from syncd.settings import FeedSettings, Settings
 from syncd.state.pace import StoredTurns
-from syncd.state.store import Store, empty_store
-from syncd.state.vault import Vault
+from syncd.state.store import Store
 from syncd.sync.parts import Feed, Parts, Policy
-from syncd.web.app import make_app
-from syncd.web.server import served
-
-
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
-def open_store(settings: Settings) -> Store:
-    """The state store for those who write to it, its schema brought up to date unless that is switched off.
-
-    Raises `StateUnusable`, `ConfigurationError`.
-    """
-    store = _store(settings)
-    if settings.state.auto_upgrade:
-        store.upgrade()
-    else:
-        _refuse_old_schema(store)
-    return store
-
-
-def open_store_to_read(settings: Settings) -> Store:
-    """The state store for those who only read: an empty one where there is none yet, and nothing is made.
-
-    Raises `StateUnusable`, `ConfigurationError`.
-    """
-    store = _store(settings)
-    if store.revision() is None:
-        return empty_store(store.vault)
-    _refuse_old_schema(store)
-    return store
-
-
-def bare_store(settings: Settings) -> Store:
-    """The state store as it is, whatever its schema."""
-    return _store(settings)
+from syncd.wiring.clock import now
 
 
 @contextmanager
@@ -99,39 +61,6 @@ def open_parts(settings: Settings, store: Store, log: FilteringBoundLogger, stop
             log=log,
             clock=now,
             is_stopping=stopping.is_set,
-        )
-
-
-@contextmanager
-def open_admin(settings: Settings, store: Store) -> Iterator[None]:
-    """The admin endpoints, served for as long as the block lasts; none when they are switched off.
-
-    Raises `ConfigurationError` when the address is taken.
-    """
-    address = settings.admin.address
-    if address is None:
-        yield
-        return
-    token = settings.admin.token.get_secret_value()
-    with served(make_app(store, settings.onefile.organisation_id, token, now), address):
-        yield
-
-
-def schedule(settings: Settings) -> Schedule:
-    """When the daemon polls."""
-    given = settings.schedule
-    return Schedule(given.poll, given.poll_interval, given.timezone)
-
-
-def _store(settings: Settings) -> Store:
-    return Store(settings.state.url.get_secret_value(), Vault(settings.state.encryption_key.get_secret_value()))
-
-
-def _refuse_old_schema(store: Store) -> None:
-    if not store.is_current:
-        raise StateUnusable(
-            f"The schema of the state store {store} is {store.revision() or 'not there'}, "
-            f"and this syncd needs {store.newest_revision()}. Run 'syncd db upgrade'."
         )
 
 

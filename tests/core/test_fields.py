@@ -1,0 +1,148 @@
+"""The catalogue, against the table of fields of a create: fact sheet §8.2, typed in anew here."""
+
+import pytest
+
+from syncd.core.fields import (
+    FIELDS,
+    ORGANISATION_COLUMN,
+    REFERENCE_COLUMNS,
+    SENDING_ORDER,
+    Kind,
+    Referent,
+    Role,
+    columns_of,
+    fields_of,
+)
+
+#: Mandatory, optional or none, for a learner, for staff, and for employers and observers.
+TABLE = """
+    FirstName         M M M
+    LastName          M M M
+    Email             M M M
+    DefaultAssessorID M - -
+    ClassroomID       M - -
+    PlacementID       M - M
+    MISID             O O O
+    CreatedOn         O O O
+    MobileNumber      O O O
+    Telephone         O O O
+    Website           O O O
+    WorkAddress       O O O
+    HomeAddress       O O O
+    DOB               O O O
+    CompanyName       O - -
+    ProviderID        O - -
+    DefaultEmployerID O - -
+    ULN               O - -
+    NINO              O - -
+    EpisodeName       O - -
+    CentreRegister    O - -
+    StartOn           O - -
+    PlannedEndDate    O - -
+    L12               O - -
+    L13               O - -
+    L14               O - -
+    L15               O - -
+    L16               O - -
+    SupportFunding    O - -
+    LearnerStatusID   O - -
+"""
+STAFF = {Role.TRAINEE_ASSESSOR, Role.ASSESSOR, Role.IQA}
+COLUMN_OF = {role: 1 if role is Role.LEARNER else 2 if role in STAFF else 3 for role in Role}
+ROWS = [line.split() for line in TABLE.strip().splitlines()]
+
+
+def named(role: Role, marks: str) -> set[str]:
+    return {row[0] for row in ROWS if row[COLUMN_OF[role]] in marks}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_has_just_the_fields_of_its_column_in_the_table(role: Role) -> None:
+    assert fields_of(role).keys() == named(role, "MO")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_cannot_do_without_just_the_mandatory_fields_of_its_column(role: Role) -> None:
+    assert {name for name, field in FIELDS.items() if role in field.mandatory} == named(role, "M")
+
+
+def test_the_catalogue_has_the_fields_of_the_table_and_no_others() -> None:
+    assert FIELDS.keys() == {row[0] for row in ROWS}
+    assert all(name == field.name and "§" in field.source for name, field in FIELDS.items())
+
+
+def test_roles_have_the_numbers_that_onefile_gives_them() -> None:
+    assert {str(role): role.number for role in Role} == {
+        "Learner": 1,
+        "Trainee Assessor": 4,
+        "Assessor": 5,
+        "IQA": 10,
+        "Employer": 40,
+        "Observer": 45,
+    }
+
+
+def test_whoever_is_referred_to_is_sent_before_the_learners() -> None:
+    assert sorted(SENDING_ORDER) == sorted(Role)
+    assert SENDING_ORDER[-1] is Role.LEARNER
+    assert Referent.ASSESSOR.roles == (Role.ASSESSOR, Role.TRAINEE_ASSESSOR)
+    assert Referent.EMPLOYER.roles == (Role.EMPLOYER,)
+    assert Referent.CLASSROOM.roles == Referent.PLACEMENT.roles == ()
+
+
+def test_days_are_told_from_moments() -> None:
+    """§15: the date-only fields are calendar dates, never instants."""
+    assert {name for name, field in FIELDS.items() if field.kind is Kind.DATE} == {
+        "DOB",
+        "CentreRegister",
+        "StartOn",
+        "PlannedEndDate",
+    }
+    assert {name for name, field in FIELDS.items() if field.kind is Kind.MOMENT} == {"CreatedOn"}
+
+
+def test_ids_are_whole_numbers_and_addresses_have_lines() -> None:
+    ids = {name for name in FIELDS if name.endswith("ID") and name != "MISID"}
+    assert {name for name, field in FIELDS.items() if field.kind is Kind.INTEGER} == ids
+    assert {name for name, field in FIELDS.items() if field.kind is Kind.LINES} == {"WorkAddress", "HomeAddress"}
+    assert {name for name, field in FIELDS.items() if field.kind is Kind.BOOLEAN} == {"SupportFunding"}
+
+
+def test_ethnicity_sex_disability_and_ni_number_are_marked_as_special() -> None:
+    assert {name for name, field in FIELDS.items() if field.special} == {"L12", "L13", "L14", "L15", "L16", "NINO"}
+
+
+def test_a_reference_column_leads_to_an_id_that_refers_to_something() -> None:
+    assert {name: (column.field, column.by) for name, column in REFERENCE_COLUMNS.items()} == {
+        "DefaultAssessorMISID": ("DefaultAssessorID", "MISID"),
+        "DefaultEmployerMISID": ("DefaultEmployerID", "MISID"),
+        "ClassroomMISID": ("ClassroomID", "MISID"),
+        "ClassroomName": ("ClassroomID", "Name"),
+        "PlacementMISID": ("PlacementID", "MISID"),
+        "PlacementName": ("PlacementID", "Name"),
+    }
+    assert {name: field.referent for name, field in FIELDS.items() if field.referent} == {
+        "DefaultAssessorID": Referent.ASSESSOR,
+        "DefaultEmployerID": Referent.EMPLOYER,
+        "ClassroomID": Referent.CLASSROOM,
+        "PlacementID": Referent.PLACEMENT,
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_feed_may_have_a_column_for_every_field_of_its_role_its_codes_and_the_organisation(role: Role) -> None:
+    codes = {name for name, column in REFERENCE_COLUMNS.items() if column.field in fields_of(role)}
+
+    columns = columns_of(role)
+
+    assert {*columns.values()} == named(role, "MO") | codes | {ORGANISATION_COLUMN}
+    assert all(folded == name.lower() for folded, name in columns.items())
+
+
+def test_only_those_who_have_a_placement_can_give_it_as_a_code() -> None:
+    assert {role for role in Role if "placementname" in columns_of(role)} == {
+        Role.LEARNER,
+        Role.EMPLOYER,
+        Role.OBSERVER,
+    }
+    assert {role for role in Role if "defaultassessormisid" in columns_of(role)} == {Role.LEARNER}

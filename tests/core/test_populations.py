@@ -1,0 +1,184 @@
+"""Whole populations: what must hold of a plan whatever the MIS, the store and OneFile look like."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syncd.core.compare import Clear, Rules, Status
+from syncd.core.fields import Referent, Role
+from syncd.core.plan import Create, Plan, Refresh, Update
+from syncd.core.records import Code, Held, Key, Record
+from syncd.core.values import Sent
+from tests.core.college import NOW, ORGANISATION, College, key, person, unfit
+
+MISIDS = ("1", "2", "3", "4")
+OPTIONAL = ("Telephone", "Website", "CompanyName")
+LONG_AGO = NOW - timedelta(days=365)
+
+Row = Record | Held
+
+
+def assessor_code(misid: str) -> Code:
+    return Code(Referent.ASSESSOR, "MISID", misid)
+
+
+@st.composite
+def people(draw: st.DrawFn, roles: tuple[Role, ...] = (Role.ASSESSOR, Role.LEARNER)) -> Record:
+    """Few people and few values, so that they often meet."""
+    role = draw(st.sampled_from(roles))
+    optional = st.dictionaries(st.sampled_from(OPTIONAL), st.sampled_from("xy"))
+    values: dict[str, Any] = {"LastName": draw(st.sampled_from("xy")), **draw(optional)}
+    unusable = draw(st.sets(st.sampled_from(OPTIONAL))) - values.keys()
+    codes: Mapping[str, Code] = {}
+    if role is Role.LEARNER and draw(st.booleans()):
+        codes = {"DefaultAssessorID": assessor_code(draw(st.sampled_from(MISIDS)))}
+    return person(draw(st.sampled_from(MISIDS)), role, codes=codes, unusable=sorted(unusable), **values)
+
+
+rows = st.lists(people() | people() | people() | st.builds(unfit, st.sampled_from(("", *MISIDS))), max_size=6)
+
+
+@st.composite
+def colleges(draw: st.DrawFn) -> College:
+    """Accounts in every state, and keys that OneFile has or may have without the store knowing."""
+    rules = Rules(NOW, draw(st.booleans()), protected=frozenset({"1"}), clear=draw(st.sampled_from(Clear)))
+    earlier = draw(st.lists(people(), max_size=4, unique_by=lambda record: record.key))
+    college = College.of(*(record for record in earlier if not record.codes), rules=rules)
+    for who in college.known:
+        if who.role is Role.ASSESSOR:
+            college.has_left(who.misid, draw(st.sampled_from(Status)), draw(st.sampled_from([NOW, LONG_AGO])))
+            if college.known[who].status is Status.ACTIVE:
+                college.has_left(who.misid, Status.ACTIVE, None)
+    for misid in MISIDS:
+        if key(misid) not in college.known:
+            college.in_onefile[key(misid)] = draw(st.sampled_from([(), (), (901,), (902, 903)]))
+            college.in_doubt.update(draw(st.sampled_from([{}, {}, {key(misid): ""}])))
+    return college
+
+
+def knowing_its_codes(college: College, rows: list[Row]) -> College:
+    """The same college, having looked up what every code stands for."""
+    created = {create.key for create in college.plan(*rows).creates}
+    for who in (key(misid) for misid in MISIDS):
+        account = college.known.get(who)
+        if account is not None and account.user_id is not None:
+            college.codes[ORGANISATION, assessor_code(who.misid)] = account.user_id
+        elif who in created:
+            college.codes[ORGANISATION, assessor_code(who.misid)] = who
+    return college
+
+
+populations = st.builds(lambda college, rows: (knowing_its_codes(college, rows), rows), colleges(), rows)
+
+
+def by_pencil(college: College, rows: list[Row]) -> dict[Key, tuple[str, dict[str, Sent]]]:
+    """What becomes of everybody and the fields to send, worked out with no fingerprint and no short cut."""
+    by_key: dict[Key, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_key[whose(row)].append(row)
+    return {who: for_one(college, who, same) for who, same in by_key.items() if who.misid}
+
+
+def for_one(college: College, who: Key, same: list[Row]) -> tuple[str, dict[str, Sent]]:
+    row = same[0]
+    hits = () if who in college.known else college.in_onefile.get(who, ())
+    if len(same) > 1 or isinstance(row, Held) or who in college.in_doubt or len(hits) > 1:
+        return "held", {}
+    meanings = {name: college.codes.get((ORGANISATION, code)) for name, code in row.codes.items()}
+    if None in meanings.values():
+        return "held", {}
+    ids = {name: meaning for name, meaning in meanings.items() if isinstance(meaning, int)}
+    wanted: dict[str, Sent] = {**row.fields, **ids}
+    if who not in college.known and not hits:
+        return "created", wanted
+    stored = college.values.get(who, {})
+    different = {name: value for name, value in wanted.items() if name not in stored or stored[name] != value}
+    if college.rules.clear is not Clear.KEEP:
+        standing = {*wanted, *meanings, *(warned.field for warned in row.warnings)}
+        nothing = None if college.rules.clear is Clear.NULL else ""
+        different |= {name: nothing for name in stored if name not in standing}
+    return "updated" if different or len(ids) < len(meanings) else "at rest", different
+
+
+def whose(row: Row) -> Key:
+    return row.key if isinstance(row, Record) else key(row.misid, row.role)
+
+
+@settings(max_examples=200)
+@given(populations)
+def test_a_plan_is_what_comparing_value_by_value_with_a_pencil_gives(population: tuple[College, list[Row]]) -> None:
+    college, rows = population
+    plan, expected = college.plan(*rows), by_pencil(college, rows)
+
+    becomes = {create.key: ("created", dict[str, Sent](create.fields)) for create in plan.creates}
+    becomes |= {update.key: ("updated", update.fields) for update in plan.updates}
+    becomes |= {whose(held): ("held", {}) for held in plan.held if held.misid}
+    assert becomes == {who: each for who, each in expected.items() if each[0] != "at rest"}
+    assert plan.unchanged == len(expected) - len(becomes)
+    gone = {who for who, account in college.known.items() if account.status is not Status.ARCHIVED} - expected.keys()
+    assert {leaver.key for leaver in plan.leavers} == gone
+
+
+@given(populations)
+def test_every_person_in_the_mis_is_created_updated_at_rest_or_held_and_only_one_of_these(
+    population: tuple[College, list[Row]],
+) -> None:
+    college, rows = population
+    plan = college.plan(*rows)
+
+    everyone = {whose(row) for row in rows}
+    changes: list[Create | Update | Refresh] = [*plan.creates, *plan.updates, *plan.refreshes]
+    named = [change.key for change in changes] + [whose(held) for held in plan.held]
+    with_misid = [who for who in named if who.misid]
+    assert len(with_misid) == len(set(with_misid))
+    assert set(named) <= everyone
+    noted = plan.unchanged - len(plan.refreshes)
+    assert len(with_misid) + noted == len([who for who in everyone if who.misid])
+    nameless = [row for row in rows if isinstance(row, Held) and not row.misid]
+    assert [held for held in plan.held if not held.misid] == nameless
+
+
+@given(populations)
+def test_a_run_that_went_well_leaves_the_next_one_nothing_to_do(population: tuple[College, list[Row]]) -> None:
+    college, rows = population
+    first = college.plan(*rows)
+    college.carry_out(first)
+
+    second = college.plan(*rows)
+
+    assert second.calls == 0
+    assert (second.creates, second.updates, second.returners, second.new_leavers) == ((), (), (), ())
+    assert as_sets(second, "held", "warnings") == as_sets(first, "held", "warnings")
+
+
+@given(populations, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(population: tuple[College, list[Row]], chance: Any) -> None:
+    college, rows = population
+    shuffled = rows.copy()
+    chance.shuffle(shuffled)
+
+    assert as_sets(college.plan(*shuffled)) == as_sets(college.plan(*rows))
+
+
+@given(populations)
+def test_equal_inputs_give_equal_plans_and_are_left_as_they_were(population: tuple[College, list[Row]]) -> None:
+    college, rows = population
+    before = repr((college, rows))
+
+    assert college.plan(*rows) == college.plan(*rows)
+    assert repr((college, rows)) == before
+
+
+def as_sets(plan: Plan, *names: str) -> dict[str, list[str]]:
+    """Parts of a plan, all of them if none is named, without the order within them."""
+    return {name: sorted(map(repr, _listed(plan, name))) for name in names or [each.name for each in fields(plan)]}
+
+
+def _listed(plan: Plan, name: str) -> list[object]:
+    part = getattr(plan, name)
+    return [*part] if isinstance(part, tuple) else [part]

@@ -1,0 +1,134 @@
+"""An assessor, an employer, a class or a placement that the MIS gives as a code of its own."""
+
+from typing import Any
+
+import pytest
+
+from syncd.core.compare import Clear, Resolved, Rules
+from syncd.core.fields import Referent, Role
+from syncd.core.plan import Plan
+from syncd.core.records import Code, Reason
+from tests.core.college import NOW, ORGANISATION, College, key, person
+
+ASSESSOR = Code(Referent.ASSESSOR, "MISID", "A1")
+CLASSROOM = Code(Referent.CLASSROOM, "Name", "Business L2")
+IDS: dict[str, Any] = {"DefaultAssessorID": 7, "ClassroomID": 15379, "PlacementID": 18928}
+
+
+def college_where(*learners: Any, **meanings: Resolved) -> College:
+    """One where the two codes mean this."""
+    college = College.of(*learners)
+    codes = {"assessor": ASSESSOR, "classroom": CLASSROOM}
+    college.codes = {(ORGANISATION, codes[name]): meaning for name, meaning in meanings.items()}
+    return college
+
+
+def learner(**fields: Any) -> Any:
+    """One whose assessor and class are codes."""
+    return person("L1", Role.LEARNER, codes={"DefaultAssessorID": ASSESSOR, "ClassroomID": CLASSROOM}, **fields)
+
+
+def test_a_code_becomes_the_id_it_stands_for() -> None:
+    college = college_where(assessor=7, classroom=15379)
+
+    [create] = college.plan(learner(PlacementID=18928)).creates
+
+    assert create.fields.items() >= IDS.items()
+    assert create.waits_for == {}
+
+
+def test_a_learner_whose_assessor_is_created_in_the_same_run_waits_for_it() -> None:
+    college = college_where(assessor=key("A1"), classroom=15379)
+
+    [assessor, create] = college.plan(person("A1"), learner()).creates
+
+    assert assessor.key == key("A1")
+    assert create.waits_for == {"DefaultAssessorID": key("A1")}
+    assert "DefaultAssessorID" not in create.fields
+
+
+def test_a_known_learner_waits_for_a_new_assessor_even_if_nothing_else_changed() -> None:
+    before = person("L1", Role.LEARNER, **IDS)
+    college = college_where(before, assessor=key("A1"), classroom=15379)
+
+    plan = college.plan(person("A1"), learner(PlacementID=18928))
+
+    [update] = plan.updates
+    assert (update.fields, update.waits_for) == ({}, {"DefaultAssessorID": key("A1")})
+    assert plan.warnings == ()
+
+
+@pytest.mark.parametrize("clear", Clear)
+def test_an_id_that_is_waited_for_is_not_taken_for_an_empty_one(clear: Clear) -> None:
+    college = college_where(person("L1", Role.LEARNER, **IDS), assessor=key("A1"), classroom=15379)
+    college.rules = Rules(NOW, clear=clear)
+
+    [update] = college.plan(person("A1"), learner(PlacementID=18928)).updates
+
+    assert update.fields == {}
+
+
+def test_a_code_that_comes_to_the_id_onefile_has_is_no_change() -> None:
+    college = college_where(person("L1", Role.LEARNER, **IDS), assessor=7, classroom=15379)
+
+    plan = college.plan(learner(PlacementID=18928))
+
+    assert (plan.updates, plan.unchanged) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [
+        (Reason.REFERENCE_NOT_FOUND, "OneFile has no classroom with the Name 'Business L2'"),
+        (Reason.AMBIGUOUS, "OneFile has more than one classroom with the Name 'Business L2'"),
+    ],
+)
+def test_a_code_that_cannot_be_resolved_holds_its_record_and_is_named(reason: Reason, detail: str) -> None:
+    college = college_where(assessor=7, classroom=reason)
+
+    plan = college.plan(learner(), person("A2"))
+
+    [held] = plan.held
+    assert (held.misid, held.reason, held.field, held.detail) == ("L1", reason, "ClassroomID", detail)
+    assert [create.key.misid for create in plan.creates] == ["A2"]
+
+
+def test_a_code_that_nobody_looked_up_counts_as_not_found() -> None:
+    [held] = college_where(classroom=15379).plan(learner()).held
+
+    assert (held.reason, held.field) == (Reason.REFERENCE_NOT_FOUND, "DefaultAssessorID")
+    assert held.detail == "OneFile has no assessor with the MISID 'A1'"
+
+
+def test_a_code_means_what_it_means_in_its_own_organisation_only() -> None:
+    college = College(codes={(6000, ASSESSOR): 7, (6000, CLASSROOM): 15379})
+
+    assert [held.reason for held in college.plan(learner()).held] == [Reason.REFERENCE_NOT_FOUND]
+
+
+def test_a_code_that_comes_to_be_known_is_tried_again_in_the_next_run() -> None:
+    college = college_where(assessor=7)
+    assert college.plan(learner()).creates == ()
+
+    college.codes[ORGANISATION, CLASSROOM] = 15379
+
+    assert [create.key.misid for create in college.plan(learner()).creates] == ["L1"]
+
+
+def test_a_learner_who_moves_to_another_class_is_an_update_of_that_alone() -> None:
+    college = college_where(assessor=7, classroom=15379)
+    college.carry_out(college.plan(learner()))
+    moved = Code(Referent.CLASSROOM, "Name", "Business L3")
+    college.codes[ORGANISATION, moved] = 15380
+
+    plan = college.plan(person("L1", Role.LEARNER, codes={"DefaultAssessorID": ASSESSOR, "ClassroomID": moved}))
+
+    assert [update.fields for update in plan.updates] == [{"ClassroomID": 15380}]
+
+
+def test_codes_of_an_unchanged_record_are_not_looked_up_again() -> None:
+    college = college_where(assessor=7, classroom=15379)
+    college.carry_out(college.plan(learner()))
+    college.codes.clear()
+
+    assert college.plan(learner()) == Plan(unchanged=1)

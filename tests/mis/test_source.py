@@ -1,0 +1,115 @@
+"""Reading feeds from databases that are real: as a stream, as they are, and with errors that quote nobody."""
+
+import tracemalloc
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from syncd.errors import ConfigurationError, MisUnreachable
+from syncd.mis import Mis
+
+_EVERY_MAKE = [
+    "sqlite_url",
+    "postgres_url",
+    pytest.param("mariadb_url", marks=pytest.mark.mariadb),
+]
+_MANY = 200_000
+_COUNTING = {
+    "sqlite": f"""
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {_MANY}) SELECT i AS MISID FROM n
+    """,
+    "postgresql": f'SELECT i AS "MISID" FROM generate_series(1, {_MANY}) AS n(i)',
+    "mysql": f"SELECT seq AS MISID FROM seq_1_to_{_MANY}",
+}
+
+
+@pytest.fixture(params=_EVERY_MAKE)
+def url(request: pytest.FixtureRequest) -> str:
+    made: str = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def people(url: str) -> Iterator[str]:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text("CREATE TABLE person (code VARCHAR(20), surname VARCHAR(50), born DATE, fee NUMERIC(8, 2))")
+        )
+        connection.execute(
+            text("INSERT INTO person VALUES ('L1', 'O''Brien', '1999-02-28', 12.5), ('L2', NULL, NULL, NULL)")
+        )
+    yield url
+    engine.dispose()
+
+
+def test_rows_come_as_the_database_has_them(people: str) -> None:
+    query = "SELECT code AS MISID, surname AS LastName, born AS DOB, fee FROM person ORDER BY code"
+    with Mis(people).read("learners", query) as rows:
+        assert [column.lower() for column in rows.columns] == ["misid", "lastname", "dob", "fee"]
+        first, second = rows.stream
+    assert tuple(first)[:2] == ("L1", "O'Brien")
+    assert str(first[2]) == str(date(1999, 2, 28))
+    assert Decimal(str(first[3])) == Decimal("12.5")
+    assert tuple(second) == ("L2", None, None, None)
+
+
+@pytest.mark.parametrize("tail", ["", ";", " ;\n", "\n-- who: everybody\n"])
+def test_the_query_is_sent_as_it_stands(people: str, tail: str) -> None:
+    query = f"SELECT code, '10%:x %s %(y)s ?' AS odd FROM person WHERE surname LIKE 'O%'{tail}"
+    with Mis(people).read("learners", query) as rows:
+        assert [tuple(row) for row in rows.stream] == [("L1", "10%:x %s %(y)s ?")]
+
+
+def test_a_feed_is_a_stream_and_takes_no_memory_that_grows_with_it(url: str) -> None:
+    query = _COUNTING[make_url(url).get_backend_name()]
+    mis = Mis(url)
+    tracemalloc.start()
+    try:
+        with mis.read("learners", query) as rows:
+            count = sum(1 for _ in rows.stream)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == _MANY
+    # Held in memory the rows would take some 30 MB.
+    assert peak < 5_000_000
+
+
+def test_what_the_database_says_of_a_query_names_things(people: str) -> None:
+    for query, named in [("SELECT nobody FROM person", "nobody"), ("SELECT 1 FROM persons_of_2019", "persons_of_2019")]:
+        with pytest.raises(MisUnreachable, match=f"feed learners.*{named}"), Mis(people).read("learners", query):
+            pass
+
+
+def test_a_statement_that_gives_no_rows_is_no_feed(people: str) -> None:
+    with pytest.raises(MisUnreachable, match="feed learners"), Mis(people).read("learners", "DELETE FROM person"):
+        pass
+    with Mis(people).read("learners", "SELECT code FROM person") as rows:
+        assert len(list(rows.stream)) == 2
+
+
+def test_a_database_that_chokes_on_a_value_does_not_get_to_quote_it(postgres_url: str) -> None:
+    query = """
+        SELECT CAST(CASE WHEN i > 2500 THEN 'Zz-Surname' ELSE '1' END AS INTEGER) FROM generate_series(1, 3000) AS n(i)
+    """
+    with pytest.raises(MisUnreachable) as failure, Mis(postgres_url).read("learners", query) as rows:
+        list(rows.stream)
+    assert "Zz-Surname" not in str(failure.value)
+    assert "learners" in str(failure.value)
+    assert "22P02" in str(failure.value)
+
+
+def test_an_mis_that_is_down_is_named_without_its_password() -> None:
+    mis = Mis("postgresql+psycopg://reader:Pa55word@127.0.0.1:1/mis")
+    with pytest.raises(MisUnreachable, match=r"127\.0\.0\.1:1/mis") as failure, mis.read("learners", "SELECT 1"):
+        pass
+    assert "Pa55word" not in str(failure.value)
+
+
+def test_a_driver_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="oracle"):
+        Mis("oracle+oracledb://reader@mis/x")

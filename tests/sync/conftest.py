@@ -1,0 +1,215 @@
+"""One organisation in small: an MIS of one table, a simulated OneFile, a state store, and passes between them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+import structlog
+from sqlalchemy import create_engine, text
+
+from syncd.core.fields import Role
+from syncd.core.guard import Limits
+from syncd.core.records import Key
+from syncd.mis import Mis
+from syncd.onefile import OneFile, Pacer
+from syncd.simulator import LimiterShape, Simulator, Switches
+from syncd.simulator.residents import User
+from syncd.state import accounts, changes, holding
+from syncd.state.pace import StoredTurns
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+from syncd.sync.one_pass import Done, Trigger, run_once
+from syncd.sync.parts import Feed, Parts, Policy
+
+ORGANISATION = 5740
+CLASSROOM = 15379
+PLACEMENT = 18928
+ASSESSOR = 300_001
+
+_FEED = """
+SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, phone AS Telephone,
+       classroom AS ClassroomName, placement AS PlacementID, assessor AS DefaultAssessorMISID
+FROM person
+"""
+
+
+class College:
+    """What a test changes and looks at."""
+
+    def __init__(self, parts: Parts, simulator: Simulator, mis_url: str, clock: "Clock") -> None:
+        self.parts = parts
+        self.onefile = simulator
+        self.clock = clock
+        self._engine = create_engine(mis_url)
+        with self._engine.begin() as connection:
+            connection.execute(
+                text(
+                    "CREATE TABLE person (misid, forename, surname, email, phone,"
+                    " classroom DEFAULT 'Business Admin L2', placement DEFAULT 18928, assessor DEFAULT 'A1')"
+                )
+            )
+
+    def enrol(self, *misids: str, **columns: Any) -> None:
+        for misid in misids:
+            person = {
+                "misid": misid,
+                "forename": "Ann",
+                "surname": f"Example-{misid}",
+                "email": f"{misid}@students.example.org",
+                "phone": None,
+                **columns,
+            }
+            names = ", ".join(person)
+            values = ", ".join(f":{name}" for name in person)
+            self._execute(f"INSERT INTO person ({names}) VALUES ({values})", person)
+
+    def correct(self, misid: str, **columns: Any) -> None:
+        changes_ = ", ".join(f"{name} = :{name}" for name in columns)
+        self._execute(f"UPDATE person SET {changes_} WHERE misid = :key", {**columns, "key": misid})
+
+    def withdraw(self, *misids: str) -> None:
+        for misid in misids:
+            self._execute("DELETE FROM person WHERE misid = :misid", {"misid": misid})
+
+    def _execute(self, statement: str, values: dict[str, Any]) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def run(self, **options: Any) -> Done:
+        return run_once(self.parts, Trigger.COMMAND, **options)
+
+    def with_policy(self, **changes_: Any) -> None:
+        self.parts = replace(self.parts, policy=replace(self.parts.policy, **changes_))
+
+    def with_feed(self, query: str, role: Role = Role.LEARNER) -> None:
+        self.parts = replace(self.parts, feeds=(Feed("people", role, query),))
+
+    def in_onefile(self, misid: str) -> list[User]:
+        return [user for user in self.onefile.world.users_with_misid(misid) if user.role == 1]
+
+    def known_id(self, misid: str, role: Role = Role.LEARNER) -> int | None:
+        with self.parts.store.begin() as connection:
+            known = accounts.known(connection, ORGANISATION).get(Key(ORGANISATION, role, misid))
+        return known.user_id if known else None
+
+    @property
+    def held(self) -> dict[str, str]:
+        with self.parts.store.begin() as connection:
+            return {row.misid: row.reason for row in holding.listing(connection, ORGANISATION)}
+
+    def detail(self, misid: str) -> str:
+        with self.parts.store.begin() as connection:
+            return str(next(row.detail for row in holding.listing(connection, ORGANISATION) if row.misid == misid))
+
+    @property
+    def in_doubt(self) -> int:
+        with self.parts.store.begin() as connection:
+            return changes.in_doubt(connection, ORGANISATION)
+
+    def outcomes(self, misid: str) -> list[tuple[str, str]]:
+        with self.parts.store.begin() as connection:
+            return [(row.action, row.outcome) for row in changes.history(connection, ORGANISATION, misid)]
+
+    def writes(self) -> list[tuple[str, Any]]:
+        """The writes since this was last asked."""
+        writes = [(call.path, call.body) for call in self.onefile.journal.writes]
+        self.onefile.journal.clear()
+        return writes
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+class Clock:
+    """Time that stands still but for whoever sleeps by it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 15, 12, tzinfo=UTC)
+        self.is_stopping = False
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def timestamp(self) -> float:
+        return self.now.timestamp()
+
+    def sleep(self, seconds: float) -> bool:
+        self.now += timedelta(seconds=seconds)
+        return self.is_stopping
+
+
+Found = Callable[..., College]
+
+
+@pytest.fixture(params=["sqlite_url", "postgres_url"])
+def state_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+@pytest.fixture
+def found(tmp_path: Path, state_url: str) -> Iterator[Found]:
+    """Founds a college whose OneFile has these switches: one assessor, one class, one placement, nobody else."""
+    with ExitStack() as stack:
+
+        def found_college(**switches: Any) -> College:
+            clock = Clock()
+            simulator = stack.enter_context(
+                Simulator(
+                    Switches(**{"limiter": LimiterShape.OFF, **switches}),
+                    {
+                        "users": [
+                            {
+                                "ID": ASSESSOR,
+                                "OrganisationID": ORGANISATION,
+                                "Role": 5,
+                                "MISID": "A1",
+                                "FirstName": "Siân",
+                                "LastName": "Pryce",
+                            }
+                        ]
+                    },
+                    clock=clock.timestamp,
+                )
+            )
+            store = Store(state_url, Vault())
+            store.upgrade()
+            stack.callback(store.close)
+            pacer = Pacer(StoredTurns(store, "token"), 600_000, clock=clock, sleep=clock.sleep)
+            client = stack.enter_context(
+                OneFile(simulator.base_url, simulator.customer_token, pacer, clock=clock, timeout_seconds=5)
+            )
+            mis_url = f"sqlite:///{tmp_path / 'mis.db'}"
+            parts = Parts(
+                ORGANISATION,
+                Mis(mis_url),
+                (Feed("learners", Role.LEARNER, _FEED),),
+                client,
+                store,
+                Policy(limits=Limits(floor=1000)),
+                structlog.get_logger(),
+                clock,
+                lambda: clock.is_stopping,
+            )
+            college = College(parts, simulator, mis_url, clock)
+            stack.callback(college.close)
+            return college
+
+        yield found_college
+
+
+@pytest.fixture(autouse=True)
+def no_pauses_between_attempts() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield

@@ -1,0 +1,189 @@
+"""However a create's answer is lost, there is one account in the end, and it is known."""
+
+from typing import Any
+
+import pytest
+
+from syncd.errors import OneFileUnreachable
+from syncd.simulator import Fault, FaultKind, MisidFilter
+
+from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, Found
+
+_LOST = [
+    FaultKind.ERROR_BEFORE,
+    FaultKind.ERROR_AFTER,
+    FaultKind.DROP_BEFORE,
+    FaultKind.DROP_AFTER,
+    FaultKind.UNAVAILABLE,
+    FaultKind.RUBBISH,
+    FaultKind.RUBBISH_AFTER,
+]
+
+
+@pytest.mark.parametrize("kind", _LOST)
+@pytest.mark.parametrize("keychain", [False, True])
+def test_a_lost_answer_is_settled_before_anything_is_created_again(
+    found: Found, kind: FaultKind, keychain: bool
+) -> None:
+    college = found(keychain=keychain)
+    college.enrol("L1", "L2", "L3")
+    college.onefile.faults.add(Fault(kind, path="/User"))
+
+    first = college.run()
+    assert (first.sent, first.in_doubt) == (2, 1)
+    assert college.in_doubt == 1
+
+    second = college.run()
+    assert second.is_in_step
+    assert college.in_doubt == 0
+    for misid in ("L1", "L2", "L3"):
+        assert [user.id for user in college.in_onefile(misid)] == [college.known_id(misid)]
+    assert college.run().calls == 0
+
+
+@pytest.mark.parametrize("misid_filter", MisidFilter)
+def test_it_is_found_whatever_onefile_makes_of_the_misid_filter(found: Found, misid_filter: MisidFilter) -> None:
+    college = found(misid_filter=misid_filter)
+    college.enrol("L", "L1", "L11", "L111")
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User", times=3))
+
+    college.run()
+    assert college.run().is_in_step
+
+    for misid in ("L", "L1", "L11", "L111"):
+        assert [user.id for user in college.in_onefile(misid)] == [college.known_id(misid)]
+
+
+def test_a_search_is_not_trusted_before_it_can_know(found: Found) -> None:
+    college = found(search_lag_seconds=45)
+    college.enrol("L1")
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User"))
+    college.run()
+    began = college.clock.now
+
+    assert college.run().is_in_step
+
+    assert len(college.in_onefile("L1")) == 1
+    assert (college.clock.now - began).total_seconds() >= 45
+
+
+def test_with_keychain_on_it_looks_again_until_the_search_has_caught_up(found: Found) -> None:
+    college = found(keychain=True, search_lag_seconds=20)
+    college.enrol(*(f"L{number}" for number in range(10)))
+    assert college.run().is_in_step
+    assert college.known_id("L3") == college.in_onefile("L3")[0].id
+
+
+def test_what_onefile_said_yes_to_is_never_made_again_however_long_it_is_not_found(found: Found) -> None:
+    college = found(keychain=True, search_lag_seconds=3600)
+    college.enrol("L1")
+
+    for _ in range(4):
+        done = college.run()
+        assert not done.is_in_step
+        assert len(college.in_onefile("L1")) == 1
+    assert college.held == {"L1": "in_doubt"}
+
+    college.clock.sleep(3600)
+    assert college.run().is_in_step
+    assert college.known_id("L1") == college.in_onefile("L1")[0].id
+    assert college.held == {}
+
+
+def test_two_accounts_with_the_misid_of_a_lost_create_are_for_a_person_to_settle(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User", times=None))
+    college.run()
+    college.onefile.faults.clear()
+    college.onefile.sow({"users": [_account("L1")]})
+    college.writes()
+
+    done = college.run()
+
+    assert not done.is_in_step
+    assert college.held == {"L1": "ambiguous"}
+    assert str(college.in_onefile("L1")[0].id) in college.detail("L1")
+    assert college.known_id("L2") == college.in_onefile("L2")[0].id
+    assert college.writes() == []
+
+
+@pytest.mark.parametrize("is_archived", [False, True])
+def test_somebody_onefile_has_already_is_linked_and_not_created(found: Found, is_archived: bool) -> None:
+    college = found(archived_learners_read_only=False)
+    college.onefile.sow({"users": [{**_account("L1"), "ID": 400_000, "Archived": is_archived}]})
+    college.enrol("L1")
+
+    assert college.run().is_in_step
+
+    assert [path for path, _ in college.writes()] == ["/User/400000"]
+    assert college.known_id("L1") == 400_000
+    assert college.outcomes("L1") == [("link", "applied")]
+
+
+def test_of_many_newcomers_those_onefile_has_are_found_by_download(found: Found) -> None:
+    college = found()
+    misids = [f"L{number}" for number in range(130)]
+    college.onefile.sow(
+        {"users": [{**_account(misid), "Archived": index % 2} for index, misid in enumerate(misids[:4])]}
+    )
+    college.enrol(*misids)
+    college.onefile.journal.clear()
+
+    done = college.run()
+
+    assert done.refused == 2  # an archived learner cannot be changed, and a second account is not the way out
+    assert all(len(college.in_onefile(misid)) == 1 for misid in misids)
+    assert college.held == {"L1": "refused", "L3": "refused"}
+
+
+def test_a_person_with_two_roles_and_one_misid_is_two_accounts(found: Found) -> None:
+    college = found()
+    college.enrol("A1")
+    assert college.run().is_in_step
+    (learner,) = college.in_onefile("A1")
+    assert learner.id != ASSESSOR
+
+
+def test_a_onefile_that_is_down_ends_the_run_and_fails_nobody(found: Found) -> None:
+    college = found()
+    college.enrol(*(f"L{number}" for number in range(60)))
+    college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, path="/User", times=None, skip=10))
+
+    with pytest.raises(OneFileUnreachable):
+        college.run()
+
+    tried = len([path for path, _ in college.writes() if path == "/User"])
+    assert tried < 40
+    assert college.held == {}
+    college.onefile.faults.clear()
+    assert college.run().is_in_step
+    assert all(len(college.in_onefile(f"L{number}")) == 1 for number in range(60))
+
+
+def test_an_update_whose_answer_is_lost_is_compared_again(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    college.correct("L1", surname="New")
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User/*", times=3))
+
+    assert college.run().in_doubt == 1
+    assert college.run().is_in_step
+
+    assert college.in_onefile("L1")[0].values["LastName"] == "New"
+    assert college.outcomes("L1")[-2:] == [("update", "in_doubt"), ("update", "applied")]
+
+
+def _account(misid: str) -> dict[str, Any]:
+    return {
+        "OrganisationID": ORGANISATION,
+        "Role": 1,
+        "MISID": misid,
+        "FirstName": "Ann",
+        "LastName": "Example",
+        "Email": "ann@example.org",
+        "DefaultAssessorID": ASSESSOR,
+        "ClassroomID": CLASSROOM,
+        "PlacementID": PLACEMENT,
+    }
