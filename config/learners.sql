@@ -1,0 +1,54 @@
+-- The learners' feed: one row for each learner who is to have an account in OneFile.
+--
+-- syncd runs this SELECT as it stands, in the SQL of your MIS, and sends what has changed since the last time. The tables
+-- here are made up: put in your own. What counts is the names after AS. They are OneFile's, in any letter case; a name
+-- that OneFile does not know is an error, and so is a mandatory one left out.
+--
+-- A column that is not here is never sent, and never cleared. Leave out what you do not need OneFile to have.
+-- A learner who is in two rows is held until one of them is gone: see the WHERE at the end.
+
+SELECT
+    -- Mandatory: a row in which one of these is empty is held, and the others are sent.
+    learner.reference           AS MISID,                 -- your number for the person, up to the end of time: syncd
+                                                          -- knows by it who is who, and a new one is a new person
+    learner.forename            AS FirstName,
+    learner.surname             AS LastName,
+    learner.email               AS Email,                 -- where OneFile writes to
+
+    -- Mandatory, and each can be given in one of several ways: as your own code or name for it, which syncd looks up
+    -- in OneFile, or as OneFile's id (AS ClassroomID, AS PlacementID, AS DefaultAssessorID).
+    course.code                 AS ClassroomMISID,        -- or AS ClassroomName
+    COALESCE(employer.name, 'At college')
+                                AS PlacementName,         -- or AS PlacementMISID
+    course.tutor_code           AS DefaultAssessorMISID,
+
+    -- Optional: an empty one is not sent, and one that cannot be right is left out and listed as a warning.
+    learner.date_of_birth       AS DOB,                   -- a date, or text such as 2007-05-31
+    learner.uln                 AS ULN,                   -- ten digits; the check digit is tested
+    learner.mobile              AS MobileNumber,
+    learner.telephone           AS Telephone,
+    enrolment.starts_on         AS StartOn,
+    enrolment.planned_end_on    AS PlannedEndDate
+
+    -- There is more, should you need it:
+    --   HomeAddress, WorkAddress                          text, its lines parted by line breaks
+    --   DefaultEmployerMISID, or DefaultEmployerID        the person with the role Employer
+    --   NINO                                              the National Insurance number
+    --   L12, L13, L14, L15, L16                           ethnicity, sex, difficulty or disability: special-category
+    --                                                     data, so send them only if you have to
+    --   CompanyName, Website, EpisodeName, CentreRegister, CreatedOn, SupportFunding, LearnerStatusID, ProviderID
+    --   OrganisationID                                    where it is not the one in syncd.toml
+
+FROM learner
+JOIN enrolment ON enrolment.learner_id = learner.id
+JOIN course ON course.id = enrolment.course_id
+LEFT JOIN employer ON employer.id = learner.employer_id
+
+-- One row a learner: of several enrolments the current one that began last. A learner whom this no longer finds is a
+-- leaver; [leavers] in syncd.toml says what becomes of the account.
+WHERE enrolment.id = (
+    SELECT MAX(latest.id)
+    FROM enrolment AS latest
+    WHERE latest.learner_id = learner.id
+      AND latest.status = 'current'
+)

@@ -1,0 +1,246 @@
+"""The demo, run as a newcomer runs it."""
+
+import json
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from syncd.demo import StoryBroken
+from syncd.demo.telling import Teller
+
+from .command import COMMAND, Exit, Finished
+
+_NAMES = ("forename", "surname")
+_NUMBERS = ("email", "date_of_birth", "uln", "mobile")
+#: What a reader must come across, in the order of the story.
+_LANDMARKS = (
+    "$ syncd plan",
+    "61 to create",
+    "$ syncd sync",
+    "waits for approval",
+    "(exit code 3: waits for approval)",
+    "$ syncd approve",
+    "$ syncd sync",
+    "61 created; ",
+    "3 held",
+    "$ syncd held",
+    "L1007",
+    "Email is empty",
+    "A week later",
+    "$ syncd sync",
+    "3 created, 2 updated; ",
+    "$ syncd sync",
+    "nothing to send; ",
+    "0 calls",
+    "What OneFile was told",
+    "create",
+    "update",
+    "LastName",
+    "made no calls",
+    "64 learners",
+    "no MISID",
+    "syncd history L1008",
+)
+
+
+@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "keychain"])
+def keychain(request: pytest.FixtureRequest) -> bool:
+    """Whether OneFile creates a Keychain for every new account."""
+    is_on: bool = request.param
+    return is_on
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, keychain: bool) -> Path:
+    """Where the demo is started."""
+    return tmp_path_factory.mktemp("shelf")
+
+
+@pytest.fixture(scope="module")
+def told(shelf: Path, keychain: bool) -> Finished:
+    """What the demo said."""
+    return _syncd(shelf, "demo", *(["--keychain"] if keychain else []))
+
+
+@pytest.fixture(scope="module")
+def folder(told: Finished, shelf: Path) -> Path:
+    """What it left behind."""
+    return shelf / "syncd-demo"
+
+
+def test_the_whole_story_is_told_in_plain_text(told: Finished, keychain: bool) -> None:
+    assert told.exit == Exit.IN_STEP, told
+    assert told.stderr == ""
+    assert "\x1b" not in told.stdout
+    rest = told.stdout
+    for landmark in _LANDMARKS:
+        assert landmark in rest, f"{landmark!r} is not where the story has it; what follows there is:\n{rest}"
+        rest = rest.partition(landmark)[2]
+    assert ("64 e-mails" in told.stdout) is keychain
+
+
+def test_nothing_personal_is_shown_or_logged(told: Finished, folder: Path) -> None:
+    log = (folder / "syncd.log").read_text(encoding="utf-8")
+    assert log
+    with sqlite3.connect(folder / "mis.db") as connection:
+        for column in (*_NAMES, *_NUMBERS):
+            for (value,) in connection.execute(f"SELECT DISTINCT {column} FROM learner WHERE {column} <> ''"):
+                for text in (told.stdout, log):
+                    assert not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text), f"{column} is shown"
+    connection.close()
+
+
+def test_the_log_is_made_of_events(folder: Path, told: Finished) -> None:
+    lines = (folder / "syncd.log").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert {"run_started", "run_stopped", "change_applied", "record_held", "run_finished"} <= set(events)
+
+
+def test_the_customer_token_is_not_written_down(folder: Path) -> None:
+    with (folder / "syncd.toml").open("rb") as file:
+        assert "customer_token" not in tomllib.load(file)["onefile"]
+
+
+def test_no_simulator_is_left_behind(folder: Path) -> None:
+    assert not _answers(folder)
+
+
+def test_only_the_folder_is_left_behind(folder: Path, shelf: Path) -> None:
+    assert list(shelf.iterdir()) == [folder]
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(folder: Path, shelf: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in folder.iterdir()}
+
+    refused = _syncd(shelf, "demo")
+
+    assert refused.exit == Exit.COULD_NOT_RUN
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1
+    assert "syncd-demo" in refused.stderr
+    assert "--folder" in refused.stderr
+    assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+
+
+def test_the_state_can_be_looked_at_afterwards(folder: Path) -> None:
+    status = _json(folder, "status")
+    assert status["accounts"] == {"Learner": 64}
+    assert status["held"] == {"duplicate_key": 1, "missing": 1}
+    assert (status["last_run"]["applied"], status["last_run"]["calls"]) == (0, 0)
+    assert [(change["action"], change["outcome"]) for change in _json(folder, "history", "L1008")] == [
+        ("create", "applied"),
+        ("update", "applied"),
+    ]
+    assert len(_json(folder, "accounts")) == 64
+    assert {one["misid"] for one in _json(folder, "held")} == {"L1038", "L1044"}
+
+
+@pytest.mark.parametrize("in_the_way", ["a file", "a folder with something in it"])
+def test_what_is_in_the_way_is_left_alone(in_the_way: str, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    file = place if in_the_way == "a file" else place / "notes.txt"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+
+    refused = _syncd(tmp_path, "demo", "--folder", str(place))
+
+    assert refused.exit == Exit.COULD_NOT_RUN
+    assert str(place) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert file.read_text() == "mine"
+
+
+def test_a_step_that_ends_otherwise_than_told_stops_the_story_with_what_the_command_said(tmp_path: Path) -> None:
+    teller = Teller(tmp_path, _environment())
+    with pytest.raises(StoryBroken, match=r"'syncd plan' ended with exit code 1.*no configuration file syncd\.toml"):
+        teller.run("plan")
+
+
+def test_what_is_set_for_the_readers_own_syncd_is_not_used(tmp_path: Path) -> None:
+    with _started(tmp_path, SYNCD_CONFIG="/no/such/file", SYNCD_ONEFILE__BASE_URL="https://onefile.invalid") as demo:
+        _wait_for_the_first_run(tmp_path, demo)
+        assert "https://onefile.invalid" not in (tmp_path / "syncd-demo" / "syncd.toml").read_text()
+
+
+def test_a_demo_that_is_stopped_takes_the_simulator_with_it(tmp_path: Path) -> None:
+    with _started(tmp_path) as demo:
+        _wait_for_the_first_run(tmp_path, demo)
+        assert _answers(tmp_path / "syncd-demo")
+
+        demo.send_signal(SIGTERM)
+        _, said = demo.communicate(timeout=60)
+
+    assert demo.returncode == Exit.COULD_NOT_RUN
+    assert "Traceback" not in said
+    assert "syncd-demo" in said
+    assert not _answers(tmp_path / "syncd-demo")
+
+
+def _syncd(folder: Path, *arguments: str) -> Finished:
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def _json(folder: Path, *arguments: str) -> Any:
+    return _syncd(folder, *arguments, "--json").json
+
+
+class _Demo(subprocess.Popen[str]):
+    def __exit__(self, *reason: object) -> None:
+        if self.poll() is None:
+            self.terminate()
+        self.communicate()
+
+
+def _started(folder: Path, **variables: str) -> _Demo:
+    return _Demo(
+        [*COMMAND, "demo"],
+        cwd=folder,
+        env={**_environment(), **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def _wait_for_the_first_run(folder: Path, demo: _Demo) -> None:
+    log = folder / "syncd-demo" / "syncd.log"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "run_started" in log.read_text(encoding="utf-8")):
+        assert demo.poll() is None, demo.communicate()
+        assert time.monotonic() < deadline, "the demo's first run does not begin"
+        time.sleep(0.05)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SYNCD_")}
+
+
+def _answers(folder: Path) -> bool:
+    """Whether the OneFile that the demo was configured with still takes connections."""
+    with (folder / "syncd.toml").open("rb") as file:
+        address = urlsplit(tomllib.load(file)["onefile"]["base_url"])
+    try:
+        socket.create_connection((address.hostname, address.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
