@@ -5,17 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from syncd.errors import ConfigurationError, StateUnusable
-from syncd.shipped import shipped
+from syncd.state import schema
 from syncd.state.vault import Vault
 
 
@@ -48,37 +44,30 @@ class Store:
     def upgrade(self) -> None:
         """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
         with self.begin() as connection:
-            self._refuse_newer(connection)
-            command.upgrade(_alembic(connection), "head")
+            revision = schema.revision_of(connection)
+            if schema.is_newer(revision):
+                raise StateUnusable(
+                    f"The state store {self} was written by a newer syncd (schema {revision}). "
+                    "Install that version again."
+                )
+            if revision != schema.NEWEST:
+                schema.upgrade(connection)
 
     def revision(self) -> str | None:
-        """The migration the schema is at; ``None`` where there is none yet."""
+        """The migration the schema is at; ``None`` where there is none yet, and none is made."""
         if self.file and not self.file.exists():
             return None
         with self.begin() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
-
-    @staticmethod
-    def newest_revision() -> str:
-        """The migration this program needs."""
-        return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+            return schema.revision_of(connection)
 
     @property
     def is_current(self) -> bool:
         """Whether the schema is the one this program works with."""
-        return self.revision() == self.newest_revision()
+        return self.revision() == schema.NEWEST
 
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
-
-    def _refuse_newer(self, connection: Connection) -> None:
-        current = MigrationContext.configure(connection).get_current_revision()
-        known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
-        if current is not None and current not in known:
-            raise StateUnusable(
-                f"The state store {self} was written by a newer syncd (schema {current}). Install that version again."
-            )
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
@@ -126,14 +115,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_immediately(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail at once when another one writes in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _alembic(connection: Connection | None = None) -> Config:
-    config = Config()
-    # A percent sign in the path would be taken for an interpolation.
-    config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
 
 
 def _plainly(problem: SQLAlchemyError) -> str:

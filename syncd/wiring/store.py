@@ -2,6 +2,7 @@
 
 from syncd.errors import StateUnusable
 from syncd.settings import Settings
+from syncd.state.schema import NEWEST
 from syncd.state.store import Store, empty_store
 from syncd.state.vault import Vault
 
@@ -44,5 +45,5 @@ def _refuse_old_schema(store: Store) -> None:
     if not store.is_current:
         raise StateUnusable(
             f"The schema of the state store {store} is {store.revision() or 'not there'}, "
-            f"and this syncd needs {store.newest_revision()}. Run 'syncd db upgrade'."
+            f"and this syncd needs {NEWEST}. Run 'syncd db upgrade'."
         )

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from .command import SLOW, UNHURRIED, Exit, Syncd, wait_until
+from .command import SLOW, UNHURRIED, VERY_SLOW, Exit, Syncd, wait_until
 from .expected import sendable
 from .mis import Mis
 from .onefile import OneFile
@@ -40,7 +40,7 @@ def test_a_run_killed_half_way_is_finished_by_the_next_without_a_double(
 
 
 def test_a_second_run_is_refused_while_the_first_is_at_work(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
-    syncd.configure(onefile={"calls_per_minute": SLOW})
+    syncd.configure(onefile={"calls_per_minute": VERY_SLOW})
     with syncd.start("sync", "--approve") as first:
         wait_until(lambda: onefile.learners, "the first create")
         second = syncd("sync")

@@ -72,10 +72,16 @@ class College:
         around = Surroundings(self.known, self.values, self.codes, self.in_onefile, self.in_doubt)
         return compare(self.sift(*records, only=only), around, self.rules, SECRET)
 
-    def has_left(self, misid: str, status: Status = Status.LEAVER, left_at: datetime | None = NOW) -> None:
+    def has_left(
+        self,
+        misid: str,
+        status: Status = Status.LEAVER,
+        left_at: datetime | None = NOW,
+        role: Role = Role.ASSESSOR,
+    ) -> None:
         """Note that an account's record was gone, or that it was archived for that."""
-        account = self.known[key(misid)]
-        self.known[key(misid)] = Known(account.user_id, status, account.fingerprint, left_at)
+        account = self.known[key(misid, role)]
+        self.known[key(misid, role)] = Known(account.user_id, status, account.fingerprint, left_at)
 
     def carry_out(self, plan: Plan) -> None:
         """Note all that a run notes whose every call OneFile accepts."""

@@ -1,8 +1,10 @@
 """Calendar days and moments: §15 of the fact sheet."""
 
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +45,14 @@ def test_a_moment_without_a_zone_is_taken_as_it_stands(moment: datetime) -> None
     naive = moment.replace(tzinfo=None)
 
     assert str(read_value(Kind.MOMENT, naive)) == f"{naive.isoformat(timespec='milliseconds')}Z"
+
+
+@given(moments)
+def test_the_zone_of_the_machine_is_of_no_account(moment: datetime) -> None:
+    at_home = read_value(Kind.MOMENT, moment)
+
+    with time_machine.travel(datetime(2026, 1, 15, tzinfo=ZoneInfo("America/New_York")), tick=False):
+        assert read_value(Kind.MOMENT, moment) == at_home
 
 
 @given(moments)

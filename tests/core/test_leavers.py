@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from syncd.core.compare import Known, Rules, Status
+from syncd.core.fields import Referent, Role
 from syncd.core.plan import Leaver, Plan, Returner
+from syncd.core.records import Code, Reason
 from tests.core.college import NOW, College, key, person, unfit
 
 ANN, BOB = person("A1"), person("A2")
@@ -33,6 +35,10 @@ def test_a_leaver_is_new_in_the_run_that_first_misses_it_only() -> None:
 
     assert [(leaver.key, leaver.left_at) for leaver in plan.leavers] == [(key("A1"), NOW)]
     assert plan.new_leavers == ()
+
+
+def test_leavers_have_a_fortnight_s_grace_unless_the_operator_says_otherwise() -> None:
+    assert Rules(NOW).grace == timedelta(days=14)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,16 @@ def test_a_record_that_comes_back_unfit_returns_nobody_yet() -> None:
     plan = college.plan(unfit("A1"))
 
     assert (plan.returners, plan.leavers, plan.held) == ((), (), (unfit("A1"),))
+
+
+def test_a_record_that_comes_back_with_a_code_nobody_knows_returns_nobody_yet() -> None:
+    learner = person("L1", Role.LEARNER, codes={"ClassroomID": Code(Referent.CLASSROOM, "Name", "Business L2")})
+    college = College.of(learner)
+    college.has_left("L1", Status.ARCHIVED, role=Role.LEARNER)
+
+    plan = college.plan(learner)
+
+    assert (plan.returners, plan.leavers, [held.reason for held in plan.held]) == ((), (), [Reason.REFERENCE_NOT_FOUND])
 
 
 def test_a_returner_has_returned_once_that_is_noted() -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncd.core.fields import Kind
@@ -150,6 +150,7 @@ def test_an_integer_is_read_from_whatever_a_driver_gives(raw: object) -> None:
     assert type(value) is int
 
 
+@example(LARGEST_ID)
 @given(st.integers(0, LARGEST_ID))
 def test_every_id_onefile_can_give_is_readable_as_number_and_as_text(number: int) -> None:
     assert read_value(Kind.INTEGER, number) == read_value(Kind.INTEGER, str(number)) == number

@@ -2,10 +2,14 @@
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from syncd.errors import StateUnusable
+from syncd.shipped import shipped
+from syncd.state.schema import NEWEST
 from syncd.state.store import Store
 from syncd.state.tables import metadata
 
@@ -15,6 +19,14 @@ def test_the_migrations_lead_to_the_tables(store: Store) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     assert store.is_current
+
+
+def test_the_newest_migration_is_the_one_the_program_works_with_and_they_are_numbered_in_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(shipped("migrations")))
+    scripts = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert scripts[0] == NEWEST
+    assert scripts == sorted(scripts, reverse=True)
 
 
 def test_upgrading_what_is_current_changes_nothing(store: Store) -> None:
