@@ -52,6 +52,9 @@ _LANDMARKS = (
     "syncd history L1008",
 )
 
+#: The demo is run once for all of them, wherever they run.
+pytestmark = pytest.mark.xdist_group("demo")
+
 
 @pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "keychain"])
 def keychain(request: pytest.FixtureRequest) -> bool:
