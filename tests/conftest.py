@@ -8,7 +8,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import URL, create_engine, make_url
+
+#: How fast a machine is says nothing about what is tested.
+settings.register_profile("syncd", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("syncd")
 
 _MARIADB = make_url("mysql+pymysql://root@127.0.0.1:3306/?charset=utf8mb4")
 

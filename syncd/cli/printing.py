@@ -24,6 +24,7 @@ _PAST: Final = {
     Action.LINK: "linked",
     Action.ARCHIVE: "archived",
     Action.UNARCHIVE: "unarchived",
+    Action.REKEY: "given a new MISID",
 }
 
 

@@ -198,14 +198,14 @@ def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -
             returners.append(Returner(key, account.user_id, account.status is Status.ARCHIVED))
 
     return Plan(
-        tuple(creates),
-        tuple(updates),
-        tuple(refreshes),
-        tuple(returners),
-        tuple(_leavers(sifted, rules)),
-        tuple(held),
-        tuple(warnings),
-        unchanged,
+        creates=tuple(creates),
+        updates=tuple(updates),
+        refreshes=tuple(refreshes),
+        returners=tuple(returners),
+        leavers=tuple(_leavers(sifted, rules)),
+        held=tuple(held),
+        warnings=tuple(warnings),
+        unchanged=unchanged,
     )
 
 

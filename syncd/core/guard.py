@@ -28,8 +28,9 @@ class Counts:
 
     @classmethod
     def of(cls, plan: Plan) -> "Counts":
-        """A returner counts as an update, and a leaver once: in the run that first misses it."""
-        return cls(len(plan.creates), len(plan.updates) + len(plan.returners), len(plan.new_leavers))
+        """Returners and rekeys count as updates, and a leaver once: in the run that first misses it."""
+        updates = len(plan.updates) + len(plan.rekeys) + len(plan.returners)
+        return cls(len(plan.creates), updates, len(plan.new_leavers))
 
     def covers(self, other: "Counts") -> bool:
         """Whether an approval of these counts allows ``other``."""

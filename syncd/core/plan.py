@@ -36,6 +36,16 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Rekey:
+    """An account whose person has a new MISID in the MIS."""
+
+    old: Key
+    key: Key
+    """The new one; organisation and role are the same."""
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refresh:
     """A record that reads differently but asks nothing of OneFile; only its fingerprint is noted."""
 
@@ -64,7 +74,7 @@ class Leaver:
     to_archive: bool
 
 
-Change: TypeAlias = Create | Update | Returner | Leaver
+Change: TypeAlias = Create | Update | Rekey | Returner | Leaver
 """What takes a call of its own."""
 
 
@@ -80,6 +90,7 @@ class Plan:
     held: tuple[Held, ...] = ()
     warnings: tuple[Warned, ...] = ()
     unchanged: int = 0
+    rekeys: tuple[Rekey, ...] = ()
 
     @property
     def new_leavers(self) -> tuple[Leaver, ...]:
@@ -92,6 +103,7 @@ class Plan:
         return (
             len(self.creates)
             + len(self.updates)
+            + len(self.rekeys)
             + sum(returner.is_archived for returner in self.returners)
             + sum(leaver.to_archive for leaver in self.leavers)
         )

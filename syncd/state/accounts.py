@@ -92,6 +92,26 @@ def identify(connection: Connection, key: Key, user_id: int) -> None:
     connection.execute(account.update().where(_is(key)).values(user_id=user_id))
 
 
+def rekey(connection: Connection, vault: Vault, old: Key, new: Key, now: datetime) -> None:
+    """Carry an account over to the new MISID of its person; whatever else the record now says is compared anew."""
+    row = _row(connection, old)
+    if row is None:
+        return
+    values = vault.open(row.values) | {"MISID": new.misid}
+    connection.execute(
+        account.update()
+        .where(account.c.id == row.id)
+        .values(
+            misid=new.misid,
+            values=vault.seal(values),
+            fingerprint="",
+            status=Status.ACTIVE,
+            left_at=None,
+            synced_at=now,
+        )
+    )
+
+
 def refresh(connection: Connection, key: Key, feed: str, fingerprint: str) -> None:
     """Note that the record now reads this way, and that OneFile need not be told anything."""
     connection.execute(

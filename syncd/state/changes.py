@@ -24,6 +24,7 @@ class Action(StrEnum):
     LINK = "link"
     ARCHIVE = "archive"
     UNARCHIVE = "unarchive"
+    REKEY = "rekey"
 
 
 class Outcome(StrEnum):
@@ -183,7 +184,7 @@ def used_of(connection: Connection, approval_id: int) -> Counts:
         .group_by(change.c.action)
     )
     counted: dict[str, int] = {row[0]: row[1] for row in rows}
-    updates = sum(counted.get(action, 0) for action in (Action.UPDATE, Action.LINK, Action.UNARCHIVE))
+    updates = sum(counted.get(action, 0) for action in (Action.UPDATE, Action.LINK, Action.UNARCHIVE, Action.REKEY))
     return Counts(creates=counted.get(Action.CREATE, 0), updates=updates)
 
 

@@ -1,9 +1,10 @@
 """One pass, from the lock to the summary: settle, read, compare, guard, send, finish."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
@@ -26,6 +27,10 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
     COMMAND = "command"
     REQUEST = "request"
+    LINK = "link"
+    REKEY = "rekey"
+    RESTORE = "restore"
+    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class Done:
         return self.state is RunState.FINISHED and not (self.held or self.refused or self.in_doubt)
 
 
+PlanMaker: TypeAlias = Callable[[Parts], Planned]
+
+
 def run_once(
     parts: Parts,
     trigger: Trigger,
@@ -67,9 +75,31 @@ def run_once(
     approved_by: str = "",
     progress: Progress = lambda _done, _total: None,
 ) -> Done:
-    """Make one pass. The caller holds the organisation's lock.
+    """Make one pass: settle, read, compare, guard, send, finish. The caller holds the organisation's lock.
 
     ``only`` limits it to these MISIDs; ``approved_by`` names who has approved its plan beforehand, whatever it is.
+    Raises as `carry_out` does.
+    """
+
+    def maker(parts: Parts) -> Planned:
+        return make_plan(parts, only, settle(parts), asks_again=trigger is not Trigger.SCHEDULE)
+
+    return carry_out(parts, trigger, maker, lists_held_of=only, approved_by=approved_by, progress=progress)
+
+
+def carry_out(
+    parts: Parts,
+    trigger: Trigger,
+    maker: PlanMaker,
+    *,
+    lists_held_of: frozenset[str] | None = None,
+    approved_by: str = "",
+    progress: Progress = lambda _done, _total: None,
+) -> Done:
+    """Make a plan and, if the guard or an approval lets it, send it: every change of OneFile is made in here.
+
+    ``lists_held_of`` are the MISIDs whose held records the plan tells all of, empty for everybody's; ``None`` leaves
+    the held list as it is. The caller holds the organisation's lock.
     Raises what kept it from being done (`MisUnreachable`, `OneFileUnreachable`, …) once that is written down, and
     `Interrupted` when syncd was told to stop.
     """
@@ -78,7 +108,7 @@ def run_once(
     pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
-        return pass_.make(only, approved_by, asks_again=trigger is not Trigger.SCHEDULE)
+        return pass_.make(maker, lists_held_of, approved_by)
     except Interrupted:
         pass_.end(RunState.INTERRUPTED, "told to stop")
         raise
@@ -97,10 +127,11 @@ class _Pass:
         self._planned: Planned | None = None
         self._sender: Sender | None = None
 
-    def make(self, only: frozenset[str], approved_by: str, *, asks_again: bool) -> Done:
-        ambiguous = settle(self.parts)
-        planned = self._planned = make_plan(self.parts, only, ambiguous, asks_again=asks_again)
-        self._note(planned, only)
+    def make(self, maker: PlanMaker, lists_held_of: frozenset[str] | None, approved_by: str) -> Done:
+        planned = self._planned = maker(self.parts)
+        if lists_held_of is not None:
+            self._note(planned, lists_held_of)
+        self._tell(planned)
         approval = self._approval(planned, approved_by)
         if planned.objections and approval is None:
             return self._stop(planned)
@@ -124,7 +155,9 @@ class _Pass:
             self.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
         for key in movement.released:
             self.log.info("record_released", misid=key.misid, role=key.role)
-        counts = planned.counts
+
+    def _tell(self, planned: Planned) -> None:
+        plan, counts = planned.plan, planned.counts
         self.log.info(
             "plan_ready",
             creates=counts.creates,

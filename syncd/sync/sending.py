@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd.core.compare import Status
 from syncd.core.fields import SENDING_ORDER
-from syncd.core.plan import Create, Leaver, Plan, Returner, Update
+from syncd.core.plan import Create, Leaver, Plan, Rekey, Returner, Update
 from syncd.core.privacy import without_values
 from syncd.core.records import Held, Key, Reason
 from syncd.core.values import Sent
@@ -70,6 +70,7 @@ class Sender:
         self._total = plan.calls
         self._note_without_calling(plan)
         self._side_by_side(partial(self._unarchive, back) for back in plan.returners if back.is_archived)
+        self._side_by_side(partial(self._rekey, rekey) for rekey in plan.rekeys)
         for role in SENDING_ORDER:
             creates = (partial(self._create, create) for create in plan.creates if create.key.role is role)
             updates = (partial(self._update, update) for update in plan.updates if update.key.role is role)
@@ -158,6 +159,14 @@ class Sender:
         )
         if refusal:
             self._hold(_held(change, Reason.REFUSED, "", refusal, change.fingerprint))
+
+    def _rekey(self, rekey: Rekey) -> None:
+        def accept(connection: Connection, _user_id: int | None) -> None:
+            accounts.rekey(connection, self._store.vault, rekey.old, rekey.key, self._parts.clock())
+
+        fields = {"MISID": rekey.key.misid}
+        call = partial(self._parts.onefile.update_user, rekey.user_id, fields)
+        self._attempt(rekey.key, Action.REKEY, fields, rekey.user_id, lambda: (None, call()), accept)
 
     def _unarchive(self, returner: Returner) -> None:
         self._move(returner.key, returner.user_id, Action.UNARCHIVE, self._parts.onefile.unarchive_user, Status.ACTIVE)
