@@ -82,6 +82,16 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "newcomer",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("organisation_id", sa.Integer(), nullable=False),
+        sa.Column("misid", sa.String(length=255), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_newcomer")),
+        sa.UniqueConstraint("organisation_id", "misid", name=op.f("uq_newcomer_organisation_id_misid")),
+        comment="MISIDs of which a person has said that they are somebody new",
+    )
+    op.create_table(
         "pace",
         sa.Column("token", sa.String(length=32), nullable=False, comment="a hash of the customer token"),
         sa.Column(
@@ -197,6 +207,7 @@ def downgrade() -> None:
     op.drop_table("run")
     op.drop_table("reference")
     op.drop_table("pace")
+    op.drop_table("newcomer")
     op.drop_table("held")
     op.drop_table("daemon")
     op.drop_table("credential")

@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "beginning": {"demo", "init", "simulate"},
     "running": {"plan", "sync", "run"},
     "settling": {"approve", "reject", "retry"},
+    "correcting": {"rekey", "restore"},
     "looking": {"status", "held", "history", "accounts"},
     "housekeeping": {"db"},
 }

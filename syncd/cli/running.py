@@ -36,7 +36,7 @@ def plan(*, json: JsonOption = False, misid: MisidOption = None, config: ConfigO
     settings = settings_of(config)
     log = set_up_logs(settings, is_watched=True)
     store = open_store_to_read(settings)
-    with _stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
+    with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
         planned = make_plan(parts, frozenset(misid or ()))
         per_second = parts.onefile.pacer.calls_per_second
     if json:
@@ -65,7 +65,7 @@ def sync(
     organisation_id = settings.onefile.organisation_id
     with (
         locked(store, organisation_id, Purpose.WRITING),
-        _stopped_by_signals() as stopping,
+        stopped_by_signals() as stopping,
         open_parts(settings, store, log, stopping) as parts,
         _progress_bar() as progress,
     ):
@@ -77,7 +77,7 @@ def sync(
             progress=progress,
         )
     printing.print_done(done)
-    raise typer.Exit(_exit_code(done))
+    raise typer.Exit(exit_code(done))
 
 
 @app.command(rich_help_panel="Running")
@@ -95,21 +95,22 @@ def run(*, config: ConfigOption = None) -> None:
     log = set_up_logs(settings)
     store = open_store(settings)
     with (
-        _stopped_by_signals() as stopping,
+        stopped_by_signals() as stopping,
         open_parts(settings, store, log, stopping) as parts,
         open_admin(settings, store),
     ):
         Daemon(parts, schedule(settings), stopping).live()
 
 
-def _exit_code(done: Done) -> int:
+def exit_code(done: Done) -> int:
+    """What a command that made a run ends with."""
     if done.state is RunState.AWAITING_APPROVAL:
         return _AWAITING_APPROVAL
     return _IN_STEP if done.is_in_step else _SOME_HELD
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[Event]:
+def stopped_by_signals() -> Iterator[Event]:
     """An event that SIGTERM and SIGINT set; a second SIGINT ends the process as usual."""
     stopping = Event()
 

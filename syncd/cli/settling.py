@@ -48,9 +48,10 @@ def retry(
 ) -> None:
     """Let the next run send again what OneFile has refused.
 
-    Records held for another reason need no retry: every run looks at them afresh.
+    Of somebody held as "rekeyed?" and named here it says that they are somebody new, who is to have an account of
+    their own. Records held for another reason need no retry: every run looks at them afresh.
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        count = holding.retry(connection, settings.onefile.organisation_id, misid or [])
-    typer.echo(f"{count} refused {'record' if count == 1 else 'records'} will be tried again by the next run.")
+        count = holding.retry(connection, settings.onefile.organisation_id, misid or [], now())
+    typer.echo(f"{count} held {'record' if count == 1 else 'records'} will be tried again by the next run.")

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeAlias
 
-from syncd.core.plan import Create, Leaver, Plan, Refresh, Returner, Update
+from syncd.core.fields import Role
+from syncd.core.plan import Create, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Held, Key, Reason, Record, Warned
+from syncd.core.rekeying import suspects
 from syncd.core.values import Sent, Value
 
 
@@ -145,19 +148,26 @@ Resolved: TypeAlias = int | Key | Reason
 """What a code stands for: an id, an account that this run creates first, or why neither is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Surroundings:
     """What `compare` needs to know beside the records, each fetched for the changed ones only."""
 
     known: Mapping[Key, Known]
     values: Mapping[Key, Mapping[str, Value]]
-    """The values OneFile last accepted."""
+    """The values OneFile last accepted: of the changed, and of the missed where somebody is new."""
     codes: Mapping[tuple[int, Code], Resolved] = field(default_factory=dict)
     """By organisation and code."""
     in_onefile: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     """UserIDs that OneFile already has under a key unknown to the store."""
     in_doubt: Mapping[Key, str] = field(default_factory=dict)
     """Keys whose create is not settled: nothing is created for them. The text says of some why a person must."""
+    surely_new: Set[Key] = frozenset()
+    """Keys that a person has said are somebody new, whoever they look like."""
+
+    @cached_property
+    def owners(self) -> Mapping[tuple[Role, int | None], Key]:
+        """Whose account a UserID is, by role and UserID."""
+        return {(key.role, account.user_id): key for key, account in self.known.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +185,21 @@ def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -
     """Make the plan. Calls nobody and changes nothing; equal inputs give equal plans."""
     creates: list[Create] = []
     updates: list[Update] = []
+    rekeys: list[Rekey] = []
     refreshes: list[Refresh] = []
     returners: list[Returner] = []
     held = list(sifted.held)
     warnings = list(sifted.warnings)
     unchanged = sifted.unchanged
 
+    lookalikes = _lookalikes(sifted, around)
     for key, record in sifted.changed.items():
-        match _decide(record, around, rules, secret, warnings):
+        match _decide(record, around, rules, secret, warnings, lookalikes.get(key)):
             case Held() as hold:
                 held.append(hold)
+                continue
+            case Rekey() as rekey:
+                rekeys.append(rekey)
                 continue
             case Create() as create:
                 creates.append(create)
@@ -202,16 +217,35 @@ def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -
         updates=tuple(updates),
         refreshes=tuple(refreshes),
         returners=tuple(returners),
-        leavers=tuple(_leavers(sifted, rules)),
+        leavers=tuple(_leavers(sifted, rules, spared={*lookalikes.values(), *(rekey.old for rekey in rekeys)})),
         held=tuple(held),
         warnings=tuple(warnings),
         unchanged=unchanged,
+        rekeys=tuple(rekeys),
     )
 
 
+def _lookalikes(sifted: Sifted, around: Surroundings) -> dict[Key, Key]:
+    """Newcomers who may be somebody whose record is gone."""
+    newcomers = (
+        record for key, record in sifted.changed.items() if key not in around.known and key not in around.surely_new
+    )
+    gone = {
+        key: around.values[key]
+        for key, account in sifted.missed.items()
+        if account.status is not Status.ARCHIVED and key in around.values
+    }
+    return suspects(newcomers, gone)
+
+
 def _decide(
-    record: Record, around: Surroundings, rules: Rules, secret: bytes, warnings: list[Warned]
-) -> Held | Create | Update | Refresh:
+    record: Record,
+    around: Surroundings,
+    rules: Rules,
+    secret: bytes,
+    warnings: list[Warned],
+    lookalike: Key | None,
+) -> Held | Create | Update | Rekey | Refresh:
     account = around.known.get(record.key)
     if record.key in around.in_doubt or (account is not None and account.user_id is None):
         if ambiguity := around.in_doubt.get(record.key):
@@ -221,7 +255,7 @@ def _decide(
     if isinstance(resolved, Held):
         return resolved
     if account is None or account.user_id is None:
-        return _newcomer(record, resolved, around.in_onefile.get(record.key, ()), secret)
+        return _newcomer(record, resolved, around, secret, lookalike)
     stored = around.values.get(record.key, {})
     return _difference(record, resolved, account.user_id, stored, rules.clear, secret, warnings)
 
@@ -248,16 +282,36 @@ def _resolve(record: Record, around: Surroundings) -> _Resolved | Held:
     return _Resolved(fields, waits_for)
 
 
-def _newcomer(record: Record, resolved: _Resolved, hits: tuple[int, ...], secret: bytes) -> Held | Create | Update:
+def _newcomer(
+    record: Record, resolved: _Resolved, around: Surroundings, secret: bytes, lookalike: Key | None
+) -> Held | Create | Update | Rekey:
     fingerprint = record.fingerprint(secret)
-    if not hits:
-        return Create(record.key, record.feed, resolved.fields, resolved.waits_for, fingerprint)
+    hits = around.in_onefile.get(record.key, ())
     if len(hits) > 1:
         ids = ", ".join(map(str, hits))
         return _held(record, Reason.AMBIGUOUS, "MISID", f"OneFile has it on several accounts: UserIDs {ids}")
-    return Update(
-        record.key, record.feed, hits[0], dict(resolved.fields), resolved.waits_for, fingerprint, is_link=True
-    )
+    if hits:
+        owner = around.owners.get((record.key.role, hits[0]))
+        if owner is not None:
+            return _taken_over(record, owner, hits[0], lookalike)
+        return Update(
+            record.key, record.feed, hits[0], dict(resolved.fields), resolved.waits_for, fingerprint, is_link=True
+        )
+    if lookalike is not None:
+        detail = (
+            f"looks like {lookalike.misid}, whose record is gone: 'syncd rekey {lookalike.misid} {record.key.misid}' "
+            f"if it is the same person, 'syncd retry {record.key.misid}' if it is somebody new"
+        )
+        return _held(record, Reason.REKEYED, "MISID", detail)
+    return Create(record.key, record.feed, resolved.fields, resolved.waits_for, fingerprint)
+
+
+def _taken_over(record: Record, owner: Key, user_id: int, lookalike: Key | None) -> Held | Rekey:
+    """OneFile has the new MISID on an account that we know by another: a rekey whose answer was lost, or a mix-up."""
+    if owner == lookalike:
+        return Rekey(owner, record.key, user_id)
+    detail = f"OneFile has it on the account with the UserID {user_id}, which is that of {owner.misid}"
+    return _held(record, Reason.AMBIGUOUS, "MISID", detail)
 
 
 def _difference(
@@ -303,7 +357,7 @@ def _unresolved(reason: Reason, code: Code) -> str:
     return f"OneFile has more than one {what}" if reason is Reason.AMBIGUOUS else f"OneFile has no {what}"
 
 
-def _leavers(sifted: Sifted, rules: Rules) -> Iterable[Leaver]:
+def _leavers(sifted: Sifted, rules: Rules, spared: Set[Key]) -> Iterable[Leaver]:
     for key, account in sifted.missed.items():
         if account.status is Status.ARCHIVED:
             continue
@@ -313,5 +367,6 @@ def _leavers(sifted: Sifted, rules: Rules) -> Iterable[Leaver]:
             and account.user_id is not None
             and gone_for >= rules.grace
             and key.misid not in rules.protected
+            and key not in spared
         )
         yield Leaver(key, account.user_id, account.left_at, to_archive)

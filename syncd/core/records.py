@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """OneFile said no to what was sent."""
     IN_DOUBT = "in_doubt"
     """A create's answer was lost; whether it happened is being settled."""
+    REKEYED = "rekeyed?"
+    """The person looks like one whose record is gone: a new MISID for somebody OneFile has already?"""
     CLEARED = "cleared"
     """The MIS no longer has a value that OneFile still holds."""
 

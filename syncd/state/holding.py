@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
-from syncd.state.tables import held
+from syncd.state.tables import held, newcomer
 
 _Identity: TypeAlias = tuple[object, ...]
 _IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
@@ -92,14 +92,30 @@ def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
     }
 
 
-def retry(connection: Connection, organisation_id: int, misids: Collection[str]) -> int:
-    """Let refused records be sent again, these or all of them; gives how many that are."""
-    which = [held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED]
-    if misids:
-        which.append(held.c.misid.in_(misids))
-    keys = {_key(row) for row in connection.execute(select(held).where(*which))}
-    connection.execute(held.delete().where(*which))
+def retry(connection: Connection, organisation_id: int, misids: Collection[str], now: datetime) -> int:
+    """Let refused records be sent again, these or all of them; gives how many held records that lets go.
+
+    Of the ones named that look like somebody whose record is gone it is noted that they are somebody new.
+    """
+    here = held.c.organisation_id == organisation_id
+    named = held.c.misid.in_(misids)
+    refused_ones = [here, held.c.reason == Reason.REFUSED, *([named] if misids else [])]
+    lookalikes = [here, held.c.reason == Reason.REKEYED, named]
+    keys = {_key(row) for row in connection.execute(select(held).where(*refused_ones))}
+    connection.execute(held.delete().where(*refused_ones))
+    for row in connection.execute(select(held).where(*lookalikes)).all():
+        keys.add(_key(row))
+        connection.execute(
+            newcomer.delete().where(newcomer.c.organisation_id == organisation_id, newcomer.c.misid == row.misid)
+        )
+        connection.execute(newcomer.insert().values(organisation_id=organisation_id, misid=row.misid, decided_at=now))
     return len(keys)
+
+
+def surely_new(connection: Connection, organisation_id: int) -> frozenset[str]:
+    """The MISIDs of which a person has said that they are somebody new."""
+    rows = connection.scalars(select(newcomer.c.misid).where(newcomer.c.organisation_id == organisation_id))
+    return frozenset(rows)
 
 
 def listing(connection: Connection, organisation_id: int, *, warnings: bool = False) -> list[Row[Any]]:

@@ -206,3 +206,14 @@ daemon: Final = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("next_run_at", UtcDateTime),
 )
+
+newcomer: Final = Table(
+    "newcomer",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    UniqueConstraint("organisation_id", "misid"),
+    comment="MISIDs of which a person has said that they are somebody new",
+)

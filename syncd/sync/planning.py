@@ -51,10 +51,14 @@ def make_plan(
         kept = references.known(connection, organisation_id, now)
         unsettled = changes.unsettled(connection, store.vault, organisation_id)
         accounts_by_feed = accounts.by_feed(connection, organisation_id)
+        surely_new = holding.surely_new(connection, organisation_id)
     records = read_feeds(parts.mis, parts.feeds, organisation_id, parts.policy.defaults)
     sifted = sift(records, known, store.vault.fingerprint_secret, refused, only)
+    # Whoever is gone matters only if somebody new may be the same person.
+    is_anybody_new = not sifted.changed.keys() <= known.keys()
+    wanted = (sifted.changed.keys() & known.keys()) | (sifted.missed.keys() if is_anybody_new else set())
     with store.begin() as connection:
-        values = accounts.values(connection, store.vault, sifted.changed.keys() & known.keys())
+        values = accounts.values(connection, store.vault, wanted)
 
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
     if asks_again:
@@ -74,6 +78,7 @@ def make_plan(
         {(organisation_id, code): resolved for code, resolved in codes.items()},
         directory.newcomers(strangers),
         in_doubt,
+        {key for key in sifted.changed if key.misid in surely_new},
     )
     plan = compare(sifted, around, parts.policy.rules(now), store.vault.fingerprint_secret)
     active = sum(account.status is not Status.ARCHIVED for account in known.values())

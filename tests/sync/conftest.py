@@ -54,6 +54,10 @@ class College:
                 )
             )
 
+    def add_columns(self, *names: str) -> None:
+        for name in names:
+            self._execute(f"ALTER TABLE person ADD COLUMN {name}", {})
+
     def enrol(self, *misids: str, **columns: Any) -> None:
         for misid in misids:
             person = {

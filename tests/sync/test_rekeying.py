@@ -1,0 +1,171 @@
+"""A person whose MISID changes keeps the account."""
+
+import pytest
+
+from syncd.core.fields import Role
+from syncd.core.guard import Limits
+from syncd.errors import NothingToSettle
+from syncd.simulator import Fault, FaultKind
+from syncd.state import holding
+from syncd.state.runs import RunState
+from syncd.sync.correcting import Move, rekey_plan
+from syncd.sync.one_pass import Done, Trigger, carry_out
+
+from .conftest import ORGANISATION, College, Found
+
+_FEED = """
+SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, uln AS ULN, born AS DOB,
+       classroom AS ClassroomName, placement AS PlacementID, assessor AS DefaultAssessorMISID
+FROM person
+"""
+_ULN = "9276308686"
+
+
+@pytest.fixture
+def college(found: Found) -> College:
+    college = found()
+    college.add_columns("uln", "born")
+    college.with_feed(_FEED)
+    college.enrol("OLD", surname="Pryce", uln=_ULN, born="1999-02-28")
+    college.enrol("L2", surname="Lee")
+    assert college.run().is_in_step
+    college.writes()
+    return college
+
+
+def _rekey(college: College, *moves: tuple[str, str], approved_by: str = "") -> Done:
+    plan = rekey_plan([Move(Role.LEARNER, old, new) for old, new in moves])
+    return carry_out(college.parts, Trigger.REKEY, plan, approved_by=approved_by)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"uln": _ULN, "born": None, "forename": "Siân", "surname": "Married"},
+        {"uln": None, "born": "1999-02-28", "surname": "PRYCE"},
+    ],
+    ids=["the same ULN", "the same names and day of birth"],
+)
+def test_somebody_new_who_looks_like_somebody_gone_is_held_naming_both(
+    college: College, now: dict[str, str | None]
+) -> None:
+    college.withdraw("OLD")
+    college.enrol("NEW", **now)
+
+    for _ in range(2):
+        assert not college.run().is_in_step
+        assert college.held == {"NEW": "rekeyed?"}
+    assert "rekey OLD NEW" in college.detail("NEW")
+    assert college.writes() == []
+
+
+def test_a_rekey_is_one_call_and_carries_account_and_history_over(college: College) -> None:
+    user_id = college.known_id("OLD")
+    college.withdraw("OLD")
+    college.enrol("NEW", surname="Married", uln=_ULN, born="1999-02-28")
+    college.run()
+
+    assert _rekey(college, ("OLD", "NEW")).is_in_step
+
+    assert college.writes() == [(f"/User/{user_id}", {"MISID": "NEW"})]
+    assert (college.known_id("OLD"), college.known_id("NEW")) == (None, user_id)
+    assert college.run().is_in_step
+    assert college.writes() == [(f"/User/{user_id}", {"LastName": "Married", "Email": "NEW@students.example.org"})]
+    assert college.held == {}
+
+
+def test_somebody_who_is_said_to_be_new_gets_an_account(college: College) -> None:
+    college.withdraw("OLD")
+    college.enrol("NEW", uln=_ULN)
+    college.run()
+    with college.parts.store.begin() as connection:
+        assert holding.retry(connection, ORGANISATION, ["NEW"], college.clock.now) == 1
+
+    assert college.run().is_in_step
+
+    assert len(college.in_onefile("NEW")) == 1
+    assert college.known_id("OLD") != college.known_id("NEW")
+    assert college.run().calls == 0
+
+
+def test_somebody_new_who_looks_like_somebody_still_there_is_somebody_new(college: College) -> None:
+    college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")
+    assert college.run().is_in_step
+    assert len(college.in_onefile("NEW")) == 1
+
+
+def test_the_account_of_somebody_who_may_be_rekeyed_is_not_archived_meanwhile(college: College) -> None:
+    college.with_policy(archives_leavers=True)
+    college.withdraw("OLD")
+    college.enrol("NEW", uln=_ULN)
+    college.run()
+    college.clock.sleep(30 * 86_400)
+    college.run()
+    assert not college.in_onefile("OLD")[0].is_archived
+
+
+def test_a_rekey_whose_answer_was_lost_is_not_taken_for_a_second_account(college: College) -> None:
+    user_id = college.known_id("OLD")
+    college.withdraw("OLD")
+    college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")
+    college.onefile.faults.add(Fault(FaultKind.ERROR_AFTER, path=f"/User/{user_id}", times=3))
+    assert _rekey(college, ("OLD", "NEW")).in_doubt == 1
+    assert college.in_onefile("NEW")
+
+    assert college.run().is_in_step
+
+    assert (college.known_id("OLD"), college.known_id("NEW")) == (None, user_id)
+    assert [user.id for user in college.in_onefile("NEW")] == [user_id]
+
+
+def test_an_account_with_a_known_users_id_under_another_misid_is_not_linked_twice(college: College) -> None:
+    college.onefile.world.users[college.known_id("L2") or 0].values["MISID"] = "L3"
+    college.enrol("L3", surname="Somebody", forename="Else")
+    assert not college.run().is_in_step
+    assert college.held == {"L3": "ambiguous"}
+    assert "L2" in college.detail("L3")
+
+
+@pytest.mark.parametrize(
+    ("moves", "sentence"),
+    [
+        ([("NOBODY", "NEW")], "no account for the Learner NOBODY"),
+        ([("OLD", "L2")], "L2 is the MISID of another account"),
+        ([("OLD", "TAKEN")], "UserID 400000"),
+        ([("OLD", "NEW"), ("L2", "NEW")], "NEW is named 2 times"),
+        ([("OLD", "NEW"), ("OLD", "NEW2")], "OLD is named 2 times"),
+    ],
+)
+def test_a_rekey_that_cannot_be_meant_changes_nothing(
+    college: College, moves: list[tuple[str, str]], sentence: str
+) -> None:
+    college.onefile.sow({"users": [{"ID": 400_000, "OrganisationID": ORGANISATION, "Role": 1, "MISID": "TAKEN"}]})
+    with pytest.raises(NothingToSettle, match=sentence):
+        _rekey(college, *moves)
+    assert college.writes() == []
+
+
+def test_a_whole_mis_with_new_misids_is_stopped_and_settled_in_one_approved_run(found: Found) -> None:
+    college = found()
+    college.add_columns("uln", "born")
+    college.with_feed(_FEED)
+    people = [(f"OLD{number}", f"NEW{number}") for number in range(30)]
+    for number, (old, _) in enumerate(people):
+        college.enrol(old, surname=f"Pryce{number}", born="1999-02-28")
+    assert college.run().is_in_step
+    ids = {new: college.known_id(old) for old, new in people}
+    college.with_policy(limits=Limits(percent=10, floor=5))
+    for number, (old, new) in enumerate(people):
+        college.withdraw(old)
+        college.enrol(new, surname=f"Pryce{number}", born="1999-02-28", email=f"{old}@students.example.org")
+    college.writes()
+
+    assert college.run().state is RunState.AWAITING_APPROVAL
+    assert college.writes() == []
+    assert _rekey(college, *people).state is RunState.AWAITING_APPROVAL
+    assert _rekey(college, *people, approved_by="an officer").is_in_step
+
+    assert len(college.writes()) == 30
+    assert college.run().is_in_step
+    assert college.writes() == []
+    assert {new: college.known_id(new) for _, new in people} == ids
