@@ -6,6 +6,7 @@ SyncdError                     one or two plain sentences: what, where, what to 
 ├── StateUnusable              the state store: unreachable, newer schema, wrong key
 ├── NothingToSettle            approve or reject with no such run waiting
 ├── AnotherRun                 the lock is held; exit 5
+├── LockLost                   the lock was held and is no longer
 └── OneFileError
     ├── OneFileUnreachable     no answer, or one that says to come back later; nothing was done
     ├── CredentialsRefused     the customer token, or what it may see
@@ -40,6 +41,10 @@ class AnotherRun(SyncdError):
     """Another process is writing for this organisation."""
 
     exit_code = 5
+
+
+class LockLost(SyncdError):
+    """This process may write no more: another one may have begun to."""
 
 
 class OneFileError(SyncdError):

@@ -249,6 +249,11 @@ class ScheduleSettings(Section):
         """The interval, or ``None`` when ``poll`` is a cron line."""
         return _interval(self.poll)
 
+    @property
+    def verify_interval(self) -> timedelta | None:
+        """The same for ``verify``."""
+        return _interval(self.verify)
+
 
 class GuardSettings(Section):
     """``[guard]``: how much one run may change unasked."""

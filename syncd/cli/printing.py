@@ -93,7 +93,7 @@ def print_done(done: Done) -> None:
         typer.echo(f"It would make {counted(done.counts)}.")
         typer.echo("See 'syncd plan', then 'syncd approve' or 'syncd reject'.")
         return
-    sent = [f"{count} {_PAST[action]}" for action, count in done.applied.items()]
+    sent = [f"{done.applied[action]} {past}" for action, past in _PAST.items() if done.applied.get(action)]
     typer.echo(
         f"Run {done.run}: {', '.join(sent) or 'nothing to send'}; {done.unchanged} unchanged; {done.calls} calls."
     )

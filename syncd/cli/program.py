@@ -26,6 +26,8 @@ _COMMANDS: Final = {
     "running": {"plan", "sync", "run"},
     "settling": {"approve", "reject", "retry"},
     "correcting": {"rekey", "restore"},
+    "linking": {"link", "unlink"},
+    "checking": {"verify"},
     "looking": {"status", "held", "history", "accounts"},
     "housekeeping": {"db"},
 }

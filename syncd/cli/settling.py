@@ -1,6 +1,6 @@
 """approve, reject, retry: a person decides."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -8,8 +8,19 @@ from syncd.cli import printing
 from syncd.cli.common import ConfigOption, settings_of, whoami
 from syncd.cli.program import app
 from syncd.state import holding, runs
+from syncd.sync.one_pass import Trigger
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
+
+_NOW_DO: Final[dict[str, str]] = {
+    trigger.value: f"Now repeat the '{command}' that was stopped; nothing else uses this approval."
+    for trigger, command in (
+        (Trigger.LINK, "syncd link --apply"),
+        (Trigger.REKEY, "syncd rekey"),
+        (Trigger.RESTORE, "syncd restore"),
+        (Trigger.VERIFY, "syncd verify --fix"),
+    )
+}
 
 RunArgument = Annotated[int | None, typer.Argument(metavar="[RUN]", help="The run; the one that waits if left out.")]
 
@@ -22,10 +33,10 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        number, counts = runs.approve(connection, settings.onefile.organisation_id, run, whoami(), now())
+        number, counts, trigger = runs.approve(connection, settings.onefile.organisation_id, run, whoami(), now())
     typer.echo(
         f"Run {number} is approved: {printing.counted(counts)}, and no more, within 24 hours.\n"
-        "The next run does it: 'syncd sync', or the daemon by itself."
+        + _NOW_DO.get(trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
     )
 
 

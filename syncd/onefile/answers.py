@@ -1,13 +1,15 @@
 """The shapes of OneFile's answers (§19), read with as little faith as the fact sheet has in them."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
+
+#: What a database's column has room for; OneFile's ids have nine digits at most.
+_LARGEST_ID: Final = 2**63 - 1
 
 
 class Unreadable(ValueError):
@@ -25,10 +27,12 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user in a search; everything else about it needs a call of its own (§8.6)."""
+    """A user in a search; most else about it needs a call of its own (§8.6)."""
 
     id: int
     misid: str
+    told: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """All that the row says, keys in lower case: the names, and whatever else OneFile puts in (U2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ def json_of(response: httpx.Response) -> Any:
         return None
     try:
         return response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
+        # Not JSON, not text, a number of thousands of digits, or brackets without end.
         raise Unreadable from None
 
 
@@ -99,7 +104,7 @@ def organisation_of(row: Mapping[str, Any]) -> Organisation:
 
 def user_of(row: Mapping[str, Any]) -> UserRow:
     """A user's row; the MISID is empty where the account has none (§19). Raises `Unreadable`."""
-    return UserRow(_id_of(row), _text(row, "misid"))
+    return UserRow(_id_of(row), _text(row, "misid"), row)
 
 
 def place_of(row: Mapping[str, Any]) -> Place:
@@ -112,10 +117,8 @@ def created_of(response: httpx.Response) -> Created:
     match json_of(response):
         case None | "":
             return Created(None)
-        case bool():
-            raise Unreadable
         case int() as number:
-            return Created(number)
+            return Created(_id_in(number))
         case dict() as document:
             row = _lowered(document)
             return Created(_id_of(row), _text(row, "username"), _text(row, "password"))
@@ -180,10 +183,13 @@ def _lowered(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _id_of(row: Mapping[str, Any]) -> int:
-    number = row.get("id")
-    if isinstance(number, str) and number.isascii() and number.isdigit():
+    return _id_in(row.get("id"))
+
+
+def _id_in(number: object) -> int:
+    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 20:
         number = int(number)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _LARGEST_ID:
         raise Unreadable
     return number
 

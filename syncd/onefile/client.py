@@ -1,8 +1,9 @@
 """The client: the calls that syncd makes, and what each may raise."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Self, TypeVar
 from urllib.request import getproxies, proxy_bypass
@@ -29,6 +30,7 @@ from syncd.onefile.answers import (
     rows_of,
     user_of,
 )
+from syncd.onefile.deadline import PunctualTransport
 from syncd.onefile.pace import Pacer
 from syncd.onefile.session import SessionAuth
 from syncd.onefile.transport import PacedTransport
@@ -65,7 +67,8 @@ class OneFile:
         on_throttled: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.pacer: Final = pacer
-        transport = httpx.HTTPTransport(
+        transport = PunctualTransport(
+            timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             proxy=_proxy_for(httpx.URL(base_url)),
         )
@@ -101,16 +104,26 @@ class OneFile:
             "Check onefile.organisation_id."
         )
 
-    def users(self, organisation_id: int, role: Role | None = None, misid: str | None = None) -> Iterator[UserRow]:
+    def users(
+        self,
+        organisation_id: int,
+        role: Role | None = None,
+        misid: str | None = None,
+        *,
+        modified_since: datetime | None = None,
+    ) -> Iterator[UserRow]:
         """The users of an organisation, page by page; with a role only those who are not archived (§8.6, U4).
 
         ``misid`` is only a hint to OneFile, who may match it loosely (U6): every row is to be looked at again.
+        ``modified_since`` leaves out whom nobody has touched since then; what counts as a touch is not known (U29).
         """
         filters: dict[str, Value] = {"OrganisationID": organisation_id}
         if role is not None:
             filters["Role"] = role.number
         if misid is not None:
             filters["MISID"] = misid
+        if modified_since is not None:
+            filters["LastModified"] = f"{modified_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return self._pages("/User/Search", filters, user_of)
 
     def classrooms(self, organisation_id: int) -> Iterator[Place]:
@@ -210,11 +223,18 @@ class OneFile:
         try:
             return self._http.request(method, path, json=body)
         except _NOT_SENT as problem:
-            raise OneFileUnreachable(f"OneFile at {self._http.base_url.host} cannot be reached: {problem}.") from None
+            raise OneFileUnreachable(
+                f"OneFile at {self._http.base_url.host} cannot be reached: {_plainly(problem)}."
+            ) from None
         except httpx.HTTPError as problem:
             if isinstance(problem, httpx.RequestError) and problem.request.url.path.endswith("/Authentication"):
                 raise OneFileUnreachable(f"OneFile did not answer the log-in: {type(problem).__name__}.") from None
             raise AnswerLost from None
+
+
+def _plainly(problem: httpx.RequestError) -> str:
+    """What the operating system or OpenSSL says of a connection, without their numbers and names for it."""
+    return re.sub(r"^\[[^]]*\] ?| ?\(_ssl\.c:\d+\)", "", str(problem)).rstrip(".")
 
 
 def _proxy_for(url: httpx.URL) -> str | None:

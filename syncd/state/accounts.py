@@ -163,6 +163,15 @@ def by_role(connection: Connection, organisation_id: int) -> Counter[str]:
     return Counter({row[0]: row[1] for row in rows})
 
 
+def feeds(connection: Connection, organisation_id: int) -> dict[Key, str]:
+    """Which feed each account came from last."""
+    columns = account.c
+    rows = connection.execute(
+        select(columns.role, columns.misid, columns.feed).where(columns.organisation_id == organisation_id)
+    )
+    return {Key(organisation_id, Role(role), misid): feed for role, misid, feed in rows}
+
+
 def leavers(connection: Connection, organisation_id: int) -> int:
     """How many accounts there are whose record is gone."""
     gone = (account.c.organisation_id == organisation_id) & (account.c.status == Status.LEAVER)
@@ -198,3 +207,8 @@ def _is(key: Key) -> ColumnElement[bool]:
         & (account.c.role == key.role)
         & (account.c.misid == key.misid)
     )
+
+
+def forget(connection: Connection, key: Key) -> None:
+    """No longer know this account; OneFile's own is not touched."""
+    connection.execute(account.delete().where(_is(key)))

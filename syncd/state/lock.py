@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock as ThreadLock
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, text
@@ -29,28 +30,40 @@ class Lock:
     def __init__(self, store: Store, connection: Connection | None) -> None:
         self._store = store
         self._connection = connection
+        self._one_at_a_time = ThreadLock()
+        self._is_lost = False
 
     def is_held(self) -> bool:
-        """Whether it still is: on PostgreSQL it goes with the connection."""
+        """Whether it still is: on PostgreSQL it goes with the connection. Any thread may ask."""
         if self._connection is None:
             return True
-        try:
-            self._connection.execute(text("SELECT 1"))
-        except SQLAlchemyError:
-            return False
-        return True
+        with self._one_at_a_time:
+            # Asked again, SQLAlchemy might connect anew, to a session that has no lock.
+            if not self._is_lost:
+                try:
+                    self._connection.execute(text("SELECT 1"))
+                except SQLAlchemyError:
+                    self._is_lost = True
+            return not self._is_lost
 
 
 @contextmanager
 def locked(store: Store, organisation_id: int, purpose: Purpose) -> Iterator[Lock]:
-    """Hold the lock of an organisation. Raises `AnotherRun` when somebody else does."""
+    """Hold the lock of an organisation. Raises `AnotherRun` when somebody else does.
+
+    Should the lock for writing be lost meanwhile, no call gets its turn any more (`syncd.state.pace`).
+    """
     with ExitStack() as stack:
         connection = None
         if store.file:
             _lock_file(stack, store.file, organisation_id, purpose)
         elif store.url.get_backend_name() == "postgresql":
             connection = _lock_on_server(stack, store, organisation_id, purpose)
-        yield Lock(store, connection)
+        lock = Lock(store, connection)
+        if purpose is Purpose.WRITING:
+            before, store.may_write = store.may_write, lock.is_held
+            stack.callback(setattr, store, "may_write", before)
+        yield lock
 
 
 @contextmanager

@@ -6,13 +6,17 @@ from hashlib import blake2b
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from syncd.errors import StateUnusable
+from syncd.errors import LockLost, StateUnusable
 from syncd.state.store import Store
 from syncd.state.tables import pace
 
 
 class StoredTurns:
-    """When the line of one customer token is free; the token itself is not kept."""
+    """When the line of one customer token is free; the token itself is not kept.
+
+    A turn is the last thing before a call leaves, however long the call has waited for it, and whatever it is made
+    for. So this is where a process that has lost its lock is kept from calling.
+    """
 
     def __init__(self, store: Store, customer_token: str) -> None:
         self._store = store
@@ -20,7 +24,10 @@ class StoredTurns:
         self._is_there = False
 
     def advance(self, step: Callable[[int], tuple[int, float]]) -> float:
-        """Apply ``step`` to the stored moment (microseconds since 1970) in one transaction; gives what it gives."""
+        """Apply ``step`` to the stored moment (microseconds since 1970) in one transaction; gives what it gives.
+
+        Raises `LockLost` when this process wrote under a lock that it no longer has.
+        """
         self._begin_line()
         is_mine = pace.c.token == self._token
         with self._store.begin() as connection:
@@ -28,6 +35,11 @@ class StoredTurns:
             advanced, seconds = step(free_at)
             if advanced != free_at:
                 connection.execute(pace.update().where(is_mine).values(free_at=advanced))
+        if not self._store.may_write():
+            raise LockLost(
+                f"The connection to the state store {self._store} that kept the lock of this run was lost, and another "
+                "run may have begun. Nothing is lost; the next run goes on from here."
+            )
         return seconds
 
     def _begin_line(self) -> None:

@@ -1,6 +1,6 @@
 """The runs, the approvals that let a stopped one go on, and the requests for one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -158,6 +158,33 @@ def last(connection: Connection, organisation_id: int) -> Row[Any] | None:
     ).one_or_none()
 
 
+def last_finished(
+    connection: Connection, organisation_id: int, trigger: str, noted: str = ""
+) -> tuple[datetime, str] | None:
+    """When the newest run of this trigger that came to its end began, and what was noted of it afterwards.
+
+    Only runs of which something was noted, and something that begins with ``noted``, count.
+    """
+    row = connection.execute(
+        select(run.c.started_at, run.c.reason)
+        .where(
+            run.c.organisation_id == organisation_id,
+            run.c.trigger == trigger,
+            run.c.state == RunState.FINISHED,
+            run.c.reason != "",
+            run.c.reason.startswith(noted),
+        )
+        .order_by(run.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return row and (row.started_at, row.reason)
+
+
+def note(connection: Connection, number: int, reason: str) -> None:
+    """Note something of a run that has come to its end."""
+    connection.execute(run.update().where(run.c.id == number).values(reason=reason))
+
+
 def totals(connection: Connection, organisation_id: int) -> Totals:
     """How many runs there have been, by how they ended, and what they took."""
     of_organisation = run.c.organisation_id == organisation_id
@@ -171,15 +198,15 @@ def totals(connection: Connection, organisation_id: int) -> Totals:
 
 def approve(
     connection: Connection, organisation_id: int, number: int | None, who: str, now: datetime
-) -> tuple[int, Counts]:
-    """Let a stopped run's plan go, and no more than it; gives the run and what is allowed.
+) -> tuple[int, Counts, str]:
+    """Let a stopped run's plan go, and no more than it; gives the run, what is allowed, and the run's trigger.
 
     Raises `NothingToSettle`.
     """
     stopped = _settle(connection, organisation_id, number, RunState.APPROVED)
     counts = Counts(stopped.creates, stopped.updates, stopped.leavers)
     _approve(connection, stopped.id, counts, who, now)
-    return stopped.id, counts
+    return stopped.id, counts, stopped.trigger
 
 
 def approve_beforehand(connection: Connection, number: int, plan: Plan, who: str, now: datetime) -> Approval:
@@ -193,14 +220,17 @@ def reject(connection: Connection, organisation_id: int, number: int | None) -> 
     return int(_settle(connection, organisation_id, number, RunState.REJECTED).id)
 
 
-def approval_in_force(connection: Connection, organisation_id: int, now: datetime) -> Approval | None:
-    """The newest approval that has neither lapsed nor served, and what it still allows."""
+def approval_in_force(
+    connection: Connection, organisation_id: int, triggers: Collection[str], now: datetime
+) -> Approval | None:
+    """The newest approval of a run with one of these triggers, neither lapsed nor served, and what it still allows."""
     under_it = run.alias()
     row = connection.execute(
         select(approval)
         .join(run, run.c.id == approval.c.run_id)
         .where(
             run.c.organisation_id == organisation_id,
+            run.c.trigger.in_(triggers),
             approval.c.lapses_at > now,
             # Once a run under it has come to its end, it has served.
             ~exists().where(under_it.c.approval_id == approval.c.id, under_it.c.state == RunState.FINISHED),

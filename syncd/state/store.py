@@ -1,6 +1,6 @@
 """Opening the state store: the engine, its migrations, and what every module needs to work on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ class Store:
         self.url: Final = make_url(url)
         self.vault: Final = vault
         self.engine: Final = _engine(url)
+        self.may_write: Callable[[], bool] = lambda: True
+        """False once the lock was lost under which this process writes; without a lock it is nobody's concern."""
 
     @property
     def file(self) -> Path | None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
@@ -64,6 +64,9 @@ class Done:
         return self.state is RunState.FINISHED and not (self.held or self.refused or self.in_doubt)
 
 
+#: A poll is a poll, whoever asked for it: what is approved for one holds for the next.
+_POLLS: Final = frozenset({Trigger.SCHEDULE, Trigger.COMMAND, Trigger.REQUEST})
+
 PlanMaker: TypeAlias = Callable[[Parts], Planned]
 
 
@@ -105,7 +108,7 @@ def carry_out(
     """
     with parts.store.begin() as connection:
         number = runs.start(connection, parts.organisation_id, trigger, parts.clock())
-    pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, progress)
+    pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, trigger, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
         return pass_.make(maker, lists_held_of, approved_by)
@@ -118,8 +121,9 @@ def carry_out(
 
 
 class _Pass:
-    def __init__(self, parts: Parts, number: int, progress: Progress) -> None:
+    def __init__(self, parts: Parts, number: int, trigger: Trigger, progress: Progress) -> None:
         self.parts = parts
+        self._trigger = trigger
         self.log: FilteringBoundLogger = parts.log
         self.number = number
         self._progress = progress
@@ -177,7 +181,8 @@ class _Pass:
         with self.parts.store.begin() as connection:
             if approved_by:
                 return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
-            approval = runs.approval_in_force(connection, self.parts.organisation_id, now)
+            triggers = _POLLS if self._trigger in _POLLS else {self._trigger}
+            approval = runs.approval_in_force(connection, self.parts.organisation_id, triggers, now)
         return approval if approval and approval.left.covers(planned.counts) else None
 
     def _stop(self, planned: Planned) -> Done:

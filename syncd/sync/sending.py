@@ -17,7 +17,7 @@ from syncd.core.plan import Create, Leaver, Plan, Rekey, Returner, Update
 from syncd.core.privacy import without_values
 from syncd.core.records import Held, Key, Reason
 from syncd.core.values import Sent
-from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused, StateUnusable
+from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreachable, Refused, StateUnusable
 from syncd.onefile import Answered, Created, Interrupted
 from syncd.state import accounts, changes, credentials, holding
 from syncd.state.changes import Action, Outcome
@@ -64,8 +64,8 @@ class Sender:
     def send(self, plan: Plan) -> None:
         """Send everything in the plan, staff before the learners they look after.
 
-        Raises what ended the sending early: `OneFileUnreachable`, `CredentialsRefused`, `StateUnusable` or
-        `Interrupted`. All that was begun is concluded by then, as far as it can be.
+        Raises what ended the sending early: `OneFileUnreachable`, `CredentialsRefused`, `StateUnusable`,
+        `LockLost` or `Interrupted`. All that was begun is concluded by then, as far as it can be.
         """
         self._total = plan.calls
         self._note_without_calling(plan)
@@ -159,6 +159,22 @@ class Sender:
         )
         if refusal:
             self._hold(_held(change, Reason.REFUSED, "", refusal, change.fingerprint))
+            if action is Action.LINK:
+                # It is this person's account all the same, and another one must not be made.
+                self._adopt(change, user_id)
+
+    def _adopt(self, change: Create | Update, user_id: int | None) -> None:
+        with self._store.begin() as connection:
+            accounts.keep(
+                connection,
+                self._store.vault,
+                change.key,
+                user_id=user_id,
+                feed=change.feed,
+                accepted={},
+                fingerprint="",
+                now=self._parts.clock(),
+            )
 
     def _rekey(self, rekey: Rekey) -> None:
         def accept(connection: Connection, _user_id: int | None) -> None:
@@ -213,7 +229,7 @@ class Sender:
         )
         try:
             created, answered = call()
-        except (OneFileUnreachable, CredentialsRefused, Interrupted) as problem:
+        except (OneFileUnreachable, CredentialsRefused, LockLost, Interrupted) as problem:
             self._conclude(number, Outcome.NOT_DONE, attempts=getattr(problem, "attempts", 1))
             raise
         except Refused as refused:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from syncd.service.daemon import Schedule
+from syncd.service.daemon import Schedule, When
 from syncd.settings import Settings
 from syncd.state.store import Store
 from syncd.web.app import make_app
@@ -27,6 +27,6 @@ def open_admin(settings: Settings, store: Store) -> Iterator[None]:
 
 
 def schedule(settings: Settings) -> Schedule:
-    """When the daemon polls."""
+    """When the daemon polls and verifies."""
     given = settings.schedule
-    return Schedule(given.poll, given.poll_interval, given.timezone)
+    return Schedule(When(given.poll, given.poll_interval), When(given.verify, given.verify_interval), given.timezone)

@@ -2,6 +2,7 @@
 
 from syncd.errors import StateUnusable
 from syncd.settings import Settings
+from syncd.state import upkeep
 from syncd.state.schema import NEWEST
 from syncd.state.store import Store, empty_store
 from syncd.state.vault import Vault
@@ -10,6 +11,8 @@ from syncd.state.vault import Vault
 def open_store(settings: Settings) -> Store:
     """The state store for those who write to it, its schema brought up to date unless that is switched off.
 
+    A key that does not open what is in it is an error before anything else is done.
+
     Raises `StateUnusable`, `ConfigurationError`.
     """
     store = _store(settings)
@@ -17,6 +20,7 @@ def open_store(settings: Settings) -> Store:
         store.upgrade()
     else:
         _refuse_old_schema(store)
+    upkeep.check_key(store)
     return store
 
 

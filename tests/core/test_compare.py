@@ -84,6 +84,7 @@ def test_a_misid_that_onefile_has_twice_is_held_for_a_person_to_settle() -> None
     [held] = plan.held
     assert (held.misid, held.reason, held.field) == ("A1", Reason.AMBIGUOUS, "MISID")
     assert held.detail == "OneFile has it on several accounts: UserIDs 4711, 4712"
+    assert held.row == 0
     assert plan.calls == 0
 
 

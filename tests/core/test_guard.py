@@ -1,5 +1,6 @@
 """Is this plan allowed to run? A mass mistake is stopped before its first call."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core.guard import Counts, FeedSize, Limits, guard
-from syncd.core.plan import Create, Leaver, Plan, Refresh, Returner, Update
+from syncd.core.plan import Create, Leaver, Plan, Refresh, Rekey, Returner, Update
 from tests.core.college import NOW, key, unfit
 
 FULL = (FeedSize("learners", 1000, 1000),)
@@ -69,8 +70,10 @@ def test_a_first_run_of_a_college_is_stopped() -> None:
     )
 
 
-def test_a_returner_counts_as_an_update() -> None:
-    assert Counts.of(plan(updates=2, returners=3)) == Counts(updates=5)
+def test_a_returner_and_a_rekey_count_as_updates() -> None:
+    whole = replace(plan(updates=2, returners=3), rekeys=(Rekey(key("OLD"), key("NEW"), 7),) * 4)
+
+    assert Counts.of(whole) == Counts(updates=9)
 
 
 def test_a_leaver_counts_in_the_run_that_first_misses_it_and_not_when_it_is_archived() -> None:
@@ -151,9 +154,10 @@ def test_an_approval_of_one_kind_does_not_cover_another() -> None:
 
 def test_a_plan_tells_how_many_calls_it_takes() -> None:
     back = (Returner(key("R1"), 1, is_archived=True), Returner(key("R2"), 2, is_archived=False))
-    whole = plan(creates=3, updates=4, leavers=5, old_leavers=6)
+    moved = (Rekey(key("OLD"), key("NEW"), 7),) * 2
+    whole = replace(plan(creates=3, updates=4, leavers=5, old_leavers=6), returners=back, rekeys=moved, unchanged=7)
 
-    assert Plan(whole.creates, whole.updates, (), back, whole.leavers, (unfit("A1"),), (), 7).calls == 3 + 4 + 1 + 6
+    assert whole.calls == 3 + 4 + 1 + 2 + 6
 
 
 @pytest.mark.parametrize(("creates", "seconds"), [(0, 0), (1, 1), (4, 1), (5, 2), (49, 10), (50, 11)])

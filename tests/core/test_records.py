@@ -83,6 +83,7 @@ def test_a_row_with_several_faults_is_held_once_and_names_them_all() -> None:
 
     assert (made.reason, made.field) == (Reason.MISSING, "FirstName")
     assert made.detail == "FirstName is empty (also: Email, PlacementID)"
+    assert held(Email="nobody", FirstName=None).detail == "FirstName is empty (also: Email)"
 
 
 @pytest.mark.parametrize("empty", [None, "", "   "])
@@ -166,6 +167,13 @@ def test_an_id_wins_over_a_code() -> None:
 
     assert made.fields["ClassroomID"] == 15379
     assert made.codes == {}
+
+
+def test_an_unusable_code_beside_a_usable_id_is_nobody_s_business() -> None:
+    made = record(ClassroomID=15379, ClassroomMISID=b"\xff")
+
+    assert made.fields["ClassroomID"] == 15379
+    assert made.warnings == ()
 
 
 @pytest.mark.parametrize("columns", [("ClassroomMISID", "ClassroomName"), ("ClassroomName", "ClassroomMISID")])

@@ -1,0 +1,87 @@
+"""A deadline for a whole call: httpx limits how long each read and write takes, and not all of them together.
+
+A server that sends a byte now and then would keep a call, and the run with it, for ever. And a call that outlives
+`settle_seconds` could still make an account that a search has just not found.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+import httpx
+
+
+class PunctualTransport(httpx.HTTPTransport):
+    """httpx's own transport, where a call, from connecting to the last byte of its answer, takes ``seconds`` at most.
+
+    Raises what httpx raises for a time-out of whatever the call was at. An answer is to be read in the thread that
+    asked for it, as `httpx.Client.request` does.
+    """
+
+    def __init__(self, seconds: float, *, limits: httpx.Limits, proxy: str | None) -> None:
+        super().__init__(limits=limits, proxy=proxy)
+        self._seconds = seconds
+        self._deadline = _Deadline()
+        # httpcore takes a network backend for such ends, and httpx has no way to name one.
+        self._pool._network_backend = _Backend(self._pool._network_backend, self._deadline)  # noqa: SLF001
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; its time begins to run."""
+        self._deadline.at = time.monotonic() + self._seconds
+        return super().handle_request(request)
+
+
+class _Deadline(threading.local):
+    """When the call that this thread is at has to be over."""
+
+    at = float("inf")
+
+    def left(self, timeout: float | None, late: type[Exception]) -> float:
+        seconds = self.at - time.monotonic()
+        if seconds <= 0:
+            raise late("The call took too long.")
+        return seconds if timeout is None else min(seconds, timeout)
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, inner: httpcore.NetworkBackend, deadline: _Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options), self._deadline)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._deadline.left(timeout, httpcore.WriteTimeout))
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

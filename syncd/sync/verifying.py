@@ -1,0 +1,235 @@
+"""Verifying: reads accounts back from OneFile, tells what has drifted, and sends it again if asked to."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Final, Self, TypeVar
+
+from sqlalchemy import Connection
+
+from syncd.core.compare import Known, Status
+from syncd.core.drift import Drift, DriftKind, Findings
+from syncd.core.guard import guard
+from syncd.core.plan import Plan, Update
+from syncd.core.records import Key
+from syncd.errors import Refused
+from syncd.onefile import OneFile
+from syncd.state import accounts, runs
+from syncd.state.runs import RunState
+from syncd.sync.directory import Directory
+from syncd.sync.one_pass import Done, Trigger, carry_out
+from syncd.sync.parts import Parts
+from syncd.sync.planning import Planned
+
+#: Nobody knows on what LastModified moves, nor by whose clock (U29).
+_OVERLAP: Final = timedelta(days=1)
+_FULL_EVERY: Final = timedelta(days=7)
+_AT_ONCE: Final = 500
+#: So many accounts that should have a field are asked before OneFile is believed not to tell it.
+_WITNESSES: Final = 3
+#: If more are left as they are, the next verify reads everybody rather than remember them.
+_MOST_REMEMBERED: Final = 100
+
+_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST})
+
+_Each = TypeVar("_Each")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a verify found, and how its run ended."""
+
+    done: Done
+    checked: int
+    """How many accounts were read back."""
+    is_full: bool
+    """Whether they were all, or those changed since the last verify."""
+    drift: tuple[Drift, ...]
+    """What was found, whether it has been put right or not."""
+    left: tuple[Drift, ...]
+    """What may still be so."""
+    not_told: frozenset[str]
+    """Fields of which nothing can be said, for OneFile tells them of nobody."""
+
+
+def verify_once(parts: Parts, trigger: Trigger, *, fix: bool = False, full: bool = False) -> Verified:
+    """Read accounts back, and with ``fix`` send again what has drifted. The caller holds the organisation's lock.
+
+    Reads those that OneFile says were changed since the last verify under this trigger and those that were left as
+    they were; everybody in the first verify, once a week, and when ``full``. Raises as `carry_out` does.
+    """
+    checks: list[_Check] = []
+
+    def maker(parts: Parts) -> Planned:
+        checks.append(_check(parts, trigger, full=full))
+        return _plan(parts, checks[-1], fix=fix)
+
+    done = carry_out(parts, trigger, maker)
+    (check,) = checks
+    drift = check.findings.drift
+    # Of a fix that went wrong in part it is not asked in which.
+    is_fixed = fix and done.state is RunState.FINISHED and done.sent == done.counts.updates
+    left = tuple(one for one in drift if not is_fixed or one.kind is DriftKind.MISSING)
+    if done.state is RunState.FINISHED:
+        extent = _Extent(check.is_full, frozenset(one.user_id for one in left))
+        with parts.store.begin() as connection:
+            runs.note(connection, done.run, str(extent))
+    return Verified(done, check.findings.checked, check.is_full, drift, left, check.findings.not_told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How far a verify went, as the reason of its run has it for the next one to know."""
+
+    is_full: bool
+    left: frozenset[int]
+    """The UserIDs of accounts that were left as they were."""
+    forgets: bool = False
+    """Whether there were too many of them to be named."""
+
+    def __str__(self) -> str:
+        extent = "full" if self.is_full else "changed"
+        if not self.left:
+            return extent
+        named = ", ".join(map(str, sorted(self.left))) if len(self.left) <= _MOST_REMEMBERED else "too many to name"
+        return f"{extent}; still different: {named}"
+
+    @classmethod
+    def read(cls, reason: str) -> Self:
+        extent, _, rest = reason.partition("; ")
+        left = frozenset(map(int, re.findall(r"[0-9]+", rest)))
+        return cls(extent == "full", left, forgets=bool(rest) and not left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    findings: Findings
+    is_full: bool
+    known: Mapping[Key, Known]
+
+
+def _check(parts: Parts, trigger: Trigger, *, full: bool) -> _Check:
+    with parts.store.begin() as connection:
+        known = accounts.known(connection, parts.organisation_id)
+        before = None if full else _last_verify(connection, parts, trigger)
+    # Of leavers and the archived the MIS says nothing any more, so there is nothing to hold OneFile to.
+    ours = {key: one.user_id for key, one in known.items() if one.status is Status.ACTIVE and one.user_id is not None}
+    touched = None if before is None else _touched(parts, ours, *before)
+    chosen = {key: user_id for key, user_id in ours.items() if touched is None or user_id in touched}
+    findings = Findings()
+    _read_back(parts, chosen, findings)
+    if findings.not_told and touched is not None:
+        # In a few accounts it may be that somebody has emptied the field; others know whether it is ever told.
+        others = {key: user_id for key, user_id in ours.items() if key not in chosen}
+        _read_back(parts, _witnesses(parts, others, findings.not_told), findings)
+    _tell(parts, findings)
+    return _Check(findings, touched is None, known)
+
+
+def _last_verify(connection: Connection, parts: Parts, trigger: Trigger) -> tuple[datetime, frozenset[int]] | None:
+    """Since when OneFile is to be asked for changes, and whom to read besides; ``None`` when a full one is due."""
+    # One that was killed before it could say how far it went counts for nothing.
+    last = runs.last_finished(connection, parts.organisation_id, trigger)
+    last_full = runs.last_finished(connection, parts.organisation_id, trigger, noted="full")
+    if last is None or last_full is None or parts.clock() - last_full[0] >= _FULL_EVERY:
+        return None
+    started_at, reason = last
+    extent = _Extent.read(reason)
+    return None if extent.forgets else (started_at - _OVERLAP, extent.left)
+
+
+def _touched(parts: Parts, ours: Mapping[Key, int], since: datetime, left: frozenset[int]) -> frozenset[int] | None:
+    """The UserIDs to look at; ``None`` where OneFile does not take the filter."""
+    found = set(left)
+    try:
+        for role in sorted({key.role for key in ours}):
+            found |= {user.id for user in parts.onefile.users(parts.organisation_id, role, modified_since=since)}
+    except Refused:
+        return None
+    return frozenset(found)
+
+
+def _read_back(parts: Parts, whom: Mapping[Key, int], findings: Findings) -> None:
+    for batch in _batches(list(whom)):
+        with parts.store.begin() as connection:
+            values = accounts.values(connection, parts.store.vault, batch)
+        with ThreadPoolExecutor(parts.policy.max_in_flight, "verify") as pool:
+            answers = pool.map(lambda key: _told(parts.onefile, whom[key]), batch)
+            for key, told in zip(batch, answers, strict=True):
+                findings.add(key, whom[key], values[key], told)
+
+
+def _told(onefile: OneFile, user_id: int) -> dict[str, Any] | None:
+    try:
+        return onefile.user(user_id)
+    except Refused as refused:
+        if refused.status in _GONE:
+            return None
+        raise
+
+
+def _witnesses(parts: Parts, others: Mapping[Key, int], names: Collection[str]) -> dict[Key, int]:
+    """A few accounts that should have these fields."""
+    wanted = dict.fromkeys(names, _WITNESSES)
+    chosen: dict[Key, int] = {}
+    for batch in _batches(list(others)):
+        with parts.store.begin() as connection:
+            values = accounts.values(connection, parts.store.vault, batch)
+        for key in batch:
+            helps = [name for name, count in wanted.items() if count and name in values[key]]
+            for name in helps:
+                wanted[name] -= 1
+            if helps:
+                chosen[key] = others[key]
+        if not any(wanted.values()):
+            break
+    return chosen
+
+
+def _tell(parts: Parts, findings: Findings) -> None:
+    for one in findings.drift:
+        parts.log.warning(
+            "drift_found",
+            misid=one.key.misid,
+            role=one.key.role,
+            user_id=one.user_id,
+            kind=one.kind,
+            fields=list(one.fields),
+        )
+    if findings.not_told:
+        parts.log.info("fields_not_told", fields=sorted(findings.not_told))
+
+
+def _plan(parts: Parts, check: _Check, *, fix: bool) -> Planned:
+    drift = check.findings.drift
+    drifted = [one for one in drift if one.kind is DriftKind.CHANGED]
+    updates = _updates(parts, drifted, check.known) if fix else ()
+    plan = Plan(updates=updates, unchanged=check.findings.checked - len(drift))
+    active = sum(one.status is not Status.ARCHIVED for one in check.known.values())
+    directory = Directory(parts.onefile, parts.organisation_id, check.known, parts.policy.max_in_flight)
+    return Planned(plan, guard(plan, parts.policy.limits, active, ()), directory)
+
+
+def _updates(parts: Parts, drifted: Sequence[Drift], known: Mapping[Key, Known]) -> tuple[Update, ...]:
+    keys = [one.key for one in drifted]
+    with parts.store.begin() as connection:
+        values = accounts.values(connection, parts.store.vault, keys)
+        feeds = accounts.feeds(connection, parts.organisation_id)
+    return tuple(
+        Update(
+            one.key,
+            feeds[one.key],
+            one.user_id,
+            {name: values[one.key][name] for name in one.fields},
+            fingerprint=known[one.key].fingerprint,
+        )
+        for one in drifted
+    )
+
+
+def _batches(each: Sequence[_Each]) -> Iterator[Sequence[_Each]]:
+    for start in range(0, len(each), _AT_ONCE):
+        yield each[start : start + _AT_ONCE]

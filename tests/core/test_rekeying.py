@@ -1,0 +1,111 @@
+"""Somebody new who may be somebody whose record is gone."""
+
+from typing import Any
+
+import pytest
+
+from syncd.core.compare import Rules, Status
+from syncd.core.fields import Role
+from syncd.core.plan import Plan, Rekey
+from syncd.core.records import Reason
+from tests.core.college import NOW, College, key, person
+
+BORN = "1999-02-28T00:00:00.000Z"
+ULN = "9276308686"
+
+
+def learner(misid: str, **fields: Any) -> Any:
+    return person(misid, Role.LEARNER, **fields)
+
+
+OLD = learner("OLD", ULN=ULN, DOB=BORN)
+
+
+def held_as(plan: Plan) -> list[tuple[str, Reason]]:
+    return [(held.misid, held.reason) for held in plan.held]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        learner("NEW", ULN=ULN, FirstName="Married", LastName="Twice"),
+        learner("NEW", DOB=BORN),
+        learner("NEW", DOB=BORN, FirstName="ANN", LastName="example"),
+        learner("NEW", DOB=BORN, ULN="1000000078"),
+    ],
+    ids=["the same ULN", "the same names and day", "in other letters", "though the ULN is another"],
+)
+def test_a_newcomer_who_looks_like_somebody_gone_is_held_rather_than_created(new: Any) -> None:
+    plan = College.of(OLD).plan(new)
+
+    assert held_as(plan) == [("NEW", Reason.REKEYED)]
+    assert plan.calls == 0
+    assert "'syncd rekey OLD NEW'" in plan.held[0].detail
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (learner("OLD", DOB=BORN), learner("NEW", DOB="1999-03-01T00:00:00.000Z")),
+        (learner("OLD", DOB=BORN), learner("NEW", DOB=BORN, FirstName="Anne")),
+        (learner("OLD"), learner("NEW")),
+        (learner("OLD", ULN="9999999999"), learner("NEW", ULN="9999999999")),
+        (person("OLD", DOB=BORN), person("NEW", Role.IQA, DOB=BORN)),
+    ],
+    ids=["another day", "another name", "no day at all", "neither has a ULN yet", "another role"],
+)
+def test_a_newcomer_who_is_not_enough_alike_is_somebody_new(old: Any, new: Any) -> None:
+    plan = College.of(old).plan(new)
+
+    assert [create.key.misid for create in plan.creates] == ["NEW"]
+    assert plan.held == ()
+
+
+def test_a_newcomer_who_looks_like_somebody_still_there_is_somebody_new() -> None:
+    plan = College.of(OLD).plan(OLD, learner("NEW", ULN=ULN, DOB=BORN))
+
+    assert [create.key.misid for create in plan.creates] == ["NEW"]
+
+
+def test_a_newcomer_who_looks_like_an_archived_account_is_somebody_new() -> None:
+    college = College.of(OLD)
+    college.has_left("OLD", Status.ARCHIVED, role=Role.LEARNER)
+
+    assert [create.key.misid for create in college.plan(learner("NEW", ULN=ULN)).creates] == ["NEW"]
+
+
+def test_two_newcomers_who_look_like_one_are_both_held() -> None:
+    plan = College.of(OLD).plan(learner("NEW1", ULN=ULN), learner("NEW2", DOB=BORN))
+
+    assert held_as(plan) == [("NEW1", Reason.REKEYED), ("NEW2", Reason.REKEYED)]
+
+
+def test_whoever_may_have_a_new_misid_is_a_leaver_and_not_archived_meanwhile() -> None:
+    college = College.of(OLD, learner("GONE"), rules=Rules(NOW, archives_leavers=True))
+    for misid in ("OLD", "GONE"):
+        college.has_left(misid, left_at=NOW - Rules(NOW).grace, role=Role.LEARNER)
+
+    plan = college.plan(learner("NEW", ULN=ULN))
+
+    assert {leaver.key.misid: leaver.to_archive for leaver in plan.leavers} == {"OLD": False, "GONE": True}
+
+
+def test_a_new_misid_that_onefile_has_on_the_old_account_already_is_a_rekey_that_was_lost() -> None:
+    college = College.of(OLD)
+    new = learner("NEW", ULN=ULN)
+    college.in_onefile[new.key] = (100,)
+
+    plan = college.plan(new)
+
+    assert plan.rekeys == (Rekey(OLD.key, new.key, 100),)
+    assert (plan.creates, plan.updates, plan.held) == ((), (), ())
+
+
+def test_a_misid_that_onefile_has_on_somebody_else_s_account_is_held() -> None:
+    college = College.of(person("A1"))
+    college.in_onefile[key("A2")] = (100,)
+
+    plan = college.plan(person("A1"), person("A2"))
+
+    assert held_as(plan) == [("A2", Reason.AMBIGUOUS)]
+    assert plan.held[0].detail == "OneFile has it on the account with the UserID 100, which is that of A1"

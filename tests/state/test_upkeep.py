@@ -1,0 +1,127 @@
+"""A store that can be trusted: checked, copied while in use, sealed anew, and never opened with the wrong key."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.errors import StateUnusable
+from syncd.state import accounts, upkeep
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+
+_NOW = datetime(2026, 1, 15, tzinfo=UTC)
+_OLD, _NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+
+
+With = Callable[[str], Store]
+
+
+@pytest.fixture
+def opened(store: Store) -> Iterator[With]:
+    """Opens the same store with these keys."""
+    with ExitStack() as stack:
+
+        def open_with(keys: str) -> Store:
+            again = Store(store.url.render_as_string(hide_password=False), Vault(keys))
+            stack.callback(again.close)
+            return again
+
+        yield open_with
+
+
+@pytest.fixture
+def sealed(opened: With) -> Store:
+    """A store with people in it, sealed with a key."""
+    store = opened(_OLD)
+    _keep(store, "L1", 1)
+    _keep(store, "L2", 2)
+    return store
+
+
+def _keep(store: Store, misid: str, user_id: int) -> None:
+    with store.begin() as connection:
+        accounts.keep(
+            connection,
+            store.vault,
+            Key(5740, Role.LEARNER, misid),
+            user_id=user_id,
+            feed="learners",
+            accepted={"LastName": "Zz-Surname"},
+            fingerprint="f",
+            now=_NOW,
+        )
+
+
+def _at_rest(store: Store) -> str:
+    with store.begin() as connection:
+        return " ".join(connection.scalars(text('SELECT "values" FROM account')))
+
+
+def test_a_sound_store_has_no_defects(sealed: Store) -> None:
+    assert list(upkeep.defects(sealed)) == []
+
+
+def test_values_that_no_key_opens_are_a_defect(opened: With, sealed: Store) -> None:
+    assert "2 values in account.values" in " ".join(upkeep.defects(opened(_NEW)))
+
+
+def test_two_misids_on_one_userid_are_a_defect(sealed: Store) -> None:
+    _keep(sealed, "L3", 2)
+    (defect,) = upkeep.defects(sealed)
+    assert "2 MISIDs" in defect
+    assert "UserID 2" in defect
+
+
+@pytest.mark.parametrize("keys", ["", _NEW], ids=["missing", "wrong"])
+def test_a_missing_or_wrong_key_is_said_at_once(opened: With, sealed: Store, keys: str) -> None:
+    with pytest.raises(StateUnusable, match="SYNCD_STATE__ENCRYPTION_KEY"):
+        upkeep.check_key(opened(keys))
+    upkeep.check_key(opened(f"{_NEW},{_OLD}"))
+
+
+def test_a_key_can_be_changed_and_the_old_one_put_away(opened: With, sealed: Store) -> None:
+    assert upkeep.reseal(opened(f"{_NEW},{_OLD}")) == 2
+    upkeep.check_key(opened(_NEW))
+    with pytest.raises(StateUnusable):
+        upkeep.check_key(opened(_OLD))
+
+
+def test_what_was_kept_in_the_open_is_encrypted_once_there_is_a_key(opened: With, store: Store) -> None:
+    _keep(store, "L1", 1)
+    assert "Zz-Surname" in _at_rest(store)
+    upkeep.reseal(opened(_NEW))
+    assert "Zz-Surname" not in _at_rest(store)
+
+
+def test_a_backup_is_whole_and_for_its_owner_only(
+    sealed: Store, tmp_path: Path, postgres_programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A pg_dump must not be older than its server.
+    monkeypatch.setenv("PATH", f"{postgres_programs}{os.pathsep}{os.environ['PATH']}")
+    file = tmp_path / "copy"
+    upkeep.backup(sealed, file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    if sealed.file:
+        copy = Store(f"sqlite:///{file}", Vault(_OLD))
+        assert list(upkeep.defects(copy)) == []
+        assert _at_rest(copy) == _at_rest(sealed)
+        copy.close()
+    else:
+        assert file.read_bytes().startswith(b"PGDMP")
+    with pytest.raises(StateUnusable, match="already"):
+        upkeep.backup(sealed, file)
+    assert file.stat().st_size
+
+
+def test_a_backup_that_cannot_be_written_is_a_sentence(sealed: Store, tmp_path: Path) -> None:
+    with pytest.raises(StateUnusable, match="cannot be written"):
+        upkeep.backup(sealed, tmp_path / "no such folder" / "copy")

@@ -1,0 +1,367 @@
+"""What has been changed in OneFile by hand is found, named, and with --fix put right."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from syncd.core.drift import DriftKind
+from syncd.core.fields import Role
+from syncd.core.guard import Limits
+from syncd.errors import OneFileUnreachable, Refused
+from syncd.simulator import DateForm, Fault, FaultKind
+from syncd.state import accounts, runs
+from syncd.state.runs import RunState
+from syncd.sync.one_pass import Trigger
+from syncd.sync.parts import Feed
+from syncd.sync.verifying import Verified, verify_once
+
+from .conftest import ORGANISATION, College, Found
+
+#: A learner with a value of every kind, dates in summer and in winter, and dirt that OneFile may tidy.
+_FULL_FEED = """
+SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, phone AS Telephone,
+       classroom AS ClassroomName, placement AS PlacementID, assessor AS DefaultAssessorMISID,
+       '2004-06-01' AS DOB, '2026-01-15' AS StartOn, '2027-07-31' AS PlannedEndDate, '1970-01-01' AS CentreRegister,
+       '2025-07-01T10:30:15.250Z' AS CreatedOn, '9276308686' AS ULN, 'ab 12 34 56 c' AS NINO,
+       '31' AS L12, 9 AS L14, 'true' AS SupportFunding, 0 AS LearnerStatusID,
+       '1 High Street' || char(13) || char(10) || 'Ynys Môn' || char(10) AS HomeAddress
+FROM person
+"""
+_STAFF_FEED = """
+SELECT 'S1' AS MISID, 'Tunde' AS FirstName, 'O''Brien' AS LastName, 'tunde@example.org' AS Email
+"""
+
+
+def _verify(college: College, **options: Any) -> Verified:
+    college.onefile.journal.clear()
+    return verify_once(college.parts, Trigger.VERIFY, **options)
+
+
+def _edit(college: College, misid: str, **values: Any) -> None:
+    """Change an account as a person does in OneFile's own pages."""
+    (user,) = college.onefile.world.users_with_misid(misid)
+    for name, value in values.items():
+        user.values[name] = value
+    user.modified_at = college.clock.timestamp()
+
+
+def _read_back(college: College) -> list[str]:
+    """The MISIDs of the accounts that were read since the last look."""
+    users = college.onefile.world.users
+    gets = [call.path for call in college.onefile.journal.calls if call.method == "GET"]
+    return sorted(str(users[int(path.removeprefix("/User/"))].misid) for path in gets)
+
+
+def _named(verified: Verified) -> dict[str, tuple[str, ...]]:
+    return {one.key.misid: one.fields for one in verified.drift}
+
+
+def _pass(college: College, **time: float) -> None:
+    college.clock.now += timedelta(**time)
+
+
+@pytest.fixture
+def college(found: Found) -> College:
+    """Four learners and an assessor in OneFile, verified two days after their creation, and two days ago."""
+    college = found()
+    college.parts = replace(
+        college.parts,
+        feeds=(Feed("staff", Role.ASSESSOR, _STAFF_FEED), Feed("learners", Role.LEARNER, _FULL_FEED)),
+    )
+    college.enrol("L1", "L2", "L3", "L4", phone="01248 1")
+    assert college.run().is_in_step
+    _pass(college, days=2)
+    first = _verify(college)
+    assert (first.is_full, first.checked, first.drift) == (True, 5, ())
+    _pass(college, days=2)
+    return college
+
+
+@pytest.mark.parametrize("date_form", DateForm)
+@pytest.mark.parametrize("full_rows", [False, True])
+def test_after_a_run_there_is_no_drift_in_whatever_form_onefile_tells_it(
+    found: Found, date_form: DateForm, full_rows: bool
+) -> None:
+    college = found(date_form=date_form, full_rows=full_rows)
+    college.with_feed(_FULL_FEED)
+    college.enrol("L1", "L2", phone="01248 1")
+    college.run()
+
+    verified = _verify(college)
+
+    assert (verified.checked, verified.drift, verified.not_told) == (2, (), frozenset())
+    assert _read_back(college) == ["L1", "L2"]
+    assert college.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LastName", "Another"),
+        ("DOB", "2004-06-02T00:00:00.000Z"),
+        ("HomeAddress", "1 High Street"),
+        ("SupportFunding", False),
+        ("MISID", "L1-old"),
+        ("Telephone", None),
+    ],
+)
+@pytest.mark.parametrize("date_form", DateForm)
+def test_one_field_edited_by_hand_is_found_and_named(
+    found: Found, date_form: DateForm, name: str, value: object
+) -> None:
+    college = found(date_form=date_form)
+    college.with_feed(_FULL_FEED)
+    college.enrol("L1", "L2", phone="01248 1")
+    college.run()
+    user_id = college.known_id("L1")
+    _edit(college, "L1", **{name: value})
+
+    verified = _verify(college)
+
+    (drift,) = verified.left
+    assert (drift.key.misid, drift.user_id, drift.kind, drift.fields) == ("L1", user_id, DriftKind.CHANGED, (name,))
+    assert verified.left == verified.drift
+    assert college.writes() == []
+
+
+def test_only_the_accounts_touched_since_the_last_verify_are_read_back(college: College) -> None:
+    _edit(college, "L2", FirstName="Anna")
+    _edit(college, "S1", FirstName="Olatunde")
+
+    verified = _verify(college)
+
+    assert not verified.is_full
+    assert _read_back(college) == ["L2", "S1"]
+    assert _named(verified) == {"L2": ("FirstName",), "S1": ("FirstName",)}
+
+
+def test_when_nobody_was_touched_nobody_is_read_back(college: College) -> None:
+    verified = _verify(college)
+
+    assert (verified.checked, verified.drift) == (0, ())
+    # One search a role.
+    assert [call.body["Role"] for call in college.onefile.journal.calls if call.is_search] == [5, 1]
+    assert _read_back(college) == []
+
+
+@pytest.mark.parametrize(("hours", "is_read"), [(23, True), (25, False)])
+def test_what_was_touched_less_than_a_day_before_the_last_verify_is_read_once_more(
+    college: College, hours: int, is_read: bool
+) -> None:
+    _verify(college)
+    _pass(college, hours=-hours)
+    _edit(college, "L2")
+    _pass(college, hours=hours)
+
+    _verify(college)
+
+    assert _read_back(college) == (["L2"] if is_read else [])
+
+
+def test_drift_that_was_left_is_found_again_however_long_ago_it_came_about(college: College) -> None:
+    _edit(college, "L2", FirstName="Anna")
+    for _ in range(3):
+        assert _named(_verify(college)) == {"L2": ("FirstName",)}
+        assert _read_back(college) == ["L2"]
+        _pass(college, hours=36)
+
+
+def test_drift_of_more_than_can_be_remembered_is_found_again(college: College, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncd.sync.verifying._MOST_REMEMBERED", 1)
+    _edit(college, "L2", FirstName="Anna")
+    _edit(college, "L3", FirstName="Anna")
+    assert not _verify(college).is_full
+    _pass(college, days=2)
+
+    again = _verify(college)
+
+    assert again.is_full
+    assert _named(again) == {"L2": ("FirstName",), "L3": ("FirstName",)}
+
+
+def test_once_a_week_and_on_request_everybody_is_read_back(college: College) -> None:
+    assert not _verify(college).is_full
+    assert _verify(college, full=True).is_full
+    _pass(college, days=6, hours=23)
+    assert not _verify(college).is_full
+    _pass(college, hours=1)
+    weekly = _verify(college)
+    assert (weekly.is_full, weekly.checked) == (True, 5)
+    assert not _verify(college).is_full
+
+
+def test_a_verify_that_did_not_finish_counts_for_nothing(college: College) -> None:
+    _edit(college, "L2", FirstName="Anna")
+    college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, method="GET", times=None))
+    with pytest.raises(OneFileUnreachable):
+        _verify(college)
+    college.onefile.faults.clear()
+    _pass(college, days=3)
+
+    assert _named(_verify(college)) == {"L2": ("FirstName",)}
+
+
+def test_a_refusal_that_does_not_mean_gone_ends_the_verify(college: College) -> None:
+    _edit(college, "L2")
+    college.onefile.world.switches = replace(college.onefile.world.switches, unknown_id_status=409)
+    (user,) = college.onefile.world.users_with_misid("L2")
+    del college.onefile.world.users[user.id]
+
+    with pytest.raises(Refused):
+        _verify(college, full=True)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_account_that_onefile_no_longer_has_is_missing_until_a_person_sees_to_it(found: Found, status: int) -> None:
+    college = found(unknown_id_status=status)
+    college.enrol("L1", "L2")
+    college.run()
+    user_id = college.known_id("L1")
+    assert user_id is not None
+    del college.onefile.world.users[user_id]
+
+    for fix in (False, True):
+        verified = _verify(college, fix=fix)
+        assert [(one.key.misid, one.user_id, one.kind, one.fields) for one in verified.left] == [
+            ("L1", user_id, DriftKind.MISSING, ())
+        ]
+        _pass(college, days=2)
+    assert college.writes() == []
+
+
+def test_a_field_that_onefile_tells_of_nobody_is_named_once_and_is_no_drift(found: Found) -> None:
+    college = found()
+    college.with_feed(_FULL_FEED)
+    college.enrol("L1", "L2")
+    college.run()
+    for misid in ("L1", "L2"):
+        _edit(college, misid, L12=None, L14=None)
+
+    verified = _verify(college, fix=True)
+
+    assert verified.drift == ()
+    assert verified.not_told == {"L12", "L14"}
+    assert college.writes() == []
+
+
+def test_a_field_emptied_in_the_one_account_that_was_touched_is_drift_because_others_tell_it(college: College) -> None:
+    _edit(college, "L2", Telephone=None)
+
+    verified = _verify(college)
+
+    assert _named(verified) == {"L2": ("Telephone",)}
+    assert verified.not_told == frozenset()
+
+
+def test_a_value_that_we_never_sent_is_nobodys_business(college: College) -> None:
+    _edit(college, "L2", MobileNumber="07700 900000", Website="https://example.org")
+
+    assert _verify(college).drift == ()
+
+
+def test_of_those_who_have_left_the_mis_nothing_is_read(college: College) -> None:
+    college.withdraw("L4")
+    college.run()
+    _edit(college, "L4", FirstName="Anna")
+
+    assert _verify(college, full=True, fix=True).drift == ()
+    assert "L4" not in _read_back(college)
+    with college.parts.store.begin() as connection:
+        assert accounts.leavers(connection, ORGANISATION) == 1
+
+
+def test_a_fix_sends_those_fields_again_and_then_nothing_is_found(college: College) -> None:
+    _edit(college, "L2", FirstName="Anna", StartOn="2026-02-01T00:00:00.000Z")
+    _edit(college, "S1", Email="other@example.org")
+    (learner,), (assessor,) = (college.onefile.world.users_with_misid(misid) for misid in ("L2", "S1"))
+
+    fixed = _verify(college, fix=True)
+
+    assert _named(fixed) == {"L2": ("FirstName", "StartOn"), "S1": ("Email",)}
+    assert fixed.left == ()
+    assert college.writes() == [
+        (f"/User/{assessor.id}", {"Email": "tunde@example.org"}),
+        (f"/User/{learner.id}", {"FirstName": "Ann", "StartOn": "2026-01-15T00:00:00.000Z"}),
+    ]
+    assert college.outcomes("L2")[-1] == ("update", "applied")
+    assert _verify(college, full=True).drift == ()
+    after = college.run()
+    assert (after.calls, after.unchanged) == (0, 5)
+    with college.parts.store.begin() as connection:
+        assert accounts.by_feed(connection, ORGANISATION) == {"learners": 4, "staff": 1}
+
+
+def test_an_account_whose_misid_was_edited_by_hand_is_ours_by_its_userid_and_gets_it_back(college: College) -> None:
+    _edit(college, "L2", MISID="L2-old")
+
+    assert _verify(college, fix=True).left == ()
+
+    assert [user.id for user in college.in_onefile("L2")] == [college.known_id("L2")]
+
+
+def test_a_fix_that_onefile_refuses_is_left_and_found_again(college: College) -> None:
+    _edit(college, "L2", FirstName="Anna")
+    college.in_onefile("L2")[0].is_archived = True
+
+    # Only a full one sees somebody who was archived in OneFile, for a search by role does not.
+    fixed = _verify(college, fix=True, full=True)
+
+    assert (fixed.done.refused, [one.key.misid for one in fixed.left]) == (1, ["L2"])
+    _pass(college, days=3)
+    assert _named(_verify(college)) == {"L2": ("FirstName",)}
+
+
+def test_a_fix_that_is_too_large_waits_for_approval(college: College) -> None:
+    college.with_policy(limits=Limits(percent=0, floor=1))
+    _edit(college, "L2", FirstName="Anna")
+    _edit(college, "L3", FirstName="Anna")
+
+    stopped = _verify(college, fix=True)
+
+    assert stopped.done.state is RunState.AWAITING_APPROVAL
+    assert stopped.done.objections == ("2 updates where 1 are allowed",)
+    assert _named(stopped) == {"L2": ("FirstName",), "L3": ("FirstName",)}
+    assert stopped.left == stopped.drift
+    assert college.writes() == []
+
+    with college.parts.store.begin() as connection:
+        runs.approve(connection, ORGANISATION, stopped.done.run, "Ann", college.clock())
+    assert _verify(college, fix=True).left == ()
+    assert len(college.writes()) == 2
+    assert _verify(college, full=True).drift == ()
+
+
+def test_a_verify_that_only_looks_is_never_too_large(college: College) -> None:
+    college.with_policy(limits=Limits(percent=0, floor=0))
+    _edit(college, "L2", FirstName="Anna")
+
+    assert _verify(college).done.state is RunState.FINISHED
+
+
+def test_the_log_and_the_run_say_what_was_found_in_names_alone(college: College) -> None:
+    _edit(college, "L2", FirstName="Zz-by-hand")
+    user_id = college.known_id("L2")
+
+    with structlog.testing.capture_logs() as log:
+        verified = _verify(college, fix=True)
+
+    assert [entry["event"] for entry in log] == [
+        "run_started",
+        "drift_found",
+        "plan_ready",
+        "change_applied",
+        "run_finished",
+    ]
+    # The run itself is bound to each line, which a capture of the log leaves out.
+    found = log[1]
+    assert (found["misid"], found["role"], found["user_id"]) == ("L2", "Learner", user_id)
+    assert (found["kind"], found["fields"]) == ("changed", ["FirstName"])
+    assert "Zz-by-hand" not in str(log)
+    with college.parts.store.begin() as connection:
+        last = runs.last(connection, ORGANISATION)
+    assert last is not None
+    assert (last.id, last.trigger, last.state, last.reason) == (verified.done.run, "verify", "finished", "changed")
+    assert (last.updates, last.applied) == (1, 1)
