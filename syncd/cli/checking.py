@@ -4,16 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli.common import ConfigOption, JsonOption, print_json, print_table, set_up_logs, settings_of
+from syncd.cli.common import ConfigOption, JsonOption, print_json, print_table
 from syncd.cli.program import app
-from syncd.cli.running import stopped_by_signals
+from syncd.cli.running import at_work
 from syncd.core.drift import Drift, DriftKind
-from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Trigger
 from syncd.sync.verifying import Verified, verify_once
-from syncd.wiring.parts import open_parts
-from syncd.wiring.store import open_store
 
 _AS_LEFT, _AWAITING_APPROVAL, _SOME_DRIFT = 0, 3, 4
 
@@ -35,14 +32,7 @@ def verify(
     Ends with 0 when there is no drift, or --fix has put it all right; 4 when there is some; 3 when --fix waits for
     'syncd approve'; 1 when it could not run; 5 when another run is at work.
     """
-    settings = settings_of(config)
-    log = set_up_logs(settings, is_watched=True)
-    store = open_store(settings)
-    with (
-        locked(store, settings.onefile.organisation_id, Purpose.WRITING),
-        stopped_by_signals() as stopping,
-        open_parts(settings, store, log, stopping) as parts,
-    ):
+    with at_work(config) as parts:
         verified = verify_once(parts, Trigger.VERIFY, fix=fix, full=full)
     if json:
         print_json([_document(drift) for drift in verified.drift])

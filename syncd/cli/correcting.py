@@ -6,17 +6,14 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.common import ConfigOption, set_up_logs, settings_of, whoami
+from syncd.cli.common import ConfigOption, whoami
 from syncd.cli.printing import print_done
 from syncd.cli.program import app
-from syncd.cli.running import exit_code, stopped_by_signals
+from syncd.cli.running import at_work, exit_code
 from syncd.core.fields import Role
 from syncd.errors import ConfigurationError
-from syncd.state.lock import Purpose, locked
 from syncd.sync.correcting import Move, rekey_plan, restore_plan
 from syncd.sync.one_pass import PlanMaker, Trigger, carry_out
-from syncd.wiring.parts import open_parts
-from syncd.wiring.store import open_store
 
 RoleOption = Annotated[
     Role, typer.Option("--role", help="The role of the account, where the person has several.", show_default=True)
@@ -66,14 +63,7 @@ def restore(
 
 
 def _carry_out(config: Path | None, trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
-    settings = settings_of(config)
-    log = set_up_logs(settings, is_watched=True)
-    store = open_store(settings)
-    with (
-        locked(store, settings.onefile.organisation_id, Purpose.WRITING),
-        stopped_by_signals() as stopping,
-        open_parts(settings, store, log, stopping) as parts,
-    ):
+    with at_work(config) as parts:
         done = carry_out(parts, trigger, maker, approved_by=whoami() if approve else "")
     print_done(done)
     raise typer.Exit(exit_code(done))

@@ -3,8 +3,7 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from io import StringIO
 from math import ceil
 from pathlib import Path
@@ -12,20 +11,17 @@ from typing import Annotated, Final
 
 import typer
 
-from syncd.cli.common import ConfigOption, set_up_logs, settings_of, whoami
+from syncd.cli.common import ConfigOption, whoami
 from syncd.cli.program import app
-from syncd.cli.running import exit_code, stopped_by_signals
+from syncd.cli.running import at_work, exit_code
 from syncd.core.fields import Role
 from syncd.core.matching import Likeness, Proposal
 from syncd.errors import NothingToSettle
 from syncd.state.changes import Action
-from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.linking import Found, Link, LinksUnusable, Unlinked, apply_links, find_links, forget, known_keys, unlink
 from syncd.sync.one_pass import Done
 from syncd.sync.parts import Parts
-from syncd.wiring.parts import open_parts
-from syncd.wiring.store import open_store
 
 _DEFAULT_FILE: Final = Path("onefile-links.csv")
 _MANY_CALLS: Final = 50
@@ -85,7 +81,7 @@ def link(
         raise typer.BadParameter("there is nothing to approve without --apply", param_hint="--approve")
     file = out or _DEFAULT_FILE
     _refuse_existing(file)
-    with _working(config) as parts:
+    with at_work(config) as parts:
         found = find_links(parts, _say_how_many(parts))
     if found.proposals:
         _write(file, found.proposals)
@@ -111,7 +107,7 @@ def unlink_(
     Afterwards the person has no account: the next run creates one, unless you link another first.
     Ends with 0, or with 1 when there is no such link or OneFile did not take the change.
     """
-    with _working(config) as parts:
+    with at_work(config) as parts:
         found = known_keys(parts, misid, role)
         if not found:
             raise NothingToSettle(f"The state store knows no account with the MISID {misid}; see 'syncd accounts'.")
@@ -147,25 +143,12 @@ def unlink_(
             )
 
 
-@contextmanager
-def _working(config: Path | None) -> Iterator[Parts]:
-    settings = settings_of(config)
-    log = set_up_logs(settings, is_watched=True)
-    store = open_store(settings)
-    with (
-        locked(store, settings.onefile.organisation_id, Purpose.WRITING),
-        stopped_by_signals() as stopping,
-        open_parts(settings, store, log, stopping) as parts,
-    ):
-        yield parts
-
-
 def _apply(file: Path, config: Path | None, *, approve: bool) -> None:
     links = _links_in(file)
     if not links:
         typer.echo(f"No row of {file} says yes, so there is nothing to link.")
         return
-    with _working(config) as parts:
+    with at_work(config) as parts:
         done = apply_links(parts, links, approved_by=whoami() if approve else "")
     if done.state is RunState.AWAITING_APPROVAL:
         typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")

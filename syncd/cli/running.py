@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
 from types import FrameType
 from typing import Annotated
@@ -18,6 +19,7 @@ from syncd.cli.program import app
 from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done, Trigger, run_once
+from syncd.sync.parts import Parts
 from syncd.sync.planning import make_plan
 from syncd.sync.sending import Progress as OnProgress
 from syncd.wiring.parts import open_parts
@@ -59,16 +61,7 @@ def sync(
     Ends with 0 when everybody is in step, 1 when it could not run, 3 when it waits for 'syncd approve',
     4 when it is done but some records are held or were refused, 5 when another run is at work.
     """
-    settings = settings_of(config)
-    log = set_up_logs(settings, is_watched=True)
-    store = open_store(settings)
-    organisation_id = settings.onefile.organisation_id
-    with (
-        locked(store, organisation_id, Purpose.WRITING),
-        stopped_by_signals() as stopping,
-        open_parts(settings, store, log, stopping) as parts,
-        _progress_bar() as progress,
-    ):
+    with at_work(config) as parts, _progress_bar() as progress:
         done = run_once(
             parts,
             Trigger.COMMAND,
@@ -100,6 +93,23 @@ def run(*, config: ConfigOption = None) -> None:
         open_admin(settings, store),
     ):
         Daemon(parts, schedule(settings), stopping).live()
+
+
+@contextmanager
+def at_work(config: Path | None) -> Iterator[Parts]:
+    """All that a run by hand needs, under the organisation's lock.
+
+    Raises `AnotherRun`, `ConfigurationError` and `StateUnusable`.
+    """
+    settings = settings_of(config)
+    log = set_up_logs(settings, is_watched=True)
+    store = open_store(settings)
+    with (
+        locked(store, settings.onefile.organisation_id, Purpose.WRITING),
+        stopped_by_signals() as stopping,
+        open_parts(settings, store, log, stopping) as parts,
+    ):
+        yield parts
 
 
 def exit_code(done: Done) -> int:
