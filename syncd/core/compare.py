@@ -34,6 +34,8 @@ class Status(StrEnum):
     ACTIVE = "active"
     LEAVER = "leaver"
     ARCHIVED = "archived"
+    UNSURE = "unsure"
+    """Its record has been gone, and the answer to archiving it or bringing it back was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,8 @@ def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -
                 unchanged += 1
         account = around.known.get(key)
         if account is not None and account.status is not Status.ACTIVE and account.user_id is not None:
-            returners.append(Returner(key, account.user_id, account.status is Status.ARCHIVED))
+            may_be_archived = account.status in {Status.ARCHIVED, Status.UNSURE}
+            returners.append(Returner(key, account.user_id, may_be_archived))
 
     return Plan(
         creates=tuple(creates),

@@ -36,6 +36,10 @@ class Counts:
         """Whether an approval of these counts allows ``other``."""
         return other.creates <= self.creates and other.updates <= self.updates and other.leavers <= self.leavers
 
+    def beyond(self, allowed: int) -> "Counts":
+        """Those of the counts that are more than is allowed unasked; nothing for the others."""
+        return Counts(*(count if count > allowed else 0 for count in (self.creates, self.updates, self.leavers)))
+
     def less(self, other: "Counts") -> "Counts":
         """What is left of these counts once ``other`` has been used up."""
         return Counts(
@@ -67,6 +71,12 @@ def guard(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) 
         if count > allowed
     ]
     return (*too_many, *(reason for feed in feeds if (reason := _shrunk(feed))))
+
+
+def to_approve(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) -> Counts:
+    """What an approval must cover for the plan to run: what is too many, or all of it when a feed has shrunk."""
+    counts = Counts.of(plan)
+    return counts if any(map(_shrunk, feeds)) else counts.beyond(limits.allowed(accounts))
 
 
 def _shrunk(feed: FeedSize) -> str:

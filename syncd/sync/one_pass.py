@@ -183,7 +183,7 @@ class _Pass:
                 return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
             triggers = _POLLS if self._trigger in _POLLS else {self._trigger}
             approval = runs.approval_in_force(connection, self.parts.organisation_id, triggers, now)
-        return approval if approval and approval.left.covers(planned.counts) else None
+        return approval if approval and approval.left.covers(planned.needs or planned.counts) else None
 
     def _stop(self, planned: Planned) -> Done:
         reason = "; ".join(planned.objections)

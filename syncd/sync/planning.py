@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from syncd.core.compare import Known, Resolved, Sifted, Status, Surroundings, compare, sift
-from syncd.core.guard import Counts, FeedSize, guard
+from syncd.core.guard import Counts, FeedSize, guard, to_approve
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Key, Reason, Record
 from syncd.state import accounts, changes, holding, references
@@ -24,6 +24,8 @@ class Planned:
     """What was learnt of OneFile on the way."""
     references: Mapping[Code, int | None] = field(default_factory=dict)
     """The ids that were looked up, to be kept; ``None`` where OneFile had nothing."""
+    needs: Counts | None = None
+    """What an approval must cover; all that is counted, if left out."""
 
     @property
     def counts(self) -> Counts:
@@ -82,8 +84,11 @@ def make_plan(
     )
     plan = compare(sifted, around, parts.policy.rules(now), store.vault.fingerprint_secret)
     active = sum(account.status is not Status.ARCHIVED for account in known.values())
-    sizes = _sizes(parts, sifted, accounts_by_feed)
-    return Planned(plan, guard(plan, parts.policy.limits, active, sizes), directory, looked_up)
+    sizes = tuple(_sizes(parts, sifted, accounts_by_feed))
+    limits = parts.policy.limits
+    return Planned(
+        plan, guard(plan, limits, active, sizes), directory, looked_up, to_approve(plan, limits, active, sizes)
+    )
 
 
 def _sizes(parts: Parts, sifted: Sifted, accounts_by_feed: Mapping[str, int]) -> Iterable[FeedSize]:
@@ -121,6 +126,6 @@ def _among_ours(
     keys = [Key(organisation_id, role, code.text) for role in code.referent.roles]
     for key in keys:
         account = known.get(key)
-        if account is not None and account.user_id is not None and account.status is not Status.ARCHIVED:
+        if account is not None and account.user_id is not None and account.status in {Status.ACTIVE, Status.LEAVER}:
             return account.user_id
     return next((key for key in keys if key in changed), None)

@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd.core.compare import Status
 from syncd.core.fields import SENDING_ORDER
-from syncd.core.plan import Create, Leaver, Plan, Rekey, Returner, Update
+from syncd.core.plan import Create, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.privacy import without_values
 from syncd.core.records import Held, Key, Reason
 from syncd.core.values import Sent
@@ -21,6 +21,7 @@ from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreac
 from syncd.onefile import Answered, Created, Interrupted
 from syncd.state import accounts, changes, credentials, holding
 from syncd.state.changes import Action, Outcome
+from syncd.state.doubts import doubt
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
 
@@ -55,6 +56,8 @@ class Sender:
         self._total = 0
         self._accepted: dict[Key, tuple[int, FilteringBoundLogger]] = {}
         """Creates that OneFile said yes to without telling the id: each one's change, and the log of it."""
+        self._still_archived: dict[Key, Update | Refresh | None] = {}
+        """Whose account is yet to be brought back, and what their record says."""
         self.outcomes: Counter[Outcome] = Counter()
         self.applied: Counter[Action] = Counter()
         self.held = 0
@@ -80,8 +83,14 @@ class Sender:
 
     def _note_without_calling(self, plan: Plan) -> None:
         now = self._parts.clock()
+        archived = {returner.key for returner in plan.returners if returner.is_archived}
+        records: dict[Key, Update | Refresh] = {refresh.key: refresh for refresh in plan.refreshes}
+        records |= {update.key: update for update in plan.updates}
+        self._still_archived = {key: records.get(key) for key in archived}
         with self._store.begin() as connection:
             for refresh in plan.refreshes:
+                if refresh.key in archived:
+                    continue
                 accounts.refresh(connection, refresh.key, refresh.feed, refresh.fingerprint)
             for leaver in plan.new_leavers:
                 accounts.set_status(connection, leaver.key, Status.LEAVER, now)
@@ -117,6 +126,10 @@ class Sender:
         self._change(create, Action.CREATE, fields, None, call)
 
     def _update(self, update: Update) -> None:
+        if update.key in self._still_archived:
+            # OneFile changes no archived learner, and its no would be taken for one to the record.
+            self._count(None)
+            return
         awaited = self._awaited(update)
         if awaited is None:
             return
@@ -185,17 +198,30 @@ class Sender:
         self._attempt(rekey.key, Action.REKEY, fields, rekey.user_id, lambda: (None, call()), accept)
 
     def _unarchive(self, returner: Returner) -> None:
-        self._move(returner.key, returner.user_id, Action.UNARCHIVE, self._parts.onefile.unarchive_user, Status.ACTIVE)
+        record = self._still_archived[returner.key]
+
+        def accept(connection: Connection, _user_id: int | None) -> None:
+            accounts.set_status(connection, returner.key, Status.ACTIVE, None)
+            if isinstance(record, Refresh):
+                accounts.refresh(connection, record.key, record.feed, record.fingerprint)
+            with self._lock:
+                del self._still_archived[returner.key]
+
+        call = partial(self._parts.onefile.unarchive_user, returner.user_id)
+        refusal = self._attempt(returner.key, Action.UNARCHIVE, {}, returner.user_id, lambda: (None, call()), accept)
+        if refusal and record is not None:
+            self._hold(_held(record, Reason.REFUSED, "", refusal, record.fingerprint))
 
     def _archive(self, leaver: Leaver) -> None:
-        if leaver.user_id is not None:
-            self._move(leaver.key, leaver.user_id, Action.ARCHIVE, self._parts.onefile.archive_user, Status.ARCHIVED)
+        user_id = leaver.user_id
+        if user_id is None:
+            return
 
-    def _move(self, key: Key, user_id: int, action: Action, call: Callable[[int], Answered], status: Status) -> None:
         def accept(connection: Connection, _user_id: int | None) -> None:
-            accounts.set_status(connection, key, status, None)
+            accounts.set_status(connection, leaver.key, Status.ARCHIVED, None)
 
-        self._attempt(key, action, {}, user_id, lambda: (None, call(user_id)), accept)
+        call = partial(self._parts.onefile.archive_user, user_id)
+        self._attempt(leaver.key, Action.ARCHIVE, {}, user_id, lambda: (None, call()), accept)
 
     def _attempt(
         self,
@@ -227,22 +253,34 @@ class Sender:
         log = self._parts.log.bind(
             change=number, action=action, misid=key.misid, role=key.role, user_id=user_id, fields=sorted(fields)
         )
+
+        def doubt_it(connection: Connection) -> None:
+            doubt(connection, self._store.vault, key, action, fields, clock())
+
         try:
             created, answered = call()
         except (OneFileUnreachable, CredentialsRefused, LockLost, Interrupted) as problem:
-            self._conclude(number, Outcome.NOT_DONE, attempts=getattr(problem, "attempts", 1))
+            # An earlier attempt may have lost its answer, and who is told to stop does not know of which it is.
+            attempts = getattr(problem, "attempts", None)
+            also = None if attempts == 1 else doubt_it
+            self._conclude(number, Outcome.NOT_DONE, attempts=attempts or 1, also=also)
             raise
         except Refused as refused:
             said = without_values(refused.message, fields.values())
             refusal = f"OneFile refused it with status {refused.status}" + (f": {said}" if said else "")
             self._conclude(
-                number, Outcome.REFUSED, http_status=refused.status, attempts=refused.attempts, message=refusal
+                number,
+                Outcome.REFUSED,
+                http_status=refused.status,
+                attempts=refused.attempts,
+                message=refusal,
+                also=doubt_it if refused.attempts > 1 else None,
             )
             log.warning("change_refused", http_status=refused.status)
             self._count(Outcome.REFUSED)
             return refusal
         except AnswerLost as lost:
-            self._conclude(number, Outcome.IN_DOUBT, http_status=lost.status, attempts=lost.attempts)
+            self._conclude(number, Outcome.IN_DOUBT, http_status=lost.status, attempts=lost.attempts, also=doubt_it)
             log.warning("change_in_doubt", http_status=lost.status)
             self._count(Outcome.IN_DOUBT)
             self._give_up_when_down(lost)
@@ -273,9 +311,18 @@ class Sender:
         return ""
 
     def _conclude(
-        self, number: int, outcome: Outcome, *, attempts: int, http_status: int | None = None, message: str = ""
+        self,
+        number: int,
+        outcome: Outcome,
+        *,
+        attempts: int,
+        http_status: int | None = None,
+        message: str = "",
+        also: Callable[[Connection], None] | None = None,
     ) -> None:
         with self._store.begin() as connection:
+            if also is not None:
+                also(connection)
             changes.conclude(
                 connection,
                 number,
@@ -350,6 +397,6 @@ class Sender:
             raise OneFileUnreachable(f"OneFile {said}: {_LOST_RUNNING} calls running came to nothing.") from lost
 
 
-def _held(change: Create | Update, reason: Reason, name: str, detail: str, fingerprint: str = "") -> Held:
+def _held(change: Create | Update | Refresh, reason: Reason, name: str, detail: str, fingerprint: str = "") -> Held:
     key = change.key
     return Held(key.organisation_id, key.role, key.misid, change.feed, reason, name, detail, 0, fingerprint)

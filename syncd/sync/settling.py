@@ -6,6 +6,7 @@ from datetime import timedelta
 from syncd.core.records import Key
 from syncd.state import accounts, changes
 from syncd.state.changes import Outcome, Unsettled
+from syncd.state.doubts import doubt_the_pending
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
 
@@ -18,6 +19,7 @@ def settle(parts: Parts) -> Mapping[Key, str]:
     """
     store, organisation_id = parts.store, parts.organisation_id
     with store.begin() as connection:
+        doubt_the_pending(connection, store.vault, organisation_id, parts.clock())
         changes.forget_pending(connection, organisation_id)
         unsettled = changes.unsettled(connection, store.vault, organisation_id)
         known = accounts.known(connection, organisation_id)
@@ -30,8 +32,11 @@ def settle(parts: Parts) -> Mapping[Key, str]:
 
 
 def _wait_until_searches_can_be_trusted(parts: Parts, unsettled: list[Unsettled]) -> None:
-    newest = max(each.at for each in unsettled)
-    left = newest + parts.policy.settle - parts.clock()
+    now = parts.clock()
+    # Of a killed process only the intent is known, and its call may have waited long for its turn.
+    newest = max(now if each.outcome is Outcome.PENDING else each.at for each in unsettled)
+    # A moment that is yet to come is a clock that was set back.
+    left = min(newest, now) + parts.policy.settle - now
     if left > timedelta():
         parts.onefile.pacer.rest(left.total_seconds())
 
@@ -48,15 +53,18 @@ def _settle_one(parts: Parts, doubt: Unsettled, user_ids: tuple[int, ...]) -> st
     now = parts.clock()
     with parts.store.begin() as connection:
         changes.conclude(connection, doubt.change, outcome, now, user_id=user_id)
-        if user_id is not None:
+        if user_id is not None and doubt.outcome is Outcome.ACCEPTED:
+            accounts.identify(connection, doubt.key, user_id)
+        elif user_id is not None:
             accounts.keep(
                 connection,
                 parts.store.vault,
                 doubt.key,
                 user_id=user_id,
                 feed=doubt.detail["feed"],
-                accepted=doubt.detail["fields"],
-                fingerprint=doubt.detail["fingerprint"],
+                # It may be one that somebody made by hand meanwhile: what it holds is not known.
+                accepted={"MISID": doubt.key.misid},
+                fingerprint="",
                 now=now,
             )
     parts.log.info(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.guard import Counts, FeedSize, Limits, guard
+from syncd.core.guard import Counts, FeedSize, Limits, guard, to_approve
 from syncd.core.plan import Create, Leaver, Plan, Refresh, Rekey, Returner, Update
 from tests.core.college import NOW, key, unfit
 
@@ -170,3 +170,11 @@ def test_new_leavers_are_those_that_no_earlier_run_has_seen_go() -> None:
     old = Leaver(key("L2"), 2, NOW - timedelta(days=1), to_archive=False)
 
     assert Plan(leavers=(old, new)).new_leavers == (new,)
+
+
+def test_an_approval_must_cover_what_is_too_many_and_all_of_it_when_a_feed_has_shrunk() -> None:
+    large = plan(creates=60, updates=1)
+    halved = FeedSize("learners", 40, 100)
+
+    assert to_approve(large, Limits(), 100, FULL) == Counts(creates=60)
+    assert to_approve(large, Limits(), 100, [halved]) == Counts(creates=60, updates=1)

@@ -1,0 +1,82 @@
+"""A syncd that is killed: when, is counted in advance.
+
+Whoever starts it need not wait for Python to load it each time: the processes are forked from one that has.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Final
+
+_CONTEXT: Final = get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["pytest", "alembic", "psycopg", "syncd.cli.running", __name__])
+
+
+@dataclass(frozen=True, slots=True)
+class AtCommit:
+    """The commit, counted from 1, at which a syncd kills itself, and on which side of it."""
+
+    number: int
+    is_after: bool
+
+
+def start(folder: Path, environment: Mapping[str, str], at: AtCommit | None = None) -> ForkServerProcess:
+    """Start ``syncd sync`` with these variables; what it says goes to a file in the folder."""
+    process = _CONTEXT.Process(target=_sync, args=(folder, dict(environment), at))
+    process.start()
+    return process
+
+
+def said(folder: Path) -> str:
+    """What the last one said."""
+    return (folder / "said").read_text(encoding="utf-8")
+
+
+def commits(folder: Path) -> int:
+    """How many commits the last one came to that was not killed."""
+    return int((folder / "commits").read_text(encoding="utf-8"))
+
+
+def _sync(folder: Path, environment: Mapping[str, str], at: AtCommit | None) -> None:
+    with (folder / "said").open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    sys.argv = ["syncd", "sync"]
+    committed = _count_commits(at)
+    from syncd.cli.program import main  # noqa: PLC0415 - it is forked from a process that need not run it
+
+    try:
+        main()
+    finally:
+        (folder / "commits").write_text(str(len(committed)), encoding="utf-8")
+
+
+def _count_commits(at: AtCommit | None) -> list[None]:
+    """Count this process's commits from now on, and end it at one of them. SQLAlchemy has no event after a commit."""
+    from sqlalchemy.engine.default import DefaultDialect  # noqa: PLC0415
+
+    committed: list[None] = []
+    commit: Any = DefaultDialect.do_commit
+
+    def do_commit(dialect: DefaultDialect, connection: Any) -> None:
+        committed.append(None)
+        is_mine = at is not None and len(committed) == at.number
+        if at and is_mine and not at.is_after:
+            die()
+        commit(dialect, connection)
+        if at and is_mine and at.is_after:
+            die()
+
+    DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
+    return committed
+
+
+def die() -> None:
+    """End this process as the out-of-memory killer would."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,79 @@
+"""A run is killed at every request and at every commit; whatever it was at, the next one makes good and no doubles."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from sqlalchemy import make_url
+
+from .college import AtRequest, College
+from .killing import AtCommit, commits, said
+
+#: There are four colleges, two stores and Keychain on and off: each is killed at a quarter of the commits.
+_STRIDE: Final = 4
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in memory where there is one: a kill is no power cut, and a disk only makes it slow."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="syncd-kills-", dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, folder: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{folder / 'state.db'}"
+    url = make_url(request.getfixturevalue("postgres_url"))
+    return url.update_query_dict({"options": "-csynchronous_commit=off"}).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=[False, True], ids=["keychain off", "keychain on"])
+def college(request: pytest.FixtureRequest, folder: Path, state: str) -> College:
+    return College(folder, state, keychain=request.param)
+
+
+def _walk(college: College, kind: type[AtRequest | AtCommit], *, is_after: bool, places: slice) -> int:
+    """Kill a run at each of these places, let the next one end, and look; gives how many were killed."""
+    killed = 0
+    college.prepare()
+    with college.opened():
+        assert college.sync() == 0, said(college.folder)
+        college.assert_made_good("no kill")
+        length = college.requests if kind is AtRequest else commits(college.folder)
+    for number in range(1, length + 1)[places]:
+        at = kind(number, is_after)
+        with college.opened():
+            exit_code = college.sync(at)
+            # Threads and searches make a run a little longer or shorter than the one that was counted.
+            assert exit_code in {-signal.SIGKILL, 0}, (at, said(college.folder))
+            killed += exit_code == -signal.SIGKILL
+            assert college.sync() == 0, (at, said(college.folder))
+            college.assert_made_good(at)
+    return killed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("first", range(2))
+def test_killed_at_any_request_a_run_is_made_good_by_the_next(college: College, is_after: bool, first: int) -> None:
+    assert _walk(college, AtRequest, is_after=is_after, places=slice(first, None, 2)) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_killed_at_any_commit_a_run_is_made_good_by_the_next(college: College, state: str, is_after: bool) -> None:
+    first = 2 * state.startswith("postgresql") + college.keychain
+    assert _walk(college, AtCommit, is_after=is_after, places=slice(first, None, _STRIDE)) > 10
+
+
+@pytest.mark.parametrize("state", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("kind", "is_after"), [(AtRequest, True), (AtCommit, False)])
+def test_killed_here_or_there_a_run_is_made_good_by_the_next(
+    college: College, kind: type[AtRequest | AtCommit], is_after: bool
+) -> None:
+    assert _walk(college, kind, is_after=is_after, places=slice(11, None, 70)) > 0

@@ -1,0 +1,76 @@
+"""syncd's promises, told to a machine that tries to break them.
+
+``pytest --hypothesis-seed=N`` repeats one year, and another N is another year.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+from uuid import uuid4
+
+import pytest
+import stamina
+import structlog
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+
+from .machine import Promises
+from .site import FreshStore
+
+_ANY_PACE = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+#: To explain a failure it traces every line, which takes longer than all the rest.
+_PHASES = (Phase.generate,)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses_and_no_log() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3), structlog.testing.capture_logs():
+        yield
+
+
+@pytest.fixture
+def fresh_file(tmp_path: Path) -> FreshStore:
+    empty = tmp_path / "empty.db"
+    store = Store(f"sqlite:///{empty}", Vault())
+    store.upgrade()
+    store.close()
+    return lambda: f"sqlite:///{copyfile(empty, tmp_path / f'{uuid4().hex}.db')}"
+
+
+def _play(fresh_store: FreshStore, examples: int, steps: int, in_flight: int = 1) -> None:
+    class Played(Promises):
+        pass
+
+    Played.tally = Counter()
+    Played.fresh_store = staticmethod(fresh_store)
+    Played.in_flight = in_flight
+    run_state_machine_as_test(
+        Played,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=_ANY_PACE,
+            phases=_PHASES,
+        ),
+    )
+    print(dict(Played.tally))  # noqa: T201 - shown with -s, and with a failure
+    assert Played.tally["run finished"] > examples
+
+
+def test_the_promises_hold_through_a_year_of_anything(fresh_file: FreshStore) -> None:
+    _play(fresh_file, examples=15, steps=20)
+
+
+@pytest.mark.slow
+def test_the_promises_hold_through_many_years_of_anything(fresh_file: FreshStore) -> None:
+    _play(fresh_file, examples=100, steps=40)
+
+
+@pytest.mark.slow
+def test_the_promises_hold_with_several_calls_in_flight(fresh_file: FreshStore) -> None:
+    _play(fresh_file, examples=30, steps=30, in_flight=4)
