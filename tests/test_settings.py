@@ -64,6 +64,36 @@ def test_every_key_of_the_contract_can_be_set(configuration: Configuration) -> N
 
 
 @pytest.mark.parametrize(
+    ("section", "key", "smallest", "largest"),
+    [("guard", "percent", 0, 100), ("guard", "floor", 0, 10**6), ("leavers", "grace_days", 0, 36_500)],
+)
+def test_a_limit_itself_is_allowed(
+    configuration: Configuration, section: str, key: str, smallest: int, largest: int
+) -> None:
+    for limit in (smallest, largest):
+        given = configuration.load({f"[{section}]": f"{key} = {limit}"})
+
+        assert getattr(getattr(given, section), key) == limit
+
+
+def test_calls_in_flight_and_the_time_to_settle_have_limits_that_are_allowed(configuration: Configuration) -> None:
+    for in_flight in (1, 64):
+        line = f"max_in_flight = {in_flight}\nsettle_seconds = 0"
+        given = configuration.load({"[onefile]": f"{GOOD['[onefile]']}\n{line}"}).onefile
+
+        assert (given.max_in_flight, given.settle_seconds) == (in_flight, 0)
+
+
+@pytest.mark.parametrize("key", ["poll", "verify"])
+def test_an_empty_schedule_is_off(configuration: Configuration, key: str) -> None:
+    assert getattr(configuration.load({"[schedule]": f'{key} = ""'}).schedule, key) == ""
+
+
+def test_variables_that_are_no_keys_of_ours_are_let_be(configuration: Configuration) -> None:
+    assert configuration.load(SYNCD_CONFIG="other.toml", OTHER__KEY="a", COLLEGE_SYNCD__KEY="a") == configuration.load()
+
+
+@pytest.mark.parametrize(
     ("environment", "url"),
     [
         ("live", "https://wsapi.onefile.co.uk/api/v2.1"),

@@ -43,6 +43,12 @@ def test_a_misspelt_key_is_named_before_the_one_that_is_missing_for_it(configura
     )
 
 
+def test_a_wrong_value_is_named_before_a_key_that_is_missing(configuration: Configuration) -> None:
+    assert configuration.complaint({"[onefile]": 'environment = "live"', "[guard]": "percent = 101"}) == (
+        "FILE: guard.percent: must be less than or equal to 100. There is 1 more like this."
+    )
+
+
 SCHEDULE = 'is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5".'
 URL = "is not a database URL such as postgresql+psycopg://user@host/database."
 WINDOW = 'is not a window such as "07:00-07:30".'
@@ -74,7 +80,15 @@ MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name
         ),
         *(
             ("[admin]", f'listen = "{listen}"', ADDRESS)
-            for listen in ("127.0.0.1:99999", "8642", ":8642", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:-1")
+            for listen in (
+                "127.0.0.1:65536",
+                "127.0.0.1:99999",
+                "8642",
+                ":8642",
+                "127.0.0.1",
+                "127.0.0.1:http",
+                "127.0.0.1:-1",
+            )
         ),
         *(("[leavers]", f"protect = {protect}", MISIDS) for protect in ("[100234]", "100234", "true", "{L1 = 1}")),
         ("[leavers]", 'action = "delete"', "leavers.action: must be 'report' or 'archive'."),
@@ -107,6 +121,8 @@ def test_a_value_that_will_not_do_is_named_with_what_would(
         ("timeout_seconds = inf", "onefile.timeout_seconds: must be a finite number."),
         ("timeout_seconds = 0", "onefile.timeout_seconds: must be greater than 0."),
         ("calls_per_minute = 0", "onefile.calls_per_minute: must be greater than or equal to 1."),
+        ("max_in_flight = 65", "onefile.max_in_flight: must be less than or equal to 64."),
+        ("settle_seconds = -1", "onefile.settle_seconds: must be greater than or equal to 0."),
         ('clear = "yes"', "onefile.clear: must be 'keep', 'empty' or 'null'."),
         ("customer_token = 5", "onefile.customer_token: must be text, in quotes."),
         ("customer_token_file = 5", "onefile.customer_token_file: must be the name of a file, in quotes."),

@@ -21,7 +21,7 @@ UNHURRIED: Final = 60_000
 #: … but for those that must catch a run at its work.
 SLOW: Final = 1200
 #: … and for those that must still find it at its work after another command has started and ended.
-VERY_SLOW: Final = 300
+VERY_SLOW: Final = 60
 
 _PATIENCE_SECONDS: Final = 120
 _LONGEST_COMMAND_SECONDS: Final = 280

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core.compare import Clear, Rules, Status
@@ -109,7 +109,6 @@ def whose(row: Row) -> Key:
     return row.key if isinstance(row, Record) else key(row.misid, row.role)
 
 
-@settings(max_examples=200)
 @given(populations)
 def test_a_plan_is_what_comparing_value_by_value_with_a_pencil_gives(population: tuple[College, list[Row]]) -> None:
     college, rows = population
