@@ -23,6 +23,7 @@ from syncd.onefile.answers import (
     Unreadable,
     UserRow,
     created_of,
+    json_of,
     message_of,
     object_of,
     organisation_of,
@@ -166,6 +167,11 @@ class OneFile:
 
     def _change(self, path: str, fields: Mapping[str, Sent] | None = None) -> Answered:
         response, attempts = self._call("POST", path, fields, again_after=(OneFileUnreachable, AnswerLost))
+        try:
+            json_of(response)
+        except Unreadable:
+            # A web page from something in between is nobody's yes.
+            raise AnswerLost(response.status_code) from None
         return Answered(response.status_code, attempts)
 
     def _pages(

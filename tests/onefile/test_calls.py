@@ -81,6 +81,14 @@ def test_an_update_is_repeated_until_it_is_answered(opened: Open, kind: FaultKin
     assert pair.simulator.world.user(ASSESSOR).values["LastName"] == "C"
 
 
+@pytest.mark.parametrize("kind", [FaultKind.RUBBISH, FaultKind.RUBBISH_AFTER])
+def test_a_web_page_is_not_taken_for_a_yes_to_an_update(opened: Open, kind: FaultKind) -> None:
+    pair = opened()
+    pair.simulator.faults.add(Fault(kind, path=f"/User/{ASSESSOR}"))
+    with pytest.raises(AnswerLost):
+        pair.client.update_user(ASSESSOR, {"LastName": "C"})
+
+
 def test_an_update_that_is_never_answered_is_lost(opened: Open) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.ERROR_BEFORE, path=f"/User/{ASSESSOR}", times=None))
