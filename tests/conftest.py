@@ -1,5 +1,6 @@
 """Databases that are real: a PostgreSQL out of a wheel, and the MariaDB that a test of it asks for."""
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,14 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import URL, create_engine, make_url
 
 #: How fast a machine is says nothing about what is tested.
-settings.register_profile("syncd", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+#: A gate is to say the same of the same code twice; new examples are looked for everywhere else.
+settings.register_profile(
+    "syncd",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ,
+)
 settings.load_profile("syncd")
 
 _MARIADB = make_url("mysql+pymysql://root@127.0.0.1:3306/?charset=utf8mb4")
