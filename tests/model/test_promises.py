@@ -42,13 +42,12 @@ def fresh_file(tmp_path: Path) -> FreshStore:
     return lambda: f"sqlite:///{copyfile(empty, tmp_path / f'{uuid4().hex}.db')}"
 
 
-def _play(fresh_store: FreshStore, examples: int, steps: int, *, in_flight: int = 1, shrinks: bool = True) -> None:
+def _play(fresh_store: FreshStore, examples: int, steps: int, *, shrinks: bool = True) -> None:
     class Played(Promises):
         pass
 
     Played.tally = Counter()
     Played.fresh_store = staticmethod(fresh_store)
-    Played.in_flight = in_flight
     run_state_machine_as_test(
         Played,
         settings=settings(
@@ -71,9 +70,3 @@ def test_the_promises_hold_through_a_year_of_anything(fresh_file: FreshStore) ->
 @pytest.mark.timeout(1200)
 def test_the_promises_hold_through_many_years_of_anything(fresh_file: FreshStore) -> None:
     _play(fresh_file, examples=20, steps=40)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_the_promises_hold_with_several_calls_in_flight(fresh_file: FreshStore) -> None:
-    _play(fresh_file, examples=30, steps=30, in_flight=4, shrinks=False)

@@ -83,9 +83,8 @@ class Witness:
 
     def check_calls(self, *, was_cut_short: bool) -> None:
         """P3 and P6, by the calls since the last run began."""
-        returning = {
-            int(call.path.split("/")[2]) for call in self.simulator.journal if call.path.endswith("/Unarchive")
-        }
+        calls = self.simulator.journal.calls
+        returning = {int(call.path.split("/")[2]) for call in calls if call.path.endswith("/Unarchive")}
         made = {deed.who: deed.user_id for deed in self.deeds if deed.did is Did.CREATE}
         for call in calls:
             assert call.status != 429 or call.fault == FaultKind.THROTTLE, "OneFile counted more than 300 in a minute"
