@@ -33,9 +33,9 @@ def text_answer(text: str) -> Answer:
     return Answer(HTTPStatus.OK, text.encode(), _TEXT)
 
 
-def nothing() -> Answer:
-    """204 without a body: an update (§8.4), archiving (U17), a search that finds nothing (§8.6)."""
-    return Answer(HTTPStatus.NO_CONTENT)
+def nothing(status: int = HTTPStatus.NO_CONTENT) -> Answer:
+    """No body: an update (§8.4), a search that finds nothing (§8.6), and with a status of choice archiving (U17)."""
+    return Answer(status)
 
 
 def keychain_answer(body: KeychainBody) -> Answer:

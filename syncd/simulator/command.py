@@ -27,7 +27,10 @@ def simulate(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes any that is free.")] = 8021,
     host: Annotated[str, typer.Option(help="Address to serve on; loopback only.")] = "127.0.0.1",
     seed: Annotated[
-        Path | None, typer.Option(help="JSON file with organisations, classrooms, placements and users to start with.")
+        Path | None,
+        typer.Option(
+            help="JSON file with organisations (with LearnerStatuses), classrooms, placements and users to start with."
+        ),
     ] = None,
     keychain: Annotated[
         bool,
@@ -60,7 +63,7 @@ def simulate(
         MisidFilter, typer.Option(help="How searches take MISID.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.misid_filter,
     search_lag: Annotated[
-        float, typer.Option(min=0, help="Seconds until searches find a new user.", rich_help_panel=_UNKNOWNS)
+        float, typer.Option(min=0, help="Seconds until searches find what is new.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.search_lag_seconds,
     archived_in_searches: Annotated[
         bool,
@@ -69,6 +72,26 @@ def simulate(
     refuse_duplicate_misid: Annotated[
         bool, typer.Option("--refuse-duplicate-misid", help="A MISID in use is 400.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.refuse_duplicate_misid,
+    done_status: Annotated[
+        int,
+        typer.Option(min=200, max=204, help="Status of a done archive or assign.", rich_help_panel=_UNKNOWNS),
+    ] = _DEFAULT.done_status,
+    learner_in_assign_path: Annotated[
+        bool,
+        typer.Option(
+            "--learner-in-assign-path",
+            help="Assign has the learner in its path, not the assignee.",
+            rich_help_panel=_UNKNOWNS,
+        ),
+    ] = _DEFAULT.learner_in_assign_path,
+    employer_must_be_assigned: Annotated[
+        bool,
+        typer.Option(
+            "--employer-must-be-assigned",
+            help="A default employer must have been assigned before.",
+            rich_help_panel=_UNKNOWNS,
+        ),
+    ] = _DEFAULT.employer_must_be_assigned,
     clearing: Annotated[
         bool, typer.Option("--clearing", help='null and "" in an update clear.', rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.clearing,
@@ -85,6 +108,10 @@ def simulate(
     date_form: Annotated[
         DateForm, typer.Option(help="How answers write dates.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.date_form,
+    flags_as_text: Annotated[
+        bool,
+        typer.Option("--flags-as-text", help='Places have "true" and "false" as texts.', rich_help_panel=_UNKNOWNS),
+    ] = _DEFAULT.flags_as_text,
 ) -> None:
     """Serve a simulated OneFile on this machine, to try syncd or any other client on.
 
@@ -107,9 +134,13 @@ def simulate(
         error_body=error_body,
         keychain=keychain,
         keychain_body=keychain_body,
+        done_status=done_status,
+        learner_in_assign_path=learner_in_assign_path,
+        employer_must_be_assigned=employer_must_be_assigned,
         clearing=clearing,
         strict=strict,
         date_form=date_form,
+        flags_as_text=flags_as_text,
         search_lag_seconds=search_lag,
         session_seconds=session_seconds,
     )

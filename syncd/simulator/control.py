@@ -3,6 +3,7 @@
 ====================================  ==================================================================
 ``GET /simulator/journal``            the calls so far, the oldest first (`syncd.simulator.journal.Call`)
 ``GET /simulator/users``              every user with all fields, ``Archived`` and ``Emails``
+``GET /simulator/assignments``        what Assign (``people``) and AssignPlacement (``placements``) have said so far
 ``GET /simulator/state``              counts, organisations, switches, faults on order
 ``POST /simulator/seed``              adds the rows of a seed (`syncd.simulator.seed`)
 ``POST /simulator/faults``            ``{"faults": [{"kind": "drop_after", "path": "/User"}], "rate": 0.02, "seed": 1}``
@@ -37,6 +38,7 @@ class Control:
         return [
             Route("/simulator/journal", self.show_journal, methods=["GET"]),
             Route("/simulator/users", self.show_users, methods=["GET"]),
+            Route("/simulator/assignments", self.show_assignments, methods=["GET"]),
             Route("/simulator/state", self.show_state, methods=["GET"]),
             Route("/simulator/seed", self.add_seed, methods=["POST"]),
             Route("/simulator/faults", self.add_faults, methods=["POST"]),
@@ -61,6 +63,20 @@ class Control:
                     }
                     for _, user in sorted(world.users.items())
                 ]
+            )
+
+    async def show_assignments(self, _request: Request) -> Response:
+        """Who and what is assigned to whom, which the API takes and never tells (§11)."""
+        with self._door.lock:
+            world = self._door.world
+            return JSONResponse(
+                {
+                    "people": [rows.assignment_row(one) for one in sorted(world.assignments)],
+                    "placements": [
+                        {"UserID": user_id, "PlacementID": placement_id, "GrantAccess": grants_access}
+                        for (user_id, placement_id), grants_access in sorted(world.placement_access.items())
+                    ],
+                }
             )
 
     async def show_state(self, _request: Request) -> Response:

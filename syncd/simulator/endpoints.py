@@ -15,6 +15,7 @@ from syncd.simulator.places import Places
 from syncd.simulator.refusal import Refusal, bad_request
 from syncd.simulator.residents import User
 from syncd.simulator.rules import (
+    ASSIGN_FIELDS,
     ORGANISATION_FILTERS,
     PLACE_FILTERS,
     USER_FIELDS,
@@ -46,7 +47,8 @@ class Body:
         return from_form(self.value, table) if self.is_form else dict(self.value)
 
 
-_Parts = dict[str, int]
+#: What stands in a path: numbers, but for ``grant``, which is a text.
+_Parts = dict[str, Any]
 _Endpoint = Callable[["Endpoints", _Parts, Body], Answer]
 
 
@@ -71,7 +73,11 @@ class Endpoints:
         for endpoint_method, pattern, endpoint in _ENDPOINTS:
             match = pattern.fullmatch(path)
             if match is not None and endpoint_method == method:
-                parts = {name: int(text) for name, text in match.groupdict().items() if text is not None}
+                parts = {
+                    name: text if name == "grant" else int(text)
+                    for name, text in match.groupdict().items()
+                    if text is not None
+                }
                 return endpoint(self, parts, body)
         raise Refusal(HTTPStatus.NOT_FOUND, f"There is no {method} {path}.")
 
@@ -88,6 +94,11 @@ class Endpoints:
     def get_organisation(self, parts: _Parts, _body: Body) -> Answer:
         """One organisation (§5)."""
         return json_answer(rows.organisation_row(self._world.organisations.get(parts["id"])))
+
+    def learner_statuses(self, parts: _Parts, _body: Body) -> Answer:
+        """The learner statuses of one organisation (§7), as an array; an empty one if there are none."""
+        statuses = self._world.organisations.get(parts["id"]).learner_statuses
+        return json_answer([rows.status_row(number, name) for number, name in sorted(statuses.items())])
 
     def create_user(self, _parts: _Parts, body: Body) -> Answer:
         """Id, username and password; nothing while Keychain creation is on (§8.3)."""
@@ -112,14 +123,28 @@ class Endpoints:
         return self._page(found, parts, self._full_row if is_full else rows.short_row)
 
     def archive_user(self, parts: _Parts, _body: Body) -> Answer:
-        """204, whatever the body (§8.7, U17)."""
+        """204 or 200, whatever the body (§8.7, U17)."""
         self._world.archive_user(parts["id"])
-        return nothing()
+        return nothing(self._switches.done_status)
 
     def unarchive_user(self, parts: _Parts, _body: Body) -> Answer:
-        """204, whatever the body (§8.7, U17)."""
+        """204 or 200, whatever the body (§8.7, U17)."""
         self._world.unarchive_user(parts["id"])
-        return nothing()
+        return nothing(self._switches.done_status)
+
+    def assign(self, parts: _Parts, body: Body) -> Answer:
+        """204 or 200 (§11, U17)."""
+        every_field = {name: rule for table in ASSIGN_FIELDS.values() for name, rule in table.items()}
+        self._world.assign(parts["id"], body.fields(every_field))
+        return nothing(self._switches.done_status)
+
+    def assign_placement(self, parts: _Parts, _body: Body) -> Answer:
+        """204 or 200, whatever the body (§11, U17); 400 if the path's last part is neither true nor false."""
+        grant = parts["grant"].lower()
+        if grant not in {"true", "false"}:
+            raise bad_request("grantAccess must be true or false.")
+        self._world.assign_placement(parts["id"], parts["placement"], grants_access=grant == "true")
+        return nothing(self._switches.done_status)
 
     def _full_row(self, user: User) -> dict[str, Any]:
         return rows.full_row(user, self._switches.date_form)
@@ -144,7 +169,7 @@ class Endpoints:
 
     def get_place(self, places: Places, parts: _Parts, _body: Body) -> Answer:
         """Everything about one classroom or placement (§9, §10)."""
-        return json_answer(rows.full_place_row(places.get(parts["id"]), places.table, self._switches.date_form))
+        return json_answer(rows.full_place_row(places.get(parts["id"]), places.table, self._switches))
 
     def create_place(self, places: Places, _parts: _Parts, body: Body) -> Answer:
         """The new id, as a bare integer (§9, §10)."""
@@ -165,6 +190,7 @@ def _placements(act: Callable[[Endpoints, Places, _Parts, Body], Answer]) -> _En
 
 
 _ID = r"/(?P<id>\d{1,18})"
+_GRANT = r"/AssignPlacement/(?P<placement>\d{1,18})/(?P<grant>[^/]+)"
 _SEARCH = r"/Search(?:/(?P<page>\d{1,9})/(?P<size>\d{1,9}))?"
 
 
@@ -176,12 +202,15 @@ _ENDPOINTS: Final[tuple[tuple[str, re.Pattern[str], _Endpoint], ...]] = (
     ("GET", _pattern("/Customer"), Endpoints.customer),
     ("POST", _pattern("/Organisation" + _SEARCH), Endpoints.search_organisations),
     ("GET", _pattern("/Organisation" + _ID), Endpoints.get_organisation),
+    ("GET", _pattern("/Organisation" + _ID + "/LearnerStatuses"), Endpoints.learner_statuses),
     ("POST", _pattern("/User" + _SEARCH), Endpoints.search_users),
     ("POST", _pattern("/User"), Endpoints.create_user),
     ("POST", _pattern("/User" + _ID), Endpoints.update_user),
     ("GET", _pattern("/User" + _ID), Endpoints.get_user),
     ("POST", _pattern("/User" + _ID + "/Archive"), Endpoints.archive_user),
     ("POST", _pattern("/User" + _ID + "/Unarchive"), Endpoints.unarchive_user),
+    ("POST", _pattern("/User" + _ID + "/Assign"), Endpoints.assign),
+    ("POST", _pattern("/User" + _ID + _GRANT), Endpoints.assign_placement),
     ("POST", _pattern("/Classroom" + _SEARCH), _classrooms(Endpoints.search_places)),
     ("POST", _pattern("/Classroom"), _classrooms(Endpoints.create_place)),
     ("POST", _pattern("/Classroom" + _ID), _classrooms(Endpoints.update_place)),

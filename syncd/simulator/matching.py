@@ -1,4 +1,4 @@
-"""Which users a search finds: section 8.6."""
+"""Which users a search finds: section 8.6; its rule for MISID is that of places too."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def _fits(user: User, name: str, value: Any, switches: Switches) -> bool:
         case "Role":
             return bool(user.role == value)
         case "MISID":
-            return _fits_misid(user.misid or "", value, switches.misid_filter)
+            return fits_misid(user.misid or "", value, switches.misid_filter)
         case "Email":
             return bool(str(user.values.get(name, "")).lower() == value.lower())
         case "LastModified":
@@ -36,7 +36,8 @@ def _fits(user: User, name: str, value: Any, switches: Switches) -> bool:
             return bool(user.values.get(name) == value)
 
 
-def _fits_misid(misid: str, wanted: str, misid_filter: MisidFilter) -> bool:
+def fits_misid(misid: str, wanted: str, misid_filter: MisidFilter) -> bool:
+    """Whether a search for the MISID ``wanted`` finds this one (U6)."""
     match misid_filter:
         case MisidFilter.EXACT:
             return misid == wanted

@@ -1,12 +1,17 @@
-"""Classrooms and placements, which behave alike: sections 9 and 10."""
+"""Classrooms and placements, which behave alike: sections 9 and 10.
 
-from collections.abc import Mapping
+Neither Name nor MISID is unique (§16 says so of users; nobody has seen otherwise here). An archived classroom and an
+inactive placement are places like any other: they can be found, read and changed, and people stay in them.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from syncd.simulator.matching import fits_misid
 from syncd.simulator.organisations import Organisations
 from syncd.simulator.refusal import Refusal
 from syncd.simulator.residents import Place
-from syncd.simulator.rules import PLACE_FILTERS, Rule, read, require, settable
+from syncd.simulator.rules import PLACE_FILTERS, Rule, read, require, settable, updated
 from syncd.simulator.switches import Switches
 
 _FIRST_ID = 15_001
@@ -19,14 +24,23 @@ class Places:
         kind: the resource's name, for messages.
         table: which fields there are.
         organisations: where they may be.
+        clock: gives the time in seconds.
         switches: how to behave where the fact sheet leaves it open.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, Rule], organisations: Organisations, switches: Switches) -> None:
+    def __init__(
+        self,
+        kind: str,
+        table: Mapping[str, Rule],
+        organisations: Organisations,
+        clock: Callable[[], float],
+        switches: Switches,
+    ) -> None:
         self.table = table
         self.by_id: dict[int, Place] = {}
         self._kind = kind
         self._organisations = organisations
+        self._clock = clock
         self._switches = switches
 
     @property
@@ -53,18 +67,20 @@ class Places:
         sent = read(fields, self.table, self._switches)
         organisation = self._organisations.named_in(sent.values)
         require(sent, self.table)
-        place = Place(self.free_id, organisation.id, settable(sent, self.table))
+        place = Place(self.free_id, organisation.id, self._clock(), settable(sent, self.table))
         self.by_id[place.id] = place
         return place
 
     def update(self, number: int, fields: Mapping[str, Any]) -> Place:
-        """Changes the fields that are given; its organisation stays. Refuses as `get` and `create` do."""
+        """Changes the fields that are given; its organisation stays. Refuses as `get`, `create` and `updated` do."""
         place = self.get(number)
-        place.values = place.values | settable(read(fields, self.table, self._switches), self.table)
+        place.values = updated(place.values, read(fields, self.table, self._switches), self.table, self._switches)
         return place
 
     def search(self, filters: Mapping[str, Any]) -> list[Place]:
         """The places of an organisation, or of all, by Name and MISID if given; the lowest id first (U3).
+
+        Places younger than the search lag are not found yet.
 
         Raises:
             Refusal: 400 for an unknown filter, 403 for someone else's organisation.
@@ -73,9 +89,12 @@ class Places:
         organisation_id = wanted.pop("OrganisationID", None)
         if organisation_id is not None:
             self._organisations.get(organisation_id)
+        newest = self._clock() - self._switches.search_lag_seconds
         return [
             place
             for _, place in sorted(self.by_id.items())
-            if organisation_id in {None, place.organisation_id}
-            and all(place.values.get(name) == value for name, value in wanted.items())
+            if place.created_at <= newest
+            and organisation_id in {None, place.organisation_id}
+            and ("Name" not in wanted or place.name == wanted["Name"])
+            and ("MISID" not in wanted or fits_misid(place.misid or "", wanted["MISID"], self._switches.misid_filter))
         ]

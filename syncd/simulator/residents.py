@@ -14,6 +14,8 @@ class Organisation:
     """KeychainCreationForNewUserActive: creates answer nothing and e-mail the user (§8.3)."""
     suppresses_emails: bool = False
     """KeychainEmailSuppression: only kept and shown, since nobody knows what it does (U28)."""
+    learner_statuses: dict[int, str] = field(default_factory=dict)
+    """Its own list, id to name; the same id means something else in another organisation (§7)."""
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Place:
 
     id: int
     organisation_id: int
+    created_at: float
+    """By the simulator's clock, in seconds, as are all times here."""
     values: dict[str, Any] = field(default_factory=dict)
     """Its fields, in OneFile's spelling."""
 
@@ -45,7 +49,6 @@ class User:
     role: int
     username: str
     created_at: float
-    """By the simulator's clock, in seconds, as are all times here."""
     modified_at: float
     values: dict[str, Any] = field(default_factory=dict)
     """Its fields, in OneFile's spelling, but for ID, OrganisationID, Role and Username."""
@@ -55,6 +58,19 @@ class User:
     def misid(self) -> str | None:
         """The key the MIS knows it by; neither there nor unique in every account (§16)."""
         return self.values.get("MISID")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Assignment:
+    """Somebody who works with a learner (§11)."""
+
+    user_id: int
+    """The assessor, IQA, employer or observer."""
+    learner_id: int
+    level: int
+    """1 the learner as a whole, 2 one unit, 3 one learning aim."""
+    unit_id: str | None = None
+    standard_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

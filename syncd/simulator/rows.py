@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from syncd.simulator.residents import Organisation, Place, User
+from syncd.simulator.residents import Assignment, Organisation, Place, User
 from syncd.simulator.rules import USER_FIELDS, Form, Rule, is_moment
-from syncd.simulator.switches import DateForm
+from syncd.simulator.switches import DateForm, Switches
 
 _LONDON: Final = ZoneInfo("Europe/London")
 
@@ -20,6 +20,11 @@ def organisation_row(organisation: Organisation) -> dict[str, Any]:
         "KeychainCreationForNewUserActive": organisation.creates_keychains,
         "KeychainEmailSuppression": organisation.suppresses_emails,
     }
+
+
+def status_row(number: int, name: str) -> dict[str, Any]:
+    """A learner status (§7). No answer of this kind has been seen; these are the keys of every other list."""
+    return {"ID": number, "Name": name}
 
 
 def short_row(user: User) -> dict[str, Any]:
@@ -40,14 +45,29 @@ def full_row(user: User, form: DateForm) -> dict[str, Any]:
     }
 
 
+def assignment_row(assignment: Assignment) -> dict[str, Any]:
+    """Who works with a learner, in the words of the call that said so (§11); OneFile itself never tells."""
+    row = {
+        "UserID": assignment.user_id,
+        "LearnerID": assignment.learner_id,
+        "Level": assignment.level,
+        "UnitID": assignment.unit_id,
+        "StandardID": assignment.standard_id,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
 def place_row(place: Place) -> dict[str, Any]:
     """A classroom or placement in a search (§19)."""
     return {"ID": place.id, "Name": place.name, **({"MISID": place.misid} if place.misid else {})}
 
 
-def full_place_row(place: Place, table: Mapping[str, Rule], form: DateForm) -> dict[str, Any]:
+def full_place_row(place: Place, table: Mapping[str, Rule], switches: Switches) -> dict[str, Any]:
     """A classroom or placement read by id (§9, §10); ``table`` says which of its fields are dates."""
-    return {"ID": place.id, "OrganisationID": place.organisation_id, **_dated(place.values, table, form)}
+    values = _dated(place.values, table, switches.date_form)
+    if switches.flags_as_text:
+        values = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return {"ID": place.id, "OrganisationID": place.organisation_id, **values}
 
 
 def _dated(values: Mapping[str, Any], table: Mapping[str, Rule], form: DateForm) -> dict[str, Any]:

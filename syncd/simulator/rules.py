@@ -1,11 +1,11 @@
-"""Which fields there are, for whom, and what may stand in them: sections 8.2, 9 and 10.
+"""Which fields there are, for whom, and what may stand in them: sections 8.2, 9, 10 and 11.
 
 These tables are the simulator's own, written from the fact sheet and not from the client's catalogue, so that
 the two cannot agree on the same mistake.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -126,6 +126,17 @@ PLACEMENT_FIELDS: Final[dict[str, Rule]] = {
     "Web": _OPTIONAL_TEXT,
 }
 
+_ASSIGN_FIELDS: Final[dict[str, Rule]] = {"LearnerID": Rule(Form.NUMBER, mandatory=ROLES), "Level": Rule(Form.NUMBER)}
+#: What an Assign of each level says (§11). Units have texts for ids, standards numbers (§12).
+ASSIGN_FIELDS: Final[dict[int, dict[str, Rule]]] = {
+    1: _ASSIGN_FIELDS,
+    2: {**_ASSIGN_FIELDS, "UnitID": _NEEDED},
+    3: {**_ASSIGN_FIELDS, "StandardID": Rule(Form.NUMBER, mandatory=ROLES)},
+}
+_TUTORS: Final = frozenset({TRAINEE_ASSESSOR, ASSESSOR, IQA})
+#: Whom each level is for (§11): units and learning aims have no employers and observers.
+ASSIGNEES: Final[dict[int, frozenset[int]]] = {1: _TUTORS | {EMPLOYER, OBSERVER}, 2: _TUTORS, 3: _TUTORS}
+
 #: The filters that clients have been seen to use (§8.6).
 USER_FILTERS: Final[dict[str, Rule]] = {
     "OrganisationID": Rule(Form.NUMBER),
@@ -137,7 +148,7 @@ USER_FILTERS: Final[dict[str, Rule]] = {
     "PlacementID": Rule(Form.NUMBER),
     "LastModified": Rule(Form.MOMENT),
 }
-#: Documented is OrganisationID alone; Name works too (§9).
+#: Documented is OrganisationID alone; Name works too (§9). LastModified has been seen for users only.
 PLACE_FILTERS: Final[dict[str, Rule]] = {
     "OrganisationID": Rule(Form.NUMBER),
     "Name": _OPTIONAL_TEXT,
@@ -222,18 +233,47 @@ def settable(sent: Sent, table: Mapping[str, Rule]) -> dict[str, Any]:
     return {name: value for name, value in sent.values.items() if table[name].is_settable}
 
 
+def updated(
+    before: Mapping[str, Any], sent: Sent, table: Mapping[str, Rule], switches: Switches, role: int = LEARNER
+) -> dict[str, Any]:
+    """Fields after an update: what was sent changes them, and clears them if that is switched on (U16).
+
+    Args:
+        before: the fields as they were.
+        sent, table, switches: as for `read`.
+        role: the user's; for places any role will do.
+
+    Raises:
+        Refusal: 400 when a mandatory field would be cleared.
+    """
+    cleared = sent.cleared if switches.clearing else frozenset()
+    for name in sorted(cleared):
+        if role in table[name].mandatory:
+            raise bad_request(f"{name} must not be empty.")
+    return {name: value for name, value in before.items() if name not in cleared} | settable(sent, table)
+
+
 def role_in(fields: Mapping[str, Any]) -> int:
     """The role that a create or a search names, in whatever case its name is written.
 
     Raises:
         Refusal: 400 if there is none, or one that the API does not have (§8.1).
     """
-    role = next((value for name, value in fields.items() if name.lower() == "role"), None)
-    if role is None:
-        raise bad_request("Role must be given.")
-    if not isinstance(role, int) or isinstance(role, bool) or role not in ROLES:
-        raise bad_request(f"Role {role!r} is not supported.")
-    return role
+    return _number_in(fields, "Role", ROLES)
+
+
+def level_in(fields: Mapping[str, Any]) -> int:
+    """The level that an Assign names (§11); refuses as `role_in` does."""
+    return _number_in(fields, "Level", ASSIGN_FIELDS)
+
+
+def _number_in(fields: Mapping[str, Any], name: str, choices: Container[int]) -> int:
+    number = next((value for sent_name, value in fields.items() if sent_name.lower() == name.lower()), None)
+    if number is None:
+        raise bad_request(f"{name} must be given.")
+    if not isinstance(number, int) or isinstance(number, bool) or number not in choices:
+        raise bad_request(f"{name} {number!r} is not supported.")
+    return number
 
 
 def seconds_of(moment: str) -> float:

@@ -2,13 +2,15 @@
 
 Example::
 
-    {"organisations": [{"ID": 5740, "Name": "North", "KeychainCreationForNewUserActive": true}],
+    {"organisations": [{"ID": 5740, "Name": "North", "KeychainCreationForNewUserActive": true,
+                        "LearnerStatuses": [{"ID": 7, "Name": "Active"}, {"Name": "Withdrawn"}]}],
      "classrooms": [{"OrganisationID": 5740, "Name": "Business Admin L2", "MISID": "BAD1"}],
      "placements": [{"OrganisationID": 5740, "Name": "Default Placement"}],
      "users": [{"OrganisationID": 5740, "Role": 5, "FirstName": "Ann", "LastName": "Example", "Archived": true}]}
 
-Ids are given out where they are left out. Users need a role and an organisation and are not validated further:
-real accounts are full of what today's rules would refuse, and tests need such dirt.
+Ids are given out where they are left out; each organisation numbers its learner statuses for itself, from 1. Users
+need a role and an organisation and are not validated further: real accounts are full of what today's rules would
+refuse, and tests need such dirt.
 """
 
 import json
@@ -70,9 +72,21 @@ class Seed:
             raise SeedRefused(f"It is not JSON ({problem}).") from problem
 
 
-#: The world of OneFile's own examples (§6, §7, §9, §10).
+#: The world of OneFile's own examples (§6, §7, §9, §10), with the learner statuses that one centre has (§7).
 DEFAULT_SEED = Seed(
-    organisations=({"ID": 5740, "Name": "Example Organisation - Business"},),
+    organisations=(
+        {
+            "ID": 5740,
+            "Name": "Example Organisation - Business",
+            "LearnerStatuses": [
+                {"Name": "Active"},
+                {"Name": "Active - Cause for Concern"},
+                {"Name": "Withdrawn"},
+                {"Name": "Completed"},
+                {"Name": "Archive"},
+            ],
+        },
+    ),
     classrooms=({"OrganisationID": 5740, "ID": 15379, "Name": "Business Admin L2", "MISID": "BAD1"},),
     placements=({"OrganisationID": 5740, "ID": 18928, "Name": "Default Placement", "MISID": "DEF"},),
 )
@@ -117,14 +131,27 @@ def _sow_organisation(world: World, row: dict[str, Any]) -> None:
     number = row.get("ID", max(world.organisations.by_id, default=5739) + 1)
     _require_number(number, f"An organisation's ID is a positive whole number, not {number!r}.")
     known = world.organisations.by_id.get(number)
+    before = known or Organisation(number, f"Organisation {number}", world.switches.keychain)
     world.organisations.by_id[number] = Organisation(
         number,
-        str(row.get("Name", known.name if known else f"Organisation {number}")),
-        bool(
-            row.get("KeychainCreationForNewUserActive", known.creates_keychains if known else world.switches.keychain)
-        ),
-        bool(row.get("KeychainEmailSuppression", known.suppresses_emails if known else False)),
+        str(row.get("Name", before.name)),
+        bool(row.get("KeychainCreationForNewUserActive", before.creates_keychains)),
+        bool(row.get("KeychainEmailSuppression", before.suppresses_emails)),
+        _learner_statuses(row["LearnerStatuses"]) if "LearnerStatuses" in row else before.learner_statuses,
     )
+
+
+def _learner_statuses(rows: object) -> dict[int, str]:
+    if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
+        raise SeedRefused("LearnerStatuses is a list of objects.")
+    statuses: dict[int, str] = {}
+    for row in rows:
+        values = dict(row)
+        number = _take_id(values, statuses, max(statuses, default=0) + 1, "learner status")
+        if not isinstance(values.get("Name"), str):
+            raise SeedRefused("A learner status needs a Name.")
+        statuses[number] = values["Name"]
+    return statuses
 
 
 def _sow_place(world: World, places: Places, kind: str, row: dict[str, Any]) -> None:
@@ -133,7 +160,7 @@ def _sow_place(world: World, places: Places, kind: str, row: dict[str, Any]) -> 
     number = _take_id(values, places.by_id, places.free_id, kind)
     if not isinstance(values.get("Name"), str):
         raise SeedRefused(f"A {kind} needs a Name.")
-    places.by_id[number] = Place(number, organisation_id, values)
+    places.by_id[number] = Place(number, organisation_id, _long_ago(world), values)
 
 
 def _sow_user(world: World, row: dict[str, Any]) -> None:
@@ -144,9 +171,13 @@ def _sow_user(world: World, row: dict[str, Any]) -> None:
     number = _take_id(values, world.users, world.free_user_id, "user")
     is_archived = bool(values.pop("Archived", False))
     username = str(values.pop("Username", None) or username_for(values, number))
-    # Seeded accounts are old: a search lag must not hide them.
-    created_at = world.clock() - world.switches.search_lag_seconds
+    created_at = _long_ago(world)
     world.users[number] = User(number, organisation_id, role, username, created_at, created_at, values, is_archived)
+
+
+def _long_ago(world: World) -> float:
+    # What is seeded is old: a search lag must not hide it.
+    return world.clock() - world.switches.search_lag_seconds
 
 
 def _spelt(row: Mapping[str, Any], table: Mapping[str, object]) -> dict[str, Any]:
@@ -165,7 +196,7 @@ def _take_id(values: dict[str, Any], taken: Mapping[int, object], free: int, kin
     number: int = values.pop("ID", free)
     _require_number(number, f"A {kind}'s ID is a positive whole number, not {number!r}.")
     if number in taken:
-        raise SeedRefused(f"There are two {kind}s with the ID {number}.")
+        raise SeedRefused(f"There is a {kind} with the ID {number} already.")
     return number
 
 

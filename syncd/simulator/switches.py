@@ -79,7 +79,7 @@ class Switches:
     archived_in_searches: bool = False
     """U4: searches by role also give archived users."""
     misid_filter: MisidFilter = MisidFilter.EXACT
-    """U6: how a search takes MISID."""
+    """U6: how a search takes MISID, of places too."""
     refuse_duplicate_misid: bool = False
     """U7: a create or update with a MISID that another user of the organisation has is 400."""
     limiter: LimiterShape = LimiterShape.FIXED
@@ -98,6 +98,14 @@ class Switches:
     """U14: the body of a create's answer when Keychain creation is on."""
     unknown_id_status: int = 404
     """U15: the answer to an id that does not exist; 400 is the other candidate."""
+    done_status: int = 204
+    """U17: the answer to Archive, Unarchive, Assign and AssignPlacement; 200 is the other candidate."""
+    learner_in_assign_path: bool = False
+    """U18: Assign has the learner in its path and the person assigned in LearnerID, where by default it is the other
+    way round. With one id in both places nobody is named to be assigned: 400 either way."""
+    employer_must_be_assigned: bool = False
+    """§11: a default employer must have been assigned to the learner (level 1) before, as the product's pages demand;
+    a create, whose learner is not there yet, cannot name one then."""
     clearing: bool = False
     """U16: null and ``""`` in an update clear the field, where by default they are ignored."""
     refuse_repeated_archiving: bool = False
@@ -107,11 +115,13 @@ class Switches:
     strict: bool = False
     """U23, U24: ULN, NINO, L codes, e-mail addresses and lengths are checked, not only types."""
     refuse_unknown_fields: bool = True
-    """A field or filter that §8.2, §8.6, §9 or §10 does not list for its role is 400; off, it is ignored."""
+    """A field or filter that §8.2, §8.6, §9, §10 or §11 does not list there is 400; off, it is ignored."""
     date_form: DateForm = DateForm.PLAIN
     """U25: how answers write a date."""
+    flags_as_text: bool = False
+    """§10: a placement read by id has Active as the text "true" or "false"; so has a classroom its flags."""
     search_lag_seconds: float = 0.0
-    """How long after its creation a user first appears in searches; reading it by id works at once."""
+    """How long after its creation a user or place first appears in searches; reading it by id works at once."""
     session_seconds: float = 86_400.0
     """§2: how long a session lives."""
     shuffle_seed: int = 0

@@ -4,7 +4,7 @@ A world is changed by one thread at a time; the server sees to that for calls ov
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeVar
 
 from syncd.simulator import strictness
@@ -12,9 +12,11 @@ from syncd.simulator.matching import fits
 from syncd.simulator.organisations import Organisations
 from syncd.simulator.places import Places
 from syncd.simulator.refusal import Refusal, bad_request
-from syncd.simulator.residents import Email, User
+from syncd.simulator.residents import Assignment, Email, User
 from syncd.simulator.rules import (
     ASSESSOR,
+    ASSIGN_FIELDS,
+    ASSIGNEES,
     CLASSROOM_FIELDS,
     EMPLOYER,
     LEARNER,
@@ -22,10 +24,12 @@ from syncd.simulator.rules import (
     TRAINEE_ASSESSOR,
     USER_FIELDS,
     USER_FILTERS,
+    level_in,
     read,
     require,
     role_in,
     settable,
+    updated,
 )
 from syncd.simulator.switches import MisidFilter, Switches
 
@@ -55,9 +59,13 @@ class World:
         self.switches = switches or Switches()
         self.clock = clock
         self.organisations = Organisations(customer_id, customer_name, self.switches)
-        self.classrooms = Places("Classroom", CLASSROOM_FIELDS, self.organisations, self.switches)
-        self.placements = Places("Placement", PLACEMENT_FIELDS, self.organisations, self.switches)
+        self.classrooms = Places("Classroom", CLASSROOM_FIELDS, self.organisations, clock, self.switches)
+        self.placements = Places("Placement", PLACEMENT_FIELDS, self.organisations, clock, self.switches)
         self.users: dict[int, User] = {}
+        self.assignments: set[Assignment] = set()
+        """Who works with which learner; the API has no call that tells or ends it (§11)."""
+        self.placement_access: dict[tuple[int, int], bool] = {}
+        """By an employer's id and a placement's, what the last AssignPlacement of the two granted (§11)."""
         self.emails: list[Email] = []
         """What OneFile would have sent, in order."""
         self._order = random.Random(self.switches.shuffle_seed)  # noqa: S311 - chance that can be repeated
@@ -82,7 +90,7 @@ class World:
 
         Raises:
             Refusal: 400 for a role the API does not have, for fields missing, unknown or of the wrong type, and
-                for ids of nobody in the same organisation; 403 for an organisation of someone else's.
+                for ids of nothing in the same organisation; 403 for an organisation of someone else's.
         """
         role = role_in(fields)
         sent = read(fields, USER_FIELDS, self.switches, role)
@@ -109,14 +117,10 @@ class World:
         if user.is_archived and user.role == LEARNER and self.switches.archived_learners_read_only:
             raise bad_request(f"User {number} is archived.")
         sent = read(fields, USER_FIELDS, self.switches, user.role)
-        values = settable(sent, USER_FIELDS)
-        self._check(values, user.organisation_id, besides=number)
-        cleared = sent.cleared if self.switches.clearing else frozenset()
-        for name in sorted(cleared):
-            if user.role in USER_FIELDS[name].mandatory:
-                raise bad_request(f"{name} must not be empty.")
+        self._check(settable(sent, USER_FIELDS), user.organisation_id, number)
+        values = updated(user.values, sent, USER_FIELDS, self.switches, user.role)
         user.username = values.pop("Username", user.username)
-        user.values = {name: value for name, value in user.values.items() if name not in cleared} | values
+        user.values = values
         user.modified_at = self.clock()
         return user
 
@@ -164,6 +168,48 @@ class World:
         """Makes an archived user active again (§8.7); 404 for an unknown one, 400 for the active as in U19."""
         return self._set_archived(self.user(number), is_archived=False)
 
+    def assign(self, number: int, fields: Mapping[str, Any]) -> None:
+        """Has somebody work with a learner (§11); U18 says which of the two is in the path. Twice is as good as once.
+
+        There are no units and standards here, so the ids of those are taken on trust.
+
+        Raises:
+            Refusal: 404 for an unknown user in the path; 400 for fields that the level does not have or lacks, and
+                for two who are not an active learner and an active user whom the level is for, of one organisation.
+        """
+        organisation_id = self.user(number).organisation_id
+        level = level_in(fields)
+        sent = read(fields, ASSIGN_FIELDS[level], self.switches)
+        require(sent, ASSIGN_FIELDS[level])
+        values = sent.values
+        people = [("User", number), ("LearnerID", values["LearnerID"])]
+        if self.switches.learner_in_assign_path:
+            people.reverse()
+        assignee = self._person(*people[0], organisation_id, ASSIGNEES[level])
+        learner = self._person(*people[1], organisation_id, {LEARNER})
+        assignment = Assignment(assignee.id, learner.id, level, values.get("UnitID"), values.get("StandardID"))
+        if assignment not in self.assignments:
+            self.assignments.add(assignment)
+            assignee.modified_at = learner.modified_at = self.clock()
+
+    def assign_placement(self, number: int, placement_id: int, *, grants_access: bool) -> None:
+        """Ties an employer to a placement (§11), beside the PlacementID, which stays. The last call counts.
+
+        Of nobody but employers has this call been seen, so observers, who have a PlacementID too, are refused.
+
+        Raises:
+            Refusal: 404 for an unknown user or placement; 400 for a user who is no active employer, and for a
+                placement of another organisation.
+        """
+        user = self.user(number)
+        self._person("User", number, user.organisation_id, {EMPLOYER})
+        placement = self.placements.get(placement_id)
+        if placement.organisation_id != user.organisation_id:
+            raise bad_request(f"Placement {placement_id} does not exist in this organisation.")
+        if self.placement_access.get((number, placement_id)) != grants_access:
+            self.placement_access[number, placement_id] = grants_access
+            user.modified_at = self.clock()
+
     def _set_archived(self, user: User, *, is_archived: bool) -> User:
         if user.is_archived != is_archived:
             user.is_archived = is_archived
@@ -172,28 +218,39 @@ class World:
             raise bad_request(f"User {user.id} is {'archived' if is_archived else 'active'} already.")
         return user
 
-    def _check(self, values: Mapping[str, Any], organisation_id: int, besides: int | None = None) -> None:
-        self._check_person(values, "DefaultAssessorID", organisation_id, {ASSESSOR, TRAINEE_ASSESSOR})
-        self._check_person(values, "DefaultEmployerID", organisation_id, {EMPLOYER})
-        for name, places in (("ClassroomID", self.classrooms), ("PlacementID", self.placements)):
-            if name in values and not places.is_in(values[name], organisation_id):
-                raise bad_request(f"{name} {values[name]} does not exist in this organisation.")
+    def _check(self, values: Mapping[str, Any], organisation_id: int, number: int | None = None) -> None:
+        self._check_references(values, organisation_id)
+        if self.switches.employer_must_be_assigned and "DefaultEmployerID" in values:
+            employer_id = values["DefaultEmployerID"]
+            if number is None or Assignment(employer_id, number, level=1) not in self.assignments:
+                raise bad_request(f"DefaultEmployerID {employer_id} is not assigned to this learner.")
         if self.switches.strict:
             strictness.check(values)
         if self.switches.refuse_duplicate_misid and "MISID" in values:
             for other in self.users_with_misid(values["MISID"]):
-                if other.organisation_id == organisation_id and other.id != besides:
+                if other.organisation_id == organisation_id and other.id != number:
                     raise bad_request(f"MISID {values['MISID']} is in use.")
 
-    def _check_person(self, values: Mapping[str, Any], name: str, organisation_id: int, roles: set[int]) -> None:
-        if name not in values:
-            return
-        person = self.users.get(values[name])
+    def _check_references(self, values: Mapping[str, Any], organisation_id: int) -> None:
+        for name, roles in (("DefaultAssessorID", {ASSESSOR, TRAINEE_ASSESSOR}), ("DefaultEmployerID", {EMPLOYER})):
+            if name in values:
+                self._person(name, values[name], organisation_id, roles)
+        for name, places in (("ClassroomID", self.classrooms), ("PlacementID", self.placements)):
+            if name in values and not places.is_in(values[name], organisation_id):
+                raise bad_request(f"{name} {values[name]} does not exist in this organisation.")
+        # 0 is none (§17.10). Without a list there is no other: §8.2 has ids checked, and then any could only be wrong.
+        status_id = values.get("LearnerStatusID", 0)
+        if status_id != 0 and status_id not in self.organisations.get(organisation_id).learner_statuses:
+            raise bad_request(f"LearnerStatusID {status_id} does not exist in this organisation.")
+
+    def _person(self, name: str, number: int, organisation_id: int, roles: Set[int]) -> User:
+        person = self.users.get(number)
         if person is None or person.organisation_id != organisation_id:
-            raise bad_request(f"{name} {values[name]} does not exist in this organisation.")
+            raise bad_request(f"{name} {number} does not exist in this organisation.")
         # Archiving takes a user's role away (§8.1), and with it what the role is for.
         if person.role not in roles or person.is_archived:
-            raise bad_request(f"{name} {values[name]} is not an active user of the right role.")
+            raise bad_request(f"{name} {number} is not an active user of the right role.")
+        return person
 
 
 def username_for(values: Mapping[str, Any], number: int) -> str:

@@ -101,6 +101,10 @@ def employer(**fields: object) -> dict[str, Any]:
     return _person(40, MISID="E1", PlacementID=PLACEMENT) | fields
 
 
+def observer(**fields: object) -> dict[str, Any]:
+    return employer(Role=45, MISID="O1") | fields
+
+
 def learner(assessor_id: int, **fields: object) -> dict[str, Any]:
     ids = {"DefaultAssessorID": assessor_id, "ClassroomID": CLASSROOM, "PlacementID": PLACEMENT}
     return _person(1, MISID="L1", **ids) | fields

@@ -28,6 +28,7 @@ def test_it_tells_where_it_is_serves_and_ends_well_on_a_signal(tmp_path: Path, n
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"users": [{"OrganisationID": 5740, "Role": 5, "MISID": "A1"}]}))
     options = ["--port", "0", "--seed", str(seed), "--keychain", "--page-cap", "7", "--limiter", "sliding"]
+    options += ["--done-status", "200", "--learner-in-assign-path", "--employer-must-be-assigned", "--flags-as-text"]
     with subprocess.Popen([sys.executable, "-c", PROGRAM, *options], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -40,6 +41,9 @@ def test_it_tells_where_it_is_serves_and_ends_well_on_a_signal(tmp_path: Path, n
             process.kill()
 
     assert (state["users"], state["switches"]["page_cap"], state["switches"]["limiter"]) == (1, 7, "sliding")
+    assert state["switches"]["done_status"] == 200
+    for switch in ("learner_in_assign_path", "employer_must_be_assigned", "flags_as_text"):
+        assert state["switches"][switch] is True
     assert state["organisations"][0]["KeychainCreationForNewUserActive"] is True
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from syncd.simulator import Seed, SeedRefused, Simulator
-from tests.simulator.conftest import ORGANISATION, Client, Open, assessor
+from tests.simulator.conftest import ORGANISATION, PLACEMENT, Client, Open, assessor, employer, learner
 
 
 def test_another_process_can_read_the_journal_the_users_and_the_state(open_onefile: Open) -> None:
@@ -17,6 +17,22 @@ def test_another_process_can_read_the_journal_the_users_and_the_state(open_onefi
     assert (call["path"], call["status"], call["is_write"]) == ("/User", 200, True)
     assert (user["MISID"], user["Archived"], user["Emails"]) == ("A1", False, 1)
     assert (state["users"], state["emails"], state["calls"], state["switches"]["keychain"]) == (1, 1, 1, True)
+
+
+def test_another_process_can_read_who_is_assigned_to_whom(client: Client) -> None:
+    staff, boss = client.create(assessor()), client.create(employer())
+    number = client.create(learner(staff))
+    client.post(f"/User/{staff}/Assign", {"LearnerID": number, "Level": 2, "UnitID": "KS_COMM1"})
+    client.post(f"/User/{boss}/Assign", {"LearnerID": number, "Level": 1})
+    client.post(f"/User/{boss}/AssignPlacement/{PLACEMENT}/true")
+
+    assert client.control("GET", "/assignments").json() == {
+        "people": [
+            {"UserID": staff, "LearnerID": number, "Level": 2, "UnitID": "KS_COMM1"},
+            {"UserID": boss, "LearnerID": number, "Level": 1},
+        ],
+        "placements": [{"UserID": boss, "PlacementID": PLACEMENT, "GrantAccess": True}],
+    }
 
 
 def test_another_process_can_add_a_seed(client: Client) -> None:
@@ -67,6 +83,11 @@ def test_a_malformed_order_of_faults_is_400_with_a_sentence(client: Client, orde
         {"users": [{"OrganisationID": ORGANISATION}]},
         {"users": [{"OrganisationID": ORGANISATION, "Role": 1, "ID": 0}]},
         {"organisations": [{"ID": "five"}]},
+        {"organisations": [{"ID": ORGANISATION, "LearnerStatuses": ["Active"]}]},
+        {"organisations": [{"ID": ORGANISATION, "LearnerStatuses": {"Name": "Active"}}]},
+        {"organisations": [{"ID": ORGANISATION, "LearnerStatuses": [{"ID": 1}]}]},
+        {"organisations": [{"ID": ORGANISATION, "LearnerStatuses": [{"ID": 0, "Name": "None"}]}]},
+        {"organisations": [{"ID": ORGANISATION, "LearnerStatuses": [{"ID": 1, "Name": "A"}, {"ID": 1, "Name": "B"}]}]},
         {"classrooms": [{"OrganisationID": ORGANISATION}]},
         {"classrooms": [{"OrganisationID": ORGANISATION, "Name": "Twice", "ID": 15379}]},
     ],
