@@ -33,10 +33,11 @@ SELECT
     -- There is more, should you need it:
     --   HomeAddress, WorkAddress                          text, its lines parted by line breaks
     --   DefaultEmployerMISID, or DefaultEmployerID        the person with the role Employer
+    --   LearnerStatusName, or LearnerStatusID             one of the statuses that your organisation has in OneFile
     --   NINO                                              the National Insurance number
     --   L12, L13, L14, L15, L16                           ethnicity, sex, difficulty or disability: special-category
     --                                                     data, so send them only if you have to
-    --   CompanyName, Website, EpisodeName, CentreRegister, CreatedOn, SupportFunding, LearnerStatusID, ProviderID
+    --   CompanyName, Website, EpisodeName, CentreRegister, CreatedOn, SupportFunding, ProviderID
     --   OrganisationID                                    where it is not the one in syncd.toml
 
 FROM learner

@@ -33,12 +33,16 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from syncd.core.assignments import ASSIGNABLE
 from syncd.core.compare import Clear
-from syncd.core.fields import Role
+from syncd.core.fields import USERS, Referent, Role
+from syncd.core.records import Code
 from syncd.errors import ConfigurationError
 
 CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
 DEFAULT_FILE: Final = Path("syncd.toml")
+#: Of one customer token (§3).
+_ALLOWED_PER_MINUTE: Final = 300
 
 
 class Environment(StrEnum):
@@ -133,7 +137,8 @@ def _protected(given: object) -> object:
     return given
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine itself, by address or by name."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -147,7 +152,7 @@ def _is_private(url: str) -> bool:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(str(host))))
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(str(host))))
 
 
 ConfigPath = Annotated[Path, AfterValidator(_path)]
@@ -192,7 +197,9 @@ class OneFileSettings(Section):
 
     base_url: str = ""
     environment: Environment | None = None
-    organisation_id: int
+    organisation_id: int = Field(ge=1, strict=True)
+    organisations: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    assign_path: Literal["user", "learner"] = "user"
     customer_token: SecretStr = SecretStr("")
     customer_token_file: ConfigPath | None = None
     calls_per_minute: int = Field(300, ge=1)
@@ -206,12 +213,19 @@ class OneFileSettings(Section):
         """The API's base URL, without a slash at its end."""
         return (self.environment.base_url if self.environment else self.base_url).rstrip("/")
 
+    @property
+    def all_organisations(self) -> tuple[int, ...]:
+        """Every organisation that the feeds have rows of, the one that rows belong to by default first."""
+        return tuple(dict.fromkeys((self.organisation_id, *self.organisations)))
+
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if bool(self.base_url) == bool(self.environment):
             raise ValueError('needs either environment = "live" (or "practice", "beta") or base_url, and not both')
         if not _is_private(self.url):
             raise ValueError("base_url must be https; plain http is for a simulator on this machine")
+        if self.calls_per_minute > _ALLOWED_PER_MINUTE and not is_loopback(str(urlsplit(self.url).hostname)):
+            raise ValueError(f"calls_per_minute is {self.calls_per_minute}, and OneFile allows {_ALLOWED_PER_MINUTE}")
         return self
 
 
@@ -271,21 +285,44 @@ class LeaversSettings(Section):
 
 
 class DefaultsSettings(Section):
-    """``[defaults]``: ids used where the MIS gives none."""
+    """``[defaults]``: what stands in where the MIS gives none, each by OneFile's id, by its MISID or by its name."""
 
     classroom_id: int | None = None
+    classroom_misid: str = ""
+    classroom_name: str = ""
     placement_id: int | None = None
+    placement_misid: str = ""
+    placement_name: str = ""
     assessor_id: int | None = None
+    assessor_misid: str = ""
+    assessor_name: str = ""
 
     @property
-    def by_field(self) -> dict[str, int]:
+    def by_field(self) -> dict[str, int | Code]:
         """The defaults that are set, by OneFile's field."""
-        named = {
-            "ClassroomID": self.classroom_id,
-            "PlacementID": self.placement_id,
-            "DefaultAssessorID": self.assessor_id,
-        }
-        return {name: value for name, value in named.items() if value is not None}
+        found: dict[str, int | Code] = {}
+        for referent, field in _DEFAULTED.items():
+            onefile_id, misid, name = (getattr(self, f"{referent}_{by}") for by in ("id", "misid", "name"))
+            if onefile_id is not None:
+                found[field] = onefile_id
+            elif misid or name:
+                found[field] = Code(referent, "MISID" if misid else "Name", misid or name)
+        return found
+
+    @model_validator(mode="after")
+    def _one_way_each(self) -> Self:
+        for referent in _DEFAULTED:
+            ways = [f"{referent}_{by}" for by in ("id", "misid", "name")]
+            if sum(getattr(self, way) not in {None, ""} for way in ways) > 1:
+                raise ValueError(f"needs one of {', '.join(ways)}, and no more")
+        return self
+
+
+_DEFAULTED: Final = {
+    Referent.CLASSROOM: "ClassroomID",
+    Referent.PLACEMENT: "PlacementID",
+    Referent.ASSESSOR: "DefaultAssessorID",
+}
 
 
 class AdminSettings(Section):
@@ -312,7 +349,7 @@ class AdminSettings(Section):
         host, _, port = self.listen.rpartition(":")
         if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
             raise ValueError('listen must be an address and a port such as "127.0.0.1:8642", or "" for off')
-        if not _is_loopback(host.strip("[]")) and not self.token.get_secret_value():
+        if not is_loopback(host.strip("[]")) and not self.token.get_secret_value():
             raise ValueError("listen is not a loopback address, so a token is needed: set SYNCD_ADMIN__TOKEN")
         return self
 
@@ -325,19 +362,44 @@ class LogSettings(Section):
 
 
 class FeedSettings(Section):
-    """One ``[[feeds]]``: a query over the MIS that yields people of one role."""
+    """One ``[[feeds]]``: a query over the MIS that yields people, places, or who is assigned to whom."""
 
     name: str = Field(min_length=1)
-    kind: Literal["users"] = "users"
-    role: Role
+    kind: Literal["users", "placements", "classrooms", "links"] = "users"
+    role: Role | None = None
     query: str = ""
     query_file: ConfigPath | None = None
+
+    @field_validator("role", mode="before")
+    @classmethod
+    def _of_users(cls, given: object) -> object:
+        if given not in USERS:
+            *others, last = map(repr, map(str, USERS))
+            raise ValueError(f"must be {', '.join(others)} or {last}")
+        return given
+
+    @property
+    def yields(self) -> Role:
+        """What each row becomes in OneFile; of links, the role of whoever is assigned."""
+        return _PLACES.get(self.kind) or self.role or Role.LEARNER
 
     @model_validator(mode="after")
     def _one_query(self) -> Self:
         if bool(self.query.strip()) == bool(self.query_file):
             raise ValueError("needs either query_file or query, and not both")
         return self
+
+    @model_validator(mode="after")
+    def _fitting_role(self) -> Self:
+        roles = {"users": USERS, "links": ASSIGNABLE}.get(self.kind, ())
+        if roles and self.role not in roles:
+            raise ValueError(f"needs a role, which is one of {', '.join(roles)}")
+        if not roles and self.role is not None:
+            raise ValueError(f"is of the kind {self.kind!r}, which has no role")
+        return self
+
+
+_PLACES: Final = {"placements": Role.PLACEMENT, "classrooms": Role.CLASSROOM}
 
 
 class _FromEnvironment(EnvSettingsSource):

@@ -28,7 +28,21 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configurat
         ("[log]", "zzz = 1", "unknown key 'log.zzz'; known are format, level."),
         ("[onefile]", 'environment = "live"', "the key 'onefile.organisation_id' is missing."),
         ("[source]", "", "the key 'source.url' is missing."),
-        ("[[feeds]]", 'name = "a"\nquery = "SELECT 1"', "the key 'feeds.0.role' is missing."),
+        (
+            "[[feeds]]",
+            'name = "a"\nquery = "SELECT 1"',
+            "feeds.0: needs a role, which is one of Learner, Trainee Assessor, Assessor, IQA, Employer, Observer.",
+        ),
+        (
+            "[[feeds]]",
+            'name = "a"\nkind = "links"\nrole = "Learner"\nquery = "SELECT 1"',
+            "feeds.0: needs a role, which is one of Assessor, Trainee Assessor, IQA, Employer, Observer.",
+        ),
+        (
+            "[[feeds]]",
+            'name = "a"\nkind = "placements"\nrole = "Employer"\nquery = "SELECT 1"',
+            "feeds.0: is of the kind 'placements', which has no role.",
+        ),
     ],
 )
 def test_a_key_that_is_unknown_or_missing_is_named(

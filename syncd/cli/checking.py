@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli.common import ConfigOption, JsonOption, print_json, print_table
+from syncd.cli.common import ConfigOption, JsonOption, OrganisationOption, print_json, print_table
 from syncd.cli.program import app
 from syncd.cli.running import at_work
 from syncd.core.drift import Drift, DriftKind
@@ -23,6 +23,7 @@ def verify(
         bool, typer.Option("--full", help="Read every account back, and not only those changed since the last time.")
     ] = False,
     json: JsonOption = False,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Read accounts back from OneFile, and tell where it holds other values than it last accepted.
@@ -32,7 +33,7 @@ def verify(
     Ends with 0 when there is no drift, or --fix has put it all right; 4 when there is some; 3 when --fix waits for
     'syncd approve'; 1 when it could not run; 5 when another run is at work.
     """
-    with at_work(config) as parts:
+    with at_work(config, organisation) as parts:
         verified = verify_once(parts, Trigger.VERIFY, fix=fix, full=full)
     if json:
         print_json([_document(drift) for drift in verified.drift])

@@ -28,6 +28,16 @@ MisidOption = Annotated[
     list[str] | None, typer.Option("--misid", metavar="MISID", help="Only this person; may be given several times.")
 ]
 
+OrganisationOption = Annotated[
+    int | None,
+    typer.Option(
+        "--organisation",
+        metavar="ID",
+        help="Only this organisation, where the configuration has several.",
+        show_default=False,
+    ),
+]
+
 #: The file named before the command, as in ``syncd --config FILE sync``.
 config_before_command: Final[ContextVar[Path | None]] = ContextVar("config_before_command", default=None)
 
@@ -38,6 +48,28 @@ _PIPE_COLUMNS: Final = 1000
 def settings_of(config: Path | None) -> Settings:
     """The configuration that this command goes by. Raises `ConfigurationError`."""
     return load_settings(configuration_file(config or config_before_command.get()))
+
+
+def organisations_of(settings: Settings, chosen: int | None) -> tuple[int, ...]:
+    """The organisations that a command is about: the one chosen, else all. Raises for one that is not configured."""
+    configured = settings.onefile.all_organisations
+    if chosen is None:
+        return configured
+    if chosen not in configured:
+        listed = ", ".join(map(str, configured))
+        raise typer.BadParameter(
+            f"{chosen} is not in the configuration, which has {listed}", param_hint="--organisation"
+        )
+    return (chosen,)
+
+
+def organisation_of(settings: Settings, chosen: int | None) -> int:
+    """The one organisation that a command is about. Raises when there are several and none is chosen."""
+    organisations = organisations_of(settings, chosen)
+    if len(organisations) > 1:
+        listed = ", ".join(map(str, organisations))
+        raise typer.BadParameter(f"say which one: {listed}", param_hint="--organisation")
+    return organisations[0]
 
 
 def set_up_logs(settings: Settings, *, is_watched: bool = False) -> FilteringBoundLogger:

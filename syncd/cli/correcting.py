@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.common import ConfigOption, whoami
+from syncd.cli.common import ConfigOption, OrganisationOption, whoami
 from syncd.cli.printing import print_done
 from syncd.cli.program import app
 from syncd.cli.running import at_work, exit_code
@@ -31,6 +31,7 @@ def rekey(
     ] = None,
     role: RoleOption = Role.LEARNER,
     approve: ApproveOption = False,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Say that a person has a new MISID: the account keeps its UserID and its history.
@@ -44,7 +45,7 @@ def rekey(
         moves = [Move(role, old, new)]
     else:
         raise typer.BadParameter("give OLD and NEW, or --from CSV")
-    _carry_out(config, Trigger.REKEY, rekey_plan(moves), approve=approve)
+    _carry_out((config, organisation), Trigger.REKEY, rekey_plan(moves), approve=approve)
 
 
 @app.command(rich_help_panel="Deciding")
@@ -52,6 +53,7 @@ def restore(
     misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose account.")],
     *,
     role: RoleOption = Role.LEARNER,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Take back that a leaver's account was archived.
@@ -59,11 +61,11 @@ def restore(
     As long as the MIS does not have the person, the account is a leaver's still, and its grace begins anew; name the
     MISID in leavers.protect to keep it for good. Ends with 1 when the account is not an archived one.
     """
-    _carry_out(config, Trigger.RESTORE, restore_plan(misid, role), approve=False)
+    _carry_out((config, organisation), Trigger.RESTORE, restore_plan(misid, role), approve=False)
 
 
-def _carry_out(config: Path | None, trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
-    with at_work(config) as parts:
+def _carry_out(where: tuple[Path | None, int | None], trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
+    with at_work(*where) as parts:
         done = carry_out(parts, trigger, maker, approved_by=whoami() if approve else "")
     print_done(done)
     raise typer.Exit(exit_code(done))

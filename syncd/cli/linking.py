@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from syncd.cli.common import ConfigOption, whoami
+from syncd.cli.common import ConfigOption, OrganisationOption, whoami
 from syncd.cli.program import app
 from syncd.cli.running import at_work, exit_code
 from syncd.core.fields import Role
@@ -51,6 +51,7 @@ def link(
     approve: Annotated[
         bool, typer.Option("--approve", help="With --apply: approve it beforehand, however many they are.")
     ] = False,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Find out which of OneFile's accounts is whose, before the first run makes anybody a second one.
@@ -75,13 +76,13 @@ def link(
     if apply is not None:
         if out is not None:
             raise typer.BadParameter("--out is where proposals are written; --apply reads them", param_hint="--out")
-        _apply(apply, config, approve=approve)
+        _apply(apply, config, organisation, approve=approve)
         return
     if approve:
         raise typer.BadParameter("there is nothing to approve without --apply", param_hint="--approve")
     file = out or _DEFAULT_FILE
     _refuse_existing(file)
-    with at_work(config) as parts:
+    with at_work(config, organisation) as parts:
         found = find_links(parts, _say_how_many(parts))
     if found.proposals:
         _write(file, found.proposals)
@@ -96,6 +97,7 @@ def unlink_(
     forget_only: Annotated[
         bool, typer.Option("--forget", help="Only forget it here, and leave OneFile as it is, unasked.")
     ] = False,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Take a wrong link back.
@@ -107,7 +109,7 @@ def unlink_(
     Afterwards the person has no account: the next run creates one, unless you link another first.
     Ends with 0, or with 1 when there is no such link or OneFile did not take the change.
     """
-    with at_work(config) as parts:
+    with at_work(config, organisation) as parts:
         found = known_keys(parts, misid, role)
         if not found:
             raise NothingToSettle(f"The state store knows no account with the MISID {misid}; see 'syncd accounts'.")
@@ -143,12 +145,12 @@ def unlink_(
             )
 
 
-def _apply(file: Path, config: Path | None, *, approve: bool) -> None:
+def _apply(file: Path, config: Path | None, organisation: int | None, *, approve: bool) -> None:
     links = _links_in(file)
     if not links:
         typer.echo(f"No row of {file} says yes, so there is nothing to link.")
         return
-    with at_work(config) as parts:
+    with at_work(config, organisation) as parts:
         done = apply_links(parts, links, approved_by=whoami() if approve else "")
     if done.state is RunState.AWAITING_APPROVAL:
         typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, Row
 
-from syncd.cli.common import ConfigOption, JsonOption, print_json, print_table, settings_of
+from syncd.cli.common import (
+    ConfigOption,
+    JsonOption,
+    OrganisationOption,
+    organisations_of,
+    print_json,
+    print_table,
+    settings_of,
+)
 from syncd.cli.printing import in_words, shortly
 from syncd.cli.program import app
 from syncd.state import accounts as accounts_
@@ -22,20 +30,30 @@ _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "sy
 
 
 @contextmanager
-def _reading(config: Path | None) -> Iterator[tuple[Connection, int]]:
+def _reading(config: Path | None, organisation: int | None) -> Iterator[tuple[Connection, tuple[int, ...]]]:
     settings = settings_of(config)
+    organisations = organisations_of(settings, organisation)
     with open_store_to_read(settings).begin() as connection:
-        yield connection, settings.onefile.organisation_id
+        yield connection, organisations
 
 
 @app.command(rich_help_panel="Looking")
-def status(*, json: JsonOption = False, config: ConfigOption = None) -> None:
+def status(*, json: JsonOption = False, organisation: OrganisationOption = None, config: ConfigOption = None) -> None:
     """Show how things stand: the last run and the next, what waits, who is held."""
-    with _reading(config) as (connection, organisation_id):
-        document = overview.status(connection, organisation_id)
+    with _reading(config, organisation) as (connection, organisations):
+        document = overview.status(connection, organisations)
     if json:
         print_json(document)
         return
+    for each, one in document.get("organisations", {}).items():
+        typer.echo(f"Organisation {each}")
+        _print_status(one)
+        typer.echo()
+    if "organisations" not in document:
+        _print_status(document)
+
+
+def _print_status(document: dict[str, Any]) -> None:
     last, waiting = document["last_run"], document["awaiting_approval"]
     lines = {
         "last run": last
@@ -61,11 +79,12 @@ def held(
     warnings: Annotated[
         bool, typer.Option("--warnings", help="The values left out of records that are sent, instead.")
     ] = False,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """List the records that cannot be sent, each with its reason and since when."""
-    with _reading(config) as (connection, organisation_id):
-        rows = holding.listing(connection, organisation_id, warnings=warnings)
+    with _reading(config, organisation) as (connection, organisations):
+        rows = [row for each in organisations for row in holding.listing(connection, each, warnings=warnings)]
     if json:
         print_json([_held(row) for row in rows])
         return
@@ -81,11 +100,12 @@ def history(
     misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose.")],
     *,
     json: JsonOption = False,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Show every change that was sent for one person, the oldest first."""
-    with _reading(config) as (connection, organisation_id):
-        rows = changes.history(connection, organisation_id, misid)
+    with _reading(config, organisation) as (connection, organisations):
+        rows = [row for each in organisations for row in changes.history(connection, each, misid)]
     if json:
         print_json([_history(row) for row in rows])
         return
@@ -113,11 +133,12 @@ def accounts(
     *,
     json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead.")] = False,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """List which MISID is which OneFile UserID."""
-    with _reading(config) as (connection, organisation_id):
-        documents = [_account(row) for row in accounts_.listing(connection, organisation_id)]
+    with _reading(config, organisation) as (connection, organisations):
+        documents = [_account(row) for each in organisations for row in accounts_.listing(connection, each)]
     if json:
         print_json(documents)
     elif as_csv:

@@ -1,14 +1,15 @@
 """Plans and runs as JSON and as text for people; of fields only the names, never a value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import typer
 
 from syncd.cli.common import print_table
+from syncd.core.fields import Role
 from syncd.core.guard import Counts
-from syncd.core.plan import Create, Leaver, Returner, Update
+from syncd.core.plan import Assign, Create, Grant, Leaver, Returner, Update
 from syncd.core.records import Held, Warned
 from syncd.state.changes import Action
 from syncd.state.overview import moment
@@ -18,6 +19,7 @@ from syncd.sync.planning import Planned
 
 _SAMPLE: Final = 5
 _MINUTE: Final = 60
+_WHAT_DEFAULTS: Final = {"ClassroomID": "classroom", "PlacementID": "placement", "DefaultAssessorID": "assessor"}
 _PAST: Final = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",
@@ -25,10 +27,29 @@ _PAST: Final = {
     Action.ARCHIVE: "archived",
     Action.UNARCHIVE: "unarchived",
     Action.REKEY: "given a new MISID",
+    Action.ASSIGN: "assigned",
 }
 
 
-def plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
+def plans_document(plans: Mapping[int, Planned], calls_per_second: float) -> dict[str, Any]:
+    """The document of ``syncd plan --json``; of several organisations one for all, each entry naming its own."""
+    documents = {each: _plan_document(planned, calls_per_second) for each, planned in plans.items()}
+    if len(documents) == 1:
+        return next(iter(documents.values()))
+    stopped = [
+        f"{each}: {one['guard'].removeprefix('stopped: ')}" for each, one in documents.items() if one["guard"] != "ok"
+    ]
+    merged: dict[str, Any] = {"guard": f"stopped: {'; '.join(stopped)}" if stopped else "ok"}
+    for each, document in documents.items():
+        for name, content in document.items():
+            if isinstance(content, list):
+                merged.setdefault(name, []).extend({"organisation_id": each, **entry} for entry in content)
+            elif isinstance(content, int):
+                merged[name] = merged.get(name, 0) + content
+    return merged
+
+
+def _plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
     """The document of ``syncd plan --json``."""
     plan = planned.plan
     return {
@@ -38,6 +59,7 @@ def plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
         "returners": [_returner(returner) for returner in plan.returners],
         "held": [_problem(hold.role, hold.misid, hold) for hold in plan.held],
         "warnings": [_problem(warned.key.role, warned.key.misid, warned) for warned in plan.warnings],
+        "assignments": [*map(_grant, plan.grants), *map(_assign, plan.assigns)],
         "unchanged": plan.unchanged,
         "calls": plan.calls,
         "seconds": plan.seconds(calls_per_second),
@@ -51,6 +73,7 @@ def print_plan(planned: Planned, calls_per_second: float) -> None:
     counts = (
         (len(plan.creates), "to create"),
         (len(plan.updates), "to update"),
+        (len(plan.grants) + len(plan.assigns), "to assign"),
         (len(plan.returners), "returned"),
         (len(plan.leavers), "left"),
         (plan.unchanged, "unchanged"),
@@ -64,6 +87,11 @@ def print_plan(planned: Planned, calls_per_second: float) -> None:
     _print_alike(
         "To update", ((one.key.misid, (one.key.role, _names(one))) for one in plan.updates), ("role", "fields")
     )
+    assignments = (
+        *((one.key.misid, (one.key.role, "the placement")) for one in plan.grants),
+        *((one.user.misid, (one.user.role, "a learner")) for one in plan.assigns),
+    )
+    _print_alike("To assign", assignments, ("role", "to what"))
     _print_alike(
         "Returned", ((one.key.misid, (one.key.role, _return(one))) for one in plan.returners), ("role", "what happens")
     )
@@ -76,6 +104,14 @@ def print_plan(planned: Planned, calls_per_second: float) -> None:
         ((one.key.misid, (in_words(one.reason), one.field)) for one in plan.warnings),
         ("reason", "field"),
     )
+    for (role, name), count in sorted(plan.defaulted.items()):
+        typer.echo(f"\n{_counted_people(count, role)} would use the default {_WHAT_DEFAULTS[name]}.")
+    for create in plan.creates:
+        if create.was:
+            typer.echo(
+                f"\n{create.key.misid} was {create.was} and is {create.key.role} now: another role is another account, "
+                "and the old one is a leaver's."
+            )
     seconds = plan.seconds(calls_per_second)
     how_long = f"{seconds} s" if seconds < 2 * _MINUTE else f"about {round(seconds / _MINUTE)} minutes"
     typer.echo(f"\nChanges to send: {plan.calls}" + (f", which takes {how_long}." if plan.calls else "."))
@@ -90,8 +126,10 @@ def print_done(done: Done) -> None:
     """How a run ended, in a few lines."""
     if done.state is RunState.AWAITING_APPROVAL:
         typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")
-        typer.echo(f"It would make {counted(done.counts)}.")
-        typer.echo("See 'syncd plan', then 'syncd approve' or 'syncd reject'.")
+        held = f"; {done.held} records are held, and 'syncd held' says why" if done.held else ""
+        typer.echo(f"It would make {counted(done.counts)}{held}.")
+        typer.echo("If that is right, see 'syncd plan' and then 'syncd approve'. If it is not, nothing has happened:")
+        typer.echo("put the MIS or the query right and run again.")
         return
     sent = [f"{done.applied[action]} {past}" for action, past in _PAST.items() if done.applied.get(action)]
     typer.echo(
@@ -140,6 +178,14 @@ def _change(change: Create | Update) -> dict[str, Any]:
     }
 
 
+def _grant(grant: Grant) -> dict[str, Any]:
+    return {"role": grant.key.role, "misid": grant.key.misid, "learner": None}
+
+
+def _assign(assign: Assign) -> dict[str, Any]:
+    return {"role": assign.user.role, "misid": assign.user.misid, "learner": assign.learner.misid}
+
+
 def _leaver(leaver: Leaver) -> dict[str, Any]:
     return {
         "role": leaver.key.role,
@@ -169,6 +215,10 @@ def _names(change: Create | Update) -> str:
 
 def _return(returner: Returner) -> str:
     return "unarchived" if returner.is_archived else "nothing to send"
+
+
+def _counted_people(count: int, role: Role) -> str:
+    return f"{count} {role.lower()}{'' if count == 1 else 's'}"
 
 
 def _leave(leaver: Leaver) -> str:

@@ -23,12 +23,16 @@ app = typer.Typer(
 #: The modules that add commands, in the order in which --help lists them, and which ones each adds.
 _COMMANDS: Final = {
     "beginning": {"demo", "init", "simulate"},
+    "examining": {"doctor"},
     "running": {"plan", "sync", "run"},
+    "asking": {"resync"},
     "settling": {"approve", "reject", "retry"},
     "correcting": {"rekey", "restore"},
     "linking": {"link", "unlink"},
     "checking": {"verify"},
     "looking": {"status", "held", "history", "accounts"},
+    "explaining": {"explain"},
+    "handing_over": {"credentials"},
     "housekeeping": {"db"},
 }
 

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -14,8 +14,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from syncd.cli import printing
-from syncd.cli.common import ConfigOption, JsonOption, MisidOption, print_json, set_up_logs, settings_of, whoami
+from syncd.cli.common import (
+    ConfigOption,
+    JsonOption,
+    MisidOption,
+    OrganisationOption,
+    organisation_of,
+    organisations_of,
+    print_json,
+    set_up_logs,
+    settings_of,
+    whoami,
+)
 from syncd.cli.program import app
+from syncd.errors import AnotherRun
+from syncd.settings import Settings
 from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done, Trigger, run_once
@@ -26,24 +39,34 @@ from syncd.wiring.parts import open_parts
 from syncd.wiring.store import open_store, open_store_to_read
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
+_GRAVEST_FIRST = (AnotherRun.exit_code, _AWAITING_APPROVAL, _SOME_HELD, _IN_STEP)
 
 
 @app.command(rich_help_panel="Running")
-def plan(*, json: JsonOption = False, misid: MisidOption = None, config: ConfigOption = None) -> None:
+def plan(
+    *,
+    json: JsonOption = False,
+    misid: MisidOption = None,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
     """Show what a run would do, and change nothing anywhere.
 
     Reads the MIS, compares it with what OneFile was last told, and asks OneFile only for what it must know.
     Ends with 0, or with 1 when the MIS, OneFile or the configuration cannot be used.
     """
     settings = settings_of(config)
+    organisations = organisations_of(settings, organisation)
     log = set_up_logs(settings, is_watched=True)
     store = open_store_to_read(settings)
     with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
-        planned = make_plan(parts, frozenset(misid or ()))
+        plans = {each: make_plan(parts.turn_of(each), frozenset(misid or ())) for each in organisations}
         per_second = parts.onefile.pacer.calls_per_second
     if json:
-        print_json(printing.plan_document(planned, per_second))
-    else:
+        print_json(printing.plans_document(plans, per_second))
+        return
+    for each, planned in plans.items():
+        head(each, organisations)
         printing.print_plan(planned, per_second)
 
 
@@ -54,31 +77,46 @@ def sync(
         bool, typer.Option("--approve", help="Approve this run's plan beforehand, however large it is.")
     ] = False,
     misid: MisidOption = None,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make one run now, and wait for it.
+    """Make one run now, and wait for it; of several organisations one for each in turn.
 
     Ends with 0 when everybody is in step, 1 when it could not run, 3 when it waits for 'syncd approve',
     4 when it is done but some records are held or were refused, 5 when another run is at work.
     """
-    with at_work(config) as parts, _progress_bar() as progress:
-        done = run_once(
-            parts,
-            Trigger.COMMAND,
-            only=frozenset(misid or ()),
-            approved_by=whoami() if approve else "",
-            progress=progress,
-        )
-    printing.print_done(done)
-    raise typer.Exit(exit_code(done))
+    settings = settings_of(config)
+    organisations = organisations_of(settings, organisation)
+    codes = set()
+    with _able_to_work(settings) as parts:
+        for each in organisations:
+            head(each, organisations)
+            try:
+                with _at_turn(parts, each) as here, progress_bar() as progress:
+                    done = run_once(
+                        here,
+                        Trigger.COMMAND,
+                        only=frozenset(misid or ()),
+                        approved_by=whoami() if approve else "",
+                        progress=progress,
+                    )
+            except AnotherRun as problem:
+                # What holds this organisation up does not hold up the others.
+                typer.echo(str(problem), err=True)
+                codes.add(problem.exit_code)
+            else:
+                printing.print_done(done)
+                codes.add(exit_code(done))
+    raise typer.Exit(next(code for code in _GRAVEST_FIRST if code in codes))
 
 
 @app.command(rich_help_panel="Running")
 def run(*, config: ConfigOption = None) -> None:
     """Run the daemon: poll on the schedule until told to stop.
 
-    The first poll is made at once. SIGTERM or Ctrl+C finishes the calls in flight and ends it with 0. Of several
-    daemons on one state store one works and the others wait to take over.
+    The first poll is made at once; 'syncd resync' and SIGUSR1 ask for another one. SIGTERM or Ctrl+C finishes the
+    calls in flight and ends it with 0. Of several daemons on one state store one works and the others wait to take
+    over.
     """
     # Only the daemon needs its scheduler and its server, which take time to load.
     from syncd.service.daemon import Daemon  # noqa: PLC0415
@@ -89,27 +127,44 @@ def run(*, config: ConfigOption = None) -> None:
     store = open_store(settings)
     with (
         stopped_by_signals() as stopping,
+        _asked_by_signal() as asked,
         open_parts(settings, store, log, stopping) as parts,
         open_admin(settings, store),
     ):
-        Daemon(parts, schedule(settings), stopping).live()
+        turns = [parts.turn_of(each) for each in settings.onefile.all_organisations]
+        Daemon(turns, schedule(settings), stopping, asked=asked).live()
 
 
 @contextmanager
-def at_work(config: Path | None) -> Iterator[Parts]:
-    """All that a run by hand needs, under the organisation's lock.
+def at_work(config: Path | None, organisation: int | None = None) -> Iterator[Parts]:
+    """All that a run by hand needs, under the lock of the organisation, which must be chosen where there are several.
 
     Raises `AnotherRun`, `ConfigurationError` and `StateUnusable`.
     """
     settings = settings_of(config)
+    chosen = organisation_of(settings, organisation)
+    with _able_to_work(settings) as parts, _at_turn(parts, chosen) as here:
+        yield here
+
+
+@contextmanager
+def _able_to_work(settings: Settings) -> Iterator[Parts]:
     log = set_up_logs(settings, is_watched=True)
     store = open_store(settings)
-    with (
-        locked(store, settings.onefile.organisation_id, Purpose.WRITING),
-        stopped_by_signals() as stopping,
-        open_parts(settings, store, log, stopping) as parts,
-    ):
+    with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
         yield parts
+
+
+@contextmanager
+def _at_turn(parts: Parts, organisation_id: int) -> Iterator[Parts]:
+    with locked(parts.store, organisation_id, Purpose.WRITING):
+        yield parts.turn_of(organisation_id)
+
+
+def head(organisation_id: int, organisations: Collection[int]) -> None:
+    """Say which organisation comes next, where there are several."""
+    if len(organisations) > 1:
+        typer.echo(f"\nOrganisation {organisation_id}")
 
 
 def exit_code(done: Done) -> int:
@@ -137,7 +192,21 @@ def stopped_by_signals() -> Iterator[Event]:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[OnProgress]:
+def _asked_by_signal() -> Iterator[Event]:
+    """An event that SIGUSR1 sets, where there is such a signal."""
+    asked = Event()
+    if not hasattr(signal, "SIGUSR1"):
+        yield asked
+        return
+    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@contextmanager
+def progress_bar() -> Iterator[OnProgress]:
     """A bar on a terminal; in a pipe nothing."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from syncd.cli import printing
-from syncd.cli.common import ConfigOption, settings_of, whoami
+from syncd.cli.common import ConfigOption, OrganisationOption, organisations_of, settings_of, whoami
 from syncd.cli.program import app
 from syncd.state import holding, runs
 from syncd.sync.one_pass import Trigger
@@ -33,7 +33,8 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        number, counts, trigger = runs.approve(connection, settings.onefile.organisation_id, run, whoami(), now())
+        organisation_id = runs.whose(connection, settings.onefile.all_organisations, run)
+        number, counts, trigger = runs.approve(connection, organisation_id, run, whoami(), now())
     typer.echo(
         f"Run {number} is approved: {printing.counted(counts)}, and no more, within 24 hours.\n"
         + _NOW_DO.get(trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
@@ -45,7 +46,7 @@ def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        number = runs.reject(connection, settings.onefile.organisation_id, run)
+        number = runs.reject(connection, runs.whose(connection, settings.onefile.all_organisations, run), run)
     typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
 
 
@@ -55,6 +56,7 @@ def retry(
         list[str] | None, typer.Argument(metavar="[MISID]…", help="Whom; everybody who was refused if left out.")
     ] = None,
     *,
+    organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Let the next run send again what OneFile has refused.
@@ -64,5 +66,6 @@ def retry(
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        count = holding.retry(connection, settings.onefile.organisation_id, misid or [], now())
+        organisations = organisations_of(settings, organisation)
+        count = sum(holding.retry(connection, each, misid or [], now()) for each in organisations)
     typer.echo(f"{count} held {'record' if count == 1 else 'records'} will be tried again by the next run.")

@@ -1,23 +1,26 @@
-"""Records and accounts become a plan, in two steps.
+"""The records that `sift` has kept become a plan.
 
-`sift` lets every record pass once and keeps only those that differ from what OneFile last accepted: a record whose
-fingerprint is known costs one look-up and no stored values. `compare` then makes the plan of what was kept, given the
-values stored for just those, the ids that their codes stand for, and what OneFile already has.
+It is made from the values stored for just those, the ids that their codes stand for, and what OneFile already has.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
-from syncd.core.fields import Role
-from syncd.core.plan import Create, Leaver, Plan, Refresh, Rekey, Returner, Update
+from syncd.core.accounts import Known, Status
+from syncd.core.fields import GRANT, SENDING_ORDER, USERS, Role
+from syncd.core.plan import Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Held, Key, Reason, Record, Warned
+from syncd.core.references import Resolved
 from syncd.core.rekeying import suspects
+from syncd.core.sift import Sifted
 from syncd.core.values import Sent, Value
+
+_EMPLOYER: Final = "DefaultEmployerID"
 
 
 class Clear(StrEnum):
@@ -28,128 +31,6 @@ class Clear(StrEnum):
     NULL = "null"
 
 
-class Status(StrEnum):
-    """Where an account stands."""
-
-    ACTIVE = "active"
-    LEAVER = "leaver"
-    ARCHIVED = "archived"
-    UNSURE = "unsure"
-    """Its record has been gone, and the answer to archiving it or bringing it back was lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the state store knows of an account without opening its values."""
-
-    user_id: int | None
-    """``None`` while OneFile has accepted the create and the id is still to be found."""
-    status: Status
-    fingerprint: str
-    left_at: datetime | None = None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether it is there, known by its id, and in use: an unchanged record then asks nothing."""
-        return self.status is Status.ACTIVE and self.user_id is not None
-
-
-@dataclass(slots=True)
-class Sifted:
-    """What is left of the feeds once the unchanged has dropped out."""
-
-    changed: dict[Key, Record] = field(default_factory=dict)
-    held: list[Held] = field(default_factory=list)
-    warnings: list[Warned] = field(default_factory=list)
-    unchanged: int = 0
-    missed: dict[Key, Known] = field(default_factory=dict)
-    """Accounts that no record spoke for."""
-    rows: Counter[str] = field(default_factory=Counter)
-    """How many rows each feed yielded, usable or not."""
-
-
-def sift(
-    records: Iterable[Record | Held],
-    known: Mapping[Key, Known],
-    secret: bytes,
-    refused: Mapping[Key, Held],
-    only: frozenset[str] = frozenset(),
-) -> Sifted:
-    """Tell the records that need a closer look from those that do not.
-
-    ``refused`` holds what OneFile said no to, by key: the same record is held again, a changed one gets another try.
-    ``only`` limits the outcome to these MISIDs; empty means everyone.
-    """
-    sifted = Sifted()
-    seen: dict[Key, Held | Record | None] = {}
-    twice: set[Key] = set()
-    for record in records:
-        sifted.rows[record.feed] += 1
-        key = _key_of(record)
-        if only and key.misid not in only:
-            continue
-        if key.misid and key in seen:
-            twice.add(key)
-            continue
-        if isinstance(record, Held):
-            sifted.held.append(record)
-            if key.misid:
-                seen[key] = record
-            continue
-        seen[key] = _keep_if_changed(record, known.get(key), secret, refused.get(key), sifted)
-    _hold_both(twice, seen, sifted)
-    sifted.missed = {
-        key: account for key, account in known.items() if key not in seen and (not only or key.misid in only)
-    }
-    return sifted
-
-
-def _keep_if_changed(
-    record: Record, account: Known | None, secret: bytes, refused: Held | None, sifted: Sifted
-) -> Held | Record | None:
-    sifted.warnings.extend(record.warnings)
-    fingerprint = record.fingerprint(secret)
-    if account is not None and account.is_settled and account.fingerprint == fingerprint:
-        sifted.unchanged += 1
-        return None
-    if refused is not None and refused.fingerprint == fingerprint:
-        sifted.held.append(refused)
-        return refused
-    sifted.changed[record.key] = record
-    return record
-
-
-def _hold_both(twice: Set[Key], seen: Mapping[Key, Held | Record | None], sifted: Sifted) -> None:
-    # One pass over each list, because a join gone wrong doubles every row there is.
-    sifted.held = [held for held in sifted.held if _key_of(held) not in twice]
-    sifted.warnings = [warned for warned in sifted.warnings if warned.key not in twice]
-    for key in sorted(twice):
-        match seen[key]:
-            case Record():
-                del sifted.changed[key]
-            case None:
-                sifted.unchanged -= 1
-        sifted.held.append(
-            Held(
-                key.organisation_id,
-                key.role,
-                key.misid,
-                "",
-                Reason.DUPLICATE_KEY,
-                "MISID",
-                "MISID is in more than one row of this role",
-            )
-        )
-
-
-def _key_of(record: Record | Held) -> Key:
-    return Key(record.organisation_id, record.role, record.misid) if isinstance(record, Held) else record.key
-
-
-Resolved: TypeAlias = int | Key | Reason
-"""What a code stands for: an id, an account that this run creates first, or why neither is known."""
-
-
 @dataclass(frozen=True)
 class Surroundings:
     """What `compare` needs to know beside the records, each fetched for the changed ones only."""
@@ -158,18 +39,27 @@ class Surroundings:
     values: Mapping[Key, Mapping[str, Value]]
     """The values OneFile last accepted: of the changed, and of the missed where somebody is new."""
     codes: Mapping[tuple[int, Code], Resolved] = field(default_factory=dict)
-    """By organisation and code."""
+    """What OneFile has said of codes that nobody in the feeds is known by; by organisation and code."""
     in_onefile: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     """UserIDs that OneFile already has under a key unknown to the store."""
     in_doubt: Mapping[Key, str] = field(default_factory=dict)
     """Keys whose create is not settled: nothing is created for them. The text says of some why a person must."""
     surely_new: Set[Key] = frozenset()
     """Keys that a person has said are somebody new, whoever they look like."""
+    to_assign: Mapping[Key, Set[Key]] = field(default_factory=dict)
+    """Who is to be assigned to whom by this run, by learner."""
+    unassignable: Mapping[Key, Set[Key]] = field(default_factory=dict)
+    """Whom OneFile has refused to assign to whom, by learner."""
 
     @cached_property
     def owners(self) -> Mapping[tuple[Role, int | None], Key]:
         """Whose account a UserID is, by role and UserID."""
         return {(key.role, account.user_id): key for key, account in self.known.items()}
+
+    @cached_property
+    def claims(self) -> Counter[tuple[Role, int]]:
+        """How many newcomers each account or place in OneFile could be."""
+        return Counter((key.role, onefile_id) for key, hits in self.in_onefile.items() for onefile_id in hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,49 +73,239 @@ class Rules:
     clear: Clear = Clear.KEEP
 
 
+_Step: TypeAlias = Held | Create | Update | Rekey | Refresh | Grant
+_OneStep = TypeVar("_OneStep", Held, Create, Update, Rekey, Refresh, Grant)
+
+
 def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -> Plan:
     """Make the plan. Calls nobody and changes nothing; equal inputs give equal plans."""
-    creates: list[Create] = []
-    updates: list[Update] = []
-    rekeys: list[Rekey] = []
-    refreshes: list[Refresh] = []
-    returners: list[Returner] = []
-    held = list(sifted.held)
-    warnings = list(sifted.warnings)
-    unchanged = sifted.unchanged
+    comparison = _Comparison(sifted, around, rules, secret)
+    # Whoever is referred to comes before those who refer to them, who cannot be sent without them.
+    for record in sorted(sifted.changed.values(), key=lambda record: SENDING_ORDER.index(record.key.role)):
+        comparison.take(record)
+    return comparison.plan()
 
-    lookalikes = _lookalikes(sifted, around)
-    for key, record in sifted.changed.items():
-        match _decide(record, around, rules, secret, warnings, lookalikes.get(key)):
-            case Held() as hold:
-                held.append(hold)
-                continue
-            case Rekey() as rekey:
-                rekeys.append(rekey)
-                continue
-            case Create() as create:
-                creates.append(create)
-            case Update() as update:
-                updates.append(update)
-            case Refresh() as refresh:
-                refreshes.append(refresh)
-                unchanged += 1
-        account = around.known.get(key)
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A record whose codes have become ids, or accounts that this run creates first."""
+
+    fields: dict[str, Value]
+    waits_for: dict[str, Key]
+    ids: dict[str, int]
+    """Those of the fields that a code stands for."""
+    grant: Value | None
+
+
+class _Comparison:
+    def __init__(self, sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -> None:
+        self._sifted = sifted
+        self._around = around
+        self._rules = rules
+        self._secret = secret
+        self._lookalikes = _lookalikes(sifted, around)
+        self._warnings = list(sifted.warnings)
+        self._steps: list[_Step] = list(sifted.held)
+        self._returners: list[Returner] = []
+        self._held: set[Key] = set()
+        self._defaulted: Counter[tuple[Role, str]] = Counter()
+
+    def plan(self) -> Plan:
+        refreshes = self._of(Refresh)
+        rekeys = self._of(Rekey)
+        spared = {*self._lookalikes.values(), *(rekey.old for rekey in rekeys)}
+        return Plan(
+            creates=self._of(Create),
+            updates=self._of(Update),
+            refreshes=refreshes,
+            returners=tuple(self._returners),
+            leavers=tuple(_leavers(self._sifted, self._rules, spared)),
+            held=self._of(Held),
+            warnings=tuple(self._warnings),
+            unchanged=self._sifted.unchanged + len(refreshes),
+            rekeys=rekeys,
+            grants=self._of(Grant),
+            defaulted=dict(self._defaulted),
+        )
+
+    def _of(self, kind: type[_OneStep]) -> tuple[_OneStep, ...]:
+        return tuple(step for step in self._steps if isinstance(step, kind))
+
+    def take(self, record: Record) -> None:
+        """Decide what becomes of one record."""
+        steps = self._decide(record)
+        self._steps.extend(steps)
+        if isinstance(steps[0], Held):
+            self._held.add(record.key)
+        if isinstance(steps[0], Held | Rekey):
+            return
+        self._defaulted.update((record.key.role, name) for name in record.defaulted if _carries(steps, name))
+        account = self._around.known.get(record.key)
         if account is not None and account.status is not Status.ACTIVE and account.user_id is not None:
             may_be_archived = account.status in {Status.ARCHIVED, Status.UNSURE}
-            returners.append(Returner(key, account.user_id, may_be_archived))
+            self._returners.append(Returner(record.key, account.user_id, may_be_archived))
 
-    return Plan(
-        creates=tuple(creates),
-        updates=tuple(updates),
-        refreshes=tuple(refreshes),
-        returners=tuple(returners),
-        leavers=tuple(_leavers(sifted, rules, spared={*lookalikes.values(), *(rekey.old for rekey in rekeys)})),
-        held=tuple(held),
-        warnings=tuple(warnings),
-        unchanged=unchanged,
-        rekeys=tuple(rekeys),
-    )
+    def _decide(self, record: Record) -> tuple[_Step, ...]:
+        around = self._around
+        account = around.known.get(record.key)
+        if record.key in around.in_doubt or (account is not None and account.user_id is None):
+            if ambiguity := around.in_doubt.get(record.key):
+                return (_held(record, Reason.AMBIGUOUS, "MISID", ambiguity),)
+            return (_held(record, Reason.IN_DOUBT, "MISID", "an earlier create is not settled yet"),)
+        resolved = self._resolve(record)
+        if isinstance(resolved, Held):
+            return (resolved,)
+        stored: Mapping[str, Value] = {}
+        step: Held | Create | Update | Rekey | Refresh
+        if account is None or account.user_id is None:
+            step = self._newcomer(record, resolved)
+        else:
+            stored = around.values.get(record.key, {})
+            step = self._difference(record, resolved, account.user_id, stored)
+        if isinstance(step, Held | Rekey):
+            return (step,)
+        if record.key.role is Role.LEARNER:
+            return self._with_employer(record, step)
+        return _with_grant(step, resolved.grant, stored.get(GRANT))
+
+    def _resolve(self, record: Record) -> _Resolved | Held:
+        fields = dict(record.fields)
+        waits_for: dict[str, Key] = {}
+        ids: dict[str, int] = {}
+        for name, code in record.codes.items():
+            match self._meaning(record.key.organisation_id, code):
+                case Reason() as reason:
+                    return _held(record, reason, name, _unresolved(reason, code))
+                case Key() as awaited if awaited in self._held:
+                    detail = f"the {awaited.role} {awaited.misid} is held as well"
+                    return _held(record, Reason.REFERENCE_NOT_FOUND, name, detail)
+                case Key() as awaited:
+                    waits_for[name] = awaited
+                case int() as onefile_id:
+                    fields[name] = ids[name] = onefile_id
+        return _Resolved(fields, waits_for, ids, fields.pop(GRANT, None))
+
+    def _meaning(self, organisation_id: int, code: Code) -> Resolved:
+        ours = self._sifted.references.of(organisation_id, code)
+        return ours or self._around.codes.get((organisation_id, code), Reason.REFERENCE_NOT_FOUND)
+
+    def _newcomer(self, record: Record, resolved: _Resolved) -> Held | Create | Update | Rekey:
+        around, key, lookalike = self._around, record.key, self._lookalikes.get(record.key)
+        fingerprint = record.fingerprint(self._secret)
+        hits = around.in_onefile.get(key, ())
+        if len(hits) > 1:
+            ids = ", ".join(map(str, hits))
+            what = "or its name on several places: IDs" if key.role.is_place else "on several accounts: UserIDs"
+            return _held(record, Reason.AMBIGUOUS, "MISID", f"OneFile has it {what} {ids}")
+        if hits and around.claims[key.role, hits[0]] > 1:
+            detail = f"OneFile has one {key.role} of this name, ID {hits[0]}, and the MIS several"
+            return _held(record, Reason.AMBIGUOUS, "Name", detail)
+        if hits:
+            owner = around.owners.get((key.role, hits[0]))
+            if owner is not None:
+                return _taken_over(record, owner, hits[0], lookalike)
+            return Update(
+                key,
+                record.feed,
+                hits[0],
+                dict(resolved.fields),
+                resolved.waits_for,
+                fingerprint,
+                is_link=True,
+                ids=resolved.ids,
+            )
+        if lookalike is not None:
+            detail = (
+                f"looks like {lookalike.misid}, whose record is gone: 'syncd rekey {lookalike.misid} {key.misid}' "
+                f"if it is the same {'place' if key.role.is_place else 'person'}, 'syncd retry {key.misid}' if it is "
+                f"{'a new one' if key.role.is_place else 'somebody new'}"
+            )
+            return _held(record, Reason.REKEYED, "MISID", detail)
+        return Create(
+            key,
+            record.feed,
+            resolved.fields,
+            resolved.waits_for,
+            fingerprint,
+            resolved.ids,
+            was=_former_role(key, self._sifted),
+        )
+
+    def _difference(
+        self, record: Record, resolved: _Resolved, user_id: int, stored: Mapping[str, Value]
+    ) -> Update | Refresh:
+        key, clear = record.key, self._rules.clear
+        fingerprint = record.fingerprint(self._secret)
+        different: dict[str, Sent] = {
+            name: value for name, value in resolved.fields.items() if stored.get(name) != value
+        }
+        cleared = _cleared(record, stored, resolved.fields.keys() | resolved.waits_for.keys())
+        if clear is not Clear.KEEP:
+            different |= dict.fromkeys(cleared, "" if clear is Clear.EMPTY else None)
+        elif cleared:
+            self._warnings.extend(
+                Warned(key, record.feed, Reason.CLEARED, name, f"{name} is empty in the MIS; OneFile keeps its value")
+                for name in cleared
+            )
+            # The next run is to look again, so that the warning stands for as long as it is true.
+            fingerprint = ""
+        if different or resolved.waits_for:
+            return Update(key, record.feed, user_id, different, resolved.waits_for, fingerprint, ids=resolved.ids)
+        return Refresh(key, record.feed, fingerprint, resolved.ids)
+
+    def _with_employer(self, record: Record, step: Create | Update | Refresh) -> tuple[_Step, ...]:
+        """The default employer is told after being assigned to the learner, where the MIS asks for that (§11)."""
+        employer = self._employer_of(record)
+        if employer is None or isinstance(step, Refresh) or not _carries((step,), _EMPLOYER):
+            return (step,)
+        before, name = replace(step, fingerprint="", **_without(step, _EMPLOYER)), _EMPLOYER
+        if employer in self._around.unassignable.get(record.key, ()):
+            detail = f"{name} is left out: OneFile has refused to assign the employer {employer.misid}"
+            self._warnings.append(Warned(record.key, record.feed, Reason.REFUSED, name, detail))
+            return (before,) if before.fields or before.waits_for else (Refresh(record.key, record.feed, ""),)
+        if employer not in self._around.to_assign.get(record.key, ()):
+            return (step,)
+        if isinstance(step, Update) and not step.is_link:
+            return (replace(step, assigned=employer),)
+        after = Update(
+            step.key,
+            step.feed,
+            None,
+            {name: step.fields[name]} if name in step.fields else {},
+            {name: step.waits_for[name]} if name in step.waits_for else {},
+            step.fingerprint,
+            ids=step.ids,
+            assigned=employer,
+        )
+        return before, after
+
+    def _employer_of(self, record: Record) -> Key | None:
+        if code := record.codes.get(_EMPLOYER):
+            return Key(record.key.organisation_id, Role.EMPLOYER, code.text)
+        onefile_id = record.fields.get(_EMPLOYER)
+        return self._around.owners.get((Role.EMPLOYER, onefile_id)) if isinstance(onefile_id, int) else None
+
+
+def _with_grant(
+    step: Create | Update | Refresh, grant: Value | None, stored: Value | None
+) -> tuple[Create | Update | Refresh | Grant, ...]:
+    """An employer is assigned to the placement by a call of its own, once OneFile has both (§11)."""
+    moves = not isinstance(step, Refresh) and _carries((step,), "PlacementID")
+    if not isinstance(grant, bool) or (grant is stored and not moves):
+        return (step,)
+    last = Grant(step.key, step.feed, grant, step.fingerprint, step.ids)
+    return (last,) if isinstance(step, Refresh) else (replace(step, fingerprint=""), last)
+
+
+def _carries(steps: Iterable[_Step], name: str) -> bool:
+    return any(isinstance(step, Create | Update) and (name in step.fields or name in step.waits_for) for step in steps)
+
+
+def _without(step: Create | Update, name: str) -> dict[str, Any]:
+    return {
+        "fields": {other: value for other, value in step.fields.items() if other != name},
+        "waits_for": {other: key for other, key in step.waits_for.items() if other != name},
+    }
 
 
 def _lookalikes(sifted: Sifted, around: Surroundings) -> dict[Key, Key]:
@@ -235,78 +315,17 @@ def _lookalikes(sifted: Sifted, around: Surroundings) -> dict[Key, Key]:
     )
     gone = {
         key: around.values[key]
-        for key, account in sifted.missed.items()
+        for key, account in sifted.absent.items()
         if account.status is not Status.ARCHIVED and key in around.values
     }
     return suspects(newcomers, gone)
 
 
-def _decide(
-    record: Record,
-    around: Surroundings,
-    rules: Rules,
-    secret: bytes,
-    warnings: list[Warned],
-    lookalike: Key | None,
-) -> Held | Create | Update | Rekey | Refresh:
-    account = around.known.get(record.key)
-    if record.key in around.in_doubt or (account is not None and account.user_id is None):
-        if ambiguity := around.in_doubt.get(record.key):
-            return _held(record, Reason.AMBIGUOUS, "MISID", ambiguity)
-        return _held(record, Reason.IN_DOUBT, "MISID", "an earlier create is not settled yet")
-    resolved = _resolve(record, around)
-    if isinstance(resolved, Held):
-        return resolved
-    if account is None or account.user_id is None:
-        return _newcomer(record, resolved, around, secret, lookalike)
-    stored = around.values.get(record.key, {})
-    return _difference(record, resolved, account.user_id, stored, rules.clear, secret, warnings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    """A record whose codes have become ids, or accounts that this run creates first."""
-
-    fields: dict[str, Value]
-    waits_for: dict[str, Key]
-
-
-def _resolve(record: Record, around: Surroundings) -> _Resolved | Held:
-    fields = dict(record.fields)
-    waits_for: dict[str, Key] = {}
-    for name, code in record.codes.items():
-        match around.codes.get((record.key.organisation_id, code), Reason.REFERENCE_NOT_FOUND):
-            case Reason() as reason:
-                return _held(record, reason, name, _unresolved(reason, code))
-            case Key() as awaited:
-                waits_for[name] = awaited
-            case int() as onefile_id:
-                fields[name] = onefile_id
-    return _Resolved(fields, waits_for)
-
-
-def _newcomer(
-    record: Record, resolved: _Resolved, around: Surroundings, secret: bytes, lookalike: Key | None
-) -> Held | Create | Update | Rekey:
-    fingerprint = record.fingerprint(secret)
-    hits = around.in_onefile.get(record.key, ())
-    if len(hits) > 1:
-        ids = ", ".join(map(str, hits))
-        return _held(record, Reason.AMBIGUOUS, "MISID", f"OneFile has it on several accounts: UserIDs {ids}")
-    if hits:
-        owner = around.owners.get((record.key.role, hits[0]))
-        if owner is not None:
-            return _taken_over(record, owner, hits[0], lookalike)
-        return Update(
-            record.key, record.feed, hits[0], dict(resolved.fields), resolved.waits_for, fingerprint, is_link=True
-        )
-    if lookalike is not None:
-        detail = (
-            f"looks like {lookalike.misid}, whose record is gone: 'syncd rekey {lookalike.misid} {record.key.misid}' "
-            f"if it is the same person, 'syncd retry {record.key.misid}' if it is somebody new"
-        )
-        return _held(record, Reason.REKEYED, "MISID", detail)
-    return Create(record.key, record.feed, resolved.fields, resolved.waits_for, fingerprint)
+def _former_role(key: Key, sifted: Sifted) -> Role | None:
+    """The role in which somebody had an account until now."""
+    roles = USERS if not key.role.is_place else ()
+    was = (role for role in roles if (gone := sifted.missed.get(key._replace(role=role))) and gone.is_settled)
+    return next(was, None)
 
 
 def _taken_over(record: Record, owner: Key, user_id: int, lookalike: Key | None) -> Held | Rekey:
@@ -317,37 +336,10 @@ def _taken_over(record: Record, owner: Key, user_id: int, lookalike: Key | None)
     return _held(record, Reason.AMBIGUOUS, "MISID", detail)
 
 
-def _difference(
-    record: Record,
-    resolved: _Resolved,
-    user_id: int,
-    stored: Mapping[str, Value],
-    clear: Clear,
-    secret: bytes,
-    warnings: list[Warned],
-) -> Update | Refresh:
-    key = record.key
-    fingerprint = record.fingerprint(secret)
-    different: dict[str, Sent] = {name: value for name, value in resolved.fields.items() if stored.get(name) != value}
-    cleared = _cleared(record, stored, resolved.fields.keys() | resolved.waits_for.keys())
-    if clear is not Clear.KEEP:
-        different |= dict.fromkeys(cleared, "" if clear is Clear.EMPTY else None)
-    elif cleared:
-        warnings.extend(
-            Warned(key, record.feed, Reason.CLEARED, name, f"{name} is empty in the MIS; OneFile keeps its value")
-            for name in cleared
-        )
-        # The next run is to look again, so that the warning stands for as long as it is true.
-        fingerprint = ""
-    if different or resolved.waits_for:
-        return Update(key, record.feed, user_id, different, resolved.waits_for, fingerprint)
-    return Refresh(key, record.feed, fingerprint)
-
-
 def _cleared(record: Record, stored: Mapping[str, Value], given: Set[str]) -> list[str]:
     # An unusable value is not an empty one: it has its own warning.
     unusable = {warned.field for warned in record.warnings}
-    return sorted((stored.keys() & record.supplied) - given - unusable)
+    return sorted((stored.keys() & record.supplied) - given - unusable - {GRANT})
 
 
 def _held(record: Record, reason: Reason, name: str, detail: str) -> Held:
@@ -371,5 +363,9 @@ def _leavers(sifted: Sifted, rules: Rules, spared: Set[Key]) -> Iterable[Leaver]
             and gone_for >= rules.grace
             and key.misid not in rules.protected
             and key not in spared
+            # Whom a record still names OneFile may not let go (U20), and that record could not be sent again.
+            and account.user_id not in sifted.named
+            # Nobody is in a place that is gone from the MIS, and nothing of it is ever in the way.
+            and not key.role.is_place
         )
         yield Leaver(key, account.user_id, account.left_at, to_archive)

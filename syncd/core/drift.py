@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from syncd.core.fields import FIELDS, Kind
+from syncd.core.fields import FIELDS, GRANT, Kind
 from syncd.core.records import Key
 from syncd.core.values import Value, read_value
 
@@ -72,7 +72,8 @@ class Findings:
         # What is empty for everybody is not told either.
         by_name = {name.lower(): value for name, value in told.items() if value is not None and value != ""}
         self._told |= by_name.keys()
-        ours = sent.keys() & FIELDS.keys()
+        # Of what was told by a call of its own OneFile says nothing.
+        ours = (sent.keys() & FIELDS.keys()) - {GRANT}
         absent = frozenset(name for name in ours if name.lower() not in by_name)
         different = frozenset(
             name for name in ours - absent if not is_same(FIELDS[name].kind, sent[name], by_name[name.lower()])

@@ -1,4 +1,4 @@
-"""OneFile's roles and fields: the one catalogue that feeds, validation and comparison go by.
+"""OneFile's roles, places and fields: the one catalogue that feeds, validation and comparison go by.
 
 Sections named in ``source`` are those of the OneFile API fact sheet (§8.2 is the table of fields of a create).
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class Role(StrEnum):
-    """A role the API can create; the product's other roles are out of its reach (§8.1)."""
+    """What a record is in OneFile: a user of a role that the API can create (§8.1), or one of the places (§9, §10)."""
 
     LEARNER = "Learner"
     TRAINEE_ASSESSOR = "Trainee Assessor"
@@ -17,11 +17,18 @@ class Role(StrEnum):
     IQA = "IQA"
     EMPLOYER = "Employer"
     OBSERVER = "Observer"
+    PLACEMENT = "Placement"
+    CLASSROOM = "Classroom"
 
     @property
     def number(self) -> int:
-        """The id OneFile knows this role by (§8.1)."""
+        """The id OneFile knows a user's role by (§8.1); places have none."""
         return _ROLE_NUMBERS[self]
+
+    @property
+    def is_place(self) -> bool:
+        """Whether it is a classroom or a placement, and nobody who logs in."""
+        return self in PLACES
 
 
 _ROLE_NUMBERS: Final = {
@@ -33,8 +40,13 @@ _ROLE_NUMBERS: Final = {
     Role.OBSERVER: 45,
 }
 
-#: A learner needs its assessor's UserID, so staff go first (§17, pitfall 11).
+PLACES: Final = (Role.PLACEMENT, Role.CLASSROOM)
+USERS: Final = tuple(_ROLE_NUMBERS)
+ROLE_BY_NUMBER: Final = {number: role for role, number in _ROLE_NUMBERS.items()}
+
+#: Whoever refers to another comes after it (§17, pitfall 11), so that no two can wait for each other.
 SENDING_ORDER: Final = (
+    *PLACES,
     Role.ASSESSOR,
     Role.TRAINEE_ASSESSOR,
     Role.IQA,
@@ -67,30 +79,32 @@ class Referent(StrEnum):
     EMPLOYER = "employer"
     CLASSROOM = "classroom"
     PLACEMENT = "placement"
+    LEARNER_STATUS = "learner status"
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """The roles whose accounts can be meant, the likelier first; none for classrooms and placements."""
+        """The roles whose accounts can be meant, the likelier first; none for a learner status."""
         return _REFERENT_ROLES[self]
 
 
 _REFERENT_ROLES: Final[dict[Referent, tuple[Role, ...]]] = {
     Referent.ASSESSOR: (Role.ASSESSOR, Role.TRAINEE_ASSESSOR),
     Referent.EMPLOYER: (Role.EMPLOYER,),
-    Referent.CLASSROOM: (),
-    Referent.PLACEMENT: (),
+    Referent.CLASSROOM: (Role.CLASSROOM,),
+    Referent.PLACEMENT: (Role.PLACEMENT,),
+    Referent.LEARNER_STATUS: (),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a OneFile user."""
+    """One field of a OneFile user, classroom or placement."""
 
     name: str
     kind: Kind
     source: str
     """The section of the fact sheet that vouches for it."""
-    roles: frozenset[Role] = frozenset(Role)
+    roles: frozenset[Role] = frozenset(USERS)
     """The roles that have the field at all."""
     mandatory: frozenset[Role] = frozenset()
     """The roles that cannot be created without it."""
@@ -110,15 +124,23 @@ class ReferenceColumn:
     """``MISID`` or ``Name``: what the code is matched with in OneFile."""
 
 
-_EVERYONE: Final = frozenset(Role)
+_EVERYONE: Final = frozenset(USERS)
 _LEARNER: Final = frozenset({Role.LEARNER})
+_EMPLOYER: Final = frozenset({Role.EMPLOYER})
 _PLACED: Final = frozenset({Role.LEARNER, Role.EMPLOYER, Role.OBSERVER})
+_PLACES: Final = frozenset(PLACES)
+_CLASSROOM: Final = frozenset({Role.CLASSROOM})
+_PLACEMENT: Final = frozenset({Role.PLACEMENT})
+
+#: The one field that no create or update carries: a call of its own tells OneFile whether an employer may see all
+#: learners of their placement (§11).
+GRANT: Final = "GrantAccess"
 
 _CATALOGUE: Final = (
-    Field("MISID", Kind.TEXT, "§8.2, §16"),
+    Field("MISID", Kind.TEXT, "§8.2, §9, §10, §16", roles=_EVERYONE | _PLACES),
     Field("FirstName", Kind.TEXT, "§8.2", mandatory=_EVERYONE),
     Field("LastName", Kind.TEXT, "§8.2", mandatory=_EVERYONE),
-    Field("Email", Kind.EMAIL, "§8.2", mandatory=_EVERYONE),
+    Field("Email", Kind.EMAIL, "§8.2, §10", roles=_EVERYONE | _PLACEMENT, mandatory=_EVERYONE),
     Field(
         "DefaultAssessorID",
         Kind.INTEGER,
@@ -131,7 +153,7 @@ _CATALOGUE: Final = (
     Field("PlacementID", Kind.INTEGER, "§8.2", roles=_PLACED, mandatory=_PLACED, referent=Referent.PLACEMENT),
     Field("CreatedOn", Kind.MOMENT, "§8.2"),
     Field("MobileNumber", Kind.TEXT, "§8.2"),
-    Field("Telephone", Kind.TEXT, "§8.2"),
+    Field("Telephone", Kind.TEXT, "§8.2, §10", roles=_EVERYONE | _PLACEMENT),
     Field("Website", Kind.TEXT, "§8.2"),
     Field("WorkAddress", Kind.LINES, "§8.2"),
     Field("HomeAddress", Kind.LINES, "§8.2"),
@@ -143,7 +165,7 @@ _CATALOGUE: Final = (
     Field("NINO", Kind.NINO, "§8.2, §15", roles=_LEARNER, special=True),
     Field("EpisodeName", Kind.TEXT, "§8.2", roles=_LEARNER),
     Field("CentreRegister", Kind.DATE, "§8.2, §15", roles=_LEARNER),
-    Field("StartOn", Kind.DATE, "§8.2, §15", roles=_LEARNER),
+    Field("StartOn", Kind.DATE, "§8.2, §9, §15", roles=_LEARNER | _CLASSROOM),
     Field("PlannedEndDate", Kind.DATE, "§8.2, §15", roles=_LEARNER),
     Field("L12", Kind.TEXT, "§8.2, §15: ethnicity", roles=_LEARNER, special=True),
     Field("L13", Kind.TEXT, "§8.2, §15: sex", roles=_LEARNER, special=True),
@@ -151,7 +173,18 @@ _CATALOGUE: Final = (
     Field("L15", Kind.TEXT, "§8.2, §15: disability", roles=_LEARNER, special=True),
     Field("L16", Kind.TEXT, "§8.2, §15: learning difficulty", roles=_LEARNER, special=True),
     Field("SupportFunding", Kind.BOOLEAN, "§8.2", roles=_LEARNER),
-    Field("LearnerStatusID", Kind.INTEGER, "§7, §8.2", roles=_LEARNER),
+    Field("LearnerStatusID", Kind.INTEGER, "§7, §8.2", roles=_LEARNER, referent=Referent.LEARNER_STATUS),
+    Field(GRANT, Kind.BOOLEAN, "§11: AssignPlacement", roles=_EMPLOYER),
+    Field("Name", Kind.TEXT, "§9, §10", roles=_PLACES, mandatory=_PLACES),
+    Field("Address", Kind.LINES, "§10", roles=_PLACEMENT),
+    Field("Active", Kind.BOOLEAN, "§10", roles=_PLACEMENT),
+    Field("Contact", Kind.TEXT, "§10", roles=_PLACEMENT),
+    Field("Fax", Kind.TEXT, "§10", roles=_PLACEMENT),
+    Field("Web", Kind.TEXT, "§10", roles=_PLACEMENT),
+    Field("Archive", Kind.BOOLEAN, "§9", roles=_CLASSROOM),
+    Field("CompletionMessage", Kind.LINES, "§9", roles=_CLASSROOM),
+    Field("SendCompletionMessage", Kind.BOOLEAN, "§9", roles=_CLASSROOM),
+    Field("IVFinalSignOff", Kind.BOOLEAN, "§9", roles=_CLASSROOM),
 )
 
 FIELDS: Final[dict[str, Field]] = {field.name: field for field in _CATALOGUE}
@@ -165,6 +198,7 @@ REFERENCE_COLUMNS: Final[dict[str, ReferenceColumn]] = {
         ReferenceColumn("ClassroomName", "ClassroomID", "Name"),
         ReferenceColumn("PlacementMISID", "PlacementID", "MISID"),
         ReferenceColumn("PlacementName", "PlacementID", "Name"),
+        ReferenceColumn("LearnerStatusName", "LearnerStatusID", "Name"),
     )
 }
 

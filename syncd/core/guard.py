@@ -28,8 +28,8 @@ class Counts:
 
     @classmethod
     def of(cls, plan: Plan) -> "Counts":
-        """Returners and rekeys count as updates, and a leaver once: in the run that first misses it."""
-        updates = len(plan.updates) + len(plan.rekeys) + len(plan.returners)
+        """All that changes an account counts as an update, and a leaver once: in the run that first misses it."""
+        updates = sum(map(len, (plan.updates, plan.rekeys, plan.returners, plan.grants, plan.assigns)))
         return cls(len(plan.creates), updates, len(plan.new_leavers))
 
     def covers(self, other: "Counts") -> bool:
@@ -56,6 +56,10 @@ class FeedSize:
     name: str
     rows: int
     accounts: int
+    elsewhere: int = 0
+    """The rows that it yielded for other organisations."""
+    gone: int = 0
+    """Those of the accounts whose record is in no feed now."""
 
 
 def guard(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) -> tuple[str, ...]:
@@ -80,8 +84,10 @@ def to_approve(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSi
 
 
 def _shrunk(feed: FeedSize) -> str:
-    if feed.rows == 0:
+    if feed.rows == 0 and (feed.accounts or not feed.elsewhere):
         return f"feed {feed.name} yielded no rows"
     if feed.rows * 2 < feed.accounts:
         return f"feed {feed.name} yielded {feed.rows} rows where it had {feed.accounts} accounts"
+    if feed.gone * 2 > feed.accounts:
+        return f"feed {feed.name} no longer has {feed.gone} of the {feed.accounts} people it had"
     return ""

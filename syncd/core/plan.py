@@ -1,10 +1,11 @@
 """The plan: what a run would do, as plain data that can be printed, compared, stopped and approved."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
-from typing import TypeAlias
 
+from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Warned
 from syncd.core.values import Sent, Value
 
@@ -19,6 +20,11 @@ class Create:
     waits_for: dict[str, Key] = field(default_factory=dict)
     """Id fields whose account is created earlier in the same run."""
     fingerprint: str = ""
+    """Of the record; empty when more of it is to be sent afterwards, so that no run takes it for all said."""
+    ids: dict[str, int] = field(default_factory=dict)
+    """What the record's codes stand for, by field, those left out that are waited for."""
+    was: Role | None = None
+    """The role of an account with the same MISID whose record is gone: somebody has changed roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,36 @@ class Update:
 
     key: Key
     feed: str
-    user_id: int
+    user_id: int | None
+    """``None`` where the same run creates the account first."""
     fields: dict[str, Sent]
     waits_for: dict[str, Key] = field(default_factory=dict)
     fingerprint: str = ""
     is_link: bool = False
     """OneFile has the account already and syncd did not know it: it becomes ours by this update."""
+    ids: dict[str, int] = field(default_factory=dict)
+    assigned: Key | None = None
+    """Who must have been assigned to this learner before, for nobody else can be the default employer (§11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An employer is assigned to their placement, with or without access to all of its learners (§11)."""
+
+    key: Key
+    feed: str
+    is_open: bool
+    fingerprint: str = ""
+    ids: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Somebody is assigned to a learner besides the default assessor, at level 1 (§11)."""
+
+    learner: Key
+    user: Key
+    feed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +82,7 @@ class Refresh:
     key: Key
     feed: str
     fingerprint: str
+    ids: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +105,6 @@ class Leaver:
     to_archive: bool
 
 
-Change: TypeAlias = Create | Update | Rekey | Returner | Leaver
-"""What takes a call of its own."""
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one run would do, in the order it came to light."""
@@ -91,6 +118,10 @@ class Plan:
     warnings: tuple[Warned, ...] = ()
     unchanged: int = 0
     rekeys: tuple[Rekey, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    assigns: tuple[Assign, ...] = ()
+    defaulted: Mapping[tuple[Role, str], int] = field(default_factory=dict)
+    """How many records would be sent with a default for a reference that the MIS does not give, by role and field."""
 
     @property
     def new_leavers(self) -> tuple[Leaver, ...]:
@@ -104,6 +135,8 @@ class Plan:
             len(self.creates)
             + len(self.updates)
             + len(self.rekeys)
+            + len(self.grants)
+            + len(self.assigns)
             + sum(returner.is_archived for returner in self.returners)
             + sum(leaver.to_archive for leaver in self.leavers)
         )

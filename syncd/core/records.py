@@ -1,7 +1,7 @@
 """A raw row becomes a `Record`, or is `Held`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
@@ -78,6 +78,11 @@ class Held:
     fingerprint: str = ""
     """Of the record that OneFile refused, so that it is not sent again unchanged."""
 
+    @property
+    def key(self) -> Key:
+        """Whose row it is; without a MISID when that is what is missing."""
+        return Key(self.organisation_id, self.role, self.misid)
+
 
 @dataclass(frozen=True, slots=True)
 class Warned:
@@ -102,11 +107,13 @@ class Record:
     supplied: frozenset[str]
     """The fields that the feed has a column for, whether this row fills them or not."""
     warnings: tuple[Warned, ...] = ()
+    defaulted: frozenset[str] = frozenset()
+    """The references that the row does not give, and the defaults do."""
 
     def fingerprint(self, secret: bytes) -> str:
         """A keyed hash of all that would be sent: equal for equal records, and nothing can be read from it.
 
-        ``secret`` is at most 64 bytes.
+        What the codes stand for is not in it: see `stamped`. ``secret`` is at most 64 bytes.
         """
         # An empty field may be one to clear, which an unusable one and one without a column never are.
         empty = self.supplied.difference(self.fields, self.codes, (warned.field for warned in self.warnings))
@@ -115,7 +122,27 @@ class Record:
         return blake2b(content.encode("utf-8", "surrogatepass"), key=secret, digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A row that is another organisation's."""
+
+    feed: str
+
+
+def stamped(fingerprint: str, ids: Mapping[str, int]) -> str:
+    """The fingerprint of a record whose codes stand for these ids, by field: another id makes it another.
+
+    Without ids it is the one that is given, and so is an empty one, which is like no other.
+    """
+    if not fingerprint or not ids:
+        return fingerprint
+    content = ",".join((fingerprint, *(f"{name}={ids[name]}" for name in sorted(ids))))
+    return blake2b(content.encode(), digest_size=16).hexdigest()
+
+
 Row: TypeAlias = Sequence[object]
+Defaults: TypeAlias = Mapping[str, int | Code]
+"""What stands in for references that a row does not give, by field: an id, or a code to find it by."""
 
 
 class UnusableColumns(ValueError):
@@ -123,12 +150,21 @@ class UnusableColumns(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
+    """A column of a feed, and the field that it is for."""
+
     position: int
     name: str
     field: Field
     by: str | None
     """For a reference column, what its code is matched with."""
+
+    def read(self, raw: object) -> Value | Code | None:
+        """What one value of it comes to; ``None`` for an empty one. Raises `Unusable`."""
+        if self.by is None or self.field.referent is None:
+            return read_value(self.field.kind, raw)
+        text = read_value(Kind.TEXT, raw)
+        return None if text is None else Code(self.field.referent, self.by, str(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +176,9 @@ class Layout:
     organisation_id: int
     organisation_position: int | None
     misid_position: int
-    columns: tuple[_Column, ...]
+    columns: tuple[Column, ...]
     supplied: frozenset[str]
-    defaults: dict[str, int] = field(default_factory=dict)
-    """Ids used for a mandatory reference that the row does not give."""
+    defaults: Defaults = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -152,7 +187,7 @@ class Layout:
         feed: str,
         columns: Sequence[str],
         organisation_id: int,
-        defaults: dict[str, int] | None = None,
+        defaults: Defaults | None = None,
     ) -> Self:
         """Match a feed's column names with OneFile's fields, in any letter case.
 
@@ -203,9 +238,13 @@ class Layout:
             self._read_column(column, row[column.position], fields, codes, problems)
         for name in codes.keys() & fields.keys():
             del codes[name]
-        for name, default in self.defaults.items():
-            if name not in fields and name not in codes and name not in problems:
-                fields[name] = default
+        defaulted = self.defaults.keys() - fields.keys() - codes.keys() - problems.keys()
+        for name in defaulted:
+            match self.defaults[name]:
+                case Code() as code:
+                    codes[name] = code
+                case number:
+                    fields[name] = number
 
         blocking = self._blocking(fields, codes, problems)
         if blocking:
@@ -217,7 +256,7 @@ class Layout:
             for name, detail in problems.items()
             if name not in fields and name not in codes
         )
-        return Record(key, self.feed, fields, codes, self.supplied, warnings)
+        return Record(key, self.feed, fields, codes, self.supplied, warnings, frozenset(defaulted))
 
     def _organisation_of(self, row: Row) -> int:
         if self.organisation_position is None:
@@ -227,26 +266,27 @@ class Layout:
 
     @staticmethod
     def _read_column(
-        column: _Column,
+        column: Column,
         raw: object,
         fields: dict[str, Value],
         codes: dict[str, Code],
         problems: dict[str, str],
     ) -> None:
         name = column.field.name
-        kind = column.field.kind if column.by is None else Kind.TEXT
         try:
-            value = read_value(kind, raw)
+            value = column.read(raw)
         except Unusable as problem:
             problems[name] = str(problem)
             return
-        if value is None:
-            return
-        if column.by is None:
-            fields[name] = value
-        # A MISID says more than a name, and columns come in any order.
-        elif column.field.referent is not None and (name not in codes or column.by == "MISID"):
-            codes[name] = Code(column.field.referent, column.by, str(value))
+        match value:
+            case None:
+                pass
+            case Code():
+                # A MISID says more than a name, and columns come in any order.
+                if name not in codes or value.by == "MISID":
+                    codes[name] = value
+            case _:
+                fields[name] = value
 
     def _blocking(
         self, fields: dict[str, Value], codes: dict[str, Code], problems: dict[str, str]
@@ -265,11 +305,11 @@ class Layout:
         return Held(organisation_id, self.role, misid, self.feed, reason, name, f"{name} {detail}", row)
 
 
-def _column(name: str, position: int) -> _Column:
+def _column(name: str, position: int) -> Column:
     reference = REFERENCE_COLUMNS.get(name)
     if reference is None:
-        return _Column(position, name, FIELDS[name], None)
-    return _Column(position, name, FIELDS[reference.field], reference.by)
+        return Column(position, name, FIELDS[name], None)
+    return Column(position, name, FIELDS[reference.field], reference.by)
 
 
 def _unknown_column(role: Role, column: str, spellings: dict[str, str]) -> str:

@@ -17,7 +17,7 @@ def suspects(newcomers: Iterable[Record], gone: Mapping[Key, Mapping[str, Value]
     """The newcomers that look like an account whose record is gone, each with that account's key.
 
     ``gone`` are those accounts with the values OneFile last accepted. Alike are an equal ULN, or equal names and date
-    of birth, within one role. Neither is a key: it is for a person to say.
+    of birth, within one role; of places an equal name. None is a key: it is for a person to say.
     """
     marked: dict[_Mark, Key] = {}
     for key, values in sorted(gone.items()):
@@ -32,6 +32,9 @@ def suspects(newcomers: Iterable[Record], gone: Mapping[Key, Mapping[str, Value]
 
 
 def _marks(role: Role, values: Mapping[str, Value]) -> Iterator[_Mark]:
+    if role.is_place:
+        yield role, "name", values.get("Name")
+        return
     uln = values.get("ULN")
     if uln and uln != _NO_ULN_YET:
         yield role, "ULN", uln

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, create_engine
@@ -32,6 +33,10 @@ class Mis:
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
+        database = self._url.database if self._url.get_backend_name() == "sqlite" else None
+        self._file = (
+            Path(database) if database and database != ":memory:" and not database.startswith("file:") else None
+        )
         try:
             # A poll is rare and the MIS has others to serve: no connection is kept.
             self._engine = create_engine(self._url, poolclass=NullPool, hide_parameters=True)
@@ -45,6 +50,9 @@ class Mis:
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A connection for reading. Raises `MisUnreachable`."""
+        if self._file and not self._file.exists():
+            # SQLite would make an empty one.
+            raise MisUnreachable(f"The MIS at {self} cannot be reached: there is no such file.")
         try:
             connection = self._engine.connect()
         except SQLAlchemyError as problem:

@@ -17,12 +17,22 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Customer:
+    """Whose customer token it is (§6)."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Organisation:
     """A centre (§7)."""
 
     id: int
     name: str
     creates_keychains: bool
+    suppresses_emails: bool | None = None
+    """What that does nobody outside knows (U28); ``None`` where OneFile does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,11 @@ class UserRow:
     misid: str
     told: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """All that the row says, keys in lower case: the names, and whatever else OneFile puts in (U2)."""
+
+    @property
+    def name(self) -> str:
+        """First and last name as people write them."""
+        return f"{_text(self.told, 'firstname')} {_text(self.told, 'lastname')}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +110,18 @@ def object_of(response: httpx.Response) -> dict[str, Any]:
     return _lowered(document)
 
 
+def customer_of(row: Mapping[str, Any]) -> Customer:
+    """The customer. Raises `Unreadable`."""
+    return Customer(_id_of(row), _text(row, "name"))
+
+
 def organisation_of(row: Mapping[str, Any]) -> Organisation:
     """An organisation's row. Raises `Unreadable`."""
     return Organisation(
-        _id_of(row), str(row.get("name") or ""), row.get("keychaincreationfornewuseractive") in {True, "true", "True"}
+        _id_of(row),
+        _text(row, "name"),
+        bool(_flag(row, "keychaincreationfornewuseractive")),
+        _flag(row, "keychainemailsuppression"),
     )
 
 
@@ -197,3 +220,8 @@ def _id_in(number: object) -> int:
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     return "" if value is None else str(value).strip()
+
+
+def _flag(row: Mapping[str, Any], name: str) -> bool | None:
+    value = row.get(name)
+    return None if value is None else value in {True, "true", "True"}

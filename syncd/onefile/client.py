@@ -18,11 +18,13 @@ from syncd.errors import AnswerLost, CredentialsRefused, OneFileError, OneFileUn
 from syncd.onefile.answers import (
     Answered,
     Created,
+    Customer,
     Organisation,
     Place,
     Unreadable,
     UserRow,
     created_of,
+    customer_of,
     json_of,
     message_of,
     object_of,
@@ -91,6 +93,11 @@ class OneFile:
         """Close the connections."""
         self._http.close()
 
+    def customer(self) -> Customer:
+        """Whose customer token it is (§6). Also raises `Refused`."""
+        with _readable("the customer"):
+            return customer_of(object_of(self._read("GET", "/Customer")))
+
     def organisation(self, organisation_id: int) -> Organisation:
         """The organisation with its Keychain setting (§7). Raises `CredentialsRefused` if the token has none such."""
         with _readable("the organisations"):
@@ -127,35 +134,52 @@ class OneFile:
             filters["LastModified"] = f"{modified_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return self._pages("/User/Search", filters, user_of)
 
-    def classrooms(self, organisation_id: int) -> Iterator[Place]:
-        """The classrooms of an organisation (§9)."""
-        return self._pages("/Classroom/Search", {"OrganisationID": organisation_id}, place_of)
+    def places(self, role: Role, organisation_id: int) -> Iterator[Place]:
+        """The classrooms (§9) or placements (§10) of an organisation."""
+        return self._pages(f"{_resource(role)}/Search", {"OrganisationID": organisation_id}, place_of)
 
-    def placements(self, organisation_id: int) -> Iterator[Place]:
-        """The placements of an organisation (§10)."""
-        return self._pages("/Placement/Search", {"OrganisationID": organisation_id}, place_of)
+    def learner_statuses(self, organisation_id: int) -> list[Place]:
+        """The statuses that an organisation has made for its learners (§7), whose numbers are its own."""
+        with _readable("the learner statuses"):
+            rows = rows_of(self._read("GET", f"/Organisation/{organisation_id}/LearnerStatuses"))
+            return [place_of(row) for row in rows]
 
     def user(self, user_id: int) -> dict[str, Any]:
         """All that OneFile tells of one user, keys in lower case, some left out (§8.5). Also raises `Refused`."""
-        with _readable("a user"):
-            return object_of(self._read("GET", f"/User/{user_id}"))
+        return self._one("/User", user_id)
 
-    def create_user(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> tuple[Created, Answered]:
-        """Make an account (§8.2, §8.3)."""
-        response, attempts = self._call(
-            "POST",
-            "/User",
-            {"OrganisationID": organisation_id, "Role": role.number, **fields},
-            again_after=(OneFileUnreachable,),
-        )
+    def one(self, role: Role, onefile_id: int) -> dict[str, Any]:
+        """The same of a user or a place (§9, §10)."""
+        return self._one(_resource(role), onefile_id)
+
+    def _one(self, resource: str, onefile_id: int) -> dict[str, Any]:
+        with _readable(f"a read at {resource}"):
+            return object_of(self._read("GET", f"{resource}/{onefile_id}"))
+
+    def create(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> tuple[Created, Answered]:
+        """Make an account (§8.2, §8.3), a classroom (§9) or a placement (§10)."""
+        what = {"OrganisationID": organisation_id} | ({} if role.is_place else {"Role": role.number})
+        response, attempts = self._call("POST", _resource(role), {**what, **fields}, again_after=(OneFileUnreachable,))
         try:
             return created_of(response), Answered(response.status_code, attempts)
         except Unreadable:
             raise AnswerLost(response.status_code) from None
 
-    def update_user(self, user_id: int, fields: Mapping[str, Sent]) -> Answered:
-        """Change these fields of an account (§8.4)."""
-        return self._change(f"/User/{user_id}", fields)
+    def update(self, role: Role, onefile_id: int, fields: Mapping[str, Sent]) -> Answered:
+        """Change these fields of an account (§8.4) or a place (§9, §10)."""
+        return self._change(f"{_resource(role)}/{onefile_id}", fields)
+
+    def assign(self, user_id: int, learner_id: int, *, learner_in_path: bool = False) -> Answered:
+        """Assign somebody to a learner, at level 1 (§11).
+
+        Whose id belongs in the path is not agreed upon (U18): that of whoever is assigned, unless ``learner_in_path``.
+        """
+        path, named = (learner_id, user_id) if learner_in_path else (user_id, learner_id)
+        return self._change(f"/User/{path}/Assign", {"LearnerID": named, "Level": 1})
+
+    def assign_placement(self, user_id: int, placement_id: int, *, grants_access: bool) -> Answered:
+        """Assign an employer to a placement, with or without access to its learners (§11)."""
+        return self._change(f"/User/{user_id}/AssignPlacement/{placement_id}/{str(grants_access).lower()}")
 
     def archive_user(self, user_id: int) -> Answered:
         """Archive an account (§8.7)."""
@@ -236,6 +260,10 @@ class OneFile:
             if isinstance(problem, httpx.RequestError) and problem.request.url.path.endswith("/Authentication"):
                 raise OneFileUnreachable(f"OneFile did not answer the log-in: {type(problem).__name__}.") from None
             raise AnswerLost from None
+
+
+def _resource(role: Role) -> str:
+    return f"/{role}" if role.is_place else "/User"
 
 
 def _plainly(problem: httpx.RequestError) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Lock
 from typing import Final
 
 from apscheduler.job import Job
@@ -17,13 +17,14 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
 from syncd.onefile import Interrupted
-from syncd.state import daemons
-from syncd.state.lock import Lock, Purpose, locked_when_free
+from syncd.state import daemons, runs
+from syncd.state.lock import Lock as StoreLock
+from syncd.state.lock import Purpose, locked_when_free
 from syncd.sync.one_pass import Trigger, run_once
 from syncd.sync.parts import Parts
 from syncd.sync.verifying import verify_once
 
-#: How often a daemon that waits looks whether its turn has come.
+#: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
 
@@ -58,19 +59,28 @@ class Schedule:
 
 
 class Daemon:
-    """Polls on a schedule until told to stop; of several on one store one works and the others wait.
+    """Polls on a schedule, and when asked, until told to stop; of several on one store one works and the others wait.
 
-    ``stopping`` is the event that tells it to, and that ends every wait within. ``pauses`` are the seconds between two
-    tries while OneFile is down, the last one again and again.
+    ``turns`` are the parts of each organisation, which have their turns one after the other. ``stopping`` is the
+    event that tells it to, and that ends every wait within. ``pauses`` are the seconds between two tries while OneFile
+    is down, the last one again and again. ``asked`` is an event by which this process is asked for a run of everybody.
     """
 
     def __init__(
-        self, parts: Parts, schedule: Schedule, stopping: Event, pauses: Sequence[float] = PAUSES_SECONDS
+        self,
+        turns: Sequence[Parts],
+        schedule: Schedule,
+        stopping: Event,
+        pauses: Sequence[float] = PAUSES_SECONDS,
+        asked: Event | None = None,
     ) -> None:
-        self._parts = parts
+        self._turns = turns
+        self._parts = turns[0]
         self._pauses = pauses
         self._schedule = schedule
         self._stopping = stopping
+        self._asked = asked or Event()
+        self._one_at_a_time = Lock()
         self._scheduler = BackgroundScheduler(timezone=schedule.timezone)
         self._job: Job | None = None
 
@@ -79,13 +89,15 @@ class Daemon:
         log, schedule = self._parts.log, self._schedule
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._locked(Purpose.LEADING))
+                for parts in self._turns:
+                    stack.enter_context(self._locked(parts, Purpose.LEADING))
             except Interrupted:
                 return
             with self._parts.store.begin() as connection:
-                daemons.arrive(
-                    connection, self._parts.organisation_id, socket.gethostname(), os.getpid(), self._parts.clock()
-                )
+                for parts in self._turns:
+                    daemons.arrive(
+                        connection, parts.organisation_id, socket.gethostname(), os.getpid(), self._parts.clock()
+                    )
             stack.callback(self._leave)
             log.info(
                 "daemon_started",
@@ -102,6 +114,8 @@ class Daemon:
             self._job = self._add(self._poll, self._schedule.poll, next_run_time=self._parts.clock())
         if self._schedule.verify:
             self._add(self._verify, self._schedule.verify)
+        # One job that lasts: of a job every second APScheduler would warn every second for as long as a run takes.
+        self._scheduler.add_job(self._answer_requests, misfire_grace_time=None)
         self._scheduler.start()
         try:
             self._stopping.wait()
@@ -120,27 +134,76 @@ class Daemon:
         )
 
     def _poll(self) -> None:
-        self._until_onefile_answers(lambda: run_once(self._parts, Trigger.SCHEDULE))
+        for parts in self._turns:
+            self._until_onefile_answers(parts, lambda parts: run_once(parts, Trigger.SCHEDULE))
         self._note_next_run()
 
     def _verify(self) -> None:
-        self._until_onefile_answers(lambda: verify_once(self._parts, Trigger.VERIFY))
+        for parts in self._turns:
+            self._until_onefile_answers(parts, lambda parts: verify_once(parts, Trigger.VERIFY))
 
-    def _until_onefile_answers(self, work: Callable[[], object]) -> None:
+    def _answer_requests(self) -> None:
+        while not self._stopping.wait(_LOOK_AGAIN_SECONDS):
+            self._pass_on_what_was_asked()
+            # That the store cannot be reached is for the polls to say.
+            with suppress(StateUnusable):
+                with self._parts.store.begin() as connection:
+                    asked_for = runs.organisations_asked_for(connection)
+                for parts in self._turns:
+                    if parts.organisation_id in asked_for:
+                        self._is_over(parts, self._answer)
+
+    def _answer(self, parts: Parts) -> None:
+        """Make one run for all who ask."""
+        with parts.store.begin() as connection:
+            requests = runs.requests_waiting(connection, parts.organisation_id)
+        if not requests:
+            return
+        answered = [request.id for request in requests]
+        try:
+            run_once(parts, Trigger.REQUEST, only=runs.all_asked_for(requests))
+        except (Interrupted, StateUnusable):
+            # That is no answer: they wait on, for the next daemon if this one is to end.
+            answered = []
+            raise
+        finally:
+            if answered:
+                self._note_answer(parts, answered)
+
+    def _note_answer(self, parts: Parts, answered: Sequence[int]) -> None:
+        with parts.store.begin() as connection:
+            newest = runs.last(connection, parts.organisation_id)
+            if newest:
+                runs.answer(connection, answered, newest.id, parts.clock())
+
+    def _pass_on_what_was_asked(self) -> None:
+        """Whoever asks this process asks the store, and so whichever daemon works."""
+        if not self._asked.is_set():
+            return
+        self._asked.clear()
+        try:
+            with self._parts.store.begin() as connection:
+                for parts in self._turns:
+                    runs.request(connection, parts.organisation_id, "signal", parts.clock())
+        except StateUnusable:
+            self._asked.set()
+
+    def _until_onefile_answers(self, parts: Parts, work: Callable[[Parts], object]) -> None:
         """Do it, and while OneFile is down try again, less and less often; the lock is let go meanwhile."""
         pauses = iter(self._pauses)
         pause = 0.0
-        while not self._is_over(work):
+        while not self._is_over(parts, work):
             pause = next(pauses, pause)
             if self._stopping.wait(pause):
                 return
 
-    def _is_over(self, work: Callable[[], object]) -> bool:
+    def _is_over(self, parts: Parts, work: Callable[[Parts], object]) -> bool:
         """Do it once; false when it is worth trying again soon."""
-        log = self._parts.log
+        log = parts.log
         try:
-            with self._locked(Purpose.WRITING):
-                work()
+            # Two organisations have two locks in the store, and still their turns one after the other.
+            with self._one_at_a_time, self._locked(parts, Purpose.WRITING):
+                work(parts)
         except OneFileUnreachable:
             return False
         except StateUnusable as problem:
@@ -156,15 +219,18 @@ class Daemon:
         # Asking the scheduler would wait for ever when it is shutting down, as it then waits for this job.
         next_run_at = self._job.next_run_time if self._job else None
         with suppress(StateUnusable), self._parts.store.begin() as connection:
-            daemons.note_next_run(connection, self._parts.organisation_id, next_run_at)
+            for parts in self._turns:
+                daemons.note_next_run(connection, parts.organisation_id, next_run_at)
 
     def _leave(self) -> None:
         with suppress(StateUnusable), self._parts.store.begin() as connection:
-            daemons.leave(connection, self._parts.organisation_id)
+            for parts in self._turns:
+                daemons.leave(connection, parts.organisation_id)
 
-    def _locked(self, purpose: Purpose) -> AbstractContextManager[Lock]:
-        return locked_when_free(self._parts.store, self._parts.organisation_id, purpose, self._wait)
+    def _locked(self, parts: Parts, purpose: Purpose) -> AbstractContextManager[StoreLock]:
+        return locked_when_free(parts.store, parts.organisation_id, purpose, self._wait)
 
     def _wait(self) -> None:
         if self._stopping.wait(_LOOK_AGAIN_SECONDS):
             raise Interrupted
+        self._pass_on_what_was_asked()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from syncd.core.compare import Known, Status
+from syncd.core.accounts import Known, Status
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.core.values import Sent, Value

@@ -25,6 +25,7 @@ class Action(StrEnum):
     ARCHIVE = "archive"
     UNARCHIVE = "unarchive"
     REKEY = "rekey"
+    ASSIGN = "assign"
 
 
 class Outcome(StrEnum):
@@ -71,8 +72,9 @@ def intend(
     feed: str,
     fingerprint: str,
     now: datetime,
+    message: str = "",
 ) -> int:
-    """Write down what is about to be sent; gives the change's number."""
+    """Write down what is about to be sent, and what is to be known about it; gives the change's number."""
     detail = {"fields": fields, "feed": feed, "fingerprint": fingerprint}
     number: int = connection.execute(
         change.insert()
@@ -87,6 +89,7 @@ def intend(
             fields=sorted(fields),
             outcome=Outcome.PENDING,
             detail=vault.seal(detail),
+            message=message,
         )
         .returning(change.c.id)
     ).scalar_one()
@@ -105,11 +108,12 @@ def conclude(
     message: str = "",
 ) -> None:
     """Write down what became of a change."""
-    found = {"user_id": user_id} if user_id is not None else {}
+    found: dict[str, Any] = {"user_id": user_id} if user_id is not None else {}
+    found |= {"message": message} if message else {}
     connection.execute(
         change.update()
         .where(change.c.id == number)
-        .values(outcome=outcome, concluded_at=now, http_status=http_status, attempts=attempts, message=message, **found)
+        .values(outcome=outcome, concluded_at=now, http_status=http_status, attempts=attempts, **found)
     )
 
 
@@ -184,7 +188,7 @@ def used_of(connection: Connection, approval_id: int) -> Counts:
         .group_by(change.c.action)
     )
     counted: dict[str, int] = {row[0]: row[1] for row in rows}
-    updates = sum(counted.get(action, 0) for action in (Action.UPDATE, Action.LINK, Action.UNARCHIVE, Action.REKEY))
+    updates = sum(counted.get(action, 0) for action in Action if action not in {Action.CREATE, Action.ARCHIVE})
     return Counts(creates=counted.get(Action.CREATE, 0), updates=updates)
 
 

@@ -1,5 +1,6 @@
 """The first passwords of new accounts, kept encrypted until they are handed over."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -7,6 +8,18 @@ from sqlalchemy import Connection
 from syncd.core.records import Key
 from syncd.state.tables import credential
 from syncd.state.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPassword:
+    """What a new account's owner needs to log in."""
+
+    organisation_id: int
+    role: str
+    misid: str
+    user_id: int
+    username: str
+    password: str = field(repr=False)
 
 
 def keep(
@@ -26,3 +39,17 @@ def keep(
         )
     )
     return True
+
+
+def take(connection: Connection, vault: Vault, organisation_id: int) -> list[FirstPassword]:
+    """Take out all that are kept for an organisation, the oldest first; they are gone once the transaction commits.
+
+    Raises `StateUnusable` when one cannot be opened with the key.
+    """
+    taken = connection.execute(
+        credential.delete().where(credential.c.organisation_id == organisation_id).returning(credential)
+    )
+    return [
+        FirstPassword(row.organisation_id, row.role, row.misid, row.user_id, **vault.open(row.secret))
+        for row in sorted(taken, key=lambda row: row.id)
+    ]

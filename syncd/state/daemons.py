@@ -1,10 +1,14 @@
 """The daemon as others see it: where it runs and when it looks next."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, select
 
 from syncd.state.tables import daemon
+
+#: A poll that has not begun so long after it was due is overdue.
+OVERDUE_AFTER: Final = timedelta(minutes=5)
 
 
 def arrive(connection: Connection, organisation_id: int, host: str, pid: int, now: datetime) -> None:

@@ -3,20 +3,23 @@
 Without it a change that was done unseen, and then taken back in the MIS, would look as if nothing had changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
-from syncd.core.compare import Status
-from syncd.core.fields import Role
+from syncd.core.accounts import Status
+from syncd.core.fields import GRANT, Role
 from syncd.core.records import Key
 from syncd.state.changes import Action, Outcome
 from syncd.state.tables import account, change
 from syncd.state.vault import Vault
 
 
-def doubt(connection: Connection, vault: Vault, key: Key, action: Action, fields: Iterable[str], now: datetime) -> None:
+def doubt(
+    connection: Connection, vault: Vault, key: Key, action: Action, fields: Collection[str], now: datetime
+) -> None:
     """Note that this may or may not have been done to an account, so that a later run makes sure of it.
 
     Its fields are sent again, whatever the MIS says by then. Whoever may be archived is brought back if they return,
@@ -33,12 +36,18 @@ def doubt(connection: Connection, vault: Vault, key: Key, action: Action, fields
     content: Mapping[str, object]
     match action:
         case Action.UPDATE | Action.LINK:
-            content = {"values": vault.seal(vault.open(row.values) | dict.fromkeys(fields)), "fingerprint": ""}
+            content = _unsure_of(fields, row, vault)
+        case Action.ASSIGN if GRANT in fields:
+            content = _unsure_of([GRANT], row, vault)
         case Action.ARCHIVE | Action.UNARCHIVE:
             content = {"status": Status.UNSURE, "left_at": row.left_at or now}
         case _:
             return
     connection.execute(account.update().where(account.c.id == row.id).values(content))
+
+
+def _unsure_of(fields: Iterable[str], row: Row[Any], vault: Vault) -> dict[str, object]:
+    return {"values": vault.seal(vault.open(row.values) | dict.fromkeys(fields)), "fingerprint": ""}
 
 
 def doubt_the_pending(connection: Connection, vault: Vault, organisation_id: int, now: datetime) -> None:

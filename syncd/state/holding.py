@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
+from syncd.state import assignments
 from syncd.state.tables import held, newcomer
 
 _Identity: TypeAlias = tuple[object, ...]
@@ -72,9 +73,11 @@ def add(connection: Connection, hold: Held, now: datetime) -> None:
 
 
 def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
-    """What OneFile said no to, by key."""
+    """The records that OneFile said no to, by key; an assignment it refused is not one, and has a field to its name."""
     rows = connection.execute(
-        select(held).where(held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED)
+        select(held).where(
+            held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED, held.c.field == ""
+        )
     )
     return {
         _key(row): Held(
@@ -103,6 +106,7 @@ def retry(connection: Connection, organisation_id: int, misids: Collection[str],
     lookalikes = [here, held.c.reason == Reason.REKEYED, named]
     keys = {_key(row) for row in connection.execute(select(held).where(*refused_ones))}
     connection.execute(held.delete().where(*refused_ones))
+    assignments.retry(connection, organisation_id, misids)
     for row in connection.execute(select(held).where(*lookalikes)).all():
         keys.add(_key(row))
         connection.execute(

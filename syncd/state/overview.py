@@ -1,6 +1,9 @@
 """How things stand: what `syncd status` and the status page tell, all of it from the store."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -9,8 +12,36 @@ from syncd.state import accounts, changes, daemons, holding, runs
 from syncd.state.runs import OneFileWas
 
 
-def status(connection: Connection, organisation_id: int) -> dict[str, Any]:
-    """The document of ``syncd status --json``: JSON-ready, with moments as ISO 8601 text in UTC."""
+def status(connection: Connection, organisations: Sequence[int]) -> dict[str, Any]:
+    """The document of ``syncd status --json``: JSON-ready, with moments as ISO 8601 text in UTC.
+
+    Of several organisations it tells the newest run, the run that has waited longest, the sums, and each by itself.
+    """
+    each = {organisation_id: _status(connection, organisation_id) for organisation_id in organisations}
+    if len(each) == 1:
+        return each[organisations[0]]
+    one_by_one = list(each.values())
+    numbers = ("leavers", "warnings", "in_doubt")
+    return {
+        "last_run": max(_present(one_by_one, "last_run"), key=itemgetter("run"), default=None),
+        "next_run_at": min(_present(one_by_one, "next_run_at"), default=None),
+        "awaiting_approval": min(_present(one_by_one, "awaiting_approval"), key=itemgetter("run"), default=None),
+        **{name: dict(sum((Counter(one[name]) for one in one_by_one), Counter())) for name in ("accounts", "held")},
+        **{name: sum(one[name] for one in one_by_one) for name in numbers},
+        "onefile": max((one["onefile"] for one in one_by_one), key=_gravity),
+        "organisations": {str(organisation_id): one for organisation_id, one in each.items()},
+    }
+
+
+def _present(documents: list[dict[str, Any]], name: str) -> list[Any]:
+    return [document[name] for document in documents if document[name] is not None]
+
+
+def _gravity(onefile: str) -> tuple[bool, bool]:
+    return onefile.startswith("unreachable"), onefile == "ok"
+
+
+def _status(connection: Connection, organisation_id: int) -> dict[str, Any]:
     last = runs.last(connection, organisation_id)
     waiting = runs.waiting(connection, organisation_id)
     held, warnings = holding.counts(connection, organisation_id)

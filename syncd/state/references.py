@@ -28,6 +28,17 @@ def known(connection: Connection, organisation_id: int, now: datetime) -> dict[C
     return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
 
 
+def looked_up(connection: Connection, organisation_id: int) -> dict[Code, int]:
+    """The ids that were found, however long ago: what records were last compared by."""
+    columns = reference.c
+    rows = connection.execute(
+        select(columns.referent, columns.by, columns.code, columns.onefile_id).where(
+            columns.organisation_id == organisation_id, columns.onefile_id.is_not(None)
+        )
+    )
+    return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
+
+
 def keep(connection: Connection, organisation_id: int, found: Mapping[Code, int | None], now: datetime) -> None:
     """Note what codes stand for."""
     for code, onefile_id in found.items():

@@ -12,9 +12,11 @@ from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.errors import NothingToSettle
 from syncd.state import changes
-from syncd.state.tables import approval, resync_request, run
+from syncd.state.changes import Outcome
+from syncd.state.tables import approval, change, resync_request, run
 
 APPROVAL_LASTS: Final = timedelta(hours=24)
+_ANSWERS_ARE_KEPT: Final = timedelta(days=7)
 
 
 class RunState(StrEnum):
@@ -215,6 +217,17 @@ def approve_beforehand(connection: Connection, number: int, plan: Plan, who: str
     return Approval(_approve(connection, number, counts, who, now), counts)
 
 
+def whose(connection: Connection, organisations: Sequence[int], number: int | None) -> int:
+    """The organisation whose stopped run this is, or the one that has a run waiting; the first where none has.
+
+    Raises `NothingToSettle` when none is named and several wait.
+    """
+    waits = {each: row.id for each in organisations if (row := waiting(connection, each))}
+    if number is None and len(waits) > 1:
+        raise NothingToSettle(f"Several runs wait, so say which: {', '.join(map(str, waits.values()))}.")
+    return next((each for each, run_id in waits.items() if number in {None, run_id}), organisations[0])
+
+
 def reject(connection: Connection, organisation_id: int, number: int | None) -> int:
     """Put a stopped run aside; gives its number. Raises `NothingToSettle`."""
     return int(_settle(connection, organisation_id, number, RunState.REJECTED).id)
@@ -244,6 +257,16 @@ def approval_in_force(
     return Approval(row.id, granted.less(changes.used_of(connection, row.id)))
 
 
+def outdate(connection: Connection, organisation_id: int, triggers: Collection[str], now: datetime) -> None:
+    """Note that everything was planned anew and may be sent: what waits is superseded, and approvals have served."""
+    same = (run.c.organisation_id == organisation_id) & run.c.trigger.in_(triggers)
+    connection.execute(
+        run.update().where(same, run.c.state == RunState.AWAITING_APPROVAL).values(state=RunState.SUPERSEDED)
+    )
+    of_them = approval.c.run_id.in_(select(run.c.id).where(same))
+    connection.execute(approval.update().where(of_them, approval.c.lapses_at > now).values(lapses_at=now))
+
+
 def request(connection: Connection, organisation_id: int, who: str, now: datetime, misids: Sequence[str] = ()) -> int:
     """Ask the daemon for a run; gives the request's number."""
     number: int = connection.execute(
@@ -254,8 +277,14 @@ def request(connection: Connection, organisation_id: int, who: str, now: datetim
     return number
 
 
+def organisations_asked_for(connection: Connection) -> set[int]:
+    """The organisations of which somebody waits for a run."""
+    asked = select(resync_request.c.organisation_id).where(resync_request.c.run_id.is_(None)).distinct()
+    return set(connection.scalars(asked))
+
+
 def requests_waiting(connection: Connection, organisation_id: int) -> list[Row[Any]]:
-    """The requests that no run has taken up."""
+    """The requests that no run has answered."""
     return list(
         connection.execute(
             select(resync_request).where(
@@ -265,9 +294,40 @@ def requests_waiting(connection: Connection, organisation_id: int) -> list[Row[A
     )
 
 
-def take_up(connection: Connection, requests: Sequence[int], number: int) -> None:
-    """Note which run answers these requests."""
+def all_asked_for(requests: Sequence[Row[Any]]) -> frozenset[str]:
+    """The MISIDs of one run that answers all of these; none, which is everybody, if one of them is for everybody."""
+    if not all(each.misids for each in requests):
+        return frozenset()
+    return frozenset(misid for each in requests for misid in each.misids)
+
+
+def answer(connection: Connection, requests: Sequence[int], number: int, now: datetime) -> None:
+    """Note that a run has answered these requests, now that it is over; answers of long ago are forgotten."""
     connection.execute(resync_request.update().where(resync_request.c.id.in_(requests)).values(run_id=number))
+    long_ago = select(run.c.id).where(run.c.finished_at < now - _ANSWERS_ARE_KEPT)
+    connection.execute(resync_request.delete().where(resync_request.c.run_id.in_(long_ago)))
+
+
+def answer_to(connection: Connection, request: int) -> Row[Any] | None:
+    """The run that has answered a request, if one has."""
+    return connection.execute(
+        select(run).join(resync_request, resync_request.c.run_id == run.c.id).where(resync_request.c.id == request)
+    ).one_or_none()
+
+
+def begun(connection: Connection, number: int) -> int:
+    """How many changes a run has begun to send."""
+    return connection.scalar(select(func.count()).select_from(change).where(change.c.run_id == number)) or 0
+
+
+def applied(connection: Connection, number: int) -> dict[str, int]:
+    """What a run has sent and OneFile has accepted, by action."""
+    rows = connection.execute(
+        select(change.c.action, func.count())
+        .where(change.c.run_id == number, change.c.outcome == Outcome.APPLIED)
+        .group_by(change.c.action)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _approve(connection: Connection, number: int, counts: Counts, who: str, now: datetime) -> int:

@@ -45,15 +45,20 @@ class Store:
 
     def upgrade(self) -> None:
         """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
-        with self.begin() as connection:
-            revision = schema.revision_of(connection)
-            if schema.is_newer(revision):
-                raise StateUnusable(
-                    f"The state store {self} was written by a newer syncd (schema {revision}). "
-                    "Install that version again."
-                )
-            if revision != schema.NEWEST:
-                schema.upgrade(connection)
+        revision = self.revision()
+        if schema.is_newer(revision):
+            raise StateUnusable(
+                f"The state store {self} was written by a newer syncd (schema {revision}). Install that version again."
+            )
+        if revision == schema.NEWEST:
+            return
+        try:
+            with _unchecked(self.engine) as connection:
+                # Another process may have been quicker.
+                if schema.revision_of(connection) != schema.NEWEST:
+                    schema.upgrade(connection)
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
 
     def revision(self) -> str | None:
         """The migration the schema is at; ``None`` where there is none yet, and none is made."""
@@ -117,6 +122,25 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_immediately(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail at once when another one writes in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _unchecked(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which SQLite looks at foreign keys only at the end: a migration makes its tables anew."""
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys = OFF").close()
+        try:
+            with connection.begin():
+                yield connection
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                    raise StateUnusable("A migration would have left rows that refer to nothing; nothing was changed.")
+        finally:
+            driver.execute("PRAGMA foreign_keys = ON").close()
 
 
 def _plainly(problem: SQLAlchemyError) -> str:

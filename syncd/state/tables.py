@@ -177,6 +177,22 @@ credential: Final = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+assignment: Final = Table(
+    "assignment",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("organisation_id", Integer, nullable=False),
+    Column("learner_misid", String(255), nullable=False),
+    Column("role", String(20), nullable=False, comment="of whoever is assigned"),
+    Column("user_misid", String(255), nullable=False),
+    Column("learner_id", BigInteger, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("refusal", Text, nullable=False, default="", comment="OneFile's words, if it said no"),
+    Column("sent_at", UtcDateTime, nullable=False),
+    UniqueConstraint("organisation_id", "learner_misid", "role", "user_misid"),
+    comment="who was assigned to whom, for OneFile does not tell",
+)
+
 reference: Final = Table(
     "reference",
     metadata,

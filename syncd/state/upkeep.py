@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from syncd.core.compare import Status
+from syncd.core.accounts import Status
 from syncd.errors import StateUnusable
 from syncd.state.store import Store, unusable
 from syncd.state.tables import account, change, credential, metadata

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from syncd.core.compare import Known, Status
+from syncd.core.accounts import Known, Status
 from syncd.core.fields import Role
 from syncd.core.guard import guard
 from syncd.core.plan import Plan, Rekey, Returner
@@ -39,7 +39,7 @@ def rekey_plan(moves: Sequence[Move]) -> PlanMaker:
         rekeys = [_rekey(parts.organisation_id, move, known) for move in moves]
         _refuse_repeated([move.old for move in moves])
         _refuse_repeated([move.new for move in moves])
-        for key, user_ids in directory.newcomers([rekey.key for rekey in rekeys]).items():
+        for key, user_ids in directory.newcomers({rekey.key: {} for rekey in rekeys}).items():
             wanted = next(rekey.user_id for rekey in rekeys if rekey.key == key)
             # Its own account may have it already, from an attempt whose answer was lost.
             if others := [user_id for user_id in user_ids if user_id != wanted]:

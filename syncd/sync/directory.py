@@ -2,22 +2,24 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from syncd.core.compare import Known, Resolved
-from syncd.core.fields import Referent, Role
+from syncd.core.accounts import Known
+from syncd.core.fields import ROLE_BY_NUMBER, Referent, Role
 from syncd.core.records import Code, Key, Reason
+from syncd.core.references import Resolved
 from syncd.errors import Refused
 from syncd.onefile import OneFile, Place
 from syncd.onefile.client import PAGE_SIZE
-
-_ROLE_BY_NUMBER: Final = {role.number: role for role in Role}
 
 _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
 
 Downloaded = dict[str, list[int]]
 """The UserIDs by MISID."""
+
+Wanted: TypeAlias = Mapping[Key, Mapping[str, object]]
+"""Whom to look for, with what is known of them: a place may be found by its name."""
 
 
 class Directory:
@@ -32,27 +34,35 @@ class Directory:
         self._known = known
         self._max_in_flight = max_in_flight
         self._downloads: dict[Role | None, Downloaded] = {}
-        self._places: dict[Referent, list[Place]] = {}
+        self._named: dict[Role, Downloaded] = {}
+        """The UserIDs by name, of those only whom a default may name."""
+        self._places: dict[Role, list[Place]] = {}
+        self._statuses: list[Place] | None = None
         self._heeds_misid = True
 
-    def newcomers(self, keys: Collection[Key]) -> dict[Key, tuple[int, ...]]:
-        """The UserIDs that OneFile has already, archived ones too, for people whom the store does not know."""
+    def newcomers(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
+        """The ids that OneFile has already, archived users too, for what the store does not know."""
         found: dict[Key, tuple[int, ...]] = {}
-        for role, misids in _by_role(keys).items():
-            if self._is_quicker_one_by_one(misids, self._pages(role) + self._pages(None)):
-                hits = self._of_role(role, self._search(None, misids))
+        for role, misids in _by_role(wanted).items():
+            if role.is_place:
+                found |= self._places_of(role, wanted)
+                continue
+            # A search by role leaves out the archived (U4); one without a role does not tell who is what.
+            if self._is_quicker_one_by_one(misids, self._pages(None)):
+                hits = self._search(None, misids)
             else:
-                hits = _only(self._download(role), misids)
-                # A search by role leaves out the archived (U4); one without a role does not tell who is what.
-                absent = [misid for misid in misids if misid not in hits]
-                hits |= self._of_role(role, _only(self._download(None), absent)) if absent else {}
-            found |= self._by_key(role, hits)
+                hits = _only(self._download(None), misids)
+            found |= self._by_key(role, self._of_role(role, hits))
         return found
 
-    def just_created(self, keys: Collection[Key]) -> dict[Key, tuple[int, ...]]:
-        """The UserIDs of accounts that were created a moment ago, as far as they can be found; nothing is kept."""
+    def just_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
+        """The ids of what was created a moment ago, as far as they can be found; nothing is kept."""
         found: dict[Key, tuple[int, ...]] = {}
-        for role, misids in _by_role(keys).items():
+        for role, misids in _by_role(wanted).items():
+            if role.is_place:
+                self._places.pop(role, None)
+                found |= self._places_of(role, wanted)
+                continue
             self._downloads.pop(role, None)
             if self._is_quicker_one_by_one(misids, self._pages(role, len(misids))):
                 hits = self._search(role, misids)
@@ -71,8 +81,10 @@ class Directory:
         resolved: dict[Code, Resolved] = {}
         for referent in Referent:
             wanted = sorted(code for code in codes if code.referent is referent)
-            if wanted:
-                resolved |= self._people(referent, wanted) if referent.roles else self._located(referent, wanted)
+            if wanted and all(role.is_place for role in referent.roles):
+                resolved |= _located(wanted, self._listed(referent))
+            elif wanted:
+                resolved |= self._people(referent, wanted)
         return resolved
 
     def _people(self, referent: Referent, codes: Sequence[Code]) -> dict[Code, Resolved]:
@@ -81,26 +93,48 @@ class Directory:
             missing = [code for code in codes if resolved[code] is Reason.REFERENCE_NOT_FOUND]
             if missing:
                 hits = self._download(role)
-                resolved |= {code: _one_of(hits.get(code.text, [])) for code in missing}
+                named = self._named.get(role, {})
+                resolved |= {
+                    code: _one_of((named if code.by == "Name" else hits).get(code.text, [])) for code in missing
+                }
         return resolved
 
-    def _located(self, referent: Referent, codes: Sequence[Code]) -> dict[Code, Resolved]:
-        if referent not in self._places:
-            search = self._onefile.classrooms if referent is Referent.CLASSROOM else self._onefile.placements
-            self._places[referent] = list(search(self._organisation_id))
-        ids: dict[tuple[str, str], list[int]] = {}
-        for place in self._places[referent]:
-            ids.setdefault(("MISID", place.misid), []).append(place.id)
-            ids.setdefault(("Name", place.name), []).append(place.id)
-        return {code: _one_of(ids.get((code.by, code.text), [])) for code in codes}
+    def _listed(self, referent: Referent) -> Sequence[Place]:
+        if referent.roles:
+            return self._places_in(*referent.roles)
+        if self._statuses is None:
+            self._statuses = self._onefile.learner_statuses(self._organisation_id)
+        return self._statuses
+
+    def _places_in(self, role: Role) -> Sequence[Place]:
+        if role not in self._places:
+            self._places[role] = list(self._onefile.places(role, self._organisation_id))
+        return self._places[role]
+
+    def _places_of(self, role: Role, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
+        """By their MISID, else by a name that nothing with another MISID has: two may rightly share one."""
+        ids: dict[tuple[str, object], list[int]] = {}
+        for place in self._places_in(role):
+            ids.setdefault(("MISID", place.misid) if place.misid else ("Name", place.name), []).append(place.id)
+        hits = {
+            key: ids.get(("MISID", key.misid)) or ids.get(("Name", fields.get("Name")), [])
+            for key, fields in wanted.items()
+            if key.role is role
+        }
+        return {key: tuple(found) for key, found in hits.items() if found}
 
     def _download(self, role: Role | None) -> Downloaded:
         if role not in self._downloads:
             downloaded: Downloaded = {}
+            named: Downloaded = {}
             for user in self._onefile.users(self._organisation_id, role):
                 if user.misid:
                     downloaded.setdefault(user.misid, []).append(user.id)
+                if role in Referent.ASSESSOR.roles:
+                    named.setdefault(user.name, []).append(user.id)
             self._downloads[role] = downloaded
+            if role is not None:
+                self._named[role] = named
         return self._downloads[role]
 
     def _search(self, role: Role | None, misids: Sequence[str]) -> Downloaded:
@@ -123,10 +157,19 @@ class Directory:
 
     def _of_role(self, role: Role, hits: Downloaded) -> Downloaded:
         """Of the hits of a search without a role, those that are of this one."""
-        elsewhere = {account.user_id for key, account in self._known.items() if key.role is not role}
+        others = (key.role is not role and not key.role.is_place for key in self._known)
+        elsewhere = {
+            account.user_id for account, is_other in zip(self._known.values(), others, strict=True) if is_other
+        }
         asked = [(misid, user_id) for misid, ids in hits.items() for user_id in ids if user_id not in elsewhere]
-        answers = self._side_by_side(lambda hit: self._may_be(role, hit[1]), asked)
         of_role: Downloaded = {}
+        if len(asked) > self._pages(role):
+            listed = {user_id for ids in self._download(role).values() for user_id in ids}
+            for misid, user_id in asked:
+                if user_id in listed:
+                    of_role.setdefault(misid, []).append(user_id)
+            asked = [hit for hit in asked if hit[1] not in listed]
+        answers = self._side_by_side(lambda hit: self._may_be(role, hit[1]), asked)
         for (misid, user_id), is_of_role in zip(asked, answers, strict=True):
             if is_of_role:
                 of_role.setdefault(misid, []).append(user_id)
@@ -139,7 +182,7 @@ class Directory:
             # It was there a moment ago; whatever it is, nothing is to be created beside it.
             return True
         # An archived account may have a role number of its own, or none that is told (§8.1, §8.5).
-        return _ROLE_BY_NUMBER.get(told, role) is role
+        return ROLE_BY_NUMBER.get(told, role) is role
 
     def _side_by_side(self, ask: Callable[[_Asked], _Told], about: Iterable[_Asked]) -> list[_Told]:
         with ThreadPoolExecutor(self._max_in_flight) as pool:
@@ -147,7 +190,7 @@ class Directory:
 
     def _pages(self, role: Role | None, more: int = 0) -> int:
         """How many calls a download takes, as far as the accounts we know can tell; the last one brings nothing."""
-        accounts = sum(role in {None, key.role} for key in self._known) + more
+        accounts = sum(role is key.role or (role is None and not key.role.is_place) for key in self._known) + more
         return accounts // PAGE_SIZE + 2
 
     def _is_quicker_one_by_one(self, misids: Sequence[str], pages: int) -> bool:
@@ -166,6 +209,14 @@ def _by_role(keys: Iterable[Key]) -> dict[Role, list[str]]:
     for key in sorted(keys):
         by_role.setdefault(key.role, []).append(key.misid)
     return by_role
+
+
+def _located(codes: Iterable[Code], places: Iterable[Place]) -> dict[Code, Resolved]:
+    ids: dict[tuple[str, str], list[int]] = {}
+    for place in places:
+        ids.setdefault(("MISID", place.misid), []).append(place.id)
+        ids.setdefault(("Name", place.name), []).append(place.id)
+    return {code: _one_of(ids.get((code.by, code.text), [])) for code in codes}
 
 
 def _one_of(ids: Sequence[int]) -> Resolved:

@@ -8,8 +8,8 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from syncd.core.compare import Known, Status, sift
-from syncd.core.fields import Role
+from syncd.core.accounts import Known, Status
+from syncd.core.fields import ROLE_BY_NUMBER, Role
 from syncd.core.guard import guard
 from syncd.core.matching import (
     Account,
@@ -23,7 +23,8 @@ from syncd.core.matching import (
     resembling,
 )
 from syncd.core.plan import Plan, Update
-from syncd.core.records import Held, Key, Record
+from syncd.core.records import Elsewhere, Held, Key, Record
+from syncd.core.sift import sift
 from syncd.errors import Refused, SyncdError
 from syncd.state import accounts, changes
 from syncd.sync.directory import Directory
@@ -32,7 +33,6 @@ from syncd.sync.parts import Parts
 from syncd.sync.planning import Planned
 from syncd.sync.reading import read_feeds
 
-_ROLE_BY_NUMBER: Final = {role.number: role for role in Role}
 #: How OneFile answers for an id that it does not have (U15).
 _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)
 
@@ -84,9 +84,9 @@ def find_links(parts: Parts, on_reading: Callable[[int], None] = lambda _calls: 
     lock. Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, what OneFile's reads raise, `Interrupted`.
     """
     known, people, feeds = _strangers(parts)
-    roles = sorted({feed.role for feed in parts.feeds})
+    roles = sorted({feed.role for feed in _of_users(parts).feeds})
     listed = _listed(parts, roles, {key.misid for key in people}, on_reading)
-    ours = {account.user_id for account in known.values() if account.user_id is not None}
+    ours = {one.user_id for key, one in known.items() if one.user_id is not None and not key.role.is_place}
     sorted_ = by_misid(people, listed, ours)
     now = parts.clock()
     with parts.store.begin() as connection:
@@ -171,7 +171,12 @@ def _strangers(parts: Parts) -> tuple[Mapping[Key, Known], dict[Key, Person], di
 
 
 def _records(parts: Parts) -> Iterator[Record | Held]:
-    return read_feeds(parts.mis, parts.feeds, parts.organisation_id, parts.policy.defaults)
+    return (read for read in read_feeds(_of_users(parts)) if not isinstance(read, Elsewhere))
+
+
+def _of_users(parts: Parts) -> Parts:
+    """The same without classrooms and placements, which a run links by itself."""
+    return replace(parts, feeds=tuple(feed for feed in parts.feeds if not feed.role.is_place))
 
 
 def _listed(
@@ -234,8 +239,10 @@ def _plan_of(links: Sequence[Link]) -> PlanMaker:
         # A file may be applied twice, as after a run that was cut short.
         open_ = {key: link for key, link in chosen.items() if key not in known or known[key].user_id != link.user_id}
         directory = Directory(parts.onefile, parts.organisation_id, known, parts.policy.max_in_flight)
-        owners = {account.user_id: key for key, account in known.items()}
-        checks = _Checks(parts, known, owners, unsettled, directory.newcomers(open_.keys()), _feeds(parts))
+        owners = {account.user_id: key for key, account in known.items() if not key.role.is_place}
+        checks = _Checks(
+            parts, known, owners, unsettled, directory.newcomers({key: {} for key in open_}), _feeds(parts)
+        )
         answers = _side_by_side(parts, lambda one: checks.objection(*one), list(open_.items()))
         _refuse([f"{link.where}, {said}" for link, said in zip(open_.values(), answers, strict=True) if said])
         updates = (
@@ -313,10 +320,7 @@ def _refuse(objections: Sequence[str]) -> None:
 
 def _feeds(parts: Parts) -> dict[Key, str]:
     """Everybody in the MIS, and the feed of each."""
-    return {
-        Key(parts.organisation_id, one.role, one.misid) if isinstance(one, Held) else one.key: one.feed
-        for one in _records(parts)
-    }
+    return {one.key: one.feed for one in _records(parts)}
 
 
 def _told(parts: Parts, user_id: int) -> dict[str, Any] | None:
@@ -331,7 +335,7 @@ def _told(parts: Parts, user_id: int) -> dict[str, Any] | None:
 
 def _role_in(told: Mapping[str, Any]) -> Role | None:
     number: Any = told.get("role")
-    return _ROLE_BY_NUMBER.get(number)
+    return ROLE_BY_NUMBER.get(number)
 
 
 def _misid_in(told: Mapping[str, Any]) -> str:

@@ -140,6 +140,9 @@ class _Pass:
         if planned.objections and approval is None:
             return self._stop(planned)
         with self.parts.store.begin() as connection:
+            if not planned.objections and lists_held_of == frozenset():
+                # What was stopped before was stopped for something that is so no longer.
+                runs.outdate(connection, self.parts.organisation_id, _POLLS, self.parts.clock())
             runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
         if planned.plan.creates:
             organisation = self.parts.onefile.organisation(self.parts.organisation_id)

@@ -1,14 +1,16 @@
 """What a pass is made of, and what it was told about its organisation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.compare import Clear, Rules
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.records import Defaults
 from syncd.mis import Mis
 from syncd.onefile import OneFile
 from syncd.state.store import Store
@@ -16,7 +18,7 @@ from syncd.state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One query over the MIS that yields people of one role."""
+    """One query over the MIS that yields people of one role, one kind of place, or who is assigned to whom."""
 
     name: str
     role: Role
@@ -32,11 +34,12 @@ class Policy:
     grace: timedelta = timedelta(days=14)
     protected: frozenset[str] = frozenset()
     clear: Clear = Clear.KEEP
-    defaults: dict[str, int] = field(default_factory=dict)
-    """Ids for mandatory references that the MIS does not give, by field."""
+    defaults: Defaults = field(default_factory=dict)
     settle: timedelta = timedelta(seconds=60)
     """How long after a lost answer a search is trusted."""
     max_in_flight: int = 8
+    learner_in_assign_path: bool = False
+    """Whether the id in the path of an Assign is the learner's (U18)."""
 
     def rules(self, now: datetime) -> Rules:
         """The part of it that bears on a plan."""
@@ -60,3 +63,16 @@ class Parts:
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
     is_stopping: Callable[[], bool] = lambda: False
+    links: tuple[Feed, ...] = ()
+    """The feeds that say who is assigned to whom; the role is that of whoever is assigned."""
+    organisations: tuple[int, ...] = ()
+    """All that the feeds have rows of, if there are several; each has its turn."""
+
+    @property
+    def main_organisation(self) -> int:
+        """The one that rows belong to which do not name any."""
+        return self.organisations[0] if self.organisations else self.organisation_id
+
+    def turn_of(self, organisation_id: int) -> Self:
+        """The same parts, for another of the organisations."""
+        return replace(self, organisation_id=organisation_id, log=self.log.bind(organisation_id=organisation_id))

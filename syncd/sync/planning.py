@@ -1,16 +1,21 @@
 """Reading, comparing, guarding: from the MIS and the store to a plan, and whether it may run. Changes nothing."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 
-from syncd.core.compare import Known, Resolved, Sifted, Status, Surroundings, compare, sift
+from syncd.core.accounts import Status
+from syncd.core.assignments import Assigned, assign, sift_links, users_by_learner
+from syncd.core.compare import Surroundings, compare
 from syncd.core.guard import Counts, FeedSize, guard, to_approve
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Key, Reason, Record
-from syncd.state import accounts, changes, holding, references
+from syncd.core.references import Resolved
+from syncd.core.sift import Sifted, sift
+from syncd.state import accounts, assignments, changes, holding, references
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
-from syncd.sync.reading import read_feeds
+from syncd.sync.reading import read_feeds, read_links
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +56,28 @@ def make_plan(
         known = accounts.known(connection, organisation_id)
         refused = holding.refused(connection, organisation_id)
         kept = references.known(connection, organisation_id, now)
+        looked_up = references.looked_up(connection, organisation_id)
+        remembered = assignments.remembered(connection, organisation_id) if parts.links else {}
         unsettled = changes.unsettled(connection, store.vault, organisation_id)
         accounts_by_feed = accounts.by_feed(connection, organisation_id)
         surely_new = holding.surely_new(connection, organisation_id)
-    records = read_feeds(parts.mis, parts.feeds, organisation_id, parts.policy.defaults)
-    sifted = sift(records, known, store.vault.fingerprint_secret, refused, only)
+    sifted = sift(read_feeds(parts), known, store.vault.fingerprint_secret, refused, only, looked_up)
+    links = sift_links(read_links(parts), remembered, known, only)
     # Whoever is gone matters only if somebody new may be the same person.
     is_anybody_new = not sifted.changed.keys() <= known.keys()
-    wanted = (sifted.changed.keys() & known.keys()) | (sifted.missed.keys() if is_anybody_new else set())
+    wanted = (sifted.changed.keys() & known.keys()) | (sifted.absent.keys() if is_anybody_new else set())
     with store.begin() as connection:
         values = accounts.values(connection, store.vault, wanted)
 
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
     if asks_again:
         kept = {code: onefile_id for code, onefile_id in kept.items() if onefile_id is not None}
-    codes, looked_up = _resolve(sifted.changed, known, kept, directory)
+    codes, asked = _resolve(organisation_id, sifted, kept, directory)
     in_doubt = {each.key: (ambiguous or {}).get(each.key, "") for each in unsettled}
     strangers = {
-        key
+        key: record.fields
         for key, record in sifted.changed.items()
-        if key not in known
-        and key not in in_doubt
-        and not any(isinstance(codes[code], Reason) for code in record.codes.values())
+        if key not in known and key not in in_doubt and not _is_stuck(record, codes)
     }
     around = Surroundings(
         known,
@@ -81,36 +86,70 @@ def make_plan(
         directory.newcomers(strangers),
         in_doubt,
         {key for key in sifted.changed if key.misid in surely_new},
+        users_by_learner(links.to_assign),
+        users_by_learner(links.refused),
     )
     plan = compare(sifted, around, parts.policy.rules(now), store.vault.fingerprint_secret)
+    plan = _with_assignments(plan, assign(links, remembered, known, _coming(plan)))
     active = sum(account.status is not Status.ARCHIVED for account in known.values())
-    sizes = tuple(_sizes(parts, sifted, accounts_by_feed))
+    sizes = tuple(_sizes(parts, sifted, accounts_by_feed, _gone_by_feed(parts, plan)))
     limits = parts.policy.limits
-    return Planned(
-        plan, guard(plan, limits, active, sizes), directory, looked_up, to_approve(plan, limits, active, sizes)
+    return Planned(plan, guard(plan, limits, active, sizes), directory, asked, to_approve(plan, limits, active, sizes))
+
+
+def _coming(plan: Plan) -> Set[Key]:
+    """The accounts that syncd is to have by the end of the plan."""
+    return {
+        *(create.key for create in plan.creates),
+        *(update.key for update in plan.updates if update.is_link),
+        *(returner.key for returner in plan.returners),
+    }
+
+
+def _with_assignments(plan: Plan, assigned: Assigned) -> Plan:
+    return replace(
+        plan,
+        assigns=assigned.assigns,
+        held=(*plan.held, *assigned.held),
+        warnings=(*plan.warnings, *assigned.warnings),
     )
 
 
-def _sizes(parts: Parts, sifted: Sifted, accounts_by_feed: Mapping[str, int]) -> Iterable[FeedSize]:
+def _is_stuck(record: Record, codes: Mapping[Code, Resolved]) -> bool:
+    """Whether a record is going to be held for a code of it, so that nothing need be asked about it."""
+    return any(isinstance(codes.get(code), Reason) for code in record.codes.values())
+
+
+def _gone_by_feed(parts: Parts, plan: Plan) -> Counter[str]:
+    """How many accounts each feed has newly lost."""
+    if not plan.new_leavers:
+        return Counter()
+    with parts.store.begin() as connection:
+        feeds = accounts.feeds(connection, parts.organisation_id)
+    return Counter(feeds[leaver.key] for leaver in plan.new_leavers)
+
+
+def _sizes(
+    parts: Parts, sifted: Sifted, accounts_by_feed: Mapping[str, int], gone: Mapping[str, int]
+) -> Iterable[FeedSize]:
     for feed in parts.feeds:
-        yield FeedSize(feed.name, sifted.rows[feed.name], accounts_by_feed.get(feed.name, 0))
+        name = feed.name
+        yield FeedSize(
+            name, sifted.rows[name], accounts_by_feed.get(name, 0), sifted.elsewhere[name], gone.get(name, 0)
+        )
 
 
 def _resolve(
-    changed: Mapping[Key, Record],
-    known: Mapping[Key, Known],
-    kept: Mapping[Code, int | None],
-    directory: Directory,
+    organisation_id: int, sifted: Sifted, kept: Mapping[Code, int | None], directory: Directory
 ) -> tuple[dict[Code, Resolved], dict[Code, int | None]]:
-    """What every code stands for: a known account, one that this run creates, an id kept, or one looked up."""
+    """What the codes stand for that nobody in the feeds is known by: an id kept, or one looked up; and the latter."""
     resolved: dict[Code, Resolved] = {}
     unknown: set[Code] = set()
-    for record in changed.values():
+    for record in sifted.changed.values():
         for code in record.codes.values():
-            ours = _among_ours(record.key.organisation_id, code, changed, known)
-            if ours is not None:
-                resolved[code] = ours
-            elif code in kept:
+            if sifted.references.of(organisation_id, code) is not None:
+                continue
+            if code in kept:
                 resolved[code] = kept[code] or Reason.REFERENCE_NOT_FOUND
             else:
                 unknown.add(code)
@@ -118,14 +157,3 @@ def _resolve(
     told: dict[Code, int | None] = {code: answer for code, answer in asked.items() if isinstance(answer, int)}
     told |= {code: None for code, answer in asked.items() if answer is Reason.REFERENCE_NOT_FOUND}
     return resolved | asked, told
-
-
-def _among_ours(
-    organisation_id: int, code: Code, changed: Mapping[Key, Record], known: Mapping[Key, Known]
-) -> int | Key | None:
-    keys = [Key(organisation_id, role, code.text) for role in code.referent.roles]
-    for key in keys:
-        account = known.get(key)
-        if account is not None and account.user_id is not None and account.status in {Status.ACTIVE, Status.LEAVER}:
-            return account.user_id
-    return next((key for key in keys if key in changed), None)

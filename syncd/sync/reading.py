@@ -1,34 +1,59 @@
-"""Reading the feeds: the MIS's rows become records, or are held."""
+"""Reading the feeds: the MIS's rows become records and links, or are held."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
 
+from syncd.core.assignments import Link, LinksLayout
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER
-from syncd.core.records import Held, Layout, Reason, Record, UnusableColumns
+from syncd.core.records import Elsewhere, Held, Layout, Reason, Record, UnusableColumns
 from syncd.errors import ConfigurationError
-from syncd.mis import Mis
-from syncd.sync.parts import Feed
+from syncd.sync.parts import Feed, Parts
+
+_Row = TypeVar("_Row", Record, Link)
 
 
-def read_feeds(
-    mis: Mis, feeds: Sequence[Feed], organisation_id: int, defaults: dict[str, int]
-) -> Iterator[Record | Held]:
-    """Every row of every feed, staff before the learners they look after.
+def read_feeds(parts: Parts) -> Iterator[Record | Held | Elsewhere]:
+    """Every row of every feed, in the order in which they are sent; of other organisations only that it is there.
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
-    for feed in sorted(feeds, key=lambda feed: SENDING_ORDER.index(feed.role)):
-        with mis.read(feed.name, feed.query) as rows:
-            try:
-                layout = Layout.of(feed.role, feed.name, rows.columns, organisation_id, defaults)
-            except UnusableColumns as problem:
-                raise ConfigurationError(f"Feed {feed.name}: {problem}.") from None
+    for feed in sorted(parts.feeds, key=lambda feed: SENDING_ORDER.index(feed.role)):
+        with parts.mis.read(feed.name, feed.query) as rows:
+            with _naming(feed):
+                layout = Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
             for number, row in enumerate(rows.stream, start=1):
-                yield _of_this_organisation(layout.read(row, number), organisation_id)
+                yield _of_this_organisation(layout.read(row, number), feed, parts)
 
 
-def _of_this_organisation(record: Record | Held, organisation_id: int) -> Record | Held:
-    if isinstance(record, Held) or record.key.organisation_id == organisation_id:
-        return record
-    detail = f"{ORGANISATION_COLUMN} is not {organisation_id}, the one that onefile.organisation_id names"
-    key = record.key
-    return Held(organisation_id, key.role, key.misid, record.feed, Reason.UNUSABLE, ORGANISATION_COLUMN, detail)
+def read_links(parts: Parts) -> Iterator[Link | Held | Elsewhere]:
+    """The same of the feeds that say who is assigned to whom."""
+    for feed in parts.links:
+        with parts.mis.read(feed.name, feed.query) as rows:
+            with _naming(feed):
+                layout = LinksLayout.of(feed.role, feed.name, rows.columns, parts.main_organisation)
+            for number, row in enumerate(rows.stream, start=1):
+                yield _of_this_organisation(layout.read(row, number), feed, parts)
+
+
+@contextmanager
+def _naming(feed: Feed) -> Iterator[None]:
+    try:
+        yield
+    except UnusableColumns as problem:
+        raise ConfigurationError(f"Feed {feed.name}: {problem}.") from None
+
+
+def _of_this_organisation(read: _Row | Held, feed: Feed, parts: Parts) -> _Row | Held | Elsewhere:
+    """What nobody's turn would come to is held by the main organisation."""
+    key = read.key
+    if key.organisation_id == parts.organisation_id:
+        return read
+    if key.organisation_id in parts.organisations or parts.organisation_id != parts.main_organisation:
+        return Elsewhere(feed.name)
+    if isinstance(read, Held):
+        return replace(read, organisation_id=parts.organisation_id)
+    named = ", ".join(map(str, parts.organisations or [parts.organisation_id]))
+    detail = f"{ORGANISATION_COLUMN} is not {named}, as onefile.organisation_id and onefile.organisations have it"
+    return Held(parts.organisation_id, key.role, key.misid, feed.name, Reason.UNUSABLE, ORGANISATION_COLUMN, detail)

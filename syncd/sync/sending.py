@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from threading import Lock
@@ -11,15 +12,16 @@ from typing import Final, TypeAlias
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
-from syncd.core.compare import Status
-from syncd.core.fields import SENDING_ORDER
-from syncd.core.plan import Create, Leaver, Plan, Refresh, Rekey, Returner, Update
+from syncd.core.accounts import Status
+from syncd.core.assignments import LEARNER_COLUMN, USER_COLUMN, Pair, Remembered
+from syncd.core.fields import GRANT, SENDING_ORDER
+from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.privacy import without_values
-from syncd.core.records import Held, Key, Reason
+from syncd.core.records import Held, Key, Reason, stamped
 from syncd.core.values import Sent
 from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreachable, Refused, StateUnusable
 from syncd.onefile import Answered, Created, Interrupted
-from syncd.state import accounts, changes, credentials, holding
+from syncd.state import accounts, assignments, changes, credentials, holding
 from syncd.state.changes import Action, Outcome
 from syncd.state.doubts import doubt
 from syncd.sync.directory import Directory
@@ -54,8 +56,10 @@ class Sender:
         self._lost_running = 0
         self._done = 0
         self._total = 0
-        self._accepted: dict[Key, tuple[int, FilteringBoundLogger]] = {}
-        """Creates that OneFile said yes to without telling the id: each one's change, and the log of it."""
+        self._accepted: dict[Key, _Accepted] = {}
+        """Creates that OneFile said yes to without telling the id."""
+        self._unsent: set[Key] = set()
+        """Whose record could not be sent as it is, so that nothing further is sent of it."""
         self._still_archived: dict[Key, Update | Refresh | None] = {}
         """Whose account is yet to be brought back, and what their record says."""
         self.outcomes: Counter[Outcome] = Counter()
@@ -76,9 +80,18 @@ class Sender:
         self._side_by_side(partial(self._rekey, rekey) for rekey in plan.rekeys)
         for role in SENDING_ORDER:
             creates = (partial(self._create, create) for create in plan.creates if create.key.role is role)
-            updates = (partial(self._update, update) for update in plan.updates if update.key.role is role)
+            updates = (
+                partial(self._update, update)
+                for update in plan.updates
+                if update.key.role is role and update.assigned is None
+            )
             self._side_by_side((*creates, *updates))
             self._find_the_accepted()
+            self._side_by_side(partial(self._grant, grant) for grant in plan.grants if grant.key.role is role)
+        self._side_by_side(partial(self._assign, assign) for assign in plan.assigns)
+        self._side_by_side(
+            partial(self._update_assigned, update, update.assigned) for update in plan.updates if update.assigned
+        )
         self._side_by_side(partial(self._archive, leaver) for leaver in plan.leavers if leaver.to_archive)
 
     def _note_without_calling(self, plan: Plan) -> None:
@@ -91,7 +104,7 @@ class Sender:
             for refresh in plan.refreshes:
                 if refresh.key in archived:
                     continue
-                accounts.refresh(connection, refresh.key, refresh.feed, refresh.fingerprint)
+                accounts.refresh(connection, refresh.key, refresh.feed, stamped(refresh.fingerprint, refresh.ids))
             for leaver in plan.new_leavers:
                 accounts.set_status(connection, leaver.key, Status.LEAVER, now)
             for returner in plan.returners:
@@ -122,8 +135,8 @@ class Sender:
             return
         fields = create.fields | awaited
         key = create.key
-        call = partial(self._parts.onefile.create_user, key.role, key.organisation_id, fields)
-        self._change(create, Action.CREATE, fields, None, call)
+        call = partial(self._parts.onefile.create, key.role, key.organisation_id, fields)
+        self._change(replace(create, ids=create.ids | awaited), Action.CREATE, fields, None, call)
 
     def _update(self, update: Update) -> None:
         if update.key in self._still_archived:
@@ -133,68 +146,138 @@ class Sender:
         awaited = self._awaited(update)
         if awaited is None:
             return
+        user_id = update.user_id or self._user_id(update.key)
+        if user_id is None:
+            # Its create has not come off, which is on record there.
+            self._count(None)
+            return
         fields = update.fields | awaited
         action = Action.LINK if update.is_link else Action.UPDATE
-        call = partial(self._parts.onefile.update_user, update.user_id, fields)
-        self._change(update, action, fields, update.user_id, lambda: (None, call()))
+        call = partial(self._parts.onefile.update, update.key.role, user_id, fields)
+        self._change(replace(update, ids=update.ids | awaited), action, fields, user_id, lambda: (None, call()))
+
+    def _update_assigned(self, update: Update, assigned: Key) -> None:
+        with self._store.begin() as connection:
+            is_made = assignments.is_made(connection, Pair(update.key, assigned))
+        if is_made:
+            self._update(update)
+        else:
+            # That is on record as well, and the next run sends it once the assignment is made.
+            self._count(None)
+
+    def _grant(self, grant: Grant) -> None:
+        key = grant.key
+        with self._store.begin() as connection:
+            values = accounts.values(connection, self._store.vault, [key]).get(key, {})
+        user_id, placement_id = self._user_id(key), values.get("PlacementID")
+        if user_id is None or not isinstance(placement_id, int) or key in self._unsent:
+            self._count(None)
+            return
+        fields: dict[str, Sent] = {"PlacementID": placement_id, GRANT: grant.is_open}
+        onefile = self._parts.onefile
+
+        def accept(connection: Connection, _user_id: int | None) -> None:
+            self._keep(connection, grant, user_id, {GRANT: grant.is_open})
+
+        def call() -> tuple[None, Answered]:
+            return None, onefile.assign_placement(user_id, placement_id, grants_access=grant.is_open)
+
+        refusal = self._attempt(key, Action.ASSIGN, fields, user_id, call, accept, feed=grant.feed)
+        if refusal:
+            self._hold(_held(grant, Reason.REFUSED, "", refusal))
+
+    def _assign(self, assign: Assign) -> None:
+        learner_id, user_id = self._user_id(assign.learner), self._user_id(assign.user)
+        if learner_id is None or user_id is None:
+            missing = assign.learner if learner_id is None else assign.user
+            column = LEARNER_COLUMN if learner_id is None else USER_COLUMN
+            detail = f"the {missing.role} with the MISID {missing.misid!r} is not in OneFile"
+            self._hold(Held(*assign.learner, assign.feed, Reason.REFERENCE_NOT_FOUND, column, detail))
+            self._count(None)
+            return
+        pair = Pair(assign.learner, assign.user)
+        fields: dict[str, Sent] = {"LearnerID": learner_id, "UserID": user_id, "Level": 1}
+
+        def note(connection: Connection, refusal: str = "") -> None:
+            assignments.keep(connection, pair, Remembered(learner_id, user_id, refusal), self._parts.clock())
+
+        def call() -> tuple[None, Answered]:
+            learner_in_path = self._parts.policy.learner_in_assign_path
+            return None, self._parts.onefile.assign(user_id, learner_id, learner_in_path=learner_in_path)
+
+        refusal = self._attempt(
+            pair.learner, Action.ASSIGN, fields, learner_id, call, lambda connection, _id: note(connection)
+        )
+        if refusal:
+            with self._store.begin() as connection:
+                note(connection, refusal)
+            detail = f"the {pair.user.role} {pair.user.misid}: {refusal}"
+            self._hold(Held(*pair.learner, assign.feed, Reason.REFUSED, USER_COLUMN, detail))
+
+    def _user_id(self, key: Key) -> int | None:
+        with self._store.begin() as connection:
+            found = accounts.by_misid(connection, key.organisation_id, [key.role], [key.misid])
+        return found.get((key.role, key.misid))
 
     def _awaited(self, change: Create | Update) -> dict[str, int] | None:
         """The ids of accounts that this run was to create first; ``None``, and the record held, if one is missing."""
         ids: dict[str, int] = {}
         for name, key in change.waits_for.items():
-            with self._store.begin() as connection:
-                found = accounts.by_misid(connection, key.organisation_id, [key.role], [key.misid])
-            if (key.role, key.misid) not in found:
+            user_id = self._user_id(key)
+            if user_id is None:
                 detail = f"the {key.role} with the MISID {key.misid!r} is not in OneFile"
                 self._hold(_held(change, Reason.REFERENCE_NOT_FOUND, name, detail))
                 self._count(None)
                 return None
-            ids[name] = found[key.role, key.misid]
+            ids[name] = user_id
         return ids
 
     def _change(
         self, change: Create | Update, action: Action, fields: Mapping[str, Sent], user_id: int | None, call: Call
     ) -> None:
         def accept(connection: Connection, user_id: int | None) -> None:
-            accounts.keep(
-                connection,
-                self._store.vault,
-                change.key,
-                user_id=user_id,
-                feed=change.feed,
-                accepted=fields,
-                fingerprint=change.fingerprint,
-                now=self._parts.clock(),
-            )
+            # With another placement an employer's access is to be told again.
+            told_later = {GRANT: None} if "PlacementID" in fields else {}
+            self._keep(connection, change, user_id, {**fields, **told_later})
 
         refusal = self._attempt(
-            change.key, action, fields, user_id, call, accept, feed=change.feed, fingerprint=change.fingerprint
+            change.key,
+            action,
+            fields,
+            user_id,
+            call,
+            accept,
+            feed=change.feed,
+            fingerprint=change.fingerprint,
+            note=_note(change),
         )
         if refusal:
-            self._hold(_held(change, Reason.REFUSED, "", refusal, change.fingerprint))
+            self._hold(_held(change, Reason.REFUSED, "", refusal))
             if action is Action.LINK:
                 # It is this person's account all the same, and another one must not be made.
-                self._adopt(change, user_id)
+                with self._store.begin() as connection:
+                    self._keep(connection, replace(change, fingerprint=""), user_id, {})
 
-    def _adopt(self, change: Create | Update, user_id: int | None) -> None:
-        with self._store.begin() as connection:
-            accounts.keep(
-                connection,
-                self._store.vault,
-                change.key,
-                user_id=user_id,
-                feed=change.feed,
-                accepted={},
-                fingerprint="",
-                now=self._parts.clock(),
-            )
+    def _keep(
+        self, connection: Connection, change: Create | Update | Grant, user_id: int | None, accepted: Mapping[str, Sent]
+    ) -> None:
+        accounts.keep(
+            connection,
+            self._store.vault,
+            change.key,
+            user_id=user_id,
+            feed=change.feed,
+            accepted=accepted,
+            fingerprint=stamped(change.fingerprint, change.ids),
+            now=self._parts.clock(),
+        )
 
     def _rekey(self, rekey: Rekey) -> None:
         def accept(connection: Connection, _user_id: int | None) -> None:
             accounts.rekey(connection, self._store.vault, rekey.old, rekey.key, self._parts.clock())
 
         fields = {"MISID": rekey.key.misid}
-        call = partial(self._parts.onefile.update_user, rekey.user_id, fields)
+        call = partial(self._parts.onefile.update, rekey.key.role, rekey.user_id, fields)
         self._attempt(rekey.key, Action.REKEY, fields, rekey.user_id, lambda: (None, call()), accept)
 
     def _unarchive(self, returner: Returner) -> None:
@@ -203,14 +286,14 @@ class Sender:
         def accept(connection: Connection, _user_id: int | None) -> None:
             accounts.set_status(connection, returner.key, Status.ACTIVE, None)
             if isinstance(record, Refresh):
-                accounts.refresh(connection, record.key, record.feed, record.fingerprint)
+                accounts.refresh(connection, record.key, record.feed, stamped(record.fingerprint, record.ids))
             with self._lock:
                 del self._still_archived[returner.key]
 
         call = partial(self._parts.onefile.unarchive_user, returner.user_id)
         refusal = self._attempt(returner.key, Action.UNARCHIVE, {}, returner.user_id, lambda: (None, call()), accept)
         if refusal and record is not None:
-            self._hold(_held(record, Reason.REFUSED, "", refusal, record.fingerprint))
+            self._hold(_held(record, Reason.REFUSED, "", refusal))
 
     def _archive(self, leaver: Leaver) -> None:
         user_id = leaver.user_id
@@ -234,6 +317,7 @@ class Sender:
         *,
         feed: str = "",
         fingerprint: str = "",
+        note: str = "",
     ) -> str:
         """One change from its intent to its outcome; gives OneFile's words if it refused, else nothing."""
         clock = self._parts.clock
@@ -249,6 +333,7 @@ class Sender:
                 feed=feed,
                 fingerprint=fingerprint,
                 now=clock(),
+                message=note,
             )
         log = self._parts.log.bind(
             change=number, action=action, misid=key.misid, role=key.role, user_id=user_id, fields=sorted(fields)
@@ -304,7 +389,7 @@ class Sender:
             )
         if outcome is Outcome.ACCEPTED:
             with self._lock:
-                self._accepted[key] = number, log
+                self._accepted[key] = _Accepted(number, fields, log)
         else:
             log.info("change_applied", http_status=answered.status, **({"user_id": new_id} if created else {}))
             self._count(outcome, action)
@@ -350,7 +435,8 @@ class Sender:
         pause = _FIRST_LOOK_AGAIN_SECONDS
         left = self._parts.policy.settle.total_seconds()
         while self._accepted:
-            for key, user_ids in self._directory.just_created(self._accepted.keys()).items():
+            wanted = {key: accepted.fields for key, accepted in self._accepted.items()}
+            for key, user_ids in self._directory.just_created(wanted).items():
                 if len(user_ids) == 1:
                     self._identify(key, user_ids[0])
             if not self._accepted or left <= 0:
@@ -358,18 +444,20 @@ class Sender:
             pause = min(pause * 2, left)
             left -= pause
             self._parts.onefile.pacer.rest(pause)
-        for _, log in self._accepted.values():
-            log.warning("change_in_doubt")
+        for accepted in self._accepted.values():
+            accepted.log.warning("change_in_doubt")
             self._count(Outcome.IN_DOUBT)
         self._accepted.clear()
 
     def _identify(self, key: Key, user_id: int) -> None:
-        number, log = self._accepted.pop(key)
+        accepted = self._accepted.pop(key)
         now = self._parts.clock()
         with self._store.begin() as connection:
             accounts.identify(connection, key, user_id)
-            changes.conclude(connection, number, Outcome.APPLIED, now, http_status=HTTPStatus.OK, user_id=user_id)
-        log.info("change_applied", http_status=HTTPStatus.OK.value, user_id=user_id)
+            changes.conclude(
+                connection, accepted.change, Outcome.APPLIED, now, http_status=HTTPStatus.OK, user_id=user_id
+            )
+        accepted.log.info("change_applied", http_status=HTTPStatus.OK.value, user_id=user_id)
         self._count(Outcome.APPLIED, Action.CREATE)
 
     def _hold(self, hold: Held) -> None:
@@ -378,6 +466,7 @@ class Sender:
         self._parts.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
         with self._lock:
             self.held += 1
+            self._unsent.add(hold.key)
 
     def _count(self, outcome: Outcome | None, action: Action | None = None) -> None:
         with self._lock:
@@ -397,6 +486,20 @@ class Sender:
             raise OneFileUnreachable(f"OneFile {said}: {_LOST_RUNNING} calls running came to nothing.") from lost
 
 
-def _held(change: Create | Update | Refresh, reason: Reason, name: str, detail: str, fingerprint: str = "") -> Held:
-    key = change.key
-    return Held(key.organisation_id, key.role, key.misid, change.feed, reason, name, detail, 0, fingerprint)
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    change: int
+    fields: Mapping[str, Sent]
+    log: FilteringBoundLogger
+
+
+def _note(change: Create | Update) -> str:
+    """What is to be known about a change that its fields do not tell."""
+    if isinstance(change, Update) or change.was is None:
+        return ""
+    return f"was {change.was} until now: another role is another account"
+
+
+def _held(change: Create | Update | Refresh | Grant, reason: Reason, name: str, detail: str) -> Held:
+    fingerprint = stamped(change.fingerprint, change.ids) if reason is Reason.REFUSED else ""
+    return Held(*change.key, change.feed, reason, name, detail, 0, fingerprint)

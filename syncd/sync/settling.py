@@ -27,7 +27,7 @@ def settle(parts: Parts) -> Mapping[Key, str]:
         return {}
     _wait_until_searches_can_be_trusted(parts, unsettled)
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
-    found = directory.newcomers({each.key for each in unsettled})
+    found = directory.newcomers({each.key: each.detail["fields"] for each in unsettled})
     return {each.key: reason for each in unsettled if (reason := _settle_one(parts, each, found.get(each.key, ())))}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from syncd.core.compare import Known, Status
+from syncd.core.accounts import Known, Status
 from syncd.core.drift import Drift, DriftKind, Findings
 from syncd.core.guard import guard
 from syncd.core.plan import Plan, Update
@@ -118,7 +118,12 @@ def _check(parts: Parts, trigger: Trigger, *, full: bool) -> _Check:
     # Of leavers and the archived the MIS says nothing any more, so there is nothing to hold OneFile to.
     ours = {key: one.user_id for key, one in known.items() if one.status is Status.ACTIVE and one.user_id is not None}
     touched = None if before is None else _touched(parts, ours, *before)
-    chosen = {key: user_id for key, user_id in ours.items() if touched is None or user_id in touched}
+    # When a place was changed OneFile does not tell, so those wait for the next full verify.
+    chosen = {
+        key: user_id
+        for key, user_id in ours.items()
+        if touched is None or (user_id in touched and not key.role.is_place)
+    }
     findings = Findings()
     _read_back(parts, chosen, findings)
     if findings.not_told and touched is not None:
@@ -145,7 +150,7 @@ def _touched(parts: Parts, ours: Mapping[Key, int], since: datetime, left: froze
     """The UserIDs to look at; ``None`` where OneFile does not take the filter."""
     found = set(left)
     try:
-        for role in sorted({key.role for key in ours}):
+        for role in sorted({key.role for key in ours if not key.role.is_place}):
             found |= {user.id for user in parts.onefile.users(parts.organisation_id, role, modified_since=since)}
     except Refused:
         return None
@@ -157,14 +162,14 @@ def _read_back(parts: Parts, whom: Mapping[Key, int], findings: Findings) -> Non
         with parts.store.begin() as connection:
             values = accounts.values(connection, parts.store.vault, batch)
         with ThreadPoolExecutor(parts.policy.max_in_flight, "verify") as pool:
-            answers = pool.map(lambda key: _told(parts.onefile, whom[key]), batch)
+            answers = pool.map(lambda key: _told(parts.onefile, key, whom[key]), batch)
             for key, told in zip(batch, answers, strict=True):
                 findings.add(key, whom[key], values[key], told)
 
 
-def _told(onefile: OneFile, user_id: int) -> dict[str, Any] | None:
+def _told(onefile: OneFile, key: Key, onefile_id: int) -> dict[str, Any] | None:
     try:
-        return onefile.user(user_id)
+        return onefile.one(key.role, onefile_id)
     except Refused as refused:
         if refused.status in _GONE:
             return None

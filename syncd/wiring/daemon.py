@@ -22,7 +22,7 @@ def open_admin(settings: Settings, store: Store) -> Iterator[None]:
         yield
         return
     token = settings.admin.token.get_secret_value()
-    with served(make_app(store, settings.onefile.organisation_id, token, now), address):
+    with served(make_app(store, settings.onefile.all_organisations, token, now), address):
         yield
 
 

@@ -41,7 +41,14 @@ def open_parts(settings: Settings, store: Store, log: FilteringBoundLogger, stop
         quiet=settings.schedule.quiet,
         zone=settings.schedule.timezone,
     )
-    feeds = tuple(Feed(feed.name, feed.role, _query_of(feed)) for feed in settings.feeds)
+    feeds, links = (
+        tuple(
+            Feed(feed.name, feed.yields, _query_of(feed))
+            for feed in settings.feeds
+            if (feed.kind == "links") is are_links
+        )
+        for are_links in (False, True)
+    )
     with OneFile(
         onefile.url,
         token,
@@ -61,6 +68,8 @@ def open_parts(settings: Settings, store: Store, log: FilteringBoundLogger, stop
             log=log,
             clock=now,
             is_stopping=stopping.is_set,
+            links=links,
+            organisations=onefile.all_organisations,
         )
 
 
@@ -74,6 +83,7 @@ def _policy(settings: Settings) -> Policy:
         defaults=settings.defaults.by_field,
         settle=timedelta(seconds=settings.onefile.settle_seconds),
         max_in_flight=settings.onefile.max_in_flight,
+        learner_in_assign_path=settings.onefile.assign_path == "learner",
     )
 
 

@@ -16,7 +16,11 @@ from .mis import FEED, College, Mis
 from .onefile import OneFile, onefile_of
 from .small_return import made_up_learners, write_return
 
-_SOURCES = ["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.mariadb)]
+_SOURCES = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.slow),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
+]
 _URL_FIXTURES = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}
 _REAL_RETURN = "ILR-10033670-1819-20180704-120055-03.xml"
 

@@ -56,12 +56,12 @@ def test_sigterm_in_the_middle_of_a_run_leaves_nothing_in_doubt(mis: Mis, onefil
 @on_sqlite
 def test_monitors_can_ask_how_it_is(onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
-    address = _free_address()
+    address = free_address()
     syncd.configure(admin={"listen": address})
 
     with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}") as monitor:
         daemon.wait_for_event("run_finished")
-        _wait_until_it_listens(daemon, address)
+        wait_until_it_listens(daemon, address)
         alive, ready, metrics, status = (
             monitor.get(path) for path in ("/healthz", "/readyz", "/metrics", "/api/status")
         )
@@ -81,13 +81,13 @@ def _landmarks(events: list[dict[str, str]]) -> list[str]:
     return list(dict.fromkeys(event["event"] for event in events if event["event"] in wanted))
 
 
-def _free_address() -> str:
+def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def _wait_until_it_listens(daemon: Running, address: str) -> None:
+def wait_until_it_listens(daemon: Running, address: str) -> None:
     host, port = address.split(":")
 
     def look() -> bool:

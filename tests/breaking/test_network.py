@@ -57,7 +57,7 @@ def _client(base_url: str, token: str) -> Iterator[OneFile]:
 
 
 def _create(client: OneFile) -> int | None:
-    created, _ = client.create_user(Role.LEARNER, ORGANISATION, LEARNER)
+    created, _ = client.create(Role.LEARNER, ORGANISATION, LEARNER)
     return created.user_id
 
 

@@ -1,14 +1,18 @@
 """A small college: its people, and what the store and OneFile know of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 
-from syncd.core.compare import Known, Resolved, Rules, Sifted, Status, Surroundings, compare, sift
-from syncd.core.fields import FIELDS, SENDING_ORDER, Role
-from syncd.core.plan import Plan
-from syncd.core.records import Code, Held, Key, Reason, Record, Warned
+from syncd.core.accounts import Known, Status
+from syncd.core.assignments import Link, Pair, Remembered, assign, sift_links, users_by_learner
+from syncd.core.compare import Rules, Surroundings, compare
+from syncd.core.fields import FIELDS, GRANT, SENDING_ORDER, Role
+from syncd.core.plan import Create, Plan, Update
+from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned, stamped
+from syncd.core.references import Resolved
+from syncd.core.sift import Sifted, sift
 from syncd.core.values import Sent, Value
 
 ORGANISATION = 5740
@@ -37,6 +41,17 @@ def person(
     return Record(who, f"{role} feed", {**names, **fields}, dict(codes), frozenset(FIELDS), tuple(warnings))
 
 
+def place(misid: str, name: str, role: Role = Role.PLACEMENT, **fields: Value) -> Record:
+    """A placement or a classroom that is in order, of a feed with a column for every field there is."""
+    told = {"MISID": misid, "Name": name, **fields}
+    return Record(key(misid, role), f"{role} feed", told, {}, frozenset(FIELDS))
+
+
+def link(learner: str, user: str, role: Role = Role.EMPLOYER, feed: str = "links") -> Link:
+    """One row of a links feed: somebody who is assigned to a learner."""
+    return Link(Pair(key(learner, Role.LEARNER), key(user, role)), feed)
+
+
 def unfit(misid: str, role: Role = Role.ASSESSOR) -> Held:
     """A row that lacks its e-mail address; its own MISID, where that is empty too."""
     return Held(ORGANISATION, role, misid, f"{role} feed", Reason.MISSING, "Email", "Email is empty")
@@ -50,9 +65,11 @@ class College:
     known: dict[Key, Known] = field(default_factory=dict)
     values: dict[Key, Mapping[str, Value]] = field(default_factory=dict)
     codes: dict[tuple[int, Code], Resolved] = field(default_factory=dict)
+    looked_up: dict[Code, int] = field(default_factory=dict)
     in_onefile: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     in_doubt: dict[Key, str] = field(default_factory=dict)
     refused: dict[Key, Held] = field(default_factory=dict)
+    remembered: dict[Pair, Remembered] = field(default_factory=dict)
     _ids: Iterable[int] = field(default_factory=lambda: count(100))
 
     @classmethod
@@ -63,14 +80,37 @@ class College:
             college._accept(record.key, None, record.fields, record.fingerprint(SECRET))
         return college
 
-    def sift(self, *records: Record | Held, only: frozenset[str] = NOBODY) -> Sifted:
+    def sift(self, *records: Record | Held | Elsewhere, only: frozenset[str] = NOBODY) -> Sifted:
         """What of these records needs a closer look."""
-        return sift(records, self.known, SECRET, self.refused, only)
+        return sift(records, self.known, SECRET, self.refused, only, self.looked_up)
 
-    def plan(self, *records: Record | Held, only: frozenset[str] = NOBODY) -> Plan:
-        """What a run that reads these records would do."""
-        around = Surroundings(self.known, self.values, self.codes, self.in_onefile, self.in_doubt)
-        return compare(self.sift(*records, only=only), around, self.rules, SECRET)
+    def plan(
+        self, *records: Record | Held | Elsewhere, links: Iterable[Link | Held] = (), only: frozenset[str] = NOBODY
+    ) -> Plan:
+        """What a run that reads these records and links would do."""
+        sifted = sift_links(links, self.remembered, self.known, only)
+        around = Surroundings(
+            self.known,
+            self.values,
+            self.codes,
+            self.in_onefile,
+            self.in_doubt,
+            to_assign=users_by_learner(sifted.to_assign),
+            unassignable=users_by_learner(sifted.refused),
+        )
+        plan = compare(self.sift(*records, only=only), around, self.rules, SECRET)
+        coming = {
+            *(create.key for create in plan.creates),
+            *(update.key for update in plan.updates if update.is_link),
+            *(returner.key for returner in plan.returners),
+        }
+        assigned = assign(sifted, self.remembered, self.known, coming)
+        return replace(
+            plan,
+            assigns=assigned.assigns,
+            held=(*plan.held, *assigned.held),
+            warnings=(*plan.warnings, *assigned.warnings),
+        )
 
     def has_left(
         self,
@@ -85,23 +125,37 @@ class College:
 
     def carry_out(self, plan: Plan) -> None:
         """Note all that a run notes whose every call OneFile accepts."""
-        for create in sorted(plan.creates, key=lambda create: SENDING_ORDER.index(create.key.role)):
-            waited = {name: self._id_of(other) for name, other in create.waits_for.items()}
-            self._accept(create.key, None, {**create.fields, **waited}, create.fingerprint)
-        for update in plan.updates:
-            waited = {name: self._id_of(other) for name, other in update.waits_for.items()}
-            self._accept(update.key, update.user_id, {**update.fields, **waited}, update.fingerprint)
+        self.looked_up |= {code: meaning for (_, code), meaning in self.codes.items() if isinstance(meaning, int)}
+        changes: list[Create | Update] = [*plan.creates, *plan.updates]
+        for change in sorted(changes, key=lambda change: SENDING_ORDER.index(change.key.role)):
+            waited = {name: self._id_of(other) for name, other in change.waits_for.items()}
+            user_id = change.user_id if isinstance(change, Update) else None
+            # With another placement an employer's access is to be told again.
+            told_later = {GRANT: None} if "PlacementID" in change.fields | waited else {}
+            fingerprint = stamped(change.fingerprint, change.ids | waited)
+            self._accept(change.key, user_id, {**change.fields, **waited, **told_later}, fingerprint)
+        for grant in plan.grants:
+            self._accept(grant.key, None, {GRANT: grant.is_open}, stamped(grant.fingerprint, grant.ids))
+        for each in plan.assigns:
+            self.remembered[Pair(each.learner, each.user)] = Remembered(
+                self._id_of(each.learner), self._id_of(each.user)
+            )
         for refresh in plan.refreshes:
-            self.known[refresh.key] = Known(self._id_of(refresh.key), Status.ACTIVE, refresh.fingerprint)
+            self.known[refresh.key] = Known(
+                self._id_of(refresh.key), Status.ACTIVE, stamped(refresh.fingerprint, refresh.ids)
+            )
         for leaver in plan.leavers:
             account, left_at = self.known[leaver.key], leaver.left_at or self.rules.now
-            status = Status.ARCHIVED if leaver.to_archive else Status.LEAVER
+            new = Status.LEAVER if leaver.left_at is None else account.status
+            status = Status.ARCHIVED if leaver.to_archive else new
             self.known[leaver.key] = Known(leaver.user_id, status, account.fingerprint, left_at)
 
     def _accept(self, who: Key, user_id: int | None, fields: Mapping[str, Sent], fingerprint: str) -> None:
         merged = {**self.values.get(who, {}), **fields}
         self.values[who] = {name: value for name, value in merged.items() if value is not None and value != ""}
-        self.known[who] = Known(user_id or next(iter(self._ids)), Status.ACTIVE, fingerprint)
+        known = self.known.get(who)
+        user_id = user_id or (known.user_id if known else None) or next(iter(self._ids))
+        self.known[who] = Known(user_id, Status.ACTIVE, fingerprint)
 
     def _id_of(self, who: Key) -> int:
         user_id = self.known[who].user_id

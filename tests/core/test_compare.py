@@ -2,7 +2,8 @@
 
 import pytest
 
-from syncd.core.compare import Clear, Known, Rules, Status
+from syncd.core.accounts import Known, Status
+from syncd.core.compare import Clear, Rules
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan, Update
 from syncd.core.records import Held, Reason

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.core.compare import Status
+from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.core.records import Held, Reason, Record
 from tests.core.college import SECRET, College, key, person, unfit

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core.guard import Counts, FeedSize, Limits, guard, to_approve
-from syncd.core.plan import Create, Leaver, Plan, Refresh, Rekey, Returner, Update
+from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from tests.core.college import NOW, key, unfit
 
 FULL = (FeedSize("learners", 1000, 1000),)
@@ -70,10 +70,15 @@ def test_a_first_run_of_a_college_is_stopped() -> None:
     )
 
 
-def test_a_returner_and_a_rekey_count_as_updates() -> None:
-    whole = replace(plan(updates=2, returners=3), rekeys=(Rekey(key("OLD"), key("NEW"), 7),) * 4)
+def test_a_returner_a_rekey_a_grant_and_an_assignment_count_as_updates() -> None:
+    whole = replace(
+        plan(updates=2, returners=3),
+        rekeys=(Rekey(key("OLD"), key("NEW"), 7),) * 4,
+        grants=(Grant(key("E1"), "employers", is_open=True),) * 5,
+        assigns=(Assign(key("L1"), key("E1"), "links"),) * 6,
+    )
 
-    assert Counts.of(whole) == Counts(updates=9)
+    assert Counts.of(whole) == Counts(updates=20)
 
 
 def test_a_leaver_counts_in_the_run_that_first_misses_it_and_not_when_it_is_archived() -> None:
@@ -89,6 +94,24 @@ def test_a_feed_under_half_of_the_accounts_it_had_is_stopped(rows: int, is_stopp
     reasons = guard(Plan(), Limits(percent=100), 1000, [FeedSize("learners", rows, 1000)])
 
     assert reasons == ((f"feed learners yielded {rows} rows where it had 1000 accounts",) if is_stopped else ())
+
+
+def test_a_feed_whose_rows_are_all_of_other_organisations_is_stopped_only_where_it_had_accounts() -> None:
+    lost, never_ours = FeedSize("learners", 0, 1, elsewhere=900), FeedSize("learners", 0, 0, elsewhere=900)
+
+    assert guard(Plan(), Limits(), 1000, [lost]) == ("feed learners yielded no rows",)
+    assert guard(Plan(), Limits(), 1000, [never_ours]) == ()
+
+
+def test_rows_of_other_organisations_make_up_for_none_of_the_own() -> None:
+    assert guard(Plan(), Limits(), 1000, [FeedSize("learners", 499, 1000, elsewhere=900)]) != ()
+
+
+@pytest.mark.parametrize(("gone", "is_stopped"), [(0, False), (500, False), (501, True), (1000, True)])
+def test_a_full_feed_that_has_lost_over_half_of_its_people_is_stopped(gone: int, is_stopped: bool) -> None:
+    reasons = guard(Plan(), Limits(percent=100), 1000, [FeedSize("learners", 1000, 1000, gone=gone)])
+
+    assert reasons == ((f"feed learners no longer has {gone} of the 1000 people it had",) if is_stopped else ())
 
 
 def test_every_reason_is_given_in_one_go() -> None:
@@ -155,9 +178,16 @@ def test_an_approval_of_one_kind_does_not_cover_another() -> None:
 def test_a_plan_tells_how_many_calls_it_takes() -> None:
     back = (Returner(key("R1"), 1, is_archived=True), Returner(key("R2"), 2, is_archived=False))
     moved = (Rekey(key("OLD"), key("NEW"), 7),) * 2
-    whole = replace(plan(creates=3, updates=4, leavers=5, old_leavers=6), returners=back, rekeys=moved, unchanged=7)
+    whole = replace(
+        plan(creates=3, updates=4, leavers=5, old_leavers=6),
+        returners=back,
+        rekeys=moved,
+        grants=(Grant(key("E1"), "employers", is_open=True),) * 8,
+        assigns=(Assign(key("L1"), key("E1"), "links"),) * 9,
+        unchanged=7,
+    )
 
-    assert whole.calls == 3 + 4 + 1 + 2 + 6
+    assert whole.calls == 3 + 4 + 1 + 2 + 6 + 8 + 9
 
 
 @pytest.mark.parametrize(("creates", "seconds"), [(0, 0), (1, 1), (4, 1), (5, 2), (49, 10), (50, 11)])

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from syncd.core.compare import Known, Rules, Status
+from syncd.core.accounts import Known, Status
+from syncd.core.compare import Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Leaver, Plan, Returner
 from syncd.core.records import Code, Reason

@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.compare import Clear, Rules, Status
+from syncd.core.accounts import Status
+from syncd.core.compare import Clear, Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Create, Plan, Refresh, Update
 from syncd.core.records import Code, Held, Key, Record
@@ -56,24 +57,20 @@ def colleges(draw: st.DrawFn) -> College:
                 college.has_left(who.misid, Status.ACTIVE, None)
     for misid in MISIDS:
         if key(misid) not in college.known:
-            college.in_onefile[key(misid)] = draw(st.sampled_from([(), (), (901,), (902, 903)]))
+            own = 900 + 10 * MISIDS.index(misid)
+            college.in_onefile[key(misid)] = draw(st.sampled_from([(), (), (own,), (own + 1, own + 2)]))
             college.in_doubt.update(draw(st.sampled_from([{}, {}, {key(misid): ""}])))
     return college
 
 
-def knowing_its_codes(college: College, rows: list[Row]) -> College:
-    """The same college, having looked up what every code stands for."""
-    created = {create.key for create in college.plan(*rows).creates}
-    for who in (key(misid) for misid in MISIDS):
-        account = college.known.get(who)
-        if account is not None and account.user_id is not None:
-            college.codes[ORGANISATION, assessor_code(who.misid)] = account.user_id
-        elif who in created:
-            college.codes[ORGANISATION, assessor_code(who.misid)] = who
+def having_looked_up(college: College, found: dict[str, int]) -> College:
+    """The same college, OneFile having told what some codes stand for."""
+    college.codes = {(ORGANISATION, assessor_code(misid)): onefile_id for misid, onefile_id in found.items()}
     return college
 
 
-populations = st.builds(lambda college, rows: (knowing_its_codes(college, rows), rows), colleges(), rows)
+lookups = st.dictionaries(st.sampled_from(MISIDS), st.sampled_from([801, 802]))
+populations = st.tuples(st.builds(having_looked_up, colleges(), lookups), rows)
 
 
 def by_pencil(college: College, rows: list[Row]) -> dict[Key, tuple[str, dict[str, Sent]]]:
@@ -81,15 +78,28 @@ def by_pencil(college: College, rows: list[Row]) -> dict[Key, tuple[str, dict[st
     by_key: dict[Key, list[Row]] = defaultdict(list)
     for row in rows:
         by_key[whose(row)].append(row)
-    return {who: for_one(college, who, same) for who, same in by_key.items() if who.misid}
+    return {who: for_one(college, who, by_key) for who in by_key if who.misid}
 
 
-def for_one(college: College, who: Key, same: list[Row]) -> tuple[str, dict[str, Sent]]:
+def meaning(college: College, code: Code, by_key: dict[Key, list[Row]]) -> int | Key | None:
+    """What an assessor's code stands for: an account, somebody who comes with this run, or what OneFile has told."""
+    who = key(code.text)
+    account = college.known.get(who)
+    if account is not None and account.status in {Status.ACTIVE, Status.LEAVER}:
+        return account.user_id
+    if [type(row) for row in by_key.get(who, [])] == [Record]:
+        return None if for_one(college, who, by_key)[0] == "held" else who
+    told = college.codes.get((ORGANISATION, code))
+    return told if isinstance(told, int) else None
+
+
+def for_one(college: College, who: Key, by_key: dict[Key, list[Row]]) -> tuple[str, dict[str, Sent]]:
+    same = by_key[who]
     row = same[0]
     hits = () if who in college.known else college.in_onefile.get(who, ())
     if len(same) > 1 or isinstance(row, Held) or who in college.in_doubt or len(hits) > 1:
         return "held", {}
-    meanings = {name: college.codes.get((ORGANISATION, code)) for name, code in row.codes.items()}
+    meanings = {name: meaning(college, code, by_key) for name, code in row.codes.items()}
     if None in meanings.values():
         return "held", {}
     ids = {name: meaning for name, meaning in meanings.items() if isinstance(meaning, int)}

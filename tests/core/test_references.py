@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from syncd.core.compare import Clear, Resolved, Rules
+from syncd.core.compare import Clear, Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Reason
+from syncd.core.references import Resolved
 from tests.core.college import NOW, ORGANISATION, College, key, person
 
 ASSESSOR = Code(Referent.ASSESSOR, "MISID", "A1")
@@ -131,4 +132,16 @@ def test_codes_of_an_unchanged_record_are_not_looked_up_again() -> None:
     college.carry_out(college.plan(learner()))
     college.codes.clear()
 
+    assert college.plan(learner()) == Plan(unchanged=1)
+
+
+def test_another_id_behind_the_same_code_is_an_update_of_that_alone() -> None:
+    college = college_where(assessor=7, classroom=15379)
+    college.carry_out(college.plan(learner()))
+    college.codes[ORGANISATION, ASSESSOR] = college.looked_up[ASSESSOR] = 8
+
+    plan = college.plan(learner())
+
+    assert [update.fields for update in plan.updates] == [{"DefaultAssessorID": 8}]
+    college.carry_out(plan)
     assert college.plan(learner()) == Plan(unchanged=1)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from syncd.core.compare import Rules, Status
+from syncd.core.accounts import Status
+from syncd.core.compare import Rules
 from syncd.core.fields import Role
 from syncd.core.plan import Plan, Rekey
 from syncd.core.records import Reason

@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -29,6 +30,8 @@ _COUNTING = {
 @pytest.fixture(params=_EVERY_MAKE)
 def url(request: pytest.FixtureRequest) -> str:
     made: str = request.getfixturevalue(request.param)
+    if made.startswith("sqlite"):
+        Path(make_url(made).database or "").touch()
     return made
 
 
@@ -108,6 +111,14 @@ def test_an_mis_that_is_down_is_named_without_its_password() -> None:
     with pytest.raises(MisUnreachable, match=r"127\.0\.0\.1:1/mis") as failure, mis.read("learners", "SELECT 1"):
         pass
     assert "Pa55word" not in str(failure.value)
+
+
+def test_a_file_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
+    file = tmp_path / "mis.db"
+    mis = Mis(f"sqlite:///{file}")
+    with pytest.raises(MisUnreachable, match=r"mis\.db cannot be reached: there is no such file\.$"), mis.connect():
+        pass
+    assert not file.exists()
 
 
 def test_a_driver_that_is_not_there_is_named() -> None:

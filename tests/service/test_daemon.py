@@ -1,56 +1,25 @@
 """A daemon's life, in one process: growing pauses, taking over, and one run at a time."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from syncd.service.daemon import Daemon, Schedule, When
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
 from tests.sync.conftest import ORGANISATION, College, Found
 
-
-@contextmanager
-def _living(
-    college: College, pauses: tuple[float, ...] = (0.05, 0.1, 0.2), every: float = 3600, verify: float = 0
-) -> Iterator[None]:
-    stopping = threading.Event()
-    poll = When("every so often", timedelta(seconds=every))
-    verifies = When("every so often", timedelta(seconds=verify)) if verify else When()
-    schedule = Schedule(poll, verifies, "Europe/London")
-    # The scheduler goes by the real time, and so must the daemon.
-    parts = replace(college.parts, clock=lambda: datetime.now(UTC))
-    thread = threading.Thread(target=Daemon(parts, schedule, stopping, pauses).live)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join(30)
-        assert not thread.is_alive()
-
-
-def _wait_for(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from .daemons import living, wait_for
 
 
 def test_a_onefile_that_is_down_is_asked_less_and_less_often_and_said_to_be_down_once(found: Found) -> None:
     college = found()
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, times=None))
-    with structlog.testing.capture_logs() as log, _living(college):
-        _wait_for(lambda: sum(line["event"] == "run_finished" for line in log) >= 4)
+    with structlog.testing.capture_logs() as log, living(college):
+        wait_for(lambda: sum(line["event"] == "run_finished" for line in log) >= 4)
         college.onefile.faults.clear()
-        _wait_for(lambda: bool(college.in_onefile("L1")))
-        _wait_for(lambda: any(line["event"] == "onefile_recovered" for line in log))
+        wait_for(lambda: bool(college.in_onefile("L1")))
+        wait_for(lambda: any(line["event"] == "onefile_recovered" for line in log))
     events = [line["event"] for line in log]
     assert events.count("onefile_unreachable") == 1
     assert events.count("onefile_recovered") == 1
@@ -62,21 +31,21 @@ def test_of_two_daemons_on_one_store_one_works_and_the_other_takes_over(found: F
     college = found()
     college.enrol("L1")
     with structlog.testing.capture_logs() as log:
-        with _living(college):
-            _wait_for(lambda: any(line["event"] == "run_finished" for line in log))
-            with _living(college):
+        with living(college):
+            wait_for(lambda: any(line["event"] == "run_finished" for line in log))
+            with living(college):
                 time.sleep(0.5)
                 assert sum(line["event"] == "daemon_started" for line in log) == 1
         assert sum(line["event"] == "daemon_started" for line in log) == 1
-    with structlog.testing.capture_logs() as log, _living(college):
-        _wait_for(lambda: any(line["event"] == "run_finished" for line in log))
+    with structlog.testing.capture_logs() as log, living(college):
+        wait_for(lambda: any(line["event"] == "run_finished" for line in log))
 
 
 def test_it_says_when_it_looks_next_and_no_more_once_it_has_gone(found: Found) -> None:
     college = found()
     college.enrol("L1")
-    with _living(college):
-        _wait_for(lambda: _next(college) is not None)
+    with living(college):
+        wait_for(lambda: _next(college) is not None)
     assert _next(college) is None
 
 
@@ -84,8 +53,8 @@ def test_polls_never_overlap(found: Found) -> None:
     college = found()
     college.enrol(*(f"L{number}" for number in range(30)))
     college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=0.3))
-    with structlog.testing.capture_logs() as log, _living(college, every=1):
-        _wait_for(lambda: sum(line["event"] == "run_finished" for line in log) >= 3)
+    with structlog.testing.capture_logs() as log, living(college, every=1):
+        wait_for(lambda: sum(line["event"] == "run_finished" for line in log) >= 3)
     at_work = 0
     for line in log:
         at_work += {"run_started": 1, "run_finished": -1}.get(line["event"], 0)
@@ -103,8 +72,8 @@ def test_it_verifies_when_the_schedule_says_so_and_tells_of_drift(found: Found) 
     assert college.run().is_in_step
     college.in_onefile("L1")[0].values["LastName"] = "Edited by hand"
     college.onefile.journal.clear()
-    with structlog.testing.capture_logs() as log, _living(college, verify=1):
-        _wait_for(lambda: any(line["event"] == "drift_found" for line in log))
+    with structlog.testing.capture_logs() as log, living(college, verify=1):
+        wait_for(lambda: any(line["event"] == "drift_found" for line in log))
     (drift, *_) = (line for line in log if line["event"] == "drift_found")
     assert (drift["misid"], drift["fields"]) == ("L1", ["LastName"])
     assert college.writes() == []

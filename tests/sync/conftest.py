@@ -45,6 +45,7 @@ class College:
         self.parts = parts
         self.onefile = simulator
         self.clock = clock
+        self.mis_url = mis_url
         self._engine = create_engine(mis_url)
         with self._engine.begin() as connection:
             connection.execute(

@@ -169,3 +169,13 @@ def test_a_whole_mis_with_new_misids_is_stopped_and_settled_in_one_approved_run(
     assert college.run().is_in_step
     assert college.writes() == []
     assert {new: college.known_id(new) for _, new in people} == ids
+
+
+def test_a_run_for_the_new_misid_alone_makes_no_second_account_either(college: College) -> None:
+    college.withdraw("OLD")
+    college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")
+
+    college.run(only=frozenset({"NEW"}))
+
+    assert college.held == {"NEW": "rekeyed?"}
+    assert college.writes() == []

@@ -1,0 +1,147 @@
+"""resync: asking the daemon for a run."""
+
+import time
+from threading import Event
+from typing import Annotated, Any, Final
+
+import typer
+from sqlalchemy import Connection, Row
+
+from syncd.cli import printing
+from syncd.cli.common import (
+    ConfigOption,
+    MisidOption,
+    OrganisationOption,
+    organisations_of,
+    settings_of,
+    whoami,
+)
+from syncd.cli.program import app
+from syncd.cli.running import exit_code, head, progress_bar, stopped_by_signals
+from syncd.core.guard import Counts
+from syncd.errors import AnotherRun
+from syncd.onefile import Interrupted
+from syncd.state import accounts, runs
+from syncd.state.changes import Action
+from syncd.state.lock import Purpose, locked
+from syncd.state.runs import RunState
+from syncd.state.store import Store
+from syncd.sync.one_pass import Done, Trigger
+from syncd.wiring.clock import now
+from syncd.wiring.store import open_store
+
+_LOOK_AGAIN_SECONDS: Final = 0.5
+#: How long there may be no daemon: long enough for one to be started again.
+_PATIENCE_SECONDS: Final = 10.0
+
+_COULD_NOT_RUN: Final = 1
+_GRAVEST_FIRST: Final = (_COULD_NOT_RUN, 3, 4, 0)
+#: A run that was stopped may have been settled before we look.
+_STOPPED: Final = frozenset({RunState.AWAITING_APPROVAL, RunState.APPROVED, RunState.REJECTED, RunState.SUPERSEDED})
+
+
+@app.command(rich_help_panel="Running")
+def resync(
+    *,
+    misid: MisidOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the run, and end as 'syncd sync' does.")] = False,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Ask the running daemon for a run now, from any machine that reaches the state store.
+
+    It begins within two seconds, or after the run that is at work. Who asks meanwhile shares it. With --wait this
+    ends with 0 when everybody is in step, 1 when it could not run or no daemon answers, 3 when it waits for
+    'syncd approve', 4 when it is done but some records are held or were refused.
+    """
+    settings = settings_of(config)
+    organisations = organisations_of(settings, organisation)
+    store = open_store(settings)
+    with stopped_by_signals() as stopping:
+        with store.begin() as connection:
+            requests = {each: runs.request(connection, each, whoami(), now(), misid or []) for each in organisations}
+        if not wait:
+            typer.echo("A run is asked for; the daemon begins it within two seconds, or after the one that is at work.")
+            return
+        codes = set()
+        try:
+            for each, request in requests.items():
+                head(each, organisations)
+                codes.add(_outcome(store, each, request, stopping))
+        except Interrupted:
+            typer.echo("No longer waiting. The request stands, and the daemon makes the run all the same.", err=True)
+            raise typer.Exit(_COULD_NOT_RUN) from None
+    raise typer.Exit(next(code for code in _GRAVEST_FIRST if code in codes))
+
+
+def _outcome(store: Store, organisation_id: int, request: int, stopping: Event) -> int:
+    """Wait for the answer and print it; gives what to end with. Raises `Interrupted` when told to stop."""
+    run = _answer(store, organisation_id, request, stopping)
+    if run is None:
+        problem = (
+            f"No daemon works for organisation {organisation_id} on the state store {store}: start 'syncd run'. "
+            "The request stands, and the next daemon answers it."
+        )
+    elif run.state == RunState.FINISHED or run.state in _STOPPED:
+        with store.begin() as connection:
+            done = _done(connection, run)
+        printing.print_done(done)
+        return exit_code(done)
+    else:
+        problem = f"Run {run.id} could not be made: {run.reason or 'the daemon broke off; its log says why.'}"
+    typer.echo(problem, err=True)
+    return _COULD_NOT_RUN
+
+
+def _answer(store: Store, organisation_id: int, request: int, stopping: Event) -> Row[Any] | None:
+    """The run that answers, once it is over, and meanwhile how far it is; ``None`` when there is no daemon."""
+    told = None
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    with progress_bar() as progress:
+        while True:
+            with store.begin() as connection:
+                answer = runs.answer_to(connection, request)
+                newest = runs.last(connection, organisation_id)
+                begun = runs.begun(connection, newest.id) if newest else 0
+            if answer:
+                return answer
+            if newest and newest.state == RunState.RUNNING:
+                if newest.id != told:
+                    after_it = "" if newest.trigger == Trigger.REQUEST else "; yours comes after it"
+                    typer.echo(f"Run {newest.id} is at work{after_it}.")
+                    told = newest.id
+                if begun:
+                    progress(begun, newest.creates + newest.updates)
+            if time.monotonic() > give_up_at:
+                if not _is_led(store, organisation_id):
+                    return None
+                give_up_at = time.monotonic() + _PATIENCE_SECONDS
+            if stopping.wait(_LOOK_AGAIN_SECONDS):
+                raise Interrupted
+
+
+def _is_led(store: Store, organisation_id: int) -> bool:
+    """Whether a daemon lives: it holds this lock for as long as it does."""
+    try:
+        with locked(store, organisation_id, Purpose.LEADING):
+            return False
+    except AnotherRun:
+        return True
+
+
+def _done(connection: Connection, run: Row[Any]) -> Done:
+    """What is on record of a run, as the run itself would tell it."""
+    return Done(
+        run.id,
+        RunState.AWAITING_APPROVAL if run.state in _STOPPED else RunState(run.state),
+        Counts(run.creates, run.updates, run.leavers),
+        applied={Action(action): count for action, count in runs.applied(connection, run.id).items()},
+        left=accounts.leavers(connection, run.organisation_id),
+        refused=run.refused,
+        in_doubt=run.in_doubt,
+        held=run.held,
+        warnings=run.warnings,
+        unchanged=run.unchanged,
+        calls=run.calls,
+        objections=(run.reason,),
+    )

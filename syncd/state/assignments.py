@@ -1,0 +1,72 @@
+"""Who was assigned to which learner, and whom OneFile has refused to assign."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from syncd.core.assignments import Pair, Remembered
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.state.tables import assignment
+
+
+def remembered(connection: Connection, organisation_id: int) -> dict[Pair, Remembered]:
+    """Every assignment that has been sent, and what became of it."""
+    columns = assignment.c
+    rows = connection.execute(
+        select(
+            columns.learner_misid,
+            columns.role,
+            columns.user_misid,
+            columns.learner_id,
+            columns.user_id,
+            columns.refusal,
+        ).where(columns.organisation_id == organisation_id)
+    )
+    return {
+        Pair(Key(organisation_id, Role.LEARNER, learner), Key(organisation_id, Role(role), user)): Remembered(
+            learner_id, user_id, refusal
+        )
+        for learner, role, user, learner_id, user_id, refusal in rows
+    }
+
+
+def keep(connection: Connection, pair: Pair, sent: Remembered, now: datetime) -> None:
+    """Note what became of an assignment."""
+    connection.execute(assignment.delete().where(_is(pair)))
+    connection.execute(
+        assignment.insert().values(
+            organisation_id=pair.learner.organisation_id,
+            learner_misid=pair.learner.misid,
+            role=pair.user.role,
+            user_misid=pair.user.misid,
+            learner_id=sent.learner_id,
+            user_id=sent.user_id,
+            refusal=sent.refusal,
+            sent_at=now,
+        )
+    )
+
+
+def is_made(connection: Connection, pair: Pair) -> bool:
+    """Whether OneFile has accepted it."""
+    made = select(assignment.c.id).where(_is(pair), assignment.c.refusal == "")
+    return connection.scalar(made) is not None
+
+
+def retry(connection: Connection, organisation_id: int, learner_misids: Collection[str]) -> None:
+    """Let refused assignments be sent again, those of these learners or all of them."""
+    named = [assignment.c.learner_misid.in_(learner_misids)] if learner_misids else []
+    connection.execute(
+        assignment.delete().where(assignment.c.organisation_id == organisation_id, assignment.c.refusal != "", *named)
+    )
+
+
+def _is(pair: Pair) -> ColumnElement[bool]:
+    return (
+        (assignment.c.organisation_id == pair.learner.organisation_id)
+        & (assignment.c.learner_misid == pair.learner.misid)
+        & (assignment.c.role == pair.user.role)
+        & (assignment.c.user_misid == pair.user.misid)
+    )

@@ -1,0 +1,189 @@
+"""The checks of `syncd doctor`: each with the parts that it is about, so that one may fail alone."""
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from pydantic import SecretStr
+from structlog.typing import FilteringBoundLogger
+
+from syncd.errors import ConfigurationError, SyncdError
+from syncd.onefile import OneFile, Organisation
+from syncd.settings import (
+    Environment,
+    FeedSettings,
+    LeaversSettings,
+    Settings,
+    SourceSettings,
+    is_loopback,
+    load_settings,
+)
+from syncd.state.store import Store, empty_store
+from syncd.state.vault import Vault
+from syncd.sync import examining
+from syncd.sync.examining import Census, Check, Finding, Outcome, State
+from syncd.sync.parts import Parts
+from syncd.wiring.clock import now
+from syncd.wiring.parts import open_parts
+from syncd.wiring.store import bare_store, open_store_to_read
+
+#: Who asks how things are does not wait out a quiet window.
+_PATIENCE_SECONDS: Final = 15
+
+#: What is not checked when there is no configuration to go by.
+_WITHOUT_CONFIGURATION: Final = ("state store", "MIS", "feeds", "log-in", "organisation", "Keychain", "references")
+
+_LATER: Final = "Try again in a few minutes."
+
+
+def examine(file: Path, log: FilteringBoundLogger) -> Iterator[Finding]:
+    """Look at all that a run needs, and give each finding as soon as there is one; nothing is changed in OneFile."""
+    try:
+        settings = load_settings(file)
+    except ConfigurationError as problem:
+        advice = "'syncd init DIR' writes an example that explains every key."
+        yield Finding("configuration", State.FAILED, str(problem), advice)
+        yield from (examining.not_checked(name, "configuration") for name in _WITHOUT_CONFIGURATION)
+        return
+    with ExitStack() as stack:
+        yield from examining.made(_checks(file, settings, log, stack))
+
+
+def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: ExitStack) -> Iterator[Check]:
+    organisations = settings.onefile.all_organisations
+    main = organisations[0]
+    is_live = settings.onefile.url == Environment.LIVE.base_url
+    schedule, state = settings.schedule, settings.state
+    census = Census()
+
+    def parts_of(*real: str, feeds: tuple[FeedSettings, ...] = ()) -> Parts:
+        """The parts of a pass, of which only those made of these sections are real, whatever is wrong with the rest."""
+        only = settings.model_copy(update={**_harmless(settings, real), "feeds": feeds})
+        store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", Vault())
+        return stack.enter_context(open_parts(only, store, log, _Impatient()))
+
+    @cache
+    def store() -> Store:
+        return bare_store(settings)
+
+    @cache
+    def onefile() -> OneFile:
+        return parts_of("onefile").onefile
+
+    @cache
+    def organisation(number: int) -> Organisation:
+        return onefile().organisation(number)
+
+    def leavers() -> Outcome:
+        policy = parts_of("leavers").policy
+        return examining.of_leavers(policy.grace, len(policy.protected), archives=policy.archives_leavers)
+
+    def customer_token() -> Outcome:
+        onefile()
+        return Outcome("there is one")
+
+    yield Check("configuration", lambda: _of_configuration(file, settings))
+    yield Check("schedule", lambda: examining.of_schedule(schedule.poll, schedule.quiet, is_live=is_live))
+    yield Check("leavers", leavers, "Correct leavers.protect.")
+    yield Check("admin", lambda: _of_admin(settings))
+    yield Check(
+        "state store",
+        lambda: examining.of_store(store(), upgrades_itself=state.auto_upgrade),
+        "Put it right, or correct state.url.",
+    )
+    for number in organisations:
+        yield Check(
+            _named("runs", number, organisations),
+            partial(lambda number: examining.of_runs(store(), number, is_live=is_live), number),
+            needs="state store",
+        )
+    yield Check("daemon", lambda: examining.of_daemon(store(), main, now()), needs="state store")
+    yield Check(
+        "MIS",
+        lambda: examining.of_mis(parts_of("source").mis),
+        "Correct source.url; can this machine reach that database, and its login read there?",
+    )
+    for feed in settings.feeds:
+        yield Check(
+            f"feed {feed.name}",
+            partial(lambda feed: census.of_feed(parts_of("source", feeds=(feed,))), feed),
+            "Correct its query, and look again.",
+            needs="MIS",
+        )
+    yield Check(
+        "encryption",
+        lambda: examining.of_encryption(census.mapped, has_key=bool(state.encryption_key.get_secret_value())),
+    )
+    yield Check(
+        "customer token",
+        customer_token,
+        "OneFile's support issues them to Centre Managers, each for one environment.",
+    )
+    yield Check(
+        "log-in",
+        lambda: examining.of_login(onefile()),
+        "Is onefile.environment, or onefile.base_url, the right one, and can this machine reach it?",
+        needs="customer token",
+    )
+    for number in organisations:
+        name = _named("organisation", number, organisations)
+        yield Check(
+            name, partial(lambda number: examining.of_organisation(organisation(number)), number), _LATER, "log-in"
+        )
+        yield Check(
+            _named("Keychain", number, organisations),
+            partial(lambda number: examining.of_keychain(organisation(number)), number),
+            needs=name,
+        )
+    yield Check(
+        "references",
+        lambda: examining.of_references(onefile(), main, settings.defaults.by_field),
+        _LATER,
+        needs=_named("organisation", main, organisations),
+    )
+
+
+def _named(check: str, number: int, organisations: Collection[int]) -> str:
+    return f"{check} {number}" if len(organisations) > 1 else check
+
+
+def _of_configuration(file: Path, settings: Settings) -> Outcome:
+    onefile, feeds = settings.onefile, len(settings.feeds)
+    numbers = ", ".join(map(str, onefile.all_organisations))
+    where = onefile.environment or onefile.url
+    return Outcome(f"{file}: organisation {numbers} on {where}, {feeds} feed{'s' * (feeds != 1)}")
+
+
+def _of_admin(settings: Settings) -> Outcome:
+    address = settings.admin.address
+    return examining.of_admin(settings.admin.listen, is_loopback=address is not None and is_loopback(address[0]))
+
+
+def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:
+    """Sections that nothing can be wrong with, in the place of all but the real ones."""
+    token = SecretStr("no call is made with it")
+    sections = {
+        "onefile": settings.onefile.model_copy(update={"customer_token": token}),
+        "source": SourceSettings.model_validate({"url": "sqlite://"}),
+        "leavers": LeaversSettings(),
+    }
+    return {name: section for name, section in sections.items() if name not in real}
+
+
+def _store_for_turns(settings: Settings) -> Store:
+    """Where calls stand in line: the state store, or, where that is of no use, an empty one."""
+    try:
+        return open_store_to_read(settings)
+    except SyncdError:
+        return empty_store(Vault())
+
+
+class _Impatient(Event):
+    """Is taken for a sign to stop by whoever would wait for longer than somebody at a terminal does."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for so many seconds, unless they are too many."""
+        return timeout is None or timeout > _PATIENCE_SECONDS or super().wait(timeout)

@@ -1,0 +1,164 @@
+"""Asking the daemon for a run: from the command line, over HTTP and by a signal, whether it is there or not."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx
+import pytest
+from sqlalchemy import Engine, Row, create_engine, select, text
+
+from syncd.state.tables import resync_request, run
+
+from .command import Exit, Running, Syncd, wait_until
+from .expected import sendable
+from .mis import Mis
+from .onefile import OneFile
+from .test_daemon import free_address, wait_until_it_listens
+
+pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
+
+_TOKEN: Final = "zz-admin-token"
+
+
+@contextmanager
+def _state(syncd: Syncd) -> Iterator[Engine]:
+    url = str(syncd.configuration["state"]["url"])
+    engine = create_engine(url.replace("sqlite:///", f"sqlite:///{syncd.folder}/"))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _answered(syncd: Syncd) -> Sequence[Row[Any]]:
+    """The requests that were answered, each with its run."""
+    with _state(syncd) as engine, engine.begin() as connection:
+        answered = select(resync_request, run.c.started_at, run.c.trigger).join(run).order_by(resync_request.c.id)
+        return connection.execute(answered).all()
+
+
+@contextmanager
+def _daemon(syncd: Syncd) -> Iterator[Running]:
+    """A daemon that has made its first poll and makes no other."""
+    syncd.configure(schedule={"poll": "1h"})
+    with syncd.start("run") as daemon:
+        wait_until(lambda: {"run_finished", "run_stopped"} & {event["event"] for event in daemon.events}, "a poll")
+        yield daemon
+        assert daemon.terminate().exit == Exit.IN_STEP
+
+
+@pytest.mark.parametrize("state", ["sqlite", "postgresql"], indirect=True)
+def test_a_daemon_begins_within_two_seconds_and_who_waits_is_told_the_outcome(
+    mis: Mis, onefile: OneFile, syncd: Syncd
+) -> None:
+    assert syncd("sync", "--approve").exit == Exit.SOME_HELD
+    misid = onefile.misids[0] or ""
+
+    with _daemon(syncd):
+        mis.correct(misid, family_name="Ó Súilleabháin")
+        for_one = syncd("resync", "--misid", misid, "--wait")
+        for_all = syncd("resync", "--wait")
+        mis.engine.dispose()
+        with mis.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE learner RENAME TO away"))
+        for_nobody = syncd("resync", "--wait")
+
+    assert (for_one.exit, for_one.stderr) == (Exit.IN_STEP, "")
+    assert "1 updated" in for_one.stdout
+    assert "Everybody is in step." in for_one.stdout
+    assert onefile.learner(misid).values["LastName"] == "Ó Súilleabháin"
+    assert (for_all.exit, for_all.stderr) == (Exit.SOME_HELD, "")
+    assert "nothing to send" in for_all.stdout
+    assert "held: 'syncd held' says why" in for_all.stdout
+    assert for_nobody.exit == Exit.COULD_NOT_RUN
+    assert "MIS" in for_nobody.stderr
+    assert "Traceback" not in for_nobody.stderr
+    answered = _answered(syncd)
+    assert [row.trigger for row in answered] == ["request"] * 3
+    # A machine that does something else meanwhile does so less than three times.
+    assert min(row.started_at - row.requested_at for row in answered) < timedelta(seconds=2)
+
+
+def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+    address = free_address()
+    syncd.configure(admin={"listen": address})
+
+    with _daemon(syncd) as daemon:
+        stopped = syncd("resync", "--wait")
+        waiting = syncd("status", "--json").json["awaiting_approval"]
+        wait_until_it_listens(daemon, address)
+        path = f"http://{address}/api/runs/{waiting['run']}/approve"
+        elsewhere = httpx.post(path, headers={"Origin": "http://other.example", "Sec-Fetch-Site": "cross-site"})
+        approved, again = (httpx.post(path) for _ in range(2))
+        made = syncd("resync", "--wait")
+
+    assert stopped.exit == Exit.AWAITING_APPROVAL, stopped.stderr
+    assert f"Run {waiting['run']} waits for approval" in stopped.stdout
+    assert elsewhere.status_code == 403
+    creates = len(sendable(mis))
+    assert approved.json() == {"run": waiting["run"], "creates": creates, "updates": 0, "leavers": 0}
+    assert again.status_code == 409
+    assert made.exit == Exit.SOME_HELD, made.stderr
+    assert f"{creates} created" in made.stdout
+    assert sorted(filter(None, onefile.misids)) == sorted(sendable(mis))
+
+
+def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_makes_one_run_for_all(
+    mis: Mis, syncd: Syncd
+) -> None:
+    waiting = syncd("resync", "--wait")
+    asked = syncd("resync", "--misid", "L1")
+    assert (waiting.exit, asked.exit) == (Exit.COULD_NOT_RUN, Exit.IN_STEP)
+    assert "syncd run" in waiting.stderr
+    assert _answered(syncd) == []
+
+    with _daemon(syncd):
+        wait_until(lambda: _answered(syncd), "an answer")
+
+    assert len(_answered(syncd)) == 2
+    assert len({row.run_id for row in _answered(syncd)}) == 1
+
+
+def test_who_stops_waiting_takes_nothing_back(mis: Mis, syncd: Syncd) -> None:
+    assert syncd("db", "upgrade").exit == Exit.IN_STEP
+    with syncd.start("resync", "--wait") as asker:
+        wait_until(lambda: _number_of_requests(syncd), "the request")
+        asker.process.send_signal(signal.SIGINT)
+        left = asker.wait()
+
+    assert left.exit == Exit.COULD_NOT_RUN
+    assert "The request stands" in left.stderr
+    assert _number_of_requests(syncd) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal here")
+def test_a_signal_asks_too(mis: Mis, syncd: Syncd) -> None:
+    with _daemon(syncd) as daemon:
+        daemon.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: _answered(syncd), "an answer")
+    assert [(row.requested_by, row.trigger, row.misids) for row in _answered(syncd)] == [("signal", "request", [])]
+
+
+@pytest.mark.parametrize("token", ["", _TOKEN])
+def test_a_program_asks_over_http_with_the_token_if_there_is_one(mis: Mis, syncd: Syncd, token: str) -> None:
+    address = free_address()
+    syncd.configure(admin={"listen": address, "token": token})
+
+    with _daemon(syncd) as daemon:
+        wait_until_it_listens(daemon, address)
+        url = f"http://{address}/api/resync"
+        without = httpx.post(url, json={"misids": ["L1"]})
+        with_it = httpx.post(url, json={"misids": ["L2"]}, headers={"Authorization": f"Bearer {_TOKEN}"})
+        wait_until(lambda: with_it.json()["request"] in [row.id for row in _answered(syncd)], "an answer")
+
+    assert (without.status_code, with_it.status_code) == (401 if token else 202, 202)
+    asked_for = [misid for row in _answered(syncd) for misid in row.misids]
+    assert asked_for == (["L2"] if token else ["L1", "L2"])
+
+
+def _number_of_requests(syncd: Syncd) -> int:
+    with _state(syncd) as engine, engine.begin() as connection:
+        return len(connection.execute(select(resync_request)).all())

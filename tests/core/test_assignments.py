@@ -1,0 +1,357 @@
+"""Who is assigned to a learner besides the default assessor: rows of links feeds, and what becomes of them."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from syncd.core.accounts import Known, Status
+from syncd.core.assignments import (
+    ASSIGNABLE,
+    Assigned,
+    Link,
+    LinksLayout,
+    Pair,
+    Remembered,
+    assign,
+    sift_links,
+    users_by_learner,
+)
+from syncd.core.fields import Referent, Role
+from syncd.core.plan import Assign
+from syncd.core.records import Code, Elsewhere, Held, Key, Reason, UnusableColumns, Warned, stamped
+from tests.core.college import ORGANISATION, College, key, link, person
+
+COLUMNS = ("LearnerMISID", "UserMISID")
+L1, E1 = key("L1", Role.LEARNER), key("E1", Role.EMPLOYER)
+KNOWN = {
+    key(misid, role): Known(user_id, Status.ACTIVE, "")
+    for misid, role, user_id in (
+        ("L1", Role.LEARNER, 1),
+        ("L2", Role.LEARNER, 2),
+        ("E1", Role.EMPLOYER, 11),
+        ("E2", Role.EMPLOYER, 12),
+    )
+}
+MADE = {Pair(L1, E1): Remembered(1, 11)}
+REFUSED = {Pair(L1, E1): Remembered(1, 11, "No such luck.")}
+
+
+def layout(*columns: str, role: Role = Role.EMPLOYER) -> LinksLayout:
+    return LinksLayout.of(role, "links", columns, ORGANISATION)
+
+
+def complaint(*columns: str) -> str:
+    with pytest.raises(UnusableColumns) as refusal:
+        layout(*columns)
+    return str(refusal.value)
+
+
+def become(
+    *links: Link | Held | Elsewhere,
+    remembered: dict[Pair, Remembered] | None = None,
+    known: dict[Key, Known] | None = None,
+    coming: frozenset[Key] = frozenset(),
+    only: tuple[str, ...] = (),
+) -> Assigned:
+    """What becomes of these links."""
+    known = KNOWN if known is None else known
+    return assign(sift_links(links, remembered or {}, known, only), remembered or {}, known, coming)
+
+
+# Reading
+
+
+@pytest.mark.parametrize("spelling", [str, str.lower, str.upper, " {} ".format])
+@pytest.mark.parametrize("role", ASSIGNABLE)
+def test_a_row_is_a_learner_and_somebody_of_the_feed_s_role(spelling: Any, role: Role) -> None:
+    backwards = layout(*map(spelling, reversed(COLUMNS)), role=role)
+
+    assert backwards.read((" U1 ", 4711), 1) == Link(Pair(key("4711", Role.LEARNER), key("U1", role)), "links")
+
+
+def test_a_link_is_listed_under_its_learner() -> None:
+    assert link("L1", "E1").key == L1
+
+
+@pytest.mark.parametrize(("given", "organisation"), [(6000, 6000), ("6000", 6000), (None, ORGANISATION)])
+def test_a_row_may_be_of_another_organisation(given: object, organisation: int) -> None:
+    read = layout(*COLUMNS, "organisationid").read(("L1", "E1", given), 1)
+
+    assert isinstance(read, Link)
+    assert {who.organisation_id for who in read.pair} == {organisation}
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        ("LernerMISID", "did you mean LearnerMISID?"),
+        ("user_misid", "did you mean UserMISID?"),
+        ("shoe size", "leave it out"),
+    ],
+)
+def test_an_unknown_column_is_refused_with_the_nearest_right_name(column: str, hint: str) -> None:
+    assert complaint(*COLUMNS, column) == f"column {column!r} is not one that links have; {hint}"
+
+
+@pytest.mark.parametrize("twin", ["UserMISID", " usermisid "])
+def test_a_column_that_is_there_twice_is_refused_in_any_letter_case(twin: str) -> None:
+    assert complaint(*COLUMNS, twin) == "column UserMISID is there twice; keep one"
+
+
+@pytest.mark.parametrize(
+    ("columns", "missing"),
+    [
+        (["UserMISID"], "LearnerMISID"),
+        (["LearnerMISID"], "UserMISID"),
+        (["OrganisationID"], "LearnerMISID; UserMISID"),
+    ],
+)
+def test_both_ends_of_a_link_are_mandatory(columns: list[str], missing: str) -> None:
+    assert complaint(*columns) == f"mandatory for links and not among the columns: {missing}"
+
+
+@pytest.mark.parametrize("empty", [None, "", "  "])
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_row_that_lacks_an_end_is_held_by_its_number(empty: object, position: int) -> None:
+    row: list[object] = ["L1", "E1"]
+    row[position] = empty
+    name = COLUMNS[position]
+
+    assert layout(*COLUMNS).read(row, 7) == Held(
+        ORGANISATION, Role.EMPLOYER, "", "links", Reason.MISSING, name, f"{name} is empty", 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ((object(), "E1", None), "LearnerMISID"),
+        (("L1", object(), None), "UserMISID"),
+        (("L1", "E1", "a few"), "OrganisationID"),
+    ],
+)
+def test_a_row_with_an_unusable_value_is_held_by_its_number(row: tuple[object, ...], name: str) -> None:
+    read = layout(*COLUMNS, "OrganisationID").read(row, 7)
+
+    assert isinstance(read, Held)
+    assert (read.misid, read.reason, read.field, read.row) == ("", Reason.UNUSABLE, name, 7)
+
+
+# What becomes of them
+
+
+def test_a_link_that_was_never_made_is_to_be_made() -> None:
+    assert become(link("L1", "E1")) == Assigned((Assign(L1, E1, "links"),), (), ())
+
+
+def test_a_link_that_is_there_twice_is_made_once() -> None:
+    assert len(become(link("L1", "E1"), link("L1", "E1"), link("L1", "E1", feed="more links")).assigns) == 1
+
+
+def test_a_link_that_was_made_asks_nothing() -> None:
+    assert become(link("L1", "E1"), remembered=MADE) == Assigned((), (), ())
+
+
+@pytest.mark.parametrize("before", [Remembered(1, 99), Remembered(99, 11), Remembered(99, 11, "No such luck.")])
+def test_a_link_that_was_tried_with_another_account_of_either_is_made_again(before: Remembered) -> None:
+    assert become(link("L1", "E1"), remembered={Pair(L1, E1): before}).assigns == (Assign(L1, E1, "links"),)
+
+
+def test_a_link_that_onefile_refused_is_held_with_its_words_and_not_tried_again() -> None:
+    detail = "the Employer E1: No such luck."
+
+    assert become(link("L1", "E1"), remembered=REFUSED) == Assigned(
+        (), (Held(*L1, "links", Reason.REFUSED, "UserMISID", detail),), ()
+    )
+
+
+def test_a_refused_link_that_is_gone_from_the_mis_is_nothing_to_speak_of() -> None:
+    assert become(remembered=REFUSED) == Assigned((), (), ())
+
+
+def test_whoever_comes_with_the_same_run_can_be_assigned() -> None:
+    new = link("L9", "E9")
+
+    assert become(new, coming=frozenset(new.pair)).assigns == (Assign(*new.pair, "links"),)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "field", "detail"),
+    [
+        (link("L9", "E1"), "LearnerMISID", "there is no account of the Learner with the MISID 'L9'"),
+        (link("L1", "E9"), "UserMISID", "there is no account of the Employer with the MISID 'E9'"),
+        (link("L9", "E9"), "LearnerMISID", "there is no account of the Learner with the MISID 'L9'"),
+    ],
+    ids=["learner", "user", "both"],
+)
+def test_a_link_of_somebody_without_an_account_is_held(unknown: Link, field: str, detail: str) -> None:
+    held = Held(*unknown.key, "links", Reason.REFERENCE_NOT_FOUND, field, detail)
+
+    assert become(unknown, link("L2", "E2")) == Assigned(
+        (Assign(key("L2", Role.LEARNER), key("E2", Role.EMPLOYER), "links"),), (held,), ()
+    )
+
+
+@pytest.mark.parametrize(
+    "account", [Known(11, Status.ARCHIVED, ""), Known(11, Status.UNSURE, ""), Known(None, Status.ACTIVE, "")]
+)
+def test_a_link_of_somebody_who_is_archived_or_not_yet_found_is_held(account: Known) -> None:
+    assert [held.field for held in become(link("L1", "E1"), known=KNOWN | {E1: account}).held] == ["UserMISID"]
+
+
+def test_all_that_a_learner_and_a_feed_have_in_common_is_one_hold() -> None:
+    """The held list has one place for them, where the last would push out the others."""
+    unknown = [link("L1", "E8"), link("L2", "E9"), link("L1", "E9"), link("L1", "E7", feed="more")]
+
+    held = become(*unknown).held
+
+    named = [(each.misid, each.feed, [code for code in ("E7", "E8", "E9") if code in each.detail]) for each in held]
+    assert named == [("L1", "links", ["E8", "E9"]), ("L2", "links", ["E9"]), ("L1", "more", ["E7"])]
+
+
+def test_links_that_are_gone_from_the_mis_are_one_warning_a_learner() -> None:
+    misids = ("E3", "E1", "E4", "E2")
+    employers = {key(misid, Role.EMPLOYER): Known(number, Status.ACTIVE, "") for number, misid in enumerate(misids)}
+    made = {Pair(L1, who): Remembered(1, number) for number, who in enumerate(employers)}
+    named = "Employer E1, Employer E2, Employer E3, Employer E4"
+    detail = f"{named}: assigned in OneFile and no longer in the MIS; only a person can take that back"
+
+    assert become(remembered=made, known=KNOWN | employers) == Assigned(
+        (), (), (Warned(L1, "", Reason.CLEARED, "UserMISID", detail),)
+    )
+
+
+@pytest.mark.parametrize("gone", [L1, E1])
+@pytest.mark.parametrize("status", [Status.LEAVER, Status.ARCHIVED])
+def test_a_link_that_is_gone_together_with_one_of_the_two_is_nothing_to_warn_of(gone: Key, status: Status) -> None:
+    left = KNOWN | {gone: Known(1, status, "")}
+
+    assert become(remembered=MADE, known=left).warnings == ()
+
+
+def test_only_the_learners_who_are_asked_for_are_assigned_to() -> None:
+    assert [each.learner for each in become(link("L1", "E1"), link("L2", "E1"), only=("L1",)).assigns] == [L1]
+
+
+def test_a_link_of_somebody_who_is_not_asked_for_is_not_taken_for_gone() -> None:
+    assert become(link("L1", "E1"), remembered=MADE, only=("L2",)) == Assigned((), (), ())
+
+
+def test_rows_of_other_organisations_are_passed_over_and_unfit_ones_held() -> None:
+    unfit = Held(ORGANISATION, Role.EMPLOYER, "", "links", Reason.MISSING, "UserMISID", "UserMISID is empty", 3)
+
+    assert become(Elsewhere("links"), unfit) == Assigned((), (unfit,), ())
+
+
+# Whatever the MIS and the memory are like
+
+MISIDS = ("1", "2", "3")
+learners = st.sampled_from(MISIDS).map(lambda misid: key(misid, Role.LEARNER))
+users = st.tuples(st.sampled_from(MISIDS), st.sampled_from((Role.EMPLOYER, Role.IQA))).map(lambda who: key(*who))
+pairs = st.builds(Pair, learners, users)
+rows = st.lists(st.builds(Link, pairs, st.sampled_from(("links", "more links"))), max_size=8)
+ids = st.integers(1, 2)
+accounts = st.builds(Known, st.none() | ids, st.sampled_from(Status), st.just(""))
+memories = st.dictionaries(pairs, st.builds(Remembered, ids, ids, st.sampled_from(("", "", "no"))), max_size=6)
+stores = st.dictionaries(learners | users, accounts, max_size=8)
+
+
+def by_pencil(pair: Pair, remembered: dict[Pair, Remembered], known: dict[Key, Known], coming: set[Key]) -> str:
+    """What becomes of one pair, one question after the other."""
+    before = remembered.get(pair)
+    if before and [known[who].user_id if who in known else None for who in pair] == [before.learner_id, before.user_id]:
+        return "refused" if before.refusal else "made already"
+    return "to assign" if all(who in coming or (who in known and known[who].is_usable) for who in pair) else "held"
+
+
+@given(rows, memories, stores, st.sets(learners | users, max_size=4))
+def test_every_pair_is_made_already_to_be_assigned_refused_or_held_and_only_one_of_these(
+    rows: list[Link], remembered: dict[Pair, Remembered], known: dict[Key, Known], coming: set[Key]
+) -> None:
+    assigned = become(*rows, remembered=remembered, known=known, coming=frozenset(coming))
+
+    expected = {row.pair: by_pencil(row.pair, remembered, known, coming) for row in rows}
+    becomes = [Pair(each.learner, each.user) for each in assigned.assigns]
+    assert Counter(becomes) == Counter(pair for pair, said in expected.items() if said == "to assign")
+    for reason, said in ((Reason.REFUSED, "refused"), (Reason.REFERENCE_NOT_FOUND, "held")):
+        holds = {each.key for each in assigned.held if each.reason is reason}
+        assert holds == {pair.learner for pair, each in expected.items() if each == said}
+    places = [(each.key, each.feed, each.reason, each.field) for each in assigned.held]
+    assert len(places) == len(set(places))
+
+
+@given(rows, memories, stores)
+def test_every_assignment_that_is_gone_from_the_mis_is_warned_of_while_both_are_there(
+    rows: list[Link], remembered: dict[Pair, Remembered], known: dict[Key, Known]
+) -> None:
+    in_mis = {row.pair for row in rows}
+    gone = {
+        pair
+        for pair, before in remembered.items()
+        if pair not in in_mis and not before.refusal and all(who in known and known[who].is_settled for who in pair)
+    }
+
+    warnings = become(*rows, remembered=remembered, known=known).warnings
+
+    assert {warned.key: warned.detail.split(":")[0] for warned in warnings} == {
+        learner: ", ".join(f"{user.role} {user.misid}" for user in sorted(by))
+        for learner, by in users_by_learner(gone).items()
+    }
+    assert len(warnings) == len(users_by_learner(gone))
+
+
+codes = st.sampled_from(MISIDS).map(lambda misid: Code(Referent.EMPLOYER, "MISID", misid))
+
+
+@given(
+    st.sets(st.sampled_from(MISIDS)),
+    st.dictionaries(st.sampled_from(MISIDS), st.none() | codes),
+    rows,
+    st.sets(st.sampled_from(MISIDS)),
+)
+def test_a_run_that_went_well_leaves_the_next_one_nothing_to_assign_or_to_send(
+    employers: set[str], learners: dict[str, Code | None], links: list[Link], there_before: set[str]
+) -> None:
+    staff = [person(misid, Role.EMPLOYER) for misid in sorted(employers)]
+    taught = [
+        person(misid, Role.LEARNER, codes={"DefaultEmployerID": code} if code else {})
+        for misid, code in learners.items()
+    ]
+    college = College.of(*(person(misid, Role.LEARNER) for misid in there_before))
+    first = college.plan(*staff, *taught, links=links)
+    made = {Pair(each.learner, each.user) for each in first.assigns}
+    assert all(Pair(update.key, update.assigned) in made for update in first.updates if update.assigned)
+    college.carry_out(first)
+
+    second = college.plan(*staff, *taught, links=links)
+
+    assert (second.calls, second.refreshes, second.assigns) == (0, (), ())
+    assert {*second.held} == {*first.held}
+
+
+# A record's fingerprint, with what its codes stand for
+
+resolved = st.dictionaries(st.sampled_from(("ClassroomID", "PlacementID", "DefaultAssessorID")), st.integers(1, 200))
+fingerprints = st.text("0123456789abcdef", min_size=32, max_size=32)
+
+
+@given(fingerprints, fingerprints, resolved, resolved)
+@example("0" * 32, "1" * 32, {"ClassroomID": 7}, {"PlacementID": 7})
+@example("0" * 32, "1" * 32, {"ClassroomID": 1, "PlacementID": 2}, {"ClassroomID": 2, "PlacementID": 1})
+def test_a_stamped_fingerprint_is_equal_exactly_for_equal_records_whose_codes_stand_for_equal_ids(
+    one: str, other: str, ids: dict[str, int], other_ids: dict[str, int]
+) -> None:
+    assert stamped(one, dict(reversed(ids.items()))) == stamped(one, ids)
+    assert (stamped(one, ids) == stamped(one, other_ids)) is (ids == other_ids)
+    assert (stamped(one, ids) == stamped(other, ids)) is (one == other)
+
+
+@given(fingerprints, resolved)
+def test_a_fingerprint_stays_as_it_is_without_ids_and_an_empty_one_in_any_case(
+    fingerprint: str, ids: dict[str, int]
+) -> None:
+    assert stamped(fingerprint, {}) == fingerprint
+    assert stamped("", ids) == ""

@@ -1,0 +1,378 @@
+"""Employers: what they may see, whose default they are; people who change roles; rows of other organisations."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from syncd.core.assignments import Pair, Remembered
+from syncd.core.compare import Clear, Rules
+from syncd.core.fields import GRANT, Referent, Role
+from syncd.core.plan import Assign, Grant, Plan, Refresh
+from syncd.core.records import Code, Elsewhere, Held, Reason, Record, Warned
+from tests.core.college import NOW, ORGANISATION, SECRET, College, key, link, person, place
+
+E1, E2, L1 = key("E1", Role.EMPLOYER), key("E2", Role.EMPLOYER), key("L1", Role.LEARNER)
+
+
+def coded(employer: str) -> Code:
+    return Code(Referent.EMPLOYER, "MISID", employer)
+
+
+def employer(misid: str = "E1", **fields: Any) -> Record:
+    return person(misid, Role.EMPLOYER, **{"PlacementID": 7, **fields})
+
+
+def learner(employer: str = "E1", **fields: Any) -> Record:
+    """One whose default employer is this."""
+    return person("L1", Role.LEARNER, codes={"DefaultEmployerID": coded(employer)}, **fields)
+
+
+def college_with(*records: Record) -> College:
+    """One where a run has sent these."""
+    college = College()
+    college.carry_out(college.plan(*records))
+    return college
+
+
+# What an employer may see
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_new_employer_s_access_is_told_after_the_create_and_not_in_it(is_open: bool) -> None:
+    ann = employer(GrantAccess=is_open)
+
+    plan = College().plan(ann)
+
+    [create] = plan.creates
+    assert GRANT not in create.fields
+    assert plan.grants == (Grant(E1, ann.feed, is_open, ann.fingerprint(SECRET)),)
+    assert plan.calls == 2
+
+
+def test_what_comes_before_a_grant_is_not_all_that_is_to_be_said() -> None:
+    """A run that ends between the two must not leave a record that counts as sent."""
+    college, ann = College(), employer(GrantAccess=True)
+    plan = college.plan(ann)
+    assert [create.fingerprint for create in plan.creates] == [""]
+
+    college.carry_out(replace(plan, grants=()))
+
+    assert college.plan(ann) == Plan(grants=plan.grants)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_employer_s_access_is_told_again_with_another_placement(is_open: bool) -> None:
+    college = college_with(employer(GrantAccess=is_open))
+    moved = employer(GrantAccess=is_open, PlacementID=8)
+
+    plan = college.plan(moved)
+
+    assert [(update.fields, update.fingerprint) for update in plan.updates] == [({"PlacementID": 8}, "")]
+    assert plan.grants == (Grant(E1, moved.feed, is_open, moved.fingerprint(SECRET)),)
+    college.carry_out(plan)
+    assert college.plan(moved) == Plan(unchanged=1)
+
+
+def test_a_grant_that_did_not_follow_a_move_follows_it_in_the_next_run() -> None:
+    college = college_with(employer(GrantAccess=True))
+    moved = employer(GrantAccess=True, PlacementID=8)
+    plan = college.plan(moved)
+
+    college.carry_out(replace(plan, grants=()))
+
+    assert college.plan(moved) == Plan(grants=plan.grants)
+
+
+def test_an_employer_s_access_is_told_again_with_a_placement_that_is_waited_for() -> None:
+    code = Code(Referent.PLACEMENT, "MISID", "P1")
+    college = college_with(employer(GrantAccess=True))
+    moved = person("E1", Role.EMPLOYER, codes={"PlacementID": code}, GrantAccess=True)
+
+    plan = college.plan(place("P1", "The Mill"), moved)
+
+    assert [update.waits_for for update in plan.updates] == [{"PlacementID": key("P1", Role.PLACEMENT)}]
+    assert [grant.key for grant in plan.grants] == [E1]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_access_that_changed_alone_is_told_alone(is_open: bool) -> None:
+    college = college_with(employer(GrantAccess=not is_open))
+    ann = employer(GrantAccess=is_open)
+
+    plan = college.plan(ann)
+
+    assert plan == Plan(grants=(Grant(E1, ann.feed, is_open, ann.fingerprint(SECRET)),))
+    college.carry_out(plan)
+    assert college.plan(ann) == Plan(unchanged=1)
+
+
+def test_another_change_of_an_employer_does_not_tell_the_access_again() -> None:
+    college = college_with(employer(GrantAccess=True))
+
+    plan = college.plan(employer(GrantAccess=True, Telephone="0113 496 0000"))
+
+    assert [update.fields for update in plan.updates] == [{"Telephone": "0113 496 0000"}]
+    assert plan.grants == ()
+
+
+def test_an_employer_without_word_of_their_access_is_told_of_as_ever() -> None:
+    ann = employer()
+
+    plan = College().plan(ann)
+
+    assert [create.fingerprint for create in plan.creates] == [ann.fingerprint(SECRET)]
+    assert plan.grants == ()
+
+
+@pytest.mark.parametrize("clear", Clear)
+def test_an_access_that_became_empty_takes_nothing_back(clear: Clear) -> None:
+    college = college_with(employer(GrantAccess=True))
+    college.rules = Rules(NOW, clear=clear)
+
+    plan = college.plan(employer())
+
+    assert (plan.calls, plan.unchanged, plan.warnings) == (0, 1, ())
+
+
+def test_an_employer_whom_onefile_has_already_is_linked_and_then_granted_access() -> None:
+    college, ann = College(in_onefile={E1: (4711,)}), employer(GrantAccess=True)
+
+    plan = college.plan(ann)
+
+    [update] = plan.updates
+    assert (update.is_link, update.fingerprint, GRANT in update.fields) == (True, "", False)
+    assert plan.grants == (Grant(E1, ann.feed, True, ann.fingerprint(SECRET)),)
+
+
+# Whose default employer somebody is
+
+
+def test_a_default_employer_is_sent_in_the_create_where_nobody_is_to_be_assigned() -> None:
+    college = college_with(employer())
+
+    [create] = college.plan(employer(), learner()).creates
+
+    assert create.fields["DefaultEmployerID"] == 100
+    assert create.fingerprint != ""
+
+
+def test_a_default_employer_who_is_still_to_be_assigned_is_told_after_the_create() -> None:
+    college = college_with(employer())
+
+    plan = college.plan(employer(), learner(), links=[link("L1", "E1")])
+
+    [create], [update] = plan.creates, plan.updates
+    assert "DefaultEmployerID" not in create.fields
+    assert create.fingerprint == ""
+    assert (update.key, update.user_id, update.fields, update.assigned) == (L1, None, {"DefaultEmployerID": 100}, E1)
+    assert update.fingerprint == learner().fingerprint(SECRET)
+    assert plan.assigns == (Assign(L1, E1, "links"),)
+
+
+def test_a_default_employer_who_is_created_assigned_and_told_in_one_run_leaves_nothing_to_do() -> None:
+    college, rows, links = College(), (employer(), learner()), [link("L1", "E1")]
+
+    plan = college.plan(*rows, links=links)
+    college.carry_out(plan)
+
+    assert [create.waits_for for create in plan.creates] == [{}, {}]
+    assert [(update.fields, update.waits_for) for update in plan.updates] == [({}, {"DefaultEmployerID": E1})]
+    assert college.values[L1]["DefaultEmployerID"] == 100
+    assert college.plan(*rows, links=links) == Plan(unchanged=2)
+
+
+def test_a_run_that_ended_before_the_assignment_leaves_the_default_employer_to_the_next() -> None:
+    college, rows, links = college_with(employer()), (employer(), learner()), [link("L1", "E1")]
+    plan = college.plan(*rows, links=links)
+    college.carry_out(replace(plan, updates=(), assigns=()))
+
+    again = college.plan(*rows, links=links)
+
+    assert [(update.fields, update.assigned) for update in again.updates] == [({"DefaultEmployerID": 100}, E1)]
+    assert again.assigns == plan.assigns
+
+
+def test_a_learner_whom_onefile_has_already_is_linked_before_the_default_employer_is_told() -> None:
+    college = college_with(employer())
+    college.in_onefile[L1] = (4711,)
+
+    before, after = college.plan(employer(), learner(), links=[link("L1", "E1")]).updates
+
+    assert (before.is_link, before.user_id, "DefaultEmployerID" in before.fields) == (True, 4711, False)
+    assert (after.is_link, after.fields, after.assigned) == (False, {"DefaultEmployerID": 100}, E1)
+
+
+def test_the_update_of_a_known_learner_waits_as_a_whole_for_the_assignment() -> None:
+    college = college_with(employer(), employer("E2"), learner())
+
+    plan = college.plan(employer(), employer("E2"), learner("E2", LastName="Married"), links=[link("L1", "E2")])
+
+    [update] = plan.updates
+    assert (update.fields, update.assigned) == ({"DefaultEmployerID": 101, "LastName": "Married"}, E2)
+
+
+def test_an_update_that_leaves_the_default_employer_alone_waits_for_no_assignment() -> None:
+    college = college_with(employer(), learner())
+
+    [update] = college.plan(employer(), learner(LastName="Married"), links=[link("L1", "E1")]).updates
+
+    assert (update.fields, update.assigned) == ({"LastName": "Married"}, None)
+
+
+def test_an_assignment_of_somebody_else_is_not_waited_for() -> None:
+    college = college_with(employer(), employer("E2"))
+
+    plan = college.plan(employer(), employer("E2"), learner(), links=[link("L1", "E2")])
+
+    assert [create.fields.get("DefaultEmployerID") for create in plan.creates] == [100]
+    assert plan.updates == ()
+
+
+def test_a_default_employer_whom_the_mis_gives_by_onefile_s_id_is_assigned_first_as_well() -> None:
+    college = college_with(employer())
+    by_id = person("L1", Role.LEARNER, DefaultEmployerID=100)
+
+    plan = college.plan(employer(), by_id, links=[link("L1", "E1")])
+
+    assert [(update.fields, update.assigned) for update in plan.updates] == [({"DefaultEmployerID": 100}, E1)]
+
+
+REFUSED = {Pair(L1, E1): Remembered(101, 100, "No such luck.")}
+
+
+def test_a_default_employer_whom_onefile_refused_to_assign_is_left_out_with_a_warning_in_every_run() -> None:
+    college = college_with(employer(), person("L1", Role.LEARNER))
+    college.remembered |= REFUSED
+    said = "DefaultEmployerID is left out: OneFile has refused to assign the employer E1"
+
+    for fields in ({"LastName": "Married"}, {}, {}):
+        plan = college.plan(employer(), learner(LastName="Married"), links=[link("L1", "E1")])
+        college.carry_out(plan)
+
+        assert [update.fields for update in plan.updates] == ([fields] if fields else [])
+        assert plan.warnings == (Warned(L1, "Learner feed", Reason.REFUSED, "DefaultEmployerID", said),)
+        assert plan.refreshes == (() if fields else (Refresh(L1, "Learner feed", ""),))
+
+
+def test_a_default_employer_is_told_as_soon_as_the_refused_assignment_has_come_off() -> None:
+    college = college_with(employer(), person("L1", Role.LEARNER))
+    college.remembered |= REFUSED
+    college.carry_out(college.plan(employer(), learner(), links=[link("L1", "E1")]))
+    college.remembered = {Pair(L1, E1): Remembered(101, 100)}
+
+    plan = college.plan(employer(), learner(), links=[link("L1", "E1")])
+
+    assert [(update.fields, update.assigned) for update in plan.updates] == [({"DefaultEmployerID": 100}, None)]
+    assert plan.warnings == ()
+
+
+# Somebody changes roles
+
+
+def test_somebody_who_changes_roles_has_a_new_account_their_old_one_is_a_leaver_and_their_learners_follow() -> None:
+    code = Code(Referent.ASSESSOR, "MISID", "T1")
+    learners = [person(misid, Role.LEARNER, codes={"DefaultAssessorID": code}) for misid in ("L1", "L2")]
+    college = college_with(person("T1", Role.TRAINEE_ASSESSOR), *learners)
+    promoted = person("T1", Role.ASSESSOR)
+
+    plan = college.plan(promoted, *learners)
+
+    assert [(create.key, create.was) for create in plan.creates] == [(key("T1"), Role.TRAINEE_ASSESSOR)]
+    assert [leaver.key for leaver in plan.leavers] == [key("T1", Role.TRAINEE_ASSESSOR)]
+    assert [(update.key.misid, update.fields, update.waits_for) for update in plan.updates] == [
+        ("L1", {}, {"DefaultAssessorID": key("T1")}),
+        ("L2", {}, {"DefaultAssessorID": key("T1")}),
+    ]
+    college.carry_out(plan)
+    again = college.plan(promoted, *learners)
+    assert (again.calls, again.unchanged, again.refreshes) == (0, 3, ())
+
+
+def test_somebody_who_has_two_roles_at_once_has_not_changed_them() -> None:
+    college = college_with(person("A1", Role.IQA))
+
+    assert [create.was for create in college.plan(person("A1"), person("A1", Role.IQA)).creates] == [None]
+
+
+def test_somebody_whose_other_account_was_left_long_ago_has_not_changed_roles() -> None:
+    college = college_with(person("T1", Role.TRAINEE_ASSESSOR))
+    college.has_left("T1", role=Role.TRAINEE_ASSESSOR)
+
+    assert [create.was for create in college.plan(person("T1")).creates] == [None]
+
+
+def test_a_code_stands_for_the_account_whose_record_is_there_though_the_one_in_the_likelier_role_can_be_used() -> None:
+    code = Code(Referent.ASSESSOR, "MISID", "A1")
+    college = college_with(person("A1"), person("A1", Role.TRAINEE_ASSESSOR))
+
+    plan = college.plan(
+        person("A1", Role.TRAINEE_ASSESSOR), person("L1", Role.LEARNER, codes={"DefaultAssessorID": code})
+    )
+
+    assert [create.fields["DefaultAssessorID"] for create in plan.creates] == [101]
+
+
+def test_a_learner_keeps_the_trainee_while_only_others_are_asked_for() -> None:
+    code = Code(Referent.ASSESSOR, "MISID", "T1")
+    taught = person("L1", Role.LEARNER, codes={"DefaultAssessorID": code})
+    college = college_with(person("T1", Role.TRAINEE_ASSESSOR), taught)
+
+    assert college.plan(person("T1"), taught, only=frozenset({"L1"})) == Plan(unchanged=1)
+
+
+# Defaults
+
+
+def test_a_plan_counts_who_would_be_sent_with_a_default() -> None:
+    def defaulted(misid: str, **fields: Any) -> Record:
+        given = person(misid, Role.LEARNER, ClassroomID=1, PlacementID=2, **fields)
+        return replace(given, defaulted=frozenset({"ClassroomID", "PlacementID"}))
+
+    college = college_with(defaulted("L1"), person("L2", Role.LEARNER, ClassroomID=9, PlacementID=2))
+
+    plan = college.plan(
+        defaulted("L1", LastName="Married"), defaulted("L2"), defaulted("L3"), person("L4", Role.LEARNER, ClassroomID=1)
+    )
+
+    assert plan.defaulted == {(Role.LEARNER, "ClassroomID"): 2, (Role.LEARNER, "PlacementID"): 1}
+
+
+def test_a_default_that_is_waited_for_counts_and_one_of_a_record_that_is_held_does_not() -> None:
+    code = Code(Referent.CLASSROOM, "MISID", "C1")
+    row = person("L1", Role.LEARNER, codes={"ClassroomID": code})
+    row = replace(row, defaulted=frozenset({"ClassroomID"}))
+
+    assert College().plan(row).defaulted == {}
+    assert College().plan(place("C1", "Leavers", Role.CLASSROOM), row).defaulted == {(Role.LEARNER, "ClassroomID"): 1}
+
+
+# Several organisations
+
+
+def test_a_row_of_another_organisation_is_counted_and_is_neither_somebody_nor_somebody_gone() -> None:
+    ann = person("A1")
+    college = College.of(ann)
+
+    sifted = college.sift(ann, Elsewhere(ann.feed), Elsewhere(ann.feed), Elsewhere("others"))
+
+    assert (sifted.rows, sifted.elsewhere) == ({ann.feed: 1}, {ann.feed: 2, "others": 1})
+    assert college.plan(ann, Elsewhere(ann.feed)) == Plan(unchanged=1)
+
+
+def test_a_default_employer_of_another_organisation_is_not_ours() -> None:
+    college = college_with(employer())
+    elsewhere = Record(L1._replace(organisation_id=6000), "learners", learner().fields, learner().codes, frozenset())
+
+    [held] = college.plan(elsewhere).held
+
+    assert held == Held(
+        6000,
+        Role.LEARNER,
+        "L1",
+        "learners",
+        Reason.REFERENCE_NOT_FOUND,
+        "DefaultEmployerID",
+        "OneFile has no employer with the MISID 'E1'",
+    )
+    assert ORGANISATION != 6000

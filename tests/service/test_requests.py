@@ -1,0 +1,213 @@
+"""Runs that somebody asks for: soon, once for all who ask, after what is at work, and never lost."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import Row, select
+
+from syncd.mis import Mis
+from syncd.simulator import Fault, FaultKind
+from syncd.state import runs
+from syncd.state.tables import resync_request, run
+from syncd.sync.one_pass import Trigger
+from tests.sync.conftest import ORGANISATION, College, Found
+
+from .daemons import living, wait_for
+
+OTHER_ORGANISATION = 5741
+
+
+def _ask(college: College, *misids: str, organisation_id: int = ORGANISATION) -> int:
+    with college.parts.store.begin() as connection:
+        return runs.request(connection, organisation_id, "somebody", datetime.now(UTC), misids)
+
+
+def _answer(college: College, request: int) -> Row[Any] | None:
+    with college.parts.store.begin() as connection:
+        return runs.answer_to(connection, request)
+
+
+def _answered(college: College, request: int) -> Row[Any]:
+    wait_for(lambda: _answer(college, request) is not None)
+    answer = _answer(college, request)
+    assert answer
+    return answer
+
+
+def _runs(college: College, *triggers: Trigger) -> Sequence[Row[Any]]:
+    with college.parts.store.begin() as connection:
+        return connection.execute(select(run).where(run.c.trigger.in_(triggers)).order_by(run.c.id)).all()
+
+
+def _wait_for_the_first_poll(college: College) -> None:
+    wait_for(lambda: any(poll.finished_at for poll in _runs(college, Trigger.SCHEDULE)))
+
+
+def _slow_down(college: College, seconds: float) -> None:
+    college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=seconds))
+
+
+def _is_at_work(college: College, trigger: Trigger) -> Callable[[], bool]:
+    return lambda: any(one.state == "running" for one in _runs(college, trigger))
+
+
+def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
+    college = found()
+    waits = []
+    with living(college):
+        _wait_for_the_first_poll(college)
+        for _ in range(3):
+            request = _ask(college)
+            answer = _answered(college, request)
+            with college.parts.store.begin() as connection:
+                asked_at = connection.scalar(
+                    select(resync_request.c.requested_at).where(resync_request.c.id == request)
+                )
+            assert answer.trigger == "request"
+            waits.append(answer.started_at - asked_at)
+    # A machine that does something else meanwhile does so less than three times.
+    assert min(waits) < timedelta(seconds=2)
+
+
+def test_all_who_ask_share_one_run_about_all_whom_they_name_and_nobody_else(found: Found) -> None:
+    college = found()
+    with living(college):
+        _wait_for_the_first_poll(college)
+        college.enrol("L1", "L2", "L3")
+        now = datetime.now(UTC)
+        with college.parts.store.begin() as connection:
+            requests = [
+                runs.request(connection, ORGANISATION, "somebody", now, misids) for misids in (["L1"], ["L2", "L1"])
+            ]
+        answers = {_answered(college, request).id for request in requests}
+    assert len(answers) == len(_runs(college, Trigger.REQUEST)) == 1
+    assert [len(college.in_onefile(misid)) for misid in ("L1", "L2", "L3")] == [1, 1, 0]
+
+
+def test_a_daemon_that_waits_leaves_the_requests_to_the_one_that_works(found: Found) -> None:
+    college = found()
+    with structlog.testing.capture_logs() as log, living(college):
+        _wait_for_the_first_poll(college)
+        with living(college):
+            _answered(college, _ask(college))
+    assert sum(line["event"] == "daemon_started" for line in log) == 1
+    assert len(_runs(college, Trigger.REQUEST)) == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_process_that_is_asked_passes_it_on_whether_it_works_or_waits(found: Found, is_first: bool) -> None:
+    college = found()
+    asked = threading.Event()
+    with living(college, asked=asked if is_first else None):
+        _wait_for_the_first_poll(college)
+        with living(college, asked=None if is_first else asked):
+            asked.set()
+            wait_for(lambda: any(one.finished_at for one in _runs(college, Trigger.REQUEST)))
+    with college.parts.store.begin() as connection:
+        assert connection.scalars(select(resync_request.c.requested_by)).all() == ["signal"]
+
+
+def test_a_onefile_that_is_down_is_an_answer_and_does_not_keep_it_waiting(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, times=None))
+    # The poll sits out a pause that is longer than this test.
+    with living(college, pauses=(3600,)):
+        _wait_for_the_first_poll(college)
+        answer = _answered(college, _ask(college))
+        time.sleep(1.5)
+    assert answer.state == "failed"
+    assert answer.reason
+    assert len(_runs(college, Trigger.REQUEST)) == 1
+
+
+def test_a_run_that_breaks_off_for_an_unknown_reason_is_not_tried_again_and_again(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    college = found()
+    with living(college):
+        _wait_for_the_first_poll(college)
+        monkeypatch.setattr(Mis, "connect", _break)
+        _answered(college, _ask(college))
+        time.sleep(1.5)
+    assert len(_runs(college, Trigger.REQUEST)) == 1
+
+
+def _break(*_: object) -> None:
+    raise RuntimeError
+
+
+def test_an_interrupted_run_answers_nobody_and_the_next_daemon_does(found: Found) -> None:
+    college = found()
+    with living(college):
+        _wait_for_the_first_poll(college)
+        college.enrol(*(f"L{number}" for number in range(30)))
+        _slow_down(college, 0.3)
+        request = _ask(college)
+        wait_for(_is_at_work(college, Trigger.REQUEST))
+    assert [one.state for one in _runs(college, Trigger.REQUEST)] == ["interrupted"]
+    assert _answer(college, request) is None
+
+    college.onefile.faults.clear()
+    with living(college):
+        answer = _answered(college, request)
+    assert answer.state == "finished"
+
+
+def test_who_asks_while_a_poll_is_at_work_gets_a_run_of_its_own_after_it(found: Found) -> None:
+    college = found()
+    college.enrol(*(f"L{number}" for number in range(10)))
+    _slow_down(college, 0.3)
+    with living(college):
+        wait_for(_is_at_work(college, Trigger.SCHEDULE))
+        answer = _answered(college, _ask(college))
+    (poll,) = _runs(college, Trigger.SCHEDULE)
+    assert answer.trigger == "request"
+    assert answer.started_at >= poll.finished_at
+
+
+def test_of_several_organisations_too_one_run_is_at_work_at_a_time(found: Found) -> None:
+    college = found()
+    college.enrol(*(f"L{number}" for number in range(10)))
+    _slow_down(college, 0.3)
+    with living(college, organisations=(ORGANISATION, OTHER_ORGANISATION)):
+        wait_for(_is_at_work(college, Trigger.SCHEDULE))
+        answer = _answered(college, _ask(college, organisation_id=OTHER_ORGANISATION))
+    poll, *_ = _runs(college, Trigger.SCHEDULE)
+    assert answer.organisation_id == OTHER_ORGANISATION
+    assert answer.started_at >= poll.finished_at
+
+
+def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    with college.parts.store.begin() as connection:
+        runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L1"])
+        some = runs.requests_waiting(connection, ORGANISATION)
+        runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L2", "L1"])
+        more = runs.requests_waiting(connection, ORGANISATION)
+        runs.request(connection, ORGANISATION, "somebody", college.clock())
+        all_ = runs.requests_waiting(connection, ORGANISATION)
+    assert [runs.all_asked_for(requests) for requests in (some, more, all_)] == [{"L1"}, {"L1", "L2"}, set()]
+
+
+def test_answers_are_forgotten_after_a_week_and_what_waits_never_is(found: Found) -> None:
+    college = found()
+    now = college.clock()
+    with college.parts.store.begin() as connection:
+        requests = {}
+        for days in (8, 6, 0):
+            then = now - timedelta(days=days)
+            number = runs.start(connection, ORGANISATION, Trigger.REQUEST, then)
+            runs.finish(connection, number, runs.RunState.FINISHED, then)
+            requests[days] = runs.request(connection, ORGANISATION, "somebody", then)
+            runs.answer(connection, [requests[days]], number, then)
+        unanswered = runs.request(connection, ORGANISATION, "somebody", now - timedelta(days=30))
+        runs.answer(connection, [], number, now)
+        left = connection.scalars(select(resync_request.c.id)).all()
+    assert set(left) == {requests[6], requests[0], unanswered}

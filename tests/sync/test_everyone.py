@@ -1,0 +1,216 @@
+"""Places, staff, employers and learners in one pass, and what happens when one of them changes."""
+
+from datetime import timedelta
+
+import pytest
+
+from syncd.core.fields import Role
+from syncd.simulator import Fault, FaultKind
+from syncd.sync.correcting import Move, rekey_plan
+from syncd.sync.one_pass import Trigger, carry_out
+from syncd.sync.verifying import verify_once
+
+from .conftest import ORGANISATION, Found
+from .whole import Whole
+
+
+@pytest.fixture
+def whole(found: Found) -> Whole:
+    whole = Whole(found())
+    whole.add_everything()
+    return whole
+
+
+def test_a_whole_college_is_made_in_the_order_in_which_each_needs_the_others(whole: Whole) -> None:
+    done = whole.run()
+
+    assert done.is_in_step
+    assert [path for path, _ in whole.told] == ["/Placement", "/Classroom", "/User", "/User", "/User", "/User"]
+    (learner,) = whole.college.in_onefile("L1")
+    assert learner.values["DefaultAssessorID"] == whole.id_of(Role.ASSESSOR, "A9")
+    assert learner.values["DefaultEmployerID"] == whole.id_of(Role.EMPLOYER, "E1")
+    assert learner.values["ClassroomID"] == whole.id_of(Role.CLASSROOM, "C1")
+    assert learner.values["PlacementID"] == whole.id_of(Role.PLACEMENT, "P1")
+
+
+def test_the_next_pass_has_nothing_to_do_and_touches_no_account(whole: Whole) -> None:
+    whole.run()
+
+    done = whole.run()
+
+    assert (done.calls, done.unchanged, done.is_in_step) == (0, 6, True)
+
+
+def test_a_refused_assessor_holds_just_its_learners_and_they_go_out_once_that_is_put_right(found: Found) -> None:
+    whole = Whole(found(strict=True))
+    whole.add_everything()
+    assessor = whole.add(Role.ASSESSOR, "A8", LastName="Longest" * 10)
+    whole.learner("L2", DefaultAssessorMISID="A8")
+    whole.learner("L3", DefaultAssessorMISID="A8")
+
+    whole.run()
+
+    assert whole.college.held == {"A8": "refused", "L2": "reference_not_found", "L3": "reference_not_found"}
+    assert all("A8" in whole.college.detail(misid) for misid in ("L2", "L3"))
+    assert whole.run().sent == 0, "nothing has changed"
+    assessor["LastName"] = "Long"
+    assert whole.told[-1][1]["MISID"] == "L1"
+    done = whole.run()
+
+    assert done.is_in_step
+    first, *others = [body["MISID"] for _, body in whole.told]
+    assert (first, sorted(others)) == ("A8", ["L2", "L3"])
+
+
+@pytest.mark.parametrize(
+    ("column", "field", "role", "misid"),
+    [
+        ("DefaultAssessorMISID", "DefaultAssessorID", Role.ASSESSOR, "A7"),
+        ("ClassroomMISID", "ClassroomID", Role.CLASSROOM, "C7"),
+        ("PlacementMISID", "PlacementID", Role.PLACEMENT, "P7"),
+        ("DefaultEmployerMISID", "DefaultEmployerID", Role.EMPLOYER, "E7"),
+    ],
+)
+def test_another_reference_is_an_update_of_one_field(
+    whole: Whole, column: str, field: str, role: Role, misid: str
+) -> None:
+    whole.add(role, misid, **({"PlacementMISID": "P1"} if role is Role.EMPLOYER else {}))
+    whole.run()
+    whole.forget()
+
+    whole.people[Role.LEARNER][0][column] = misid
+    done = whole.run()
+
+    learner = whole.id_of(Role.LEARNER, "L1")
+    assert whole.told == [(f"/User/{learner}", {field: whole.id_of(role, misid)})]
+    assert done.calls == 1
+    assert whole.run().calls == 0
+
+
+def test_a_place_that_is_only_renamed_changes_nothing_of_its_learners(whole: Whole) -> None:
+    row = whole.people[Role.LEARNER][0]
+    del row["ClassroomMISID"]
+    row["ClassroomName"] = "Classroom C1"
+    whole.run()
+    whole.forget()
+
+    whole.people[Role.CLASSROOM][0]["Name"] = row["ClassroomName"] = "Bricklaying, evenings"
+    done = whole.run()
+
+    classroom = whole.id_of(Role.CLASSROOM, "C1")
+    assert whole.told == [(f"/Classroom/{classroom}", {"Name": "Bricklaying, evenings"})]
+    assert done.is_in_step
+    assert whole.run().calls == 0
+
+
+def test_places_that_onefile_has_already_are_linked_by_their_name(whole: Whole) -> None:
+    world = whole.college.onefile.world
+    place = world.placements.create({"OrganisationID": ORGANISATION, "Name": "Placement P1"})
+
+    done = whole.run()
+
+    assert done.is_in_step
+    assert whole.id_of(Role.PLACEMENT, "P1") == place.id
+    assert (f"/Placement/{place.id}", {"MISID", "Name", "Address"}) in [(path, {*body}) for path, body in whole.told]
+
+
+def test_a_place_whose_name_two_have_is_held_and_so_is_who_is_in_it(whole: Whole) -> None:
+    world = whole.college.onefile.world
+    for _ in range(2):
+        world.classrooms.create({"OrganisationID": ORGANISATION, "Name": "Classroom C1"})
+
+    whole.run()
+
+    assert whole.college.held == {"C1": "ambiguous", "L1": "reference_not_found"}
+
+
+def test_an_answer_lost_to_the_making_of_a_place_does_not_make_it_twice(whole: Whole) -> None:
+    whole.college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/Placement", times=1))
+
+    whole.run()
+    assert whole.college.in_doubt == 1
+    done = whole.run()
+
+    assert done.is_in_step
+    places = [place.values["Name"] for place in whole.college.onefile.world.placements.by_id.values()]
+    assert places.count("Placement P1") == 1
+    assert whole.run().calls == 0
+
+
+def test_somebody_who_changes_roles_gets_another_account_and_their_learners_with_them(whole: Whole) -> None:
+    whole.people[Role.TRAINEE_ASSESSOR] = whole.people.pop(Role.ASSESSOR)
+    whole.add(Role.ASSESSOR, "A8")
+    whole.run()
+    before = whole.id_of(Role.TRAINEE_ASSESSOR, "A9")
+    whole.forget()
+
+    whole.add(Role.TRAINEE_ASSESSOR, "A5")
+    whole.people[Role.ASSESSOR] += [row for row in whole.people[Role.TRAINEE_ASSESSOR] if row["MISID"] == "A9"]
+    whole.people[Role.TRAINEE_ASSESSOR] = [row for row in whole.people[Role.TRAINEE_ASSESSOR] if row["MISID"] != "A9"]
+    done = whole.run(approved_by="a test")
+
+    after = whole.id_of(Role.ASSESSOR, "A9")
+    learner = whole.id_of(Role.LEARNER, "L1")
+    assert after != before
+    assert (f"/User/{learner}", {"DefaultAssessorID": after}) in whole.told
+    assert done.left == 1
+    assert whole.run().calls == 0
+
+
+def test_a_learner_status_is_given_by_its_name(found: Found) -> None:
+    whole = Whole(found())
+    whole.add_everything()
+    organisation = whole.college.onefile.world.organisations.by_id[ORGANISATION]
+    whole.people[Role.LEARNER][0]["LearnerStatusName"] = "Withdrawn"
+
+    whole.run()
+
+    (learner,) = whole.college.in_onefile("L1")
+    assert organisation.learner_statuses[learner.values["LearnerStatusID"]] == "Withdrawn"
+    whole.people[Role.LEARNER][0]["LearnerStatusName"] = "No such status"
+    whole.run()
+    assert whole.college.held == {"L1": "reference_not_found"}
+
+
+def test_what_somebody_has_changed_about_a_place_is_drift_and_can_be_put_right(whole: Whole) -> None:
+    whole.run()
+    whole.forget()
+    classroom = whole.id_of(Role.CLASSROOM, "C1")
+    whole.college.onefile.world.classrooms.by_id[classroom].values["Name"] = "Renamed by hand"
+
+    verified = verify_once(whole.college.parts, Trigger.VERIFY, fix=True)
+
+    assert [(one.key.role, one.key.misid, one.fields) for one in verified.drift] == [(Role.CLASSROOM, "C1", ("Name",))]
+    assert verified.left == ()
+    assert whole.told == [(f"/Classroom/{classroom}", {"Name": "Classroom C1"})]
+    assert whole.run().calls == 0
+
+
+def test_a_place_that_gets_another_code_in_the_mis_is_asked_about_and_can_be_rekeyed(whole: Whole) -> None:
+    whole.add(Role.CLASSROOM, "C2")
+    whole.run()
+    before = whole.id_of(Role.CLASSROOM, "C2")
+
+    whole.people[Role.CLASSROOM][1]["MISID"] = "C2-2026"
+    whole.run()
+    assert whole.college.held == {"C2-2026": "rekeyed?"}
+    whole.forget()
+    move = Move(Role.CLASSROOM, "C2", "C2-2026")
+    carry_out(whole.college.parts, Trigger.REKEY, rekey_plan([move]))
+
+    assert whole.told == [(f"/Classroom/{before}", {"MISID": "C2-2026"})]
+    assert whole.run().is_in_step
+    assert whole.id_of(Role.CLASSROOM, "C2-2026") == before
+
+
+def test_a_place_that_is_gone_from_the_mis_is_never_archived(whole: Whole) -> None:
+    whole.add(Role.PLACEMENT, "P2")
+    whole.run()
+    whole.college.with_policy(archives_leavers=True, grace=timedelta())
+    whole.forget()
+
+    whole.people[Role.PLACEMENT].pop()
+    for _ in range(2):
+        done = whole.run()
+
+    assert (done.left, whole.told) == (1, [])

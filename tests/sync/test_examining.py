@@ -1,0 +1,133 @@
+"""What the checks of doctor make of what they are shown, where no process is needed to show it."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from syncd.errors import ConfigurationError
+from syncd.onefile import Organisation
+from syncd.state import daemons
+from syncd.state.store import empty_store
+from syncd.state.vault import Vault
+from syncd.sync.examining import (
+    Census,
+    Check,
+    Finding,
+    Outcome,
+    State,
+    failed,
+    made,
+    of_admin,
+    of_daemon,
+    of_encryption,
+    of_keychain,
+    of_runs,
+    of_schedule,
+    of_store,
+)
+
+_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+def _fails() -> Outcome:
+    raise ConfigurationError("It is broken. Mend it.")
+
+
+def test_a_check_is_not_made_without_what_it_needs_however_far_up_that_failed() -> None:
+    looked: list[str] = []
+
+    def look(name: str) -> Outcome:
+        looked.append(name)
+        return Outcome(name)
+
+    checks = [
+        Check("ground", _fails),
+        Check("floor", lambda: look("floor"), needs="ground"),
+        Check("roof", lambda: look("roof"), needs="floor"),
+        Check("garden", lambda: look("garden")),
+    ]
+    assert list(made(checks)) == [
+        Finding("ground", State.FAILED, "It is broken", "Mend it."),
+        Finding("floor", State.SKIPPED, "not checked: needs the ground"),
+        Finding("roof", State.SKIPPED, "not checked: needs the floor"),
+        Finding("garden", State.OK, "garden"),
+    ]
+    assert looked == ["garden"]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "found", "advice"),
+    [
+        ("It is broken.", "It is broken", "Ask somebody."),
+        ("St. Mary's is broken. Mend it.", "St. Mary's is broken", "Mend it."),
+        ("Is it x?", "Is it x?", "Ask somebody."),
+    ],
+)
+def test_the_last_sentence_of_an_error_is_the_advice(sentences: str, found: str, advice: str) -> None:
+    finding = failed("it", ConfigurationError(sentences), "Ask somebody.")
+    assert (finding.found, finding.advice) == (found, advice)
+
+
+def test_live_without_a_quiet_window_or_a_first_run_is_a_warning() -> None:
+    store = empty_store(Vault())
+    window = (time(7), time(7, 30))
+    for is_live, quiet, awaited in (True, (), State.WARNING), (True, (window,), State.OK), (False, (), State.OK):
+        assert of_schedule("15m", quiet, is_live=is_live).state is awaited
+    for is_live, awaited in (True, State.WARNING), (False, State.OK):
+        assert of_runs(store, 5740, is_live=is_live).state is awaited
+
+
+@pytest.mark.parametrize(
+    ("revision", "upgrades_itself", "state", "words"),
+    [
+        ("0000", True, State.OK, "brings up to date"),
+        ("0000", False, State.FAILED, "syncd db upgrade"),
+        ("9999", True, State.FAILED, "newer syncd"),
+    ],
+)
+def test_of_a_schema_that_is_not_this_programs_only_that_is_told(
+    revision: str, *, upgrades_itself: bool, state: State, words: str
+) -> None:
+    store = empty_store(Vault())
+    with store.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+        connection.execute(text("DROP TABLE run"))
+    outcome = of_store(store, upgrades_itself=upgrades_itself)
+    assert outcome.state is state
+    assert words in outcome.found + outcome.advice
+    assert of_runs(store, 5740, is_live=True).state is State.SKIPPED
+    assert of_daemon(store, 5740, _NOW).state is State.SKIPPED
+
+
+def test_a_daemon_that_is_overdue_is_a_warning() -> None:
+    store = empty_store(Vault())
+    with store.begin() as connection:
+        daemons.arrive(connection, 5740, "here", 1, _NOW)
+        daemons.note_next_run(connection, 5740, _NOW)
+    assert of_daemon(store, 5740, _NOW + timedelta(minutes=1)).state is State.OK
+    assert of_daemon(store, 5740, _NOW + timedelta(hours=1)).state is State.WARNING
+    assert of_daemon(store, 1, _NOW + timedelta(hours=1)).state is State.OK
+
+
+def test_only_what_others_can_reach_is_a_warning() -> None:
+    assert of_admin("", is_loopback=False).state is State.OK
+    assert of_admin("127.0.0.1:1", is_loopback=True).state is State.OK
+    assert of_admin("0.0.0.0:1", is_loopback=False).state is State.WARNING
+
+
+def test_special_fields_want_a_key() -> None:
+    assert of_encryption({"L12"}, has_key=True).state is State.OK
+    assert of_encryption({"FirstName"}, has_key=False).state is State.OK
+    assert of_encryption({"FirstName", "L12"}, has_key=False).state is State.WARNING
+    assert of_encryption(Census().mapped, has_key=False).state is State.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("suppresses", "words"), [(None, "e-mails"), (True, "Suppression is on"), (False, "Suppression is off")]
+)
+def test_what_onefile_tells_of_email_suppression_is_repeated(suppresses: bool | None, words: str) -> None:
+    outcome = of_keychain(Organisation(5740, "North", creates_keychains=True, suppresses_emails=suppresses))
+    assert outcome.state is State.WARNING
+    assert words in outcome.found
+    assert ("Suppression" in outcome.found) is (suppresses is not None)

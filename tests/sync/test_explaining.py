@@ -1,0 +1,385 @@
+"""What is explained of a record is what a run then does about it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.errors import ConfigurationError
+from syncd.simulator import Fault, FaultKind
+from syncd.state import accounts
+from syncd.sync.explaining import Decision, Explained, explain
+
+from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found
+from .whole import Whole
+
+pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
+
+_FEED = """
+SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, uln AS ULN, born AS DOB,
+       phone AS Telephone, classroom AS ClassroomName, placement AS PlacementID, assessor AS DefaultAssessorMISID
+FROM person
+"""
+_ULN = "9276308686"
+_DAY = 86_400
+
+
+@pytest.fixture
+def college(found: Found) -> College:
+    """Three learners, in step."""
+    college = found(strict=True)
+    college.add_columns("uln", "born")
+    college.with_feed(_FEED)
+    college.enrol("L1", uln=_ULN)
+    college.enrol("L2", "L3")
+    assert college.run().is_in_step
+    college.writes()
+    return college
+
+
+@pytest.fixture
+def whole(found: Found) -> Whole:
+    """Feeds of every kind, of which OneFile has not been told."""
+    whole = Whole(found(employer_must_be_assigned=True))
+    whole.add_everything()
+    whole.people[Role.EMPLOYER][0]["GrantAccess"] = "no"
+    whole.links = {Role.EMPLOYER: [("L1", "E1")], Role.IQA: [("L1", "Q1")]}
+    whole.write()
+    return whole
+
+
+def _of(college: College, misid: str) -> Explained:
+    """The only record with the MISID; explaining it changes nothing in OneFile."""
+    (explained,) = explain(college.parts, misid).records
+    assert college.writes() == []
+    return explained
+
+
+def _calls(*explained: Explained) -> list[tuple[str, dict[str, Any] | None]]:
+    """As the simulator notes them."""
+    return [(call.path, dict(call.fields) or None) for each in explained for call in each.calls]
+
+
+def _columns(explained: Explained) -> dict[str, str]:
+    """How each column was read, by its name; a default by the name of its field."""
+    return {cell.column or f"default {cell.field}": cell.how for row in explained.rows for cell in row.cells}
+
+
+def _assert_a_run_does_it(college: College, told: Explained) -> None:
+    college.run()
+    assert _calls(told) == college.writes()
+
+
+def test_a_newcomer_would_be_created(college: College) -> None:
+    college.enrol("L6")
+
+    told = _of(college, "L6")
+
+    assert (told.decided.decision, told.decided.sentence) == (Decision.CREATE, "would be created")
+    assert told.account is None
+    assert [(row.feed, row.number) for row in told.rows] == [("people", 4)]
+    _assert_a_run_does_it(college, told)
+
+
+def test_only_what_differs_would_be_updated(college: College) -> None:
+    college.correct("L1", surname="Married")
+
+    told = _of(college, "L1")
+
+    assert (told.decided.decision, told.decided.sentence) == (Decision.UPDATE, "would be updated: LastName")
+    assert [cell.column for cell in told.rows[0].cells if cell.is_sent] == ["LastName"]
+    assert told.account is not None
+    assert told.account.user_id == college.known_id("L1")
+    assert told.account.accepted["LastName"] == "Example-L1"
+    _assert_a_run_does_it(college, told)
+
+
+def test_what_is_in_step_asks_nothing_of_onefile(college: College) -> None:
+    before = len(college.onefile.journal.calls)
+
+    told = _of(college, "L1")
+
+    assert (told.decided.decision, told.calls) == (Decision.IN_STEP, ())
+    assert len(college.onefile.journal.calls) == before
+    assert told.last_change is not None
+    assert (told.last_change.action, told.last_change.outcome) == ("create", "applied")
+
+
+def test_an_account_that_only_onefile_knows_would_be_linked(college: College) -> None:
+    user_id = college.known_id("L1")
+    with college.parts.store.begin() as connection:
+        accounts.forget(connection, Key(ORGANISATION, Role.LEARNER, "L1"))
+
+    told = _of(college, "L1")
+
+    assert (told.decided.decision, told.decided.sentence) == (Decision.LINK, f"would be linked to UserID {user_id}")
+    _assert_a_run_does_it(college, told)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"email": None}, "Email is empty"),
+        ({"email": "nobody"}, "Email is not an e-mail address"),
+        ({"classroom": "Basket Weaving"}, "OneFile has no classroom with the Name 'Basket Weaving'"),
+    ],
+)
+def test_what_cannot_be_sent_is_held_in_the_words_of_the_held_list(
+    college: College, columns: dict[str, str | None], reason: str
+) -> None:
+    college.enrol("L6", **columns)
+    assert _of(college, "L6").entries == ()
+    college.run()
+    since = college.clock.now
+    college.clock.sleep(_DAY)
+
+    told = _of(college, "L6")
+
+    assert (told.decided.decision, told.decided.sentence) == (Decision.HELD, f"is held: {reason}")
+    assert told.calls == ()
+    assert [(entry.detail, entry.since) for entry in told.entries] == [(reason, since)]
+
+
+def test_a_misid_in_two_rows_is_held_with_both_rows(college: College) -> None:
+    college.enrol("L6")
+    college.enrol("L6", surname="Another")
+
+    told = _of(college, "L6")
+
+    assert told.decided.decision is Decision.HELD
+    assert [row.number for row in told.rows] == [4, 5]
+
+
+def test_what_onefile_has_refused_is_held_with_its_words(college: College) -> None:
+    college.enrol("L6", surname="Longest" * 10)
+    college.run()
+    college.writes()
+
+    told = _of(college, "L6")
+
+    assert told.decided.sentence.startswith("is held: OneFile refused it with status 4")
+    assert told.last_change is not None
+    assert told.last_change.outcome == "refused"
+
+
+def test_a_create_without_an_answer_is_in_doubt(college: College) -> None:
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User"))
+    college.enrol("L6")
+    college.run()
+    since = college.clock.now
+    college.writes()
+
+    told = _of(college, "L6")
+
+    assert (told.decided.decision, told.in_doubt_since) == (Decision.HELD, since)
+    assert "looks for the account" in told.decided.why
+
+
+def test_somebody_who_looks_like_somebody_gone_is_held_though_the_other_was_not_asked_about(college: College) -> None:
+    college.withdraw("L1")
+    college.enrol("NEW", uln=_ULN)
+
+    told = _of(college, "NEW")
+
+    assert told.decided.decision is Decision.HELD
+    assert "syncd rekey L1 NEW" in told.decided.sentence
+
+
+def test_an_account_that_has_its_new_misid_already_would_be_rekeyed(college: College) -> None:
+    user_id = college.known_id("L1")
+    college.in_onefile("L1")[0].values["MISID"] = "NEW"
+    college.withdraw("L1")
+    college.enrol("NEW", uln=_ULN)
+
+    old, told = _of(college, "L1"), _of(college, "NEW")
+
+    assert (old.decided.decision, old.decided.sentence) == (Decision.REKEY, "would become NEW")
+    assert told.decided.sentence == f"would be given the account of L1, UserID {user_id}"
+    _assert_a_run_does_it(college, told)
+
+
+def test_what_becomes_of_a_leaver_is_told_by_the_settings(college: College) -> None:
+    college.withdraw("L1")
+    assert "the next run is the first" in _of(college, "L1").decided.sentence
+    college.run()
+    college.writes()
+
+    told = _of(college, "L1")
+    assert told.decided.decision is Decision.LEAVER
+    assert told.account is not None
+    assert told.account.left_at == college.clock.now
+    assert 'leavers.action is "report"' in told.decided.why
+
+    college.with_policy(archives_leavers=True, protected=frozenset({"L1"}))
+    assert "leavers.protect" in _of(college, "L1").decided.why
+    college.with_policy(protected=frozenset())
+    assert "29 Jan 2026" in _of(college, "L1").decided.why
+    college.clock.sleep(14 * _DAY)
+
+    told = _of(college, "L1")
+    assert "would archive it now" in told.decided.why
+    _assert_a_run_does_it(college, told)
+    assert _of(college, "L1").decided.decision is Decision.ARCHIVED
+
+    college.enrol("L1", uln=_ULN, surname="Married")
+    told = _of(college, "L1")
+    assert told.decided.sentence == "would be unarchived, then updated: LastName"
+    _assert_a_run_does_it(college, told)
+
+
+def test_a_leaver_stays_while_somebody_new_may_be_the_same_person(college: College) -> None:
+    college.with_policy(archives_leavers=True)
+    college.withdraw("L1")
+    college.run()
+    college.clock.sleep(15 * _DAY)
+    college.enrol("NEW", uln=_ULN)
+
+    told = _of(college, "L1")
+
+    assert told.calls == ()
+    assert "may be the same person" in told.decided.why
+    _assert_a_run_does_it(college, told)
+
+
+def test_every_column_is_told_by_how_it_was_read_and_never_by_its_value(college: College) -> None:
+    college.correct("L1", uln="9276308687", phone="0113 496 0000", born="1999-02-28")
+
+    assert _columns(_of(college, "L1")) == {
+        "MISID": "the key",
+        "FirstName": "text",
+        "LastName": "text",
+        "Email": "an e-mail address",
+        "ULN": "left out: has a wrong check digit",
+        "DOB": "a date",
+        "Telephone": "text",
+        "ClassroomName": f"looked up as the classroom with the Name 'Business Admin L2': ID {CLASSROOM}",
+        "PlacementID": f"OneFile's own id: {PLACEMENT}",
+        "DefaultAssessorMISID": f"looked up as the assessor with the MISID 'A1': UserID {ASSESSOR}",
+    }
+
+
+def test_what_codes_stand_for_is_told_of_an_unchanged_record_too(college: College) -> None:
+    columns = _columns(_of(college, "L1"))
+
+    assert columns["DefaultAssessorMISID"].endswith(f"'A1': UserID {ASSESSOR}")
+    assert columns["Telephone"] == "empty"
+
+
+def test_what_holds_a_record_is_told_at_its_column(college: College) -> None:
+    college.enrol("L6", email=None)
+    college.enrol("L7", email="nobody")
+    college.enrol("L8", assessor="A404")
+
+    assert _columns(_of(college, "L6"))["Email"] == "empty, and holds the record"
+    assert _columns(_of(college, "L7"))["Email"] == "holds the record: is not an e-mail address"
+    assert _columns(_of(college, "L8"))["DefaultAssessorMISID"].endswith("'A404': not found")
+
+
+def test_a_default_and_a_column_that_is_passed_over_are_told(college: College) -> None:
+    feed = _FEED.replace("ClassroomName", "ClassroomName, 'C404' AS ClassroomMISID").replace("placement AS", "NULL AS")
+    college.with_feed(feed)
+    college.with_policy(defaults={"PlacementID": PLACEMENT})
+
+    columns = _columns(_of(college, "L1"))
+
+    assert columns["ClassroomName"] == "not used: another column says it more surely"
+    assert columns["PlacementID"] == "empty"
+    assert columns["default PlacementID"] == f"from [defaults]: OneFile's own id: {PLACEMENT}"
+
+
+def test_a_misid_that_nobody_has_is_looked_for_in_other_spellings(college: College) -> None:
+    nobody = explain(college.parts, "L404")
+    assert (nobody.records, nobody.alike) == ((), ())
+    assert explain(college.parts, "0l1").alike == ("L1",)
+
+
+def test_a_column_that_does_not_fit_is_named(college: College) -> None:
+    college.with_feed(_FEED.replace("AS LastName", "AS LastNam"))
+    with pytest.raises(ConfigurationError, match="Feed people: column 'LastNam'"):
+        explain(college.parts, "L1")
+
+
+def test_whoever_is_created_in_the_same_run_is_waited_for_and_assigned(whole: Whole) -> None:
+    college = whole.college
+
+    learner, employer = _of(college, "L1"), _of(college, "E1")
+
+    assert learner.decided.sentence == (
+        "would be created, then assigned the Employer E1, then assigned the IQA Q1, then updated: DefaultEmployerID"
+    )
+    assert _columns(learner)["DefaultAssessorMISID"].endswith("'A9': created in the same run")
+    assert {(each.role, each.misid, each.state) for each in learner.assignments} == {
+        (Role.EMPLOYER, "E1", "would be assigned"),
+        (Role.IQA, "Q1", "would be assigned"),
+    }
+    assert employer.decided.sentence == "would be created, then assigned to the placement"
+
+    college.run()
+    ids = {f"{{UserID of the {role} {misid}}}": whole.id_of(role, misid) for role, misid in _PEOPLE}
+    ids |= {f"{{ID of the {role} {misid}}}": whole.id_of(role, misid) for role, misid in _PLACES}
+    made = college.writes()
+    for path, body in _calls(learner, employer):
+        for words, onefile_id in ids.items():
+            path = path.replace(words, str(onefile_id))  # noqa: PLW2901
+        said = {name: ids.get(str(value), value) for name, value in (body or {}).items()} or None
+        assert (path, said) in made
+    assert [each.state for each in _of(college, "L1").assignments] == ["is assigned", "is assigned"]
+
+
+_PEOPLE = ((Role.LEARNER, "L1"), (Role.EMPLOYER, "E1"), (Role.IQA, "Q1"), (Role.ASSESSOR, "A9"))
+_PLACES = ((Role.PLACEMENT, "P1"), (Role.CLASSROOM, "C1"))
+
+
+def test_an_assignment_that_cannot_be_made_or_is_gone_from_the_mis_is_told(whole: Whole) -> None:
+    whole.run()
+    whole.forget()
+    whole.links = {Role.EMPLOYER: [("L1", "E1")], Role.IQA: [("L1", "Q404")]}
+    whole.write()
+
+    states = {each.misid: each.state for each in _of(whole.college, "L1").assignments}
+
+    assert states["E1"] == "is assigned"
+    assert states["Q404"] == "is held: there is no account of the IQA with the MISID 'Q404'"
+    assert states["Q1"].startswith("is assigned, and in no feed any more")
+
+
+def test_places_of_one_name_are_held_as_a_run_would_hold_them(whole: Whole) -> None:
+    college = whole.college
+    college.onefile.sow({"classrooms": [{"OrganisationID": ORGANISATION, "Name": "Twins"}]})
+    for misid in ("C2", "C3"):
+        whole.add(Role.CLASSROOM, misid, Name="Twins")
+    whole.write()
+
+    told = _of(college, "C2")
+
+    assert told.decided.decision is Decision.HELD
+    assert "and the MIS several" in told.decided.sentence
+
+
+def test_several_roles_with_one_misid_are_told_each_in_turn(whole: Whole) -> None:
+    whole.add(Role.IQA, "A9")
+    whole.write()
+
+    told = explain(whole.college.parts, "A9").records
+
+    assert [(each.key.role, each.decided.decision) for each in told] == [
+        (Role.ASSESSOR, Decision.CREATE),
+        (Role.IQA, Decision.CREATE),
+    ]
+
+
+def test_a_row_of_another_organisation_is_none_of_this_one(college: College) -> None:
+    college.with_feed(
+        _FEED.replace("FROM person", ", CASE misid WHEN 'L9' THEN 5741 END AS OrganisationID FROM person")
+    )
+    college.enrol("L9")
+    college.onefile.sow({"organisations": [{"ID": 5741, "Name": "Adult Learning"}]})
+    parts = replace(college.parts, organisations=(ORGANISATION, 5741))
+
+    assert explain(parts, "L9").records == ()
+    (told,) = explain(parts.turn_of(5741), "L9").records
+    assert told.key == Key(5741, Role.LEARNER, "L9")
+    # Where nobody's turn would come to it, the main organisation holds it.
+    assert _of(college, "L9").decided.decision is Decision.HELD

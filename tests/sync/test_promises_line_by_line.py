@@ -1,0 +1,76 @@
+"""Lines that keep a promise by themselves: without one of them, a test here fails."""
+
+import pytest
+
+from syncd.core.guard import Limits
+from syncd.errors import AnotherRun, OneFileUnreachable
+from syncd.simulator import Fault, FaultKind
+from syncd.state import runs
+from syncd.state.lock import Purpose, locked
+from syncd.state.runs import RunState
+from syncd.sync.one_pass import Done
+
+from .conftest import ORGANISATION, College, Found
+
+_HOUR = 3600
+
+
+@pytest.fixture
+def approved(found: Found) -> College:
+    """A college whose plan of two creates was too large, and has just been approved."""
+    college = found()
+    college.with_policy(limits=Limits(floor=1))
+    college.enrol("L1", "L2")
+    assert college.run().state is RunState.AWAITING_APPROVAL
+    with college.parts.store.begin() as connection:
+        runs.approve(connection, ORGANISATION, None, "a person", college.clock())
+    college.writes()
+    return college
+
+
+def _assert_nothing_was_sent(college: College, done: Done) -> None:
+    assert done.state is RunState.AWAITING_APPROVAL
+    assert college.writes() == []
+
+
+def test_an_approval_covers_no_more_than_the_run_it_names_had(approved: College) -> None:
+    approved.enrol("L3")
+    _assert_nothing_was_sent(approved, approved.run())
+
+    approved.withdraw("L3")
+    assert approved.run().is_in_step
+    assert [len(approved.in_onefile(misid)) for misid in ("L1", "L2", "L3")] == [1, 1, 0]
+
+
+def test_what_was_sent_under_an_approval_is_no_longer_covered_by_it(approved: College) -> None:
+    approved.with_policy(max_in_flight=1)
+    approved.onefile.faults.add(Fault(FaultKind.THROTTLE, path="/User", skip=1, times=None, retry_after_seconds=1))
+    with pytest.raises(OneFileUnreachable):
+        approved.run()
+    assert [len(approved.in_onefile(misid)) for misid in ("L1", "L2")] == [1, 0]
+    approved.onefile.faults.clear()
+    approved.writes()
+
+    approved.enrol("L3")
+    _assert_nothing_was_sent(approved, approved.run())
+
+
+def test_an_approval_holds_for_a_day(approved: College) -> None:
+    approved.clock.sleep(23 * _HOUR)
+    assert approved.run().is_in_step
+
+
+def test_an_approval_lapses_after_a_day(approved: College) -> None:
+    approved.clock.sleep(24 * _HOUR)
+    _assert_nothing_was_sent(approved, approved.run())
+
+
+def test_of_two_who_would_write_one_is_turned_away_until_the_other_is_done(found: Found) -> None:
+    store = found().parts.store
+    with locked(store, ORGANISATION, Purpose.WRITING):
+        with pytest.raises(AnotherRun, match="Another run is at work"), locked(store, ORGANISATION, Purpose.WRITING):
+            pytest.fail("there are two of them")
+        with locked(store, ORGANISATION + 1, Purpose.WRITING):
+            pass
+    with locked(store, ORGANISATION, Purpose.WRITING):
+        pass
