@@ -21,6 +21,8 @@ _SOURCES = [
     pytest.param("postgresql", marks=pytest.mark.slow),
     pytest.param("mariadb", marks=pytest.mark.mariadb),
 ]
+#: Where the state store may be.
+STATES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 _URL_FIXTURES = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}
 _REAL_RETURN = "ILR-10033670-1819-20180704-120055-03.xml"
 

@@ -34,6 +34,7 @@ def test_a_learner_whose_number_changes_keeps_the_account(mis: Mis, onefile: One
     assert syncd("history", new, "--json").json[0]["action"] == "rekey"
 
 
+@pytest.mark.slow
 def test_rekeys_come_from_a_file_too_and_a_bad_one_is_said_to_be(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     first, second = onefile.misids[:2]
@@ -50,6 +51,7 @@ def test_rekeys_come_from_a_file_too_and_a_bad_one_is_said_to_be(mis: Mis, onefi
     assert syncd("rekey", "nobody").exit == Exit.WRONG_USAGE
 
 
+@pytest.mark.slow
 def test_an_archived_leaver_can_be_restored(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     syncd.configure(leavers={"action": "archive", "grace_days": 0})
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
@@ -65,6 +67,7 @@ def test_an_archived_leaver_can_be_restored(mis: Mis, onefile: OneFile, syncd: S
     assert syncd("restore", leaver).exit == Exit.COULD_NOT_RUN
 
 
+@pytest.mark.slow
 def test_the_store_is_checked_copied_and_sealed_anew(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     key = "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgYSBzZWNyZXQ="
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD

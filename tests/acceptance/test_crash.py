@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from .command import SLOW, UNHURRIED, VERY_SLOW, Exit, Syncd, wait_until
+from .conftest import STATES
 from .expected import sendable
 from .mis import Mis
 from .onefile import OneFile
@@ -13,7 +14,7 @@ _ENOUGH = 20
 
 pytestmark = [
     pytest.mark.parametrize("mis", ["sqlite"], indirect=True),
-    pytest.mark.parametrize("state", ["sqlite", "postgresql"], indirect=True),
+    pytest.mark.parametrize("state", STATES, indirect=True),
 ]
 
 

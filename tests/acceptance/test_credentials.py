@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .command import Exit, Syncd
+from .conftest import STATES
 from .onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
@@ -17,7 +18,7 @@ _KEY = "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgYSBzZWNyZXQ="
 _PASSWORDS = "never-log-this"
 """What the simulator's passwords for new accounts begin with."""
 
-either_store = pytest.mark.parametrize("state", ["sqlite", "postgresql"], indirect=True)
+either_store = pytest.mark.parametrize("state", STATES, indirect=True)
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def test_first_passwords_are_handed_over_once(onefile: OneFile, created: Syncd) 
     assert [name for name, said in created.everything_said() if _PASSWORDS in said] == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_not_erased(onefile: OneFile, created: Syncd) -> None:
     taken = created.folder / "taken.csv"
     taken.write_text("mine")
@@ -73,6 +75,7 @@ def test_what_cannot_be_written_is_not_erased(onefile: OneFile, created: Syncd) 
     assert len(_rows(created.folder / "passwords.csv")) == len(onefile.learners)
 
 
+@pytest.mark.slow
 def test_without_a_key_or_a_first_run_there_are_none(syncd: Syncd) -> None:
     without_key = syncd("credentials", "export", "passwords.csv")
     assert without_key.exit == Exit.COULD_NOT_RUN

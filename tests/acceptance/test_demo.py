@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import time
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 
 from syncd.demo import StoryBroken
 from syncd.demo.telling import Teller
@@ -52,9 +54,6 @@ _LANDMARKS = (
     "syncd history L1008",
 )
 
-#: The demo is run once for all of them, wherever they run.
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 @pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "keychain"])
 def keychain(request: pytest.FixtureRequest) -> bool:
@@ -64,15 +63,23 @@ def keychain(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, keychain: bool) -> Path:
-    """Where the demo is started."""
-    return tmp_path_factory.mktemp("shelf")
+def shelf(tmp_path_factory: pytest.TempPathFactory, worker_id: str, keychain: bool) -> Path:
+    """Where the demo is started: one place for all who run these tests side by side."""
+    base = tmp_path_factory.getbasetemp()
+    shelf = (base if worker_id == "master" else base.parent) / f"shelf-{keychain}"
+    shelf.mkdir(exist_ok=True)
+    return shelf
 
 
 @pytest.fixture(scope="module")
 def told(shelf: Path, keychain: bool) -> Finished:
-    """What the demo said."""
-    return _syncd(shelf, "demo", *(["--keychain"] if keychain else []))
+    """What the demo said, which is run by whoever comes first."""
+    said = shelf.with_suffix(".json")
+    with FileLock(shelf.with_suffix(".lock")):
+        if not said.exists():
+            finished = _syncd(shelf, "demo", *(["--keychain"] if keychain else []))
+            said.write_text(json.dumps(asdict(finished)), encoding="utf-8")
+        return Finished(**json.loads(said.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")

@@ -160,6 +160,7 @@ def test_what_is_broken_is_named_and_everything_else_is_looked_at(broken: Broken
         assert secret not in told.stdout
 
 
+@pytest.mark.slow
 def test_a_store_that_the_key_does_not_open_is_broken(syncd: Syncd) -> None:
     syncd.environment["SYNCD_STATE__ENCRYPTION_KEY"] = _KEY
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
@@ -204,6 +205,7 @@ def test_the_ids_of_the_defaults_are_found(onefile: OneFile, syncd: Syncd) -> No
     assert not any(call.is_write for call in calls)
 
 
+@pytest.mark.slow
 def test_each_of_several_organisations_is_looked_at(syncd: Syncd) -> None:
     syncd.configure(onefile={"organisations": [5740, 99]})
     findings = _findings(syncd("doctor", "--json"))
@@ -212,6 +214,7 @@ def test_each_of_several_organisations_is_looked_at(syncd: Syncd) -> None:
     assert findings["Keychain 5740"]["state"] == findings["runs 99"]["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_in_a_quiet_window_onefile_is_left_alone(onefile: OneFile, syncd: Syncd) -> None:
     syncd.configure(schedule={"quiet": ["00:00-12:00", "12:00-00:00"]})
     with onefile.watched() as calls:
@@ -221,6 +224,7 @@ def test_in_a_quiet_window_onefile_is_left_alone(onefile: OneFile, syncd: Syncd)
     assert calls == []
 
 
+@pytest.mark.slow
 def test_a_daemon_is_seen(syncd: Syncd) -> None:
     assert _daemon(syncd).startswith("none is running")
     with syncd.start("run") as running:

@@ -67,6 +67,7 @@ def test_it_is_told_why_a_learner_has_no_account_and_nothing_is_sent(
         _assert_it_gives_nobody_away(learners, for_people, for_programs)
 
 
+@pytest.mark.slow
 def test_a_create_and_an_update_are_told_as_they_are_then_sent(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_create_and_an_update_are_told_as_they_are_then_sent(
     assert [value for value in _personal(*learners) if value in values.stderr] == []
 
 
+@pytest.mark.slow
 def test_values_are_in_the_document_only_when_asked_for(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
@@ -122,6 +124,7 @@ def test_the_document_is_described_by_the_help(
     assert set(names) | set(record["last_change"]) <= described
 
 
+@pytest.mark.slow
 def test_a_leaver_and_a_misid_that_nobody_has(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
@@ -143,6 +146,7 @@ def test_a_leaver_and_a_misid_that_nobody_has(
     _assert_it_gives_nobody_away(learners, gone, nobody)
 
 
+@pytest.mark.slow
 def test_what_keeps_it_from_explaining_is_said_in_a_sentence(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:

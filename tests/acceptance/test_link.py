@@ -134,6 +134,7 @@ def _nothing_personal_was_said(mis: Mis, syncd: Syncd) -> None:
     assert [value for value in (*values, *names) if any(value in text for text in said)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("owners")
 def test_too_many_links_wait_until_a_person_approves(onefile: OneFile, syncd: Syncd, owners: dict[int, str]) -> None:
     syncd.configure(guard={"floor": 5})
@@ -165,6 +166,7 @@ def test_a_file_that_is_there_is_not_overwritten_and_onefile_is_not_asked(onefil
 _HEAD = "apply,role,misid,user_id\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -193,6 +195,7 @@ def test_a_row_that_cannot_be_applied_is_named_and_nothing_is_changed(
     assert onefile.writes == []
 
 
+@pytest.mark.slow
 def test_duplicates_are_listed_and_a_wrong_link_is_taken_back(
     onefile: OneFile, syncd: Syncd, owners: dict[int, str]
 ) -> None:

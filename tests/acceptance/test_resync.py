@@ -13,6 +13,7 @@ from sqlalchemy import Engine, Row, create_engine, select, text
 from syncd.state.tables import resync_request, run
 
 from .command import Exit, Running, Syncd, wait_until
+from .conftest import STATES
 from .expected import sendable
 from .mis import Mis
 from .onefile import OneFile
@@ -50,7 +51,7 @@ def _daemon(syncd: Syncd) -> Iterator[Running]:
         assert daemon.terminate().exit == Exit.IN_STEP
 
 
-@pytest.mark.parametrize("state", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("state", STATES, indirect=True)
 def test_a_daemon_begins_within_two_seconds_and_who_waits_is_told_the_outcome(
     mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_daemon_begins_within_two_seconds_and_who_waits_is_told_the_outcome(
     assert min(row.started_at - row.requested_at for row in answered) < timedelta(seconds=2)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     address = free_address()
     syncd.configure(admin={"listen": address})
@@ -106,6 +108,7 @@ def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: On
     assert sorted(filter(None, onefile.misids)) == sorted(sendable(mis))
 
 
+@pytest.mark.slow
 def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_makes_one_run_for_all(
     mis: Mis, syncd: Syncd
 ) -> None:
@@ -142,6 +145,7 @@ def test_a_signal_asks_too(mis: Mis, syncd: Syncd) -> None:
     assert [(row.requested_by, row.trigger, row.misids) for row in _answered(syncd)] == [("signal", "request", [])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", ["", _TOKEN])
 def test_a_program_asks_over_http_with_the_token_if_there_is_one(mis: Mis, syncd: Syncd, token: str) -> None:
     address = free_address()

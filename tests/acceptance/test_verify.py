@@ -66,6 +66,7 @@ def test_drift_is_reported_by_name_of_field_and_put_right_by_fix(onefile: OneFil
         assert [surname for surname in surnames if surname in said] == [], name
 
 
+@pytest.mark.slow
 def test_after_a_fix_that_put_all_right_it_ends_as_if_nothing_had_been(onefile: OneFile, in_step: Syncd) -> None:
     _edit(onefile, onefile.misids[0])
 
@@ -73,6 +74,7 @@ def test_after_a_fix_that_put_all_right_it_ends_as_if_nothing_had_been(onefile: 
     assert in_step("verify").exit == _NONE
 
 
+@pytest.mark.slow
 def test_a_fix_that_is_too_large_waits_for_approval(onefile: OneFile, in_step: Syncd) -> None:
     in_step.configure(guard={"percent": 1, "floor": 1})
     _edit(onefile, *onefile.misids[:2])
