@@ -5,13 +5,14 @@ Nothing is written here: `generate` makes rows, and `syncd.demo.college.College`
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Table
 
+from syncd.demo.dirt import Dirt, Size, employer_code, learner_code, staff_code
 from syncd.demo.people import People, miscopied
 from syncd.demo.tables import (
     CENTRE,
@@ -40,7 +41,8 @@ ASSESSOR: Final = "Assessor"
 TRAINEE_ASSESSOR: Final = "Trainee Assessor"
 IQA: Final = "IQA"
 
-STATUSES: Final = ("Active", "Withdrawn", "Completed")
+#: What the status of a learner may be called.
+STATUSES: Final = ("Active", "Completed")
 
 _CENTRES: Final = ("Ashby Vale College", "Ashby Vale Adult Learning", "Ashby Vale Skills Academy")
 _BUSINESSES: Final = (
@@ -64,109 +66,11 @@ _COURSE_TAKES: Final = timedelta(weeks=96)
 _ETHNICITIES: Final = ("31", "34", "37", "39", "41", "44", "46", "98", "99")
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much of everything there is. Every centre needs a placement, an open class and an assessor at least."""
-
-    centres: int = 3
-    placements: int = 40
-    """One of each centre's is `AT_COLLEGE`."""
-    classes: int = 60
-    staff: int = 80
-    employers: int = 120
-    observers: int = 6
-    learners: int = 2500
-
-
-@dataclass(frozen=True, slots=True)
-class Dirt:
-    """What is wrong in an MIS, or only looks so, by the codes of those concerned.
-
-    Whoever is held because of it is nobody's tutor, employer or IQA, so that nobody else is held for their sake.
-    """
-
-    without_email: frozenset[str] = frozenset()
-    """Learners, staff, employers: held."""
-    entered_twice: frozenset[str] = frozenset()
-    """Learners with two enrolments, and staff and employers with two rows: held."""
-    unknown_tutor: frozenset[str] = frozenset()
-    """Learners whose tutor's code is `NO_SUCH_TUTOR`: held."""
-    wrong_uln: frozenset[str] = frozenset()
-    """Learners whose ULN has a wrong check digit: a warning."""
-    no_date: frozenset[str] = frozenset()
-    """Learners whose date of birth is a date that there never was: a warning."""
-    without_site: frozenset[str] = frozenset()
-    """Learners for whom the default placement stands in."""
-    shared_email: Mapping[str, str] = field(default_factory=dict)
-    """Learners and employers with the e-mail of another, each with that other: rightly two accounts."""
-    two_roles: frozenset[str] = frozenset()
-    """Staff who assess and quality-assure: rightly two accounts, with one MISID."""
-
-    @property
-    def held(self) -> frozenset[str]:
-        """Whoever OneFile cannot be given."""
-        return self.without_email | self.entered_twice | self.unknown_tutor
-
-    @property
-    def warned(self) -> frozenset[str]:
-        """Whoever it can be given without one of their values."""
-        return self.wrong_uln | self.no_date
-
-    @classmethod
-    def usual(cls, seed: int, size: Size) -> "Dirt":
-        """As much as is usual: nobody has two sorts of it, and a small college has none."""
-        chance = random.Random(seed)  # noqa: S311 - made-up dirt is no secret
-        learners = _Deck(chance, [learner_code(number) for number in range(size.learners)])
-        staff = _Deck(chance, [staff_code(number) for number in range(size.staff)])
-        employers = _Deck(chance, [employer_code(number) for number in range(size.employers)])
-        return cls(
-            without_email=learners.one_in(250) | staff.one_in(40) | employers.one_in(40),
-            entered_twice=learners.one_in(500) | staff.one_in(80) | employers.one_in(60),
-            unknown_tutor=learners.one_in(300),
-            wrong_uln=learners.one_in(200),
-            no_date=learners.one_in(250),
-            without_site=learners.one_in(20),
-            shared_email={**learners.pairs_one_in(300), **employers.pairs_one_in(30)},
-            two_roles=staff.one_in(16),
-        )
-
-
-class _Deck:
-    """Codes in a chance order, of which nobody gets one that somebody else has."""
-
-    def __init__(self, chance: random.Random, codes: list[str]) -> None:
-        self._size = len(codes)
-        self._left = chance.sample(codes, len(codes))
-
-    def one_in(self, many: int) -> frozenset[str]:
-        return frozenset(self._left.pop() for _ in range(self._size // many))
-
-    def pairs_one_in(self, many: int) -> dict[str, str]:
-        # Whoever comes first is made first, and has an address to share.
-        pairs = (sorted((self._left.pop(), self._left.pop())) for _ in range(self._size // many))
-        return {later: earlier for earlier, later in pairs}
-
-
-def learner_code(number: int) -> str:
-    """The MISID of a learner, counted from 0."""
-    return f"L{1001 + number}"
-
-
-def staff_code(number: int) -> str:
-    """The MISID of one of the staff, counted from 0."""
-    return f"S{1001 + number}"
-
-
-def employer_code(number: int) -> str:
-    """The MISID of an employer's person, counted from 0."""
-    return f"E{1001 + number}"
-
-
 class Generated:
     """The rows of a college's MIS.
 
     Attributes:
-        rows: by table, in an order in which they can be inserted.
+        rows: by table.
         dirt: what is wrong with them.
     """
 
@@ -186,19 +90,13 @@ class Generated:
         for _ in range(size.learners):
             self.another_learner()
 
-    @property
-    def oddly_named(self) -> list[str]:
-        """The codes of everybody, and every placement, with an accent, an apostrophe or another script in the name."""
-        tables = (SITE, STAFF, EMPLOYER_CONTACT, OBSERVER, LEARNER)
-        return [row["code"] for table in tables for row in self.rows[table] if _is_oddly_named(row)]
-
     def another_learner(self) -> dict[Table, list[Row]]:
         """One learner more; gives the rows that are new."""
         number = len(self.rows[LEARNER])
         centre = self._centre(number)
         dirt, chance, people, code = self.dirt, self._chance, self._people, learner_code(number)
         employer = self._one_of("employer", centre) if chance.random() < 0.7 else None
-        site = self._one_of("site", centre)
+        site_code = employer["site_code"] if employer else self._one_of("site", centre)["code"]
         born_on, uln = people.born_on().isoformat(), people.uln()
         learner = {
             "code": code,
@@ -213,7 +111,7 @@ class Generated:
             "lldd": chance.choice(("1", "2", "2", "2", "9")),
             "disability": chance.choice(("4", "9", "98", "98")),
             "learning_difficulty": chance.choice(("10", "11", "98", "98")),
-            "site_code": (employer or {"site_code": site and site["code"]})["site_code"],
+            "site_code": site_code,
             "employer_contact_code": employer and employer["code"],
             # Most learners of a real centre have no status.
             "status_name": chance.choice(("Active", "Completed", None, None)),
@@ -358,8 +256,3 @@ def _named(names: Sequence[str], number: int) -> str:
     """A name for each number, none twice."""
     turn, place = divmod(number, len(names))
     return names[place] if turn == 0 else f"{names[place]} {1 + turn}"
-
-
-def _is_oddly_named(row: Row) -> bool:
-    name = row.get("name") or f"{row['forename']} {row['surname']}"
-    return not name.isascii() or "'" in name

@@ -6,8 +6,8 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from syncd.demo import college
-from syncd.demo.college import College, onefile_at_the_start
+from syncd.demo import ashby_vale
+from syncd.demo.ashby_vale import AshbyVale
 from syncd.demo.errors import StoryBroken
 from syncd.demo.onefile import OneFile, simulated_onefile
 from syncd.demo.telling import LOG, Ending, Growth, Teller
@@ -21,7 +21,8 @@ def tell_in(folder: Path, *, keychain: bool) -> None:
     With ``keychain`` the simulated OneFile has Keychain creation switched on. Nothing is left but the folder.
     Raises `StoryBroken` when the folder holds something already, and when a step does not end as it should.
     """
-    seed = _make(folder)
+    college = AshbyVale()
+    seed = _make(folder, college)
     # What the reader has set for their own syncd is none of the demo's business.
     environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("SYNCD_")}
     # The simulator is on this machine, and no proxy leads there.
@@ -29,10 +30,11 @@ def tell_in(folder: Path, *, keychain: bool) -> None:
     with simulated_onefile(seed, environment, keychain=keychain) as onefile:
         _configure(folder, onefile)
         teller = Teller(folder, {**environment, "SYNCD_ONEFILE__CUSTOMER_TOKEN": onefile.customer_token})
-        _Story(folder, College(folder / "mis.db"), onefile, teller).tell()
+        college.settle_in(folder / "mis.db")
+        _Story(folder, college, onefile, teller).tell()
 
 
-def _make(folder: Path) -> Path:
+def _make(folder: Path, college: AshbyVale) -> Path:
     """Make the folder, with what OneFile holds at the start in it; gives that file."""
     seed = folder / "onefile.json"
     try:
@@ -42,7 +44,7 @@ def _make(folder: Path) -> Path:
                 f"The folder {folder} is there already and not empty, and the demo overwrites nothing. "
                 "Delete it, or name another with --folder."
             )
-        seed.write_text(json.dumps(onefile_at_the_start(), ensure_ascii=False, indent=2), encoding="utf-8")
+        seed.write_text(json.dumps(college.onefile_at_the_start(), ensure_ascii=False, indent=2), encoding="utf-8")
     except OSError as problem:
         raise StoryBroken(
             f"The folder {folder} cannot be used for the demo: {problem.strerror}. Name another with --folder."
@@ -53,16 +55,16 @@ def _make(folder: Path) -> Path:
 def _configure(folder: Path, onefile: OneFile) -> None:
     for file in _SHIPPED.iterdir():
         text = Template(file.read_text(encoding="utf-8"))
-        filled = text.substitute(base_url=onefile.base_url, organisation_id=college.ORGANISATION_ID)
+        filled = text.substitute(base_url=onefile.base_url, organisation_id=ashby_vale.ORGANISATION_ID)
         (folder / file.name).write_text(filled, encoding="utf-8")
 
 
 class _Story:
-    """The chapters, in their order; they share one MIS, one OneFile and one teller."""
+    """The chapters, in their order; they share one college, one OneFile and one teller."""
 
-    def __init__(self, folder: Path, mis: College, onefile: OneFile, teller: Teller) -> None:
+    def __init__(self, folder: Path, college: AshbyVale, onefile: OneFile, teller: Teller) -> None:
         self.folder = folder
-        self.mis = mis
+        self.college = college
         self.onefile = onefile
         self.teller = teller
         self.say, self.show, self.run = teller.say, teller.show, teller.run
@@ -82,8 +84,9 @@ class _Story:
     def the_college(self) -> None:
         self.teller.chapter("A college and its OneFile")
         self.say(
-            f"Ashby Vale College, which is made up, has {college.LEARNERS} learners in its MIS (the database mis.db) "
-            "and wants each of them to have an account in OneFile, which is simulated: nothing leaves this machine. "
+            f"Ashby Vale College, which is made up, has {ashby_vale.LEARNERS} learners in its MIS (the database "
+            "mis.db) and wants each of them to have an account in OneFile, which is simulated: nothing leaves this "
+            "machine. "
             f"The commands below are the real ones, run for you in the folder {self.folder}."
         )
         self.say(
@@ -112,7 +115,7 @@ class _Story:
         self.run("approve")
         self.say("OneFile allows 300 calls a minute. syncd keeps to that, so the next run takes about 15 seconds.")
         now = self.onefile.number_of_users
-        growth = Growth("Accounts in OneFile", lambda: self.onefile.number_of_users - now, college.SENDABLE)
+        growth = Growth("Accounts in OneFile", lambda: self.onefile.number_of_users - now, ashby_vale.SENDABLE)
         self.run("sync", ends_with=Ending.SOME_HELD, growth=growth)
         self.say(
             "Nobody goes missing without a word. Whoever cannot be sent is held, and the reason is kept until the "
@@ -124,17 +127,17 @@ class _Story:
     def a_week_passes(self) -> None:
         self.teller.chapter("A week later")
         self.say("Meanwhile people have been at work in the MIS, and somebody in OneFile:")
-        self.mis.let_a_week_pass()
-        self.onefile.take_in(college.onefile_a_week_later())
+        self.college.let_a_week_pass()
+        self.onefile.take_in(self.college.onefile_a_week_later())
         self.show(
             [
-                (college.MARRIED, "has married and has a new surname"),
-                (college.NEW_PHONE, "has a new mobile number"),
-                (college.LEFT, "has left the college"),
-                (college.JOINED, "has joined it"),
-                (college.NO_EMAIL, "was held for want of an e-mail address, and now has one"),
-                (college.NEW_COURSE, "was held because OneFile did not have the class, and now it does"),
-                (college.LOST_EMAIL, "has an account, but the e-mail address has been blanked in the MIS"),
+                (ashby_vale.MARRIED, "has married and has a new surname"),
+                (ashby_vale.NEW_PHONE, "has a new mobile number"),
+                (ashby_vale.LEFT, "has left the college"),
+                (ashby_vale.JOINED, "has joined it"),
+                (ashby_vale.NO_EMAIL, "was held for want of an e-mail address, and now has one"),
+                (ashby_vale.NEW_COURSE, "was held because OneFile did not have the class, and now it does"),
+                (ashby_vale.LOST_EMAIL, "has an account, but the e-mail address has been blanked in the MIS"),
             ]
         )
         self.run("plan")
@@ -157,9 +160,9 @@ class _Story:
             f"and {_twice(list(misids.values()))}."
         )
         self.say(
-            f"{college.LEFT}, who has left, keeps the account: leavers are reported, and archived only if syncd.toml "
-            f"says so. {college.LOST_EMAIL} keeps it unchanged, and is held because OneFile demands an e-mail address. "
-            "syncd never deletes anything."
+            f"{ashby_vale.LEFT}, who has left, keeps the account: leavers are reported, and archived only if "
+            f"syncd.toml says so. {ashby_vale.LOST_EMAIL} keeps it unchanged, and is held because OneFile demands an "
+            "e-mail address. syncd never deletes anything."
         )
         if emails := sum(user["Emails"] for user in learners):
             self.say(f"Keychain creation is on in this OneFile, so it has sent {emails} e-mails, one to each learner.")
@@ -172,7 +175,7 @@ class _Story:
                 (f"cd {self.folder}", ""),
                 ("syncd status", "how things stand"),
                 ("syncd held", "who is held, and why"),
-                (f"syncd history {college.MARRIED}", "every change that was sent for one person"),
+                (f"syncd history {ashby_vale.MARRIED}", "every change that was sent for one person"),
                 ("syncd accounts", "which MISID is which OneFile UserID"),
             ]
         )

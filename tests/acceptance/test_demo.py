@@ -23,7 +23,7 @@ from syncd.demo.telling import Teller
 from .command import COMMAND, Exit, Finished
 
 _NAMES = ("forename", "surname")
-_NUMBERS = ("email", "date_of_birth", "uln", "mobile")
+_NUMBERS = ("email", "telephone", "mobile", "date_of_birth", "uln", "nino", "address")
 #: What a reader must come across, in the order of the story.
 _LANDMARKS = (
     "$ syncd plan",

@@ -1,7 +1,7 @@
 -- The learners' feed: one row a learner. syncd runs this SELECT and compares every row with what OneFile was last told.
 -- Each column is named after a OneFile field, or after a column that gives it as the MIS's own code or name.
 SELECT
-    learner.reference        AS MISID,                 -- who it is, for good: never change how it is made
+    learner.code             AS MISID,                 -- who it is, for good: never change how it is made
     learner.forename         AS FirstName,
     learner.surname          AS LastName,
     learner.email            AS Email,
@@ -10,12 +10,11 @@ SELECT
     learner.mobile           AS MobileNumber,
     enrolment.starts_on      AS StartOn,
     enrolment.ends_on        AS PlannedEndDate,
-    course.code              AS ClassroomMISID,        -- the class in OneFile that has this code as its MISID
-    course.tutor_code        AS DefaultAssessorMISID,  -- the assessor in OneFile who has this code as their MISID
-    COALESCE(employer.name, 'At college') AS PlacementName
+    enrolment.class_code     AS ClassroomMISID,        -- the class in OneFile that has this code as its MISID
+    enrolment.tutor_code     AS DefaultAssessorMISID,  -- the assessor in OneFile who has this code as their MISID
+    site.name                AS PlacementName          -- the placement in OneFile that has this name
 FROM learner
-JOIN enrolment ON enrolment.learner_reference = learner.reference
-JOIN course ON course.code = enrolment.course_code
-LEFT JOIN employer ON employer.id = learner.employer_id
+JOIN enrolment ON enrolment.learner_code = learner.code
+LEFT JOIN site ON site.code = learner.site_code
 WHERE enrolment.status = 'current'
-ORDER BY learner.reference
+ORDER BY learner.code
