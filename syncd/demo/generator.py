@@ -114,37 +114,39 @@ class Generated:
             "site_code": site_code,
             "employer_contact_code": employer and employer["code"],
             # Most learners of a real centre have no status.
-            "status_name": chance.choice(("Active", "Completed", None, None)),
+            "status_name": chance.choice((*STATUSES, None, None)),
         }
         if code in dirt.without_site:
             learner |= {"site_code": None, "employer_contact_code": None}
+        tutor = self._one_of("tutor", centre)["code"]
         new = {
             LEARNER: [learner],
-            ENROLMENT: self._enrolments(code, centre),
-            LEARNER_STAFF: self._others_for(code, centre),
+            ENROLMENT: self._enrolments(code, centre, NO_SUCH_TUTOR if code in dirt.unknown_tutor else tutor),
+            LEARNER_STAFF: self._others_for(code, centre, tutor),
         }
         for table, rows in new.items():
             self.rows[table] += rows
         return new
 
-    def _enrolments(self, code: str, centre: int) -> list[Row]:
-        class_, tutor = self._one_of("class", centre), self._one_of("tutor", centre)
+    def _enrolments(self, code: str, centre: int, tutor: str) -> list[Row]:
+        class_ = self._one_of("class", centre)
         enrolment = {
             "learner_code": code,
             "class_code": class_["code"],
-            "tutor_code": NO_SUCH_TUTOR if code in self.dirt.unknown_tutor else tutor["code"],
+            "tutor_code": tutor,
             "starts_on": class_["starts_on"],
             "ends_on": class_["starts_on"] + _COURSE_TAKES,
             "status": "current",
         }
         return [enrolment] * (1 + (code in self.dirt.entered_twice))
 
-    def _others_for(self, code: str, centre: int) -> list[Row]:
+    def _others_for(self, code: str, centre: int, tutor: str) -> list[Row]:
         """Whoever looks after a learner besides the tutor."""
         return [
-            {"learner_code": code, "staff_code": self._chance.choice(ready)["code"], "role": role}
+            {"learner_code": code, "staff_code": self._chance.choice(others), "role": role}
             for role, share in ((IQA, 0.3), (ASSESSOR, 0.1))
-            if (ready := self._ready[role, centre]) and self._chance.random() < share
+            if (others := [each["code"] for each in self._ready[role, centre] if each["code"] != tutor])
+            and self._chance.random() < share
         ]
 
     def _make_centres(self) -> None:

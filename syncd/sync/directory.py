@@ -1,7 +1,8 @@
 """What OneFile has: asked for when something needs it, at most once a run, in as few calls as it takes."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from typing import Any, TypeAlias, TypeVar
 
 from syncd.core.accounts import Known
@@ -38,22 +39,29 @@ class Directory:
         """The UserIDs by name, of those only whom a default may name."""
         self._places: dict[Role, list[Place]] = {}
         self._statuses: list[Place] | None = None
+        self._told_roles: dict[int, Any] = {}
+        """The numbers of roles by UserID, as far as they were asked for and told."""
         self._heeds_misid = True
 
     def newcomers(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """The ids that OneFile has already, archived users too, for what the store does not know."""
+        hits = self._of_anybody({key.misid for key in wanted if not key.role.is_place})
         found: dict[Key, tuple[int, ...]] = {}
         for role, misids in _by_role(wanted).items():
             if role.is_place:
                 found |= self._places_of(role, wanted)
-                continue
-            # A search by role leaves out the archived (U4); one without a role does not tell who is what.
-            if self._is_quicker_one_by_one(misids, self._pages(None)):
-                hits = self._search(None, misids)
             else:
-                hits = _only(self._download(None), misids)
-            found |= self._by_key(role, self._of_role(role, hits))
+                found |= self._by_key(role, self._of_role(role, _only(hits, misids)))
         return found
+
+    def expect(self, keys: Iterable[Key]) -> None:
+        """Say that `newcomers` is going to be asked for at least these.
+
+        If that means downloading everybody, it is done now, and whoever is not there need not be looked for again.
+        """
+        misids = {key.misid for key in keys if not key.role.is_place}
+        if not self._is_quicker_one_by_one(misids, self._pages(None)):
+            self._download(None)
 
     def just_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """The ids of what was created a moment ago, as far as they can be found; nothing is kept."""
@@ -75,6 +83,7 @@ class Directory:
         """Ask afresh from now on."""
         self._downloads.clear()
         self._places.clear()
+        self._told_roles.clear()
 
     def resolve(self, codes: Collection[Code]) -> dict[Code, Resolved]:
         """The ids that codes stand for, asked of OneFile in one search a kind."""
@@ -89,8 +98,9 @@ class Directory:
 
     def _people(self, referent: Referent, codes: Sequence[Code]) -> dict[Code, Resolved]:
         resolved: dict[Code, Resolved] = dict.fromkeys(codes, Reason.REFERENCE_NOT_FOUND)
+        possible = [code for code in codes if not self._is_nobodys(code)]
         for role in referent.roles:
-            missing = [code for code in codes if resolved[code] is Reason.REFERENCE_NOT_FOUND]
+            missing = [code for code in possible if resolved[code] is Reason.REFERENCE_NOT_FOUND]
             if missing:
                 hits = self._download(role)
                 named = self._named.get(role, {})
@@ -98,6 +108,10 @@ class Directory:
                     code: _one_of((named if code.by == "Name" else hits).get(code.text, [])) for code in missing
                 }
         return resolved
+
+    def _is_nobodys(self, code: Code) -> bool:
+        everybody = self._downloads.get(None)
+        return everybody is not None and code.by == "MISID" and code.text not in everybody
 
     def _listed(self, referent: Referent) -> Sequence[Place]:
         if referent.roles:
@@ -137,6 +151,14 @@ class Directory:
                 self._named[role] = named
         return self._downloads[role]
 
+    def _of_anybody(self, misids: Set[str]) -> Downloaded:
+        """Whoever has these, whatever they are: by role a search leaves out the archived (U4)."""
+        if not misids:
+            return {}
+        if None not in self._downloads and self._is_quicker_one_by_one(misids, self._pages(None)):
+            return self._search(None, sorted(misids))
+        return self._download(None)
+
     def _search(self, role: Role | None, misids: Sequence[str]) -> Downloaded:
         hits = self._side_by_side(lambda misid: self._search_one(role, misid), misids)
         if not self._heeds_misid:
@@ -156,14 +178,14 @@ class Directory:
         return ids
 
     def _of_role(self, role: Role, hits: Downloaded) -> Downloaded:
-        """Of the hits of a search without a role, those that are of this one."""
+        """Of the hits of a search without a role, which does not tell who is what, those that are of this one."""
         others = (key.role is not role and not key.role.is_place for key in self._known)
         elsewhere = {
             account.user_id for account, is_other in zip(self._known.values(), others, strict=True) if is_other
         }
         asked = [(misid, user_id) for misid, ids in hits.items() for user_id in ids if user_id not in elsewhere]
         of_role: Downloaded = {}
-        if len(asked) > self._pages(role):
+        if role in self._downloads or len(asked) > self._pages(role):
             listed = {user_id for ids in self._download(role).values() for user_id in ids}
             for misid, user_id in asked:
                 if user_id in listed:
@@ -176,24 +198,28 @@ class Directory:
         return of_role
 
     def _may_be(self, role: Role, user_id: int) -> bool:
-        try:
-            told: Any = self._onefile.user(user_id).get("role")
-        except Refused:
-            # It was there a moment ago; whatever it is, nothing is to be created beside it.
-            return True
+        if user_id not in self._told_roles:
+            try:
+                self._told_roles[user_id] = self._onefile.user(user_id).get("role")
+            except Refused:
+                # It was there a moment ago; whatever it is, nothing is to be created beside it.
+                self._told_roles[user_id] = None
         # An archived account may have a role number of its own, or none that is told (§8.1, §8.5).
-        return ROLE_BY_NUMBER.get(told, role) is role
+        return ROLE_BY_NUMBER.get(self._told_roles[user_id], role) is role
 
     def _side_by_side(self, ask: Callable[[_Asked], _Told], about: Iterable[_Asked]) -> list[_Told]:
         with ThreadPoolExecutor(self._max_in_flight) as pool:
             return list(pool.map(ask, about))
 
     def _pages(self, role: Role | None, more: int = 0) -> int:
-        """How many calls a download takes, as far as the accounts we know can tell; the last one brings nothing."""
-        accounts = sum(role is key.role or (role is None and not key.role.is_place) for key in self._known) + more
-        return accounts // PAGE_SIZE + 2
+        """How many calls a download takes, as far as the accounts we know can tell; the last one brings nothing.
 
-    def _is_quicker_one_by_one(self, misids: Sequence[str], pages: int) -> bool:
+        Where we know none there are probably some all the same.
+        """
+        accounts = sum(role is key.role or (role is None and not key.role.is_place) for key in self._known) + more
+        return max(ceil(accounts / PAGE_SIZE), 1) + 1
+
+    def _is_quicker_one_by_one(self, misids: Collection[str], pages: int) -> bool:
         return self._heeds_misid and len(misids) <= pages
 
     def _by_key(self, role: Role, hits: Downloaded) -> dict[Key, tuple[int, ...]]:

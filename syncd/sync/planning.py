@@ -72,13 +72,10 @@ def make_plan(
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
     if asks_again:
         kept = {code: onefile_id for code, onefile_id in kept.items() if onefile_id is not None}
-    codes, asked = _resolve(organisation_id, sifted, kept, directory)
     in_doubt = {each.key: (ambiguous or {}).get(each.key, "") for each in unsettled}
-    strangers = {
-        key: record.fields
-        for key, record in sifted.changed.items()
-        if key not in known and key not in in_doubt and not _is_stuck(record, codes)
-    }
+    new = {key: record for key, record in sifted.changed.items() if key not in known and key not in in_doubt}
+    codes, asked = _resolve(organisation_id, sifted, kept, new, directory)
+    strangers = {key: record.fields for key, record in new.items() if not _is_stuck(record, codes)}
     around = Surroundings(
         known,
         values,
@@ -140,7 +137,11 @@ def _sizes(
 
 
 def _resolve(
-    organisation_id: int, sifted: Sifted, kept: Mapping[Code, int | None], directory: Directory
+    organisation_id: int,
+    sifted: Sifted,
+    kept: Mapping[Code, int | None],
+    new: Mapping[Key, Record],
+    directory: Directory,
 ) -> tuple[dict[Code, Resolved], dict[Code, int | None]]:
     """What the codes stand for that nobody in the feeds is known by: an id kept, or one looked up; and the latter."""
     resolved: dict[Code, Resolved] = {}
@@ -153,6 +154,11 @@ def _resolve(
                 resolved[code] = kept[code] or Reason.REFERENCE_NOT_FOUND
             else:
                 unknown.add(code)
+    directory.expect(
+        key
+        for key, record in new.items()
+        if unknown.isdisjoint(record.codes.values()) and not _is_stuck(record, resolved)
+    )
     asked = directory.resolve(unknown)
     told: dict[Code, int | None] = {code: answer for code, answer in asked.items() if isinstance(answer, int)}
     told |= {code: None for code, answer in asked.items() if answer is Reason.REFERENCE_NOT_FOUND}

@@ -1,0 +1,93 @@
+"""A generated college, the OneFile of its organisations, and runs between the two by the mapping in the README."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import pytest
+import structlog
+
+from syncd.demo.college import College
+from syncd.demo.generator import STATUSES, Generated
+from syncd.demo.tables import CENTRE, CLASS, ENROLMENT
+from syncd.settings import load_settings
+from syncd.simulator import LimiterShape, Simulator, Switches
+from syncd.state import holding
+from syncd.sync.one_pass import Done, Trigger, run_once
+from syncd.sync.parts import Parts
+from syncd.wiring.parts import open_parts
+from syncd.wiring.store import open_store
+
+_README = Path(__file__).parents[2] / "README.md"
+
+
+def mapping() -> str:
+    """The configuration that the README shows, as it stands there."""
+    (found,) = re.findall(r"^```toml\n(.+?)^```", _README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Realistic:
+    """What a test changes, runs and looks at."""
+
+    generated: Generated
+    mis: College
+    onefile: Simulator
+    parts: Parts
+
+    def run(self, trigger: Trigger = Trigger.COMMAND, approved_by: str = "") -> list[Done]:
+        """One run of each organisation in turn."""
+        turns = map(self.parts.turn_of, self.parts.organisations)
+        return [run_once(turn, trigger, approved_by=approved_by) for turn in turns]
+
+    def held(self, *, warnings: bool = False) -> set[tuple[str, str]]:
+        """The MISIDs of whoever is held, or of the warnings, each with its reason."""
+        with self.parts.store.begin() as connection:
+            return {
+                (row.misid, row.reason)
+                for each in self.parts.organisations
+                for row in holding.listing(connection, each, warnings=warnings)
+            }
+
+    def organisation_of(self, learner: str) -> int:
+        """Where somebody learns, by their MISID."""
+        rows = self.generated.rows
+        (code, *_) = (row["class_code"] for row in rows[ENROLMENT] if row["learner_code"] == learner)
+        (centre,) = (row["centre_id"] for row in rows[CLASS] if row["code"] == code)
+        (organisation,) = (row["onefile_organisation_id"] for row in rows[CENTRE] if row["id"] == centre)
+        return int(organisation)
+
+
+@contextmanager
+def realistic(generated: Generated, mis_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Realistic]:
+    """Everything in its place, and nothing in OneFile but the organisations with their learner statuses."""
+    switches = Switches(limiter=LimiterShape.OFF, strict=True, employer_must_be_assigned=True)
+    with Simulator(switches, {"organisations": list(_organisations(generated))}) as onefile:
+        file = folder / "syncd.toml"
+        # Nothing in the mapping is changed: what is another here comes from the environment, which wins.
+        file.write_text(mapping().replace('environment = "practice"\n', ""), encoding="utf-8")
+        for key, value in {
+            "ONEFILE__BASE_URL": onefile.base_url,
+            "ONEFILE__CUSTOMER_TOKEN": onefile.customer_token,
+            "ONEFILE__CALLS_PER_MINUTE": "600000",
+            "SOURCE__URL": mis_url,
+        }.items():
+            monkeypatch.setenv(f"SYNCD_{key}", value)
+        settings = load_settings(file)
+        store = open_store(settings)
+        try:
+            with open_parts(settings, store, structlog.get_logger(), Event()) as parts:
+                yield Realistic(generated, College(mis_url, generated), onefile, parts)
+        finally:
+            store.close()
+
+
+def _organisations(generated: Generated) -> Iterator[dict[str, object]]:
+    for centre in generated.rows[CENTRE]:
+        # A status has another number in each of them.
+        statuses = [{"ID": 10 * centre["id"] + number, "Name": name} for number, name in enumerate(STATUSES)]
+        yield {"ID": centre["onefile_organisation_id"], "Name": centre["name"], "LearnerStatuses": statuses}
