@@ -110,6 +110,12 @@ class Record:
     defaulted: frozenset[str] = frozenset()
     """The references that the row does not give, and the defaults do."""
 
+    @property
+    def name(self) -> str:
+        """What it is called in OneFile: a place by its name, a person by first and last name."""
+        parts = ("Name",) if self.key.role.is_place else ("FirstName", "LastName")
+        return " ".join(str(self.fields[part]) for part in parts)
+
     def fingerprint(self, secret: bytes) -> str:
         """A keyed hash of all that would be sent: equal for equal records, and nothing can be read from it.
 

@@ -37,8 +37,8 @@ class References:
         if referent is None:
             return
         self._read.add(key)
-        if key.role.is_place and isinstance(record, Record):
-            self._named.setdefault(Code(referent, "Name", str(record.fields["Name"])), set()).add(key)
+        if isinstance(record, Record):
+            self._named.setdefault(Code(referent, "Name", record.name), set()).add(key)
 
     def of(self, organisation_id: int, code: Code) -> Resolved | None:
         """What a code stands for among the accounts of the feeds; ``None`` where they have nothing by it."""

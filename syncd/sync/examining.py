@@ -319,8 +319,13 @@ def of_keychain(organisation: Organisation) -> Outcome:
     )
 
 
-def of_references(onefile: OneFile, organisation_id: int, defaults: Defaults) -> Outcome:
-    """Whether OneFile has what ``[defaults]`` names. Raises what `OneFile` does for reads."""
+def of_references(
+    onefile: OneFile, organisation_id: int, defaults: Defaults, is_to_come: Callable[[Code], bool]
+) -> Outcome:
+    """Whether OneFile has what ``[defaults]`` names, or is to be given it, as ``is_to_come`` tells of a code.
+
+    Raises what `OneFile` does for reads.
+    """
     if not defaults:
         return Outcome("[defaults] names none")
     directory = Directory(onefile, organisation_id, {}, 1)
@@ -333,20 +338,32 @@ def of_references(onefile: OneFile, organisation_id: int, defaults: Defaults) ->
             return any(one.id == wanted for one in onefile.places(places[name], organisation_id))
         return _is_user(onefile, wanted)
 
-    named = {
-        name: f"{name} {wanted}"
-        if isinstance(wanted, int)
-        else f"{wanted.referent} with the {wanted.by} {wanted.text!r}"
-        for name, wanted in defaults.items()
-    }
-    missing = [named[name] for name, wanted in defaults.items() if not is_there(name, wanted)]
-    if not missing:
-        return Outcome(f"OneFile has {', '.join(named.values())}")
-    return Outcome(
-        f"OneFile has no {' and no '.join(missing)}",
-        "Correct [defaults]: ids of one environment mean nothing in another.",
-        State.FAILED,
-    )
+    there, to_come, missing = [], [], []
+    for name, wanted in defaults.items():
+        if isinstance(wanted, Code):
+            named = f"{wanted.referent} with the {wanted.by} {wanted.text!r}"
+        else:
+            named = f"{name} {wanted}"
+        if is_there(name, wanted):
+            there.append(named)
+        elif isinstance(wanted, Code) and is_to_come(wanted):
+            to_come.append(named)
+        else:
+            missing.append(named)
+    if missing:
+        return Outcome(
+            f"OneFile has no {' and no '.join(missing)}",
+            "Correct [defaults]: ids of one environment mean nothing in another.",
+            State.FAILED,
+        )
+    said = (("OneFile has", there), ("the feeds are to make", to_come))
+    return Outcome("; ".join(f"{which} {', '.join(names)}" for which, names in said if names))
+
+
+def is_to_come(parts: Parts, code: Code) -> bool:
+    """Whether the feeds of these parts have what a code stands for. Raises as `read_feeds` does."""
+    records = (row for row in read_feeds(parts) if isinstance(row, Record))
+    return any(code.text == (row.key.misid if code.by == "MISID" else row.name) for row in records)
 
 
 def _is_user(onefile: OneFile, user_id: int) -> bool:

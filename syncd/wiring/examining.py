@@ -1,6 +1,6 @@
 """The checks of `syncd doctor`: each with the parts that it is about, so that one may fail alone."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
+from syncd.core.records import Code
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.onefile import OneFile, Organisation
 from syncd.settings import (
@@ -138,12 +139,28 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
             partial(lambda number: examining.of_keychain(organisation(number)), number),
             needs=name,
         )
-    yield Check(
-        "references",
-        lambda: examining.of_references(onefile(), main, settings.defaults.by_field),
-        _LATER,
-        needs=_named("organisation", main, organisations),
-    )
+        is_to_come = partial(_is_to_come, settings.feeds, parts_of, number)
+        yield Check(
+            _named("references", number, organisations),
+            partial(
+                lambda *where: examining.of_references(onefile(), *where),
+                number,
+                settings.defaults.by_field,
+                is_to_come,
+            ),
+            _LATER,
+            needs=name,
+        )
+
+
+def _is_to_come(feeds: tuple[FeedSettings, ...], parts_of: Callable[..., Parts], number: int, code: Code) -> bool:
+    """Whether the feeds have what a code stands for in this organisation."""
+    of_such = tuple(feed for feed in feeds if feed.kind != "links" and feed.yields in code.referent.roles)
+    try:
+        return bool(of_such) and examining.is_to_come(parts_of("source", feeds=of_such).turn_of(number), code)
+    except SyncdError:
+        # The feed has a check of its own, which says what is wrong.
+        return False
 
 
 def _named(check: str, number: int, organisations: Collection[int]) -> str:

@@ -210,7 +210,7 @@ def test_each_of_several_organisations_is_looked_at(syncd: Syncd) -> None:
     syncd.configure(onefile={"organisations": [5740, 99]})
     findings = _findings(syncd("doctor", "--json"))
     assert _of_state(findings, "failed") == {"organisation 99"}
-    assert _of_state(findings, "skipped") == {"Keychain 99"}
+    assert _of_state(findings, "skipped") == {"Keychain 99", "references 99"}
     assert findings["Keychain 5740"]["state"] == findings["runs 99"]["state"] == "ok"
 
 

@@ -168,3 +168,20 @@ def test_a_default_stands_in_where_the_mis_says_nothing(found: Found) -> None:
 
     placed = [whole.college.in_onefile(misid)[0].values["PlacementID"] for misid in ("L1", "L2")]
     assert placed == [whole.id_of(Role.PLACEMENT, "P1"), whole.id_of(Role.PLACEMENT, "AT-COLLEGE")]
+
+
+def test_a_default_assessor_may_be_named_who_is_only_made_by_the_same_run(found: Found) -> None:
+    whole = Whole(found())
+    whole.add_everything()
+    whole.learner("L2", DefaultAssessorMISID=None)
+    whole.college.with_policy(defaults={"DefaultAssessorID": Code(Referent.ASSESSOR, "Name", "Ann Example-A9")})
+
+    assert whole.run().is_in_step
+
+    (learner,) = whole.college.in_onefile("L2")
+    assert learner.values["DefaultAssessorID"] == whole.id_of(Role.ASSESSOR, "A9")
+    assert whole.run().calls == 0
+    whole.add(Role.ASSESSOR, "A8", LastName="Example-A9")
+    whole.learner("L3", DefaultAssessorMISID=None)
+    whole.run()
+    assert whole.college.held == {"L2": "ambiguous", "L3": "ambiguous"}

@@ -5,12 +5,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 
 from syncd.core.fields import Role
 from syncd.demo.dirt import Dirt, Size
 from syncd.demo.generator import AT_COLLEGE, Generated, generate
 from syncd.demo.tables import CLASS, EMPLOYER_CONTACT, LEARNER, SITE, STAFF
+from syncd.sync.examining import State
 from syncd.sync.one_pass import Trigger
+from syncd.wiring.examining import examine
 
 from .least_calls import Census, calls_made, least_calls
 from .realistic import Realistic, realistic
@@ -81,6 +84,23 @@ def test_the_mapping_in_the_readme_runs_on_every_database_and_leads_to_in_step(
     assert calls_made(college.onefile.journal) == least_calls(college.generated)
     _look_at_everybody(college)
     assert [done.calls for done in college.run()] == [0, 0, 0]
+
+
+def test_doctor_knows_the_default_that_the_feeds_are_to_make(
+    open_college: Open, tmp_path: Path, sqlite_url: str
+) -> None:
+    open_college(generate(_SEED, Size(placements=3, classes=3, staff=30, employers=3, learners=3), Dirt()), sqlite_url)
+    file = tmp_path / "syncd.toml"
+
+    def found() -> dict[str, tuple[State, str]]:
+        findings = {one.check: (one.state, one.found) for one in examine(file, structlog.get_logger())}
+        return {check: found for check, found in findings.items() if check.startswith("references")}
+
+    to_come = (State.OK, "the feeds are to make placement with the Name 'At college'")
+    assert found() == {f"references {number}": to_come for number in (5740, 5741, 5742)}
+    file.write_text(file.read_text(encoding="utf-8").replace('"At college"', '"At home"'), encoding="utf-8")
+    nowhere = (State.FAILED, "OneFile has no placement with the Name 'At home'")
+    assert found() == {f"references {number}": nowhere for number in (5740, 5741, 5742)}
 
 
 def _rename_a_class(college: Realistic) -> None:
