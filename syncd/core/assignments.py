@@ -19,7 +19,8 @@ ASSIGNABLE: Final = (Role.ASSESSOR, Role.TRAINEE_ASSESSOR, Role.IQA, Role.EMPLOY
 
 LEARNER_COLUMN: Final = "LearnerMISID"
 USER_COLUMN: Final = "UserMISID"
-_COLUMNS: Final = {name.lower(): name for name in (LEARNER_COLUMN, USER_COLUMN, ORGANISATION_COLUMN)}
+#: In the order in which they are read: whatever is wrong with a row is wrong in its organisation.
+_COLUMNS: Final = {name.lower(): name for name in (ORGANISATION_COLUMN, LEARNER_COLUMN, USER_COLUMN)}
 
 
 class Pair(NamedTuple):
@@ -70,13 +71,14 @@ class LinksLayout:
         """Normalise one row; ``number`` counts the feed's rows from 1."""
         told: dict[str, str] = {}
         organisation_id = self.organisation_id
-        for name, position in self.positions.items():
+        for name in filter(self.positions.__contains__, _COLUMNS.values()):
+            kind = Kind.INTEGER if name == ORGANISATION_COLUMN else Kind.TEXT
             try:
-                value = read_value(Kind.INTEGER if name == ORGANISATION_COLUMN else Kind.TEXT, row[position])
+                value = read_value(kind, row[self.positions[name]])
             except Unusable as problem:
-                return self._held(number, Reason.UNUSABLE, name, str(problem))
+                return self._held(organisation_id, number, Reason.UNUSABLE, name, str(problem))
             if name != ORGANISATION_COLUMN and value is None:
-                return self._held(number, Reason.MISSING, name, "is empty")
+                return self._held(organisation_id, number, Reason.MISSING, name, "is empty")
             if name == ORGANISATION_COLUMN:
                 organisation_id = self.organisation_id if value is None else int(value)
             else:
@@ -84,8 +86,8 @@ class LinksLayout:
         learner = Key(organisation_id, Role.LEARNER, told[LEARNER_COLUMN])
         return Link(Pair(learner, Key(organisation_id, self.role, told[USER_COLUMN])), self.feed)
 
-    def _held(self, number: int, reason: Reason, name: str, detail: str) -> Held:
-        return Held(self.organisation_id, self.role, "", self.feed, reason, name, f"{name} {detail}", number)
+    def _held(self, organisation_id: int, number: int, reason: Reason, name: str, detail: str) -> Held:
+        return Held(organisation_id, self.role, "", self.feed, reason, name, f"{name} {detail}", number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Who is assigned to a learner besides the default assessor: rows of links feeds, and what becomes of them."""
 
 from collections import Counter
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -62,6 +63,16 @@ def become(
 
 
 # Reading
+
+
+@pytest.mark.parametrize("columns", [*permutations((*COLUMNS, "OrganisationID"))])
+def test_a_row_without_somebody_is_held_in_the_organisation_that_it_names(columns: tuple[str, ...]) -> None:
+    row = {"OrganisationID": 5741, "LearnerMISID": "L1", "UserMISID": " "}
+
+    held = layout(*columns).read([row[column] for column in columns], 7)
+
+    assert isinstance(held, Held)
+    assert (held.organisation_id, held.reason, held.field, held.row) == (5741, Reason.MISSING, "UserMISID", 7)
 
 
 @pytest.mark.parametrize("spelling", [str, str.lower, str.upper, " {} ".format])

@@ -4,10 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from syncd.core.fields import Role
+from syncd.cli import printing
+from syncd.core.fields import Referent, Role
+from syncd.core.records import Code
 from syncd.simulator import Fault, FaultKind
+from syncd.state import changes
 from syncd.sync.correcting import Move, rekey_plan
 from syncd.sync.one_pass import Trigger, carry_out
+from syncd.sync.planning import make_plan
 from syncd.sync.verifying import verify_once
 
 from .conftest import ORGANISATION, Found
@@ -87,6 +91,22 @@ def test_another_reference_is_an_update_of_one_field(
     assert whole.run().calls == 0
 
 
+@pytest.mark.parametrize("role", [Role.CLASSROOM, Role.PLACEMENT])
+def test_so_is_another_one_that_is_given_by_its_name(whole: Whole, role: Role) -> None:
+    row = whole.people[Role.LEARNER][0]
+    row |= {f"{role}MISID": None, f"{role}Name": f"{role} {row[f'{role}MISID']}"}
+    whole.add(role, "X7")
+    whole.run()
+    whole.forget()
+
+    row[f"{role}Name"] = f"{role} X7"
+    done = whole.run()
+
+    learner = whole.id_of(Role.LEARNER, "L1")
+    assert whole.told == [(f"/User/{learner}", {f"{role}ID": whole.id_of(role, "X7")})]
+    assert done.calls == 1
+
+
 def test_a_place_that_is_only_renamed_changes_nothing_of_its_learners(whole: Whole) -> None:
     row = whole.people[Role.LEARNER][0]
     del row["ClassroomMISID"]
@@ -155,6 +175,29 @@ def test_somebody_who_changes_roles_gets_another_account_and_their_learners_with
     assert (f"/User/{learner}", {"DefaultAssessorID": after}) in whole.told
     assert done.left == 1
     assert whole.run().calls == 0
+
+
+def test_plan_and_history_say_who_has_changed_roles_and_how_many_use_a_default(
+    whole: Whole, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.add(Role.TRAINEE_ASSESSOR, "T1")
+    whole.add(Role.TRAINEE_ASSESSOR, "T2")
+    whole.run()
+    whole.people[Role.ASSESSOR].append(whole.people[Role.TRAINEE_ASSESSOR].pop())
+    for misid in ("L2", "L3"):
+        whole.learner(misid, PlacementMISID=None)
+    whole.college.with_policy(defaults={"PlacementID": Code(Referent.PLACEMENT, "MISID", "P1")})
+    whole.write()
+
+    printing.print_plan(make_plan(whole.college.parts), 4.9)
+
+    said = capsys.readouterr().out
+    assert "T2 was Trainee Assessor and is Assessor now" in said
+    assert "2 learners would use the default placement." in said
+    whole.run()
+    with whole.college.parts.store.begin() as connection:
+        messages = [row.message for row in changes.history(connection, ORGANISATION, "T2")]
+    assert messages == ["", "was Trainee Assessor until now: another role is another account"]
 
 
 def test_a_learner_status_is_given_by_its_name(found: Found) -> None:

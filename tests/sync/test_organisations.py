@@ -104,3 +104,15 @@ def test_a_row_of_an_organisation_that_is_not_configured_is_held_once(two: Two) 
 
     assert two.held(OTHER) == {}
     assert two.held(ORGANISATION) == {"L9": "unusable", "L7": "missing", "": "unusable"}
+
+
+def test_each_has_its_own_keychain_setting(two: Two) -> None:
+    two.whole.college.onefile.sow({"organisations": [{"ID": OTHER, "KeychainCreationForNewUserActive": True}]})
+
+    assert two.run(ORGANISATION).is_in_step
+    assert two.run(OTHER).is_in_step
+
+    world = two.whole.college.onefile.world
+    assert {world.users[email.user_id].organisation_id for email in world.emails} == {OTHER}
+    assert two.misids(OTHER) == {"P1-other", "C1-other", "A9", "L1-other"}
+    assert two.run(OTHER).calls == 0
