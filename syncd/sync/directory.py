@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from syncd.core.accounts import Known
 from syncd.core.fields import ROLE_BY_NUMBER, Referent, Role
@@ -12,6 +12,9 @@ from syncd.core.references import Resolved
 from syncd.errors import Refused
 from syncd.onefile import OneFile, Place
 from syncd.onefile.client import PAGE_SIZE
+
+#: A search that finds somebody is over with its second page, which brings nothing.
+_CALLS_A_HIT: Final = 2
 
 _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
@@ -60,7 +63,7 @@ class Directory:
         If that means downloading everybody, it is done now, and whoever is not there need not be looked for again.
         """
         misids = {key.misid for key in keys if not key.role.is_place}
-        if not self._is_quicker_one_by_one(misids, self._pages(None)):
+        if not self._is_quicker_one_by_one(len(misids), self._pages(None)):
             self._download(None)
 
     def just_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
@@ -72,7 +75,7 @@ class Directory:
                 found |= self._places_of(role, wanted)
                 continue
             self._downloads.pop(role, None)
-            if self._is_quicker_one_by_one(misids, self._pages(role, len(misids))):
+            if self._is_quicker_one_by_one(_CALLS_A_HIT * len(misids), self._pages(role, len(misids))):
                 hits = self._search(role, misids)
             else:
                 hits = _only(self._download(role), misids)
@@ -155,7 +158,7 @@ class Directory:
         """Whoever has these, whatever they are: by role a search leaves out the archived (U4)."""
         if not misids:
             return {}
-        if None not in self._downloads and self._is_quicker_one_by_one(misids, self._pages(None)):
+        if None not in self._downloads and self._is_quicker_one_by_one(len(misids), self._pages(None)):
             return self._search(None, sorted(misids))
         return self._download(None)
 
@@ -219,8 +222,8 @@ class Directory:
         accounts = sum(role is key.role or (role is None and not key.role.is_place) for key in self._known) + more
         return max(ceil(accounts / PAGE_SIZE), 1) + 1
 
-    def _is_quicker_one_by_one(self, misids: Collection[str], pages: int) -> bool:
-        return self._heeds_misid and len(misids) <= pages
+    def _is_quicker_one_by_one(self, calls: int, pages: int) -> bool:
+        return self._heeds_misid and calls <= pages
 
     def _by_key(self, role: Role, hits: Downloaded) -> dict[Key, tuple[int, ...]]:
         return {Key(self._organisation_id, role, misid): tuple(ids) for misid, ids in hits.items()}

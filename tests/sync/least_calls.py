@@ -6,6 +6,7 @@ Nothing of syncd's own reckoning is used here, so that the two can be held again
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from math import ceil
 from typing import Final
 
 from syncd.demo.generator import Generated, Row
@@ -51,8 +52,12 @@ def _kind_of(call: str) -> str:
     return next((kind for pattern, kind in _KINDS.items() if re.fullmatch(pattern, call)), call)
 
 
-def least_calls(college: Generated) -> Counter[str]:
-    """The same for the calls that cannot be done without."""
+def least_calls(college: Generated, *, keychain: bool = False) -> Counter[str]:
+    """The same for the calls that cannot be done without.
+
+    With ``keychain`` a create does not tell the id. Those of a role are then looked for together, as soon as they are
+    made, for others need them; by role, because nothing else tells the two accounts of one MISID from each other.
+    """
     census = Census(college)
     centres = len(college.rows[CENTRE])
     return Counter(
@@ -69,7 +74,9 @@ def least_calls(college: Generated) -> Counter[str]:
             # An account that OneFile has already is to be linked too. One search a newcomer, or the pages that all
             # accounts fill and the one after them, which is empty: here it is the first. A search without a role finds
             # people of every role. It also answers who a tutor is that the MIS does not have: nobody.
-            "look for users": sum(min(len(misids), 1) for misids in census.newcomers().values()),
+            # One by one, whoever was just made takes a page, and the empty one after it.
+            "look for users": sum(min(len(misids), 1) for misids in census.newcomers().values())
+            + sum(min(2 * made, ceil(made / 50) + 1) for made in census.made.values() if keychain),
             # There is no call that makes two of anything (§5).
             "create a placement": len(college.rows[SITE]),
             "create a classroom": len(college.rows[CLASS]),
@@ -93,9 +100,10 @@ class Census:
         self.enrolments: defaultdict[str, list[Row]] = defaultdict(list)
         for row in college.rows[ENROLMENT]:
             self.enrolments[row["learner_code"]].append(row)
-        staff = set(_sendable(college.rows[STAFF]))
+        self._centres: dict[str, int] = {row["code"]: row["centre_id"] for row in college.rows[CLASS]}
+        self._staff = _sendable(college.rows[STAFF])
         self.roles = {
-            (row["staff_code"], row["role"]) for row in college.rows[STAFF_ROLE] if row["staff_code"] in staff
+            (row["staff_code"], row["role"]) for row in college.rows[STAFF_ROLE] if row["staff_code"] in self._staff
         }
         """The staff's accounts: whoever has two roles has two."""
         self.employers = _sendable(college.rows[EMPLOYER_CONTACT])
@@ -115,15 +123,31 @@ class Census:
     @property
     def accounts(self) -> int:
         """How many accounts there are to be."""
-        return len(self.roles) + len(self.employers) + len(self._rows[OBSERVER]) + len(self.learners)
+        return self.made.total()
+
+    @property
+    def made(self) -> Counter[tuple[int, str]]:
+        """The same by centre and role."""
+        observers = {row["code"]: row for row in self._rows[OBSERVER]}
+        return Counter(
+            (
+                *((self._staff[code]["centre_id"], role) for code, role in self.roles),
+                *((row["centre_id"], "Employer") for row in self.employers.values()),
+                *((row["centre_id"], "Observer") for row in observers.values()),
+                *((self.centre_of(code), "Learner") for code in self.learners),
+            )
+        )
+
+    def centre_of(self, learner: str) -> int:
+        """Where somebody learns."""
+        (number,) = {self._centres[enrolment["class_code"]] for enrolment in self.enrolments[learner]}
+        return number
 
     def newcomers(self) -> dict[int, set[str]]:
         """The MISIDs of all of them, by centre."""
-        centres = {row["code"]: row["centre_id"] for row in self._rows[CLASS]}
         found: dict[int, set[str]] = {row["id"]: set() for row in self._rows[CENTRE]}
         for code in self.learners:
-            (enrolment,) = self.enrolments[code]
-            found[centres[enrolment["class_code"]]].add(code)
+            found[self.centre_of(code)].add(code)
         for table in (STAFF, EMPLOYER_CONTACT, OBSERVER):
             for row in _sendable(self._rows[table]).values():
                 found[row["centre_id"]].add(row["code"])

@@ -12,7 +12,7 @@ import structlog
 
 from syncd.demo.college import College
 from syncd.demo.generator import STATUSES, Generated
-from syncd.demo.tables import CENTRE, CLASS, ENROLMENT
+from syncd.demo.tables import CENTRE
 from syncd.settings import load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.state import holding
@@ -53,19 +53,13 @@ class Realistic:
                 for row in holding.listing(connection, each, warnings=warnings)
             }
 
-    def organisation_of(self, learner: str) -> int:
-        """Where somebody learns, by their MISID."""
-        rows = self.generated.rows
-        (code, *_) = (row["class_code"] for row in rows[ENROLMENT] if row["learner_code"] == learner)
-        (centre,) = (row["centre_id"] for row in rows[CLASS] if row["code"] == code)
-        (organisation,) = (row["onefile_organisation_id"] for row in rows[CENTRE] if row["id"] == centre)
-        return int(organisation)
-
 
 @contextmanager
-def realistic(generated: Generated, mis_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Realistic]:
+def realistic(
+    generated: Generated, mis_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, keychain: bool = False
+) -> Iterator[Realistic]:
     """Everything in its place, and nothing in OneFile but the organisations with their learner statuses."""
-    switches = Switches(limiter=LimiterShape.OFF, strict=True, employer_must_be_assigned=True)
+    switches = Switches(limiter=LimiterShape.OFF, strict=True, employer_must_be_assigned=True, keychain=keychain)
     with Simulator(switches, {"organisations": list(_organisations(generated))}) as onefile:
         file = folder / "syncd.toml"
         # Nothing in the mapping is changed: what is another here comes from the environment, which wins.

@@ -90,3 +90,15 @@ def test_whoever_is_not_among_everybody_is_not_looked_for_again(college: College
     assert directory.resolve([nobody]) == {nobody: Reason.REFERENCE_NOT_FOUND}
     assert _made(college) == {}
     assert isinstance(directory.resolve([somebody])[somebody], int)
+
+
+@pytest.mark.parametrize(("new", "calls"), [(1, 2), (2, 2), (5, 2)])
+def test_whoever_was_just_made_is_there_so_that_finding_each_takes_two_pages(
+    college: College, new: int, calls: int
+) -> None:
+    keys = [_key(f"Q{number}", Role.IQA) for number in range(new)]
+    _sow(college, *keys)
+
+    assert _directory(college).just_created({key: {} for key in keys}).keys() == set(keys)
+
+    assert _made(college) == {"look for users": calls}

@@ -9,8 +9,8 @@ import structlog
 
 from syncd.core.fields import Role
 from syncd.demo.dirt import Dirt, Size
-from syncd.demo.generator import AT_COLLEGE, Generated, generate
-from syncd.demo.tables import CLASS, EMPLOYER_CONTACT, LEARNER, SITE, STAFF
+from syncd.demo.generator import AT_COLLEGE, generate
+from syncd.demo.tables import CENTRE, CLASS, EMPLOYER_CONTACT, LEARNER, SITE, STAFF
 from syncd.sync.examining import State
 from syncd.sync.one_pass import Trigger
 from syncd.wiring.examining import examine
@@ -32,36 +32,37 @@ _ONE_OF_EACH = Dirt(
     two_roles=frozenset({"S1010"}),
 )
 
-Open = Callable[[Generated, str], Realistic]
+_LONG = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+Open = Callable[..., Realistic]
 
 
 @pytest.fixture
 def open_college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Opens a generated college whose MIS is in the database at a URL."""
     with ExitStack() as stack:
-        yield lambda generated, url: stack.enter_context(realistic(generated, url, tmp_path, monkeypatch))
+        yield lambda generated, url, **switches: stack.enter_context(
+            realistic(generated, url, tmp_path, monkeypatch, **switches)
+        )
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((_SMALL, _ONE_OF_EACH), id="small"),
-        pytest.param(
-            (Size(), Dirt.usual(_SEED, Size())), id="large", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]
-        ),
-    ]
+@pytest.mark.parametrize(
+    ("size", "dirt", "keychain"),
+    [
+        pytest.param(_SMALL, _ONE_OF_EACH, False, id="small"),
+        pytest.param(_SMALL, _ONE_OF_EACH, True, id="small with Keychain", marks=pytest.mark.slow),
+        pytest.param(Size(), Dirt.usual(_SEED, Size()), False, id="large", marks=_LONG),
+    ],
 )
-def college(request: pytest.FixtureRequest, open_college: Open, sqlite_url: str) -> Realistic:
-    size, dirt = request.param
-    return open_college(generate(_SEED, size, dirt), sqlite_url)
-
-
 def test_one_approved_run_takes_it_from_an_empty_onefile_to_in_step_in_as_few_calls_as_can_be(
-    college: Realistic,
+    size: Size, dirt: Dirt, keychain: bool, open_college: Open, sqlite_url: str
 ) -> None:
+    college = open_college(generate(_SEED, size, dirt), sqlite_url, keychain=keychain)
+
     done = college.run(approved_by="a test")
 
     made = calls_made(college.onefile.journal)
-    assert made == least_calls(college.generated)
+    assert made == least_calls(college.generated, keychain=keychain)
     assert sum(each.calls for each in done) == made.total()
     assert [(each.refused, each.in_doubt) for each in done] == [(0, 0)] * 3
     _look_at_everybody(college)
@@ -147,6 +148,7 @@ def _look_at_everybody(college: Realistic) -> None:
     world, census = college.onefile.world, Census(college.generated)
     learners = {user.misid: user for user in world.users.values() if user.role == Role.LEARNER.number}
     assert learners.keys() == census.learners.keys()
+    organisations = {row["id"]: row["onefile_organisation_id"] for row in college.generated.rows[CENTRE]}
     sites = {row["code"]: row["name"] for row in college.generated.rows[SITE]}
     for code, row in census.learners.items():
         (enrolment,) = census.enrolments[code]
@@ -169,6 +171,8 @@ def _look_at_everybody(college: Realistic) -> None:
         }
         assert statuses.get(values.get("LearnerStatusID", 0)) == row["status_name"]
         wheres = {each.organisation_id for each in (user, *people.values())}
-        assert wheres | {placement.organisation_id, classroom.organisation_id} == {college.organisation_of(code)}
+        assert wheres | {placement.organisation_id, classroom.organisation_id} == {
+            organisations[census.centre_of(code)]
+        }
     assigned = {(world.users[each.learner_id].misid, world.users[each.user_id].misid) for each in world.assignments}
     assert assigned == {(learner, user) for learner, user, _ in census.assignments}
