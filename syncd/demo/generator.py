@@ -95,7 +95,8 @@ class Generated:
         number = len(self.rows[LEARNER])
         centre = self._centre(number)
         dirt, chance, people, code = self.dirt, self._chance, self._people, learner_code(number)
-        employer = self._one_of("employer", centre) if chance.random() < 0.7 else None
+        has_employer = self._ready["employer", centre] and chance.random() < 0.7
+        employer = self._one_of("employer", centre) if has_employer else None
         site_code = employer["site_code"] if employer else self._one_of("site", centre)["code"]
         born_on, uln = people.born_on().isoformat(), people.uln()
         learner = {
