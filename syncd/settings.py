@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import durationpy
 from apscheduler.triggers.cron import CronTrigger
+from argon2 import extract_parameters
+from argon2.exceptions import InvalidHash
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -145,6 +147,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _password_hash(given: object) -> object:
+    if isinstance(given, str) and given:
+        try:
+            extract_parameters(given)
+        except InvalidHash:
+            raise ValueError("is not the hash of a password: 'syncd admin password' prints one") from None
+    return given
+
+
 def _is_private(url: str) -> bool:
     """Whether nobody on the way can read what is sent there."""
     try:
@@ -156,6 +167,7 @@ def _is_private(url: str) -> bool:
 
 
 ConfigPath = Annotated[Path, AfterValidator(_path)]
+PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
@@ -328,11 +340,17 @@ _DEFAULTED: Final = {
 class AdminSettings(Section):
     """``[admin]``: the endpoints for people and monitors."""
 
-    SECRETS = frozenset({"token"})
+    SECRETS = frozenset({"token", "password_hash", "viewer_token", "viewer_password_hash"})
 
     listen: str = "127.0.0.1:8642"
     token: SecretStr = SecretStr("")
     token_file: ConfigPath | None = None
+    password_hash: PasswordHash = SecretStr("")
+    password_hash_file: ConfigPath | None = None
+    viewer_token: SecretStr = SecretStr("")
+    viewer_token_file: ConfigPath | None = None
+    viewer_password_hash: PasswordHash = SecretStr("")
+    viewer_password_hash_file: ConfigPath | None = None
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -349,8 +367,21 @@ class AdminSettings(Section):
         host, _, port = self.listen.rpartition(":")
         if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
             raise ValueError('listen must be an address and a port such as "127.0.0.1:8642", or "" for off')
-        if not is_loopback(host.strip("[]")) and not self.token.get_secret_value():
-            raise ValueError("listen is not a loopback address, so a token is needed: set SYNCD_ADMIN__TOKEN")
+        if not is_loopback(host.strip("[]")) and not any(
+            getattr(self, name).get_secret_value() for name in self.SECRETS
+        ):
+            raise ValueError(
+                "listen is not a loopback address, so a token or a password is needed: "
+                "set SYNCD_ADMIN__TOKEN, or SYNCD_ADMIN__PASSWORD_HASH to what 'syncd admin password' prints"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        for name in ("token", "password_hash"):
+            secret = getattr(self, name).get_secret_value()
+            if secret and secret == getattr(self, f"viewer_{name}").get_secret_value():
+                raise ValueError(f"{name} and viewer_{name} are the same, and one of them only lets people look")
         return self
 
 

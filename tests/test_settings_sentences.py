@@ -165,7 +165,8 @@ def test_whoever_listens_to_the_network_needs_a_token(configuration: Configurati
     host, _, port = listen.rpartition(":")
 
     assert configuration.complaint({"[admin]": f'listen = "{listen}"'}) == (
-        "FILE: admin: listen is not a loopback address, so a token is needed: set SYNCD_ADMIN__TOKEN."
+        "FILE: admin: listen is not a loopback address, so a token or a password is needed: "
+        "set SYNCD_ADMIN__TOKEN, or SYNCD_ADMIN__PASSWORD_HASH to what 'syncd admin password' prints."
     )
     guarded = configuration.load({"[admin]": f'listen = "{listen}"'}, SYNCD_ADMIN__TOKEN="a token")
     assert guarded.admin.address == (host.strip("[]"), int(port))

@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from starlette.applications import Starlette
+
 from syncd.service.daemon import Schedule, When
 from syncd.settings import Settings
 from syncd.state.store import Store
 from syncd.web.app import make_app
+from syncd.web.credentials import Credentials
+from syncd.web.pages import pages
 from syncd.web.server import served
 from syncd.wiring.clock import now
 
 
 @contextmanager
 def open_admin(settings: Settings, store: Store) -> Iterator[None]:
-    """The admin endpoints, served for as long as the block lasts; none when they are switched off.
+    """The endpoints and pages, served for as long as the block lasts; none when they are switched off.
 
     Raises `ConfigurationError` when the address is taken.
     """
@@ -21,9 +25,20 @@ def open_admin(settings: Settings, store: Store) -> Iterator[None]:
     if address is None:
         yield
         return
-    token = settings.admin.token.get_secret_value()
-    with served(make_app(store, settings.onefile.all_organisations, token, now), address):
+    with served(admin_app(settings, store), address):
         yield
+
+
+def admin_app(settings: Settings, store: Store) -> Starlette:
+    """What is served there."""
+    organisations, admin = settings.onefile.all_organisations, settings.admin
+    credentials = Credentials(
+        admin.token.get_secret_value(),
+        admin.password_hash.get_secret_value(),
+        admin.viewer_token.get_secret_value(),
+        admin.viewer_password_hash.get_secret_value(),
+    )
+    return make_app(store, organisations, credentials, now, pages(store, organisations, now))
 
 
 def schedule(settings: Settings) -> Schedule:

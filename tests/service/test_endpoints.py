@@ -12,6 +12,7 @@ from syncd.core.guard import Limits
 from syncd.state import runs
 from syncd.state.tables import approval
 from syncd.web.app import make_app
+from syncd.web.credentials import Credentials
 from tests.sync.conftest import ORGANISATION, College, Found
 
 OTHER_ORGANISATION = 5741
@@ -23,7 +24,7 @@ class Client:
     """Asks the application without a network between."""
 
     def __init__(self, college: College, organisations: tuple[int, ...] = (ORGANISATION,), token: str = "") -> None:
-        self._app = make_app(college.parts.store, organisations, token, college.clock)
+        self._app = make_app(college.parts.store, organisations, Credentials(token), college.clock)
 
     def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -1,0 +1,108 @@
+"""The endpoints for scripts and monitors."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from syncd.errors import StateUnusable
+from syncd.state import daemons, overview, runs
+from syncd.state.runs import RunState
+from syncd.state.store import Store
+from syncd.web.access import asked_by
+from syncd.web.metrics import StoreCollector
+
+
+class Asked(BaseModel):
+    """What ``POST /api/resync`` may say: whom the run is to be about, everybody if nobody is named, and where."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    misids: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
+    organisation_id: int | None = None
+
+
+def endpoints(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Route]:
+    """What one customer's daemon answers to programs."""
+    registry = CollectorRegistry(auto_describe=False)
+    collector = StoreCollector(store, organisations)
+
+    def healthz(_request: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    def readyz(_request: Request) -> Response:
+        checks = _checks(store, organisations, clock())
+        return JSONResponse(checks, 200 if all(checks.values()) else 503)
+
+    def metrics(_request: Request) -> Response:
+        registry.register(collector)
+        try:
+            return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        finally:
+            registry.unregister(collector)
+
+    def status(_request: Request) -> Response:
+        with store.begin() as connection:
+            return JSONResponse(overview.status(connection, organisations))
+
+    async def resync(request: Request) -> Response:
+        body = await request.body()
+        return await run_in_threadpool(_ask, store, organisations, body, asked_by(request), clock())
+
+    def approve(request: Request) -> Response:
+        return _approve(store, organisations, request.path_params["run"], asked_by(request), clock())
+
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        Route("/api/status", status),
+        Route("/api/resync", resync, methods=["POST"]),
+        Route("/api/runs/{run:int}/approve", approve, methods=["POST"]),
+    ]
+
+
+def _checks(store: Store, organisations: Sequence[int], now: datetime) -> dict[str, bool]:
+    try:
+        is_current = store.is_current
+        with store.begin() as connection:
+            lasts = [runs.last(connection, each) for each in organisations]
+            due = daemons.next_run_at(connection, organisations[0])
+    except StateUnusable:
+        return {"state_reachable": False, "schema_current": False, "poll_in_time": False}
+    is_at_work = any(last is not None and last.state == RunState.RUNNING for last in lasts)
+    in_time = is_at_work or due is None or now < due + daemons.OVERDUE_AFTER
+    return {"state_reachable": True, "schema_current": is_current, "poll_in_time": in_time}
+
+
+def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, now: datetime) -> Response:
+    try:
+        asked = Asked.model_validate_json(body) if body else Asked()
+    except ValidationError:
+        example = '{"misids": ["L1", "L2"], "organisation_id": 5740}'
+        return _bad_request(f"The body must be empty, or JSON such as {example}, of which either part may be left out.")
+    if asked.organisation_id not in {None, *organisations}:
+        configured = ", ".join(map(str, organisations))
+        return _bad_request(f"organisation_id is not in the configuration, which has {configured}.")
+    chosen = organisations if asked.organisation_id is None else [asked.organisation_id]
+    with store.begin() as connection:
+        numbers = [runs.request(connection, each, who, now, asked.misids) for each in chosen]
+    one_by_one = {str(each): {"request": number} for each, number in zip(chosen, numbers, strict=True)}
+    return JSONResponse({"request": numbers[0]} | ({"organisations": one_by_one} if len(chosen) > 1 else {}), 202)
+
+
+def _approve(store: Store, organisations: Sequence[int], number: int, who: str, now: datetime) -> Response:
+    with store.begin() as connection:
+        _, counts, _ = runs.approve(connection, runs.whose(connection, organisations, number), number, who, now)
+    return JSONResponse({"run": number, **asdict(counts)})
+
+
+def _bad_request(sentence: str) -> Response:
+    return JSONResponse({"error": sentence}, 400)
