@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     "explaining": {"explain"},
     "handing_over": {"credentials"},
     "housekeeping": {"db"},
+    "admitting": {"admin"},
 }
 
 

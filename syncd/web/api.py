@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,20 +16,26 @@ from syncd.state import daemons, overview, runs
 from syncd.state.runs import RunState
 from syncd.state.store import Store
 from syncd.web.access import asked_by
+from syncd.web.answers import Alive, Asked, Document, Ready, Settled, Status, Taken
 from syncd.web.metrics import StoreCollector
+from syncd.web.openapi import ADDRESS, Operation, document
 
 
-class Asked(BaseModel):
-    """What ``POST /api/resync`` may say: whom the run is to be about, everybody if nobody is named, and where."""
+def endpoints(
+    store: Store, organisations: Sequence[int], clock: Callable[[], datetime], cookie: str, *, is_open: bool
+) -> list[Route]:
+    """What one customer's daemon answers to programs, and the document that describes it."""
+    operations = [*_monitoring(store, organisations, clock), *_steering(store, organisations, clock)]
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    def openapi(_request: Request) -> Response:
+        return JSONResponse(described)
 
-    misids: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
-    organisation_id: int | None = None
+    operations.append(Operation(Route(ADDRESS, openapi), "This document", {200: Document}))
+    described = document(operations, organisations, cookie, is_open=is_open)
+    return [each.route for each in operations]
 
 
-def endpoints(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Route]:
-    """What one customer's daemon answers to programs."""
+def _monitoring(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Operation]:
     registry = CollectorRegistry(auto_describe=False)
     collector = StoreCollector(store, organisations)
 
@@ -52,6 +57,15 @@ def endpoints(store: Store, organisations: Sequence[int], clock: Callable[[], da
         with store.begin() as connection:
             return JSONResponse(overview.status(connection, organisations))
 
+    return [
+        Operation(Route("/healthz", healthz), "Is the process alive?", {200: Alive}, is_open=True),
+        Operation(Route("/readyz", readyz), "Can it work?", {200: Ready, 503: Ready}),
+        Operation(Route("/metrics", metrics), "Metrics for Prometheus", {200: "Prometheus' text"}, refuses=[503]),
+        Operation(Route("/api/status", status), "How things stand", {200: Status}, refuses=[503]),
+    ]
+
+
+def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Operation]:
     async def resync(request: Request) -> Response:
         body = await request.body()
         return await run_in_threadpool(_ask, store, organisations, body, asked_by(request), clock())
@@ -59,13 +73,26 @@ def endpoints(store: Store, organisations: Sequence[int], clock: Callable[[], da
     def approve(request: Request) -> Response:
         return _approve(store, organisations, request.path_params["run"], asked_by(request), clock())
 
+    def reject(request: Request) -> Response:
+        return _reject(store, organisations, request.path_params["run"])
+
+    post, runs_ = ["POST"], "/api/runs/{run:int}"
     return [
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Route("/metrics", metrics),
-        Route("/api/status", status),
-        Route("/api/resync", resync, methods=["POST"]),
-        Route("/api/runs/{run:int}/approve", approve, methods=["POST"]),
+        Operation(
+            Route("/api/resync", resync, methods=post), "Ask for a run now", {202: Taken}, Asked, refuses=[400, 503]
+        ),
+        Operation(
+            Route(f"{runs_}/approve", approve, methods=post),
+            "Let a stopped run go: the next one may do as much, and no more, for 24 hours",
+            {200: Settled},
+            refuses=[409, 503],
+        ),
+        Operation(
+            Route(f"{runs_}/reject", reject, methods=post),
+            "Put a stopped run aside; nothing of it is sent",
+            {200: Settled},
+            refuses=[409, 503],
+        ),
     ]
 
 
@@ -102,6 +129,16 @@ def _approve(store: Store, organisations: Sequence[int], number: int, who: str, 
     with store.begin() as connection:
         _, counts, _ = runs.approve(connection, runs.whose(connection, organisations, number), number, who, now)
     return JSONResponse({"run": number, **asdict(counts)})
+
+
+def _reject(store: Store, organisations: Sequence[int], number: int) -> Response:
+    with store.begin() as connection:
+        organisation_id = runs.whose(connection, organisations, number)
+        stopped = runs.waiting(connection, organisation_id)
+        runs.reject(connection, organisation_id, number)
+    return JSONResponse(
+        {"run": number, **({name: getattr(stopped, name) for name in ("creates", "updates", "leavers")})}
+    )
 
 
 def _bad_request(sentence: str) -> Response:

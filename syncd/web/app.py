@@ -45,7 +45,11 @@ def make_app(
     cookie = f"syncd_{organisations[0]}"
     key = credentials.signing_key() if credentials else token_bytes(32)
     return Starlette(
-        routes=[*endpoints(store, organisations, clock), *signing_in(credentials, signed_in, clock), *pages],
+        routes=[
+            *endpoints(store, organisations, clock, cookie, is_open=not credentials),
+            *signing_in(credentials, signed_in, clock),
+            *pages,
+        ],
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(OwnSite, is_on_loopback=not credentials),

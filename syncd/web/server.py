@@ -27,7 +27,7 @@ def served(app: ASGIApp, address: tuple[str, int]) -> Iterator[None]:
             'Is another daemon running? Choose another port, or "" for none.'
         ) from None
     config = uvicorn.Config(
-        app, log_config=None, log_level="warning", access_log=False, server_header=False, lifespan="off"
+        app, log_config=None, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="admin", daemon=True)

@@ -33,11 +33,13 @@ SIGN_OUT: Final = "/sign-out"
 _BEARER: Final = b"Bearer "
 _LOOKS: Final = frozenset({"GET", "HEAD"})
 _LONGEST_FORM_BYTES: Final = 100_000
+#: Longer than any MISID, and shorter than the numbers that Python refuses to read.
+_LONGEST_PATH: Final = 2000
 
 _NOT_ADMITTED: Final = "A bearer token is needed, or somebody who is signed in."
 _ONLY_LOOKS: Final = "You are signed in to look, and this would change something. Sign in with a password that may."
 _OUTDATED: Final = "This form is out of date, or it is not one of ours. Load the page again, and send it once more."
-_TOO_LONG: Final = "This is longer than any form of ours."
+_TOO_LONG: Final = "This is longer than any form or address of ours."
 
 
 class Identification(AuthenticationBackend):
@@ -149,6 +151,8 @@ def _refusal(request: Request) -> Response | None:
         return refused(request, 401, _NOT_ADMITTED, {"WWW-Authenticate": "Bearer"})
     if not is_look and STEER not in request.auth.scopes and path_of(request) != SIGN_OUT:
         return refused(request, 403, _ONLY_LOOKS)
+    if len(path_of(request)) > _LONGEST_PATH:
+        return refused(request, 414, _TOO_LONG)
     return None
 
 

@@ -1,0 +1,138 @@
+"""The OpenAPI document, made of what the endpoints declare."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.routing import Route
+
+from syncd import __version__
+from syncd.web.access import CSRF_HEADER
+from syncd.web.answers import Problem
+
+ADDRESS: Final = "/api/openapi.json"
+
+Answer = type[BaseModel] | str
+"""JSON of a model, or text of a media type."""
+
+_TEXT: Final = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
+_REFUSALS: Final = {
+    400: "The body makes no sense.",
+    401: "Who asks is not known.",
+    403: "A page of another site asks, or somebody who may only look.",
+    404: "There is nothing at this address.",
+    409: "No such run waits for approval.",
+    503: "The state store cannot be used.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an endpoint takes and answers, beside what every one of them does.
+
+    ``refuses`` are the statuses of which the body is a `Problem`. ``is_open`` says that this machine itself may ask
+    for it without credentials.
+    """
+
+    route: Route
+    summary: str
+    answers: Mapping[int, Answer]
+    takes: type[BaseModel] | None = None
+    refuses: Sequence[int] = ()
+    is_open: bool = False
+
+    @property
+    def method(self) -> str:
+        """The one that is not implied by another."""
+        return next(iter((self.route.methods or set()) - {"HEAD"})).lower()
+
+    @property
+    def path(self) -> str:
+        """With its parameters as OpenAPI writes them."""
+        return self.route.path.replace(":int}", "}")
+
+
+def document(
+    operations: Sequence[Operation], organisations: Sequence[int], cookie: str, *, is_open: bool
+) -> dict[str, Any]:
+    """The whole of it. ``cookie`` is the name of the session's; ``is_open`` says that no credentials are asked for."""
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in _models(operations)], ref_template="#/components/schemas/{model}"
+    )
+    # Of the organisations only those that are configured are taken.
+    schemas["$defs"]["Asked"]["properties"]["organisation_id"] = {"enum": [*organisations, None], "default": None}
+    paths: dict[str, dict[str, Any]] = {}
+    for each in operations:
+        paths.setdefault(each.path, {})[each.method] = _described(each, is_open=is_open)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "syncd", "version": __version__, "summary": "Watching and steering a syncd."},
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {} if is_open else _security_schemes(cookie),
+        },
+    }
+
+
+def _models(operations: Sequence[Operation]) -> Iterator[type[BaseModel]]:
+    yield Problem
+    for each in operations:
+        yield from (model for model in (each.takes, *each.answers.values()) if isinstance(model, type))
+
+
+def _security_schemes(cookie: str) -> dict[str, Any]:
+    return {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "admin.token, or admin.viewer_token to look only",
+        },
+        "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "whoever has signed in"},
+        "form": {
+            "type": "apiKey",
+            "in": "header",
+            "name": CSRF_HEADER,
+            "description": "what the forms of their pages carry as csrf_token",
+        },
+    }
+
+
+def _described(operation: Operation, *, is_open: bool) -> dict[str, Any]:
+    refuses = {*operation.refuses, 403, *(() if is_open else (401,)), *((404,) if "{" in operation.path else ())}
+    answers = {**dict.fromkeys(refuses, Problem), **operation.answers}
+    described: dict[str, Any] = {
+        "operationId": operation.route.name,
+        "summary": operation.summary,
+        "security": [] if is_open else _security(operation),
+        "responses": {str(status): _answer(status, answer) for status, answer in sorted(answers.items())},
+    }
+    parameters = re.findall(r"{(\w+)}", operation.path)
+    if parameters:
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+            for name in parameters
+        ]
+    if operation.takes:
+        described["requestBody"] = {"required": False, "content": _json(operation.takes)}
+    return described
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    session: dict[str, list[str]] = {"session": []} if operation.method == "get" else {"session": [], "form": []}
+    return [*([{}] if operation.is_open else []), {"token": []}, session]
+
+
+def _answer(status: int, answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {"description": answer, "content": _TEXT}
+    description = _REFUSALS[status] if answer is Problem else (answer.__doc__ or "")
+    return {"description": description, "content": _json(answer)}
+
+
+def _json(model: type[BaseModel]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
