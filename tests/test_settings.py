@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 
@@ -184,7 +185,13 @@ def test_the_environment_wins_over_the_file_key_by_key(configuration: Configurat
 
 @pytest.mark.parametrize(
     ("section", "key"),
-    [("onefile", "customer_token"), ("state", "encryption_key"), ("admin", "token"), ("source", "url")],
+    [
+        ("onefile", "customer_token"),
+        ("state", "encryption_key"),
+        ("admin", "token"),
+        ("admin", "viewer_token"),
+        ("source", "url"),
+    ],
 )
 def test_a_secret_may_be_in_a_file_of_its_own(configuration: Configuration, section: str, key: str) -> None:
     configuration.folder.joinpath("secret").write_text(" postgresql://mis/db \n", encoding="utf-8")
@@ -195,6 +202,19 @@ def test_a_secret_may_be_in_a_file_of_its_own(configuration: Configuration, sect
 
     for loaded in (from_file, from_environment):
         assert getattr(getattr(loaded, section), key).get_secret_value() == "postgresql://mis/db"
+
+
+@pytest.mark.parametrize("key", ["password_hash", "viewer_password_hash"])
+def test_the_hash_of_a_password_may_be_in_a_file_of_its_own(configuration: Configuration, key: str) -> None:
+    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x")
+    configuration.folder.joinpath("hash").write_text(f"{hashed}\n", encoding="utf-8")
+
+    for given in (
+        configuration.load({"[admin]": f'listen = "0.0.0.0:1"\n{key}_file = "hash"'}),
+        configuration.load({"[admin]": ""}, **{f"SYNCD_ADMIN__{key}".upper(): hashed}),
+    ):
+        assert getattr(given.admin, key).get_secret_value() == hashed
+        assert hashed not in repr(given)
 
 
 def test_a_secret_in_the_environment_wins_over_a_file_named_in_the_configuration(configuration: Configuration) -> None:

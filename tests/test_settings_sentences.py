@@ -108,6 +108,21 @@ MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name
         ("[leavers]", 'action = "delete"', "leavers.action: must be 'report' or 'archive'."),
         ("[leavers]", "grace_days = -1", "leavers.grace_days: must be greater than or equal to 0."),
         ("[leavers]", "grace_days = 99999999999", "leavers.grace_days: must be less than or equal to 36500."),
+        *(
+            (
+                "[admin]",
+                f"{key} = {hashed}",
+                f"admin.{key}: is not the hash of a password: 'syncd admin password' prints one.",
+            )
+            for key in ("password_hash", "viewer_password_hash")
+            for hashed in (f'"{SECRET}"', '"$argon2id$v=19"')
+        ),
+        ("[admin]", "password_hash = 5", "admin.password_hash: must be text, in quotes."),
+        (
+            "[admin]",
+            f'token = "{SECRET}"\nviewer_token = "{SECRET}"',
+            "admin: token and viewer_token are the same, and one of them only lets people look.",
+        ),
         ("[guard]", 'percent = "a tenth"', "guard.percent: must be a number."),
         ("[guard]", "percent = 101", "guard.percent: must be less than or equal to 100."),
         ("[guard]", "percent = nan", "guard.percent: must be a finite number."),

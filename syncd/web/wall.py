@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +30,7 @@ SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"
 
 _BEARER: Final = b"Bearer "
+_AS_FORMS_ARE: Final = "application/x-www-form-urlencoded"
 _LOOKS: Final = frozenset({"GET", "HEAD"})
 _LONGEST_FORM_BYTES: Final = 100_000
 #: Longer than any MISID, and shorter than the numbers that Python refuses to read.
@@ -100,7 +100,7 @@ class _Form:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._body = b""
-        self._is_told = False
+        self._is_to_be_told = False
 
     async def refusal(self) -> Response | None:
         """What to answer if it is none of ours."""
@@ -117,23 +117,25 @@ class _Form:
 
     async def again(self) -> Message:
         """The body once more, for whoever answers."""
-        if self._is_told or not self._body:
+        if not self._is_to_be_told:
             return await self._request.receive()
-        self._is_told = True
+        self._is_to_be_told = False
         return {"type": "http.request", "body": self._body, "more_body": False}
 
     async def _field(self) -> str:
+        if self._request.headers.get("content-type", "").partition(";")[0].strip().lower() != _AS_FORMS_ARE:
+            return ""
         async for chunk in self._request.stream():
             self._body += chunk
             if len(self._body) > _LONGEST_FORM_BYTES:
                 raise _TooLong
-        given: object = ""
+        self._is_to_be_told = True
         try:
-            form = await Request(self._request.scope, self.again).form()
-            given = form.get(CSRF_FIELD)
-        except (HTTPException, MultiPartException, ValueError):
-            pass
-        self._is_told = False
+            given = (await Request(self._request.scope, self.again).form()).get(CSRF_FIELD)
+        except HTTPException:
+            # More fields than any form has.
+            return ""
+        self._is_to_be_told = True
         return given if isinstance(given, str) else ""
 
 
