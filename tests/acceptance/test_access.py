@@ -64,6 +64,7 @@ def test_a_daemon_that_others_can_reach_answers_nothing_without_a_token(
     with _served(syncd) as url, httpx.Client(base_url=url) as curl:
         addresses = sorted(set(every_address(_app(syncd, monkeypatch).routes)))
         answers = {(method, path): curl.request(method, path) for method, path in addresses}
+        through_a_proxy = curl.get("/healthz", headers={"X-Forwarded-For": "192.0.2.7"})
         admitted = curl.get("/api/status", headers=_BEARER)
         waiting = admitted.json()["awaiting_approval"]
 
@@ -78,7 +79,7 @@ def test_a_daemon_that_others_can_reach_answers_nothing_without_a_token(
     }
     assert answers["POST", "/sign-in"].status_code == 403
     assert ("POST", "/api/runs/1/approve") in answers
-    assert admitted.status_code == 200
+    assert (through_a_proxy.status_code, admitted.status_code) == (401, 200)
     assert waiting is not None
 
 
@@ -103,7 +104,10 @@ def test_a_password_is_hashed_by_a_command_and_then_admits_a_browser(syncd: Sync
         wrong = browser.post("/sign-in", data=form | {"secret": "wrong"})
         right = browser.post("/sign-in", data=form | {"secret": PASSWORD})
         status = browser.get("/api/status")
+        browser.cookies.clear()
+        over_tls = browser.get("/sign-in", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
     assert (wrong.status_code, right.status_code, status.status_code) == (403, 303, 200)
+    assert "; secure" in over_tls.lower()
     assert PASSWORD not in "".join(text for _, text in syncd.everything_said())
 
 

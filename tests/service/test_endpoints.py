@@ -124,13 +124,13 @@ def test_another_run_than_the_one_that_waits_is_not_approved(found: Found) -> No
     assert f"run {stopped} does" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/api/resync", "/api/runs/1/approve"])
+@pytest.mark.parametrize("path", ["/api/resync", "/api/runs/1/approve", "/api/runs/1/reject"])
 def test_nothing_changes_by_looking(found: Found, path: str) -> None:
     assert Client(found())("GET", path).status_code == 405
 
 
 @pytest.mark.parametrize("given", ["", "Bearer wrong", "Bearer right "])
-@pytest.mark.parametrize("path", ["/api/resync", "/api/runs/1/approve"])
+@pytest.mark.parametrize("path", ["/api/resync", "/api/runs/1/approve", "/api/runs/1/reject"])
 def test_with_a_token_nobody_asks_without_it(found: Found, path: str, given: str) -> None:
     college = found()
     headers = {"Authorization": given} if given else {}
