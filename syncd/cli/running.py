@@ -98,6 +98,7 @@ def sync(
                         Trigger.COMMAND,
                         only=frozenset(misid or ()),
                         approved_by=whoami() if approve else "",
+                        asked_by=whoami(),
                         progress=progress,
                     )
             except AnotherRun as problem:

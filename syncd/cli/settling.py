@@ -46,7 +46,8 @@ def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        number = runs.reject(connection, runs.whose(connection, settings.onefile.all_organisations, run), run)
+        organisation_id = runs.whose(connection, settings.onefile.all_organisations, run)
+        number = runs.reject(connection, organisation_id, run, whoami())
     typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
 
 

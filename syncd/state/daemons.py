@@ -32,3 +32,9 @@ def leave(connection: Connection, organisation_id: int) -> None:
 def next_run_at(connection: Connection, organisation_id: int) -> datetime | None:
     """When the daemon looks next; ``None`` where there is none."""
     return connection.scalar(select(daemon.c.next_run_at).where(daemon.c.organisation_id == organisation_id))
+
+
+def is_there(connection: Connection, organisation_id: int) -> bool:
+    """Whether a daemon works for this organisation, or was killed while it did."""
+    is_it = daemon.c.organisation_id == organisation_id
+    return connection.execute(select(daemon.c.organisation_id).where(is_it)).first() is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
@@ -124,13 +124,40 @@ def surely_new(connection: Connection, organisation_id: int) -> frozenset[str]:
 
 def listing(connection: Connection, organisation_id: int, *, warnings: bool = False) -> list[Row[Any]]:
     """The held records, or the warnings, grouped by reason."""
-    return list(
-        connection.execute(
-            select(held)
-            .where(held.c.organisation_id == organisation_id, held.c.is_warning == warnings)
-            .order_by(held.c.reason, held.c.role, held.c.misid, held.c.row)
-        )
+    return list(connection.execute(_listed(organisation_id, warnings=warnings)))
+
+
+def page(
+    connection: Connection, organisation_id: int, reason: str, *, warnings: bool, first: int, most: int
+) -> list[Row[Any]]:
+    """So many of those that are listed for a reason, from the ``first`` on, counted from 0."""
+    of_reason = _listed(organisation_id, warnings=warnings).where(held.c.reason == reason)
+    return list(connection.execute(of_reason.offset(first).limit(most)))
+
+
+def of_person(connection: Connection, key: Key) -> list[Row[Any]]:
+    """All that is held or left out of one record, what is held first."""
+    is_it = (held.c.role == key.role) & (held.c.misid == key.misid)
+    listed = select(held).where(held.c.organisation_id == key.organisation_id, is_it)
+    return list(connection.execute(listed.order_by(held.c.is_warning, held.c.reason, held.c.field)))
+
+
+def _listed(organisation_id: int, *, warnings: bool) -> Select[Any]:
+    return (
+        select(held)
+        .where(held.c.organisation_id == organisation_id, held.c.is_warning == warnings)
+        .order_by(held.c.reason, held.c.role, held.c.misid, held.c.row, held.c.id)
     )
+
+
+def by_reason(connection: Connection, organisation_id: int, *, warnings: bool) -> Counter[str]:
+    """How many are held, or left out, for each reason."""
+    rows = connection.execute(
+        select(held.c.reason, func.count())
+        .where(held.c.organisation_id == organisation_id, held.c.is_warning == warnings)
+        .group_by(held.c.reason)
+    )
+    return Counter({row[0]: row[1] for row in rows})
 
 
 def counts(connection: Connection, organisation_id: int) -> tuple[Counter[str], int]:

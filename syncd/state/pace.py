@@ -1,14 +1,18 @@
 """The line of calls, kept in the store so that all who call with one customer token stand in the same one."""
 
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import blake2b
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.exc import IntegrityError
 
 from syncd.errors import LockLost, StateUnusable
 from syncd.state.store import Store
 from syncd.state.tables import pace
+
+_MINUTE: Final = 60_000_000
 
 
 class StoredTurns:
@@ -31,16 +35,29 @@ class StoredTurns:
         self._begin_line()
         is_mine = pace.c.token == self._token
         with self._store.begin() as connection:
-            free_at = connection.execute(select(pace.c.free_at).where(is_mine).with_for_update()).scalar_one()
-            advanced, seconds = step(free_at)
-            if advanced != free_at:
-                connection.execute(pace.update().where(is_mine).values(free_at=advanced))
+            row = connection.execute(select(pace).where(is_mine).with_for_update()).one()
+            advanced, seconds = step(row.free_at)
+            if advanced != row.free_at:
+                # The line is never free much later than now, so that this tells which minute it is.
+                counts = _counts_in(row, advanced // _MINUTE)
+                counts["calls"] += 1
+                connection.execute(pace.update().where(is_mine).values(free_at=advanced, **counts))
         if not self._store.may_write():
             raise LockLost(
                 f"The connection to the state store {self._store} that kept the lock of this run was lost, and another "
                 "run may have begun. Nothing is lost; the next run goes on from here."
             )
         return seconds
+
+    def calls_of_last_minute(self, now: datetime) -> int:
+        """About how many calls have left in the 60 seconds up to now, whoever made them. Raises `StateUnusable`."""
+        with self._store.begin() as connection:
+            row = connection.execute(select(pace).where(pace.c.token == self._token)).one_or_none()
+        if row is None:
+            return 0
+        minute, elapsed = divmod(int(now.timestamp() * 1e6), _MINUTE)
+        counts = _counts_in(row, minute)
+        return counts["calls"] + round(counts["calls_before"] * (1 - elapsed / _MINUTE))
 
     def _begin_line(self) -> None:
         if self._is_there:
@@ -56,3 +73,15 @@ class StoredTurns:
                 if not isinstance(problem.__cause__, IntegrityError):
                     raise
         self._is_there = True
+
+
+def _counts_in(row: Row[Any], minute: int) -> dict[str, int]:
+    """The calls of a minute so far and of the one before it."""
+    match minute - row.minute:
+        case 0:
+            calls, before = row.calls, row.calls_before
+        case 1:
+            calls, before = 0, row.calls
+        case _:
+            calls, before = 0, 0
+    return {"minute": minute, "calls": calls, "calls_before": before}

@@ -60,7 +60,7 @@ class Approval:
     left: Counts
 
 
-def start(connection: Connection, organisation_id: int, trigger: str, now: datetime) -> int:
+def start(connection: Connection, organisation_id: int, trigger: str, now: datetime, asked_by: str = "") -> int:
     """Begin a run; one that was left running by a killed process is noted as interrupted."""
     connection.execute(
         run.update()
@@ -69,7 +69,13 @@ def start(connection: Connection, organisation_id: int, trigger: str, now: datet
     )
     number: int = connection.execute(
         run.insert()
-        .values(organisation_id=organisation_id, trigger=trigger, state=RunState.RUNNING, started_at=now)
+        .values(
+            organisation_id=organisation_id,
+            trigger=trigger,
+            state=RunState.RUNNING,
+            started_at=now,
+            asked_by=asked_by,
+        )
         .returning(run.c.id)
     ).scalar_one()
     return number
@@ -103,14 +109,19 @@ def stop(
     *,
     onefile: OneFileWas | None,
     totals: Mapping[str, int],
+    sample: Mapping[str, Any],
 ) -> None:
-    """End a run before its first call, to wait for approval; an older one that waits is superseded."""
+    """End a run before its first call, to wait for approval; an older one that waits is superseded.
+
+    ``sample`` is some of what it would do, for whoever has to decide.
+    """
     connection.execute(
         run.update()
         .where(run.c.organisation_id == organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
         .values(state=RunState.SUPERSEDED)
     )
     finish(connection, number, RunState.AWAITING_APPROVAL, now, reason=reason, onefile=onefile, totals=totals)
+    connection.execute(run.update().where(run.c.id == number).values(sample=dict(sample)))
 
 
 def finish(
@@ -205,7 +216,7 @@ def approve(
 
     Raises `NothingToSettle`.
     """
-    stopped = _settle(connection, organisation_id, number, RunState.APPROVED)
+    stopped = _settle(connection, organisation_id, number, RunState.APPROVED, who)
     counts = Counts(stopped.creates, stopped.updates, stopped.leavers)
     _approve(connection, stopped.id, counts, who, now)
     return stopped.id, counts, stopped.trigger
@@ -214,6 +225,7 @@ def approve(
 def approve_beforehand(connection: Connection, number: int, plan: Plan, who: str, now: datetime) -> Approval:
     """Approve a run's own plan, as `sync --approve` does."""
     counts = Counts.of(plan)
+    connection.execute(run.update().where(run.c.id == number).values(settled_by=who))
     return Approval(_approve(connection, number, counts, who, now), counts)
 
 
@@ -228,9 +240,9 @@ def whose(connection: Connection, organisations: Sequence[int], number: int | No
     return next((each for each, run_id in waits.items() if number in {None, run_id}), organisations[0])
 
 
-def reject(connection: Connection, organisation_id: int, number: int | None) -> int:
+def reject(connection: Connection, organisation_id: int, number: int | None, who: str) -> int:
     """Put a stopped run aside; gives its number. Raises `NothingToSettle`."""
-    return int(_settle(connection, organisation_id, number, RunState.REJECTED).id)
+    return int(_settle(connection, organisation_id, number, RunState.REJECTED, who).id)
 
 
 def approval_in_force(
@@ -347,11 +359,13 @@ def _approve(connection: Connection, number: int, counts: Counts, who: str, now:
     return approval_id
 
 
-def _settle(connection: Connection, organisation_id: int, number: int | None, state: RunState) -> Row[Any]:
+def _settle(
+    connection: Connection, organisation_id: int, number: int | None, state: RunState, who: str
+) -> Row[Any]:
     stopped = waiting(connection, organisation_id)
     if stopped is None:
         raise NothingToSettle("No run waits for approval; 'syncd status' shows the last one.")
     if number not in {None, stopped.id}:
         raise NothingToSettle(f"Run {number} does not wait for approval; run {stopped.id} does.")
-    connection.execute(run.update().where(run.c.id == stopped.id).values(state=state))
+    connection.execute(run.update().where(run.c.id == stopped.id).values(state=state, settled_by=who))
     return stopped

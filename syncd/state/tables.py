@@ -96,6 +96,9 @@ run: Final = Table(
         "onefile", String(12), nullable=False, default="", comment="ok, unreachable, or empty when it was not asked"
     ),
     Column("approval_id", Integer, comment="what it runs under; no constraint, as the two refer to each other"),
+    Column("sample", JSON, comment="some of what a stopped run would do: MISIDs and names of fields"),
+    Column("asked_by", Text, nullable=False, default="", server_default=""),
+    Column("settled_by", Text, nullable=False, default="", server_default=""),
 )
 
 change: Final = Table(
@@ -211,6 +214,9 @@ pace: Final = Table(
     metadata,
     Column("token", String(32), primary_key=True, comment="a hash of the customer token"),
     Column("free_at", BigInteger, nullable=False, comment="microseconds since 1970 when the next call is due"),
+    Column("minute", Integer, nullable=False, default=0, server_default="0"),
+    Column("calls", Integer, nullable=False, default=0, server_default="0"),
+    Column("calls_before", Integer, nullable=False, default=0, server_default="0"),
 )
 
 daemon: Final = Table(

@@ -22,6 +22,7 @@ from syncd.state import accounts, assignments, changes, holding
 from syncd.sync.parts import Parts
 from syncd.sync.planning import make_plan
 from syncd.sync.reading import read_links
+from syncd.sync.reasons import HELD
 
 
 class Decision(StrEnum):
@@ -304,25 +305,6 @@ _KINDS: Final = {
     Kind.NINO: "an NI number",
 }
 
-_WHY_HELD: Final = {
-    Reason.MISSING: "A record without a mandatory value is not sent. It is once the MIS has the value.",
-    Reason.UNUSABLE: "A record with a mandatory value that is of no use is not sent. It is once the MIS is put right.",
-    Reason.DUPLICATE_KEY: "Which of the rows is right is not for syncd to guess. Leave one row for each MISID.",
-    Reason.REFERENCE_NOT_FOUND: (
-        "A record is sent only when OneFile has, or is about to get, what its codes stand for. "
-        "Put the code right in the MIS, or make in OneFile what it stands for."
-    ),
-    Reason.AMBIGUOUS: "More than one in OneFile could be meant, and syncd does not guess. Put that right in OneFile.",
-    Reason.REFUSED: (
-        "What OneFile has refused is not sent again as it is. It is once the row is another, or after 'syncd retry'."
-    ),
-    Reason.IN_DOUBT: (
-        "The answer to its create was lost. A run first looks for the account in OneFile, and then records or creates "
-        "it, so that there are never two."
-    ),
-    Reason.REKEYED: "Whoever may have an account under an older MISID gets no second one: a person must say.",
-}
-
 _IN_VAIN: Final = {Reason.REFERENCE_NOT_FOUND: "not found", Reason.AMBIGUOUS: "more than one has it"}
 
 #: Whatever a plan has of one account, the held apart.
@@ -412,7 +394,9 @@ class _Case:
     def decide(self, *, has_rows: bool) -> Decided:
         """What becomes of the record or the account, and by which rule."""
         if self._hold is not None:
-            return Decided(Decision.HELD, f"is held: {self._hold.detail}", _WHY_HELD[self._hold.reason])
+            advice = HELD[self._hold.reason]
+            why = f"{advice.meaning} {advice.remedy}"
+            return Decided(Decision.HELD, f"is held: {self._hold.detail}", why)
         if not has_rows:
             return self._without_rows()
         doing = [said for step in self._steps if (said := self._doing(step))]

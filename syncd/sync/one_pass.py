@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
+from syncd.core.sampling import sample_of
 from syncd.errors import OneFileError, SyncdError
 from syncd.onefile import Interrupted
 from syncd.state import holding, references, runs
@@ -65,7 +66,7 @@ class Done:
 
 
 #: A poll is a poll, whoever asked for it: what is approved for one holds for the next.
-_POLLS: Final = frozenset({Trigger.SCHEDULE, Trigger.COMMAND, Trigger.REQUEST})
+POLLS: Final = frozenset({Trigger.SCHEDULE, Trigger.COMMAND, Trigger.REQUEST})
 
 PlanMaker: TypeAlias = Callable[[Parts], Planned]
 
@@ -76,18 +77,22 @@ def run_once(
     *,
     only: frozenset[str] = frozenset(),
     approved_by: str = "",
+    asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
 ) -> Done:
     """Make one pass: settle, read, compare, guard, send, finish. The caller holds the organisation's lock.
 
-    ``only`` limits it to these MISIDs; ``approved_by`` names who has approved its plan beforehand, whatever it is.
+    ``only`` limits it to these MISIDs; ``approved_by`` names who has approved its plan beforehand, whatever it is, and
+    ``asked_by`` who has asked for it, if somebody has.
     Raises as `carry_out` does.
     """
 
     def maker(parts: Parts) -> Planned:
         return make_plan(parts, only, settle(parts), asks_again=trigger is not Trigger.SCHEDULE)
 
-    return carry_out(parts, trigger, maker, lists_held_of=only, approved_by=approved_by, progress=progress)
+    return carry_out(
+        parts, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
+    )
 
 
 def carry_out(
@@ -97,6 +102,7 @@ def carry_out(
     *,
     lists_held_of: frozenset[str] | None = None,
     approved_by: str = "",
+    asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
 ) -> Done:
     """Make a plan and, if the guard or an approval lets it, send it: every change of OneFile is made in here.
@@ -107,7 +113,7 @@ def carry_out(
     `Interrupted` when syncd was told to stop.
     """
     with parts.store.begin() as connection:
-        number = runs.start(connection, parts.organisation_id, trigger, parts.clock())
+        number = runs.start(connection, parts.organisation_id, trigger, parts.clock(), asked_by)
     pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, trigger, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
@@ -142,7 +148,7 @@ class _Pass:
         with self.parts.store.begin() as connection:
             if not planned.objections and lists_held_of == frozenset():
                 # What was stopped before was stopped for something that is so no longer.
-                runs.outdate(connection, self.parts.organisation_id, _POLLS, self.parts.clock())
+                runs.outdate(connection, self.parts.organisation_id, POLLS, self.parts.clock())
             runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
         if planned.plan.creates:
             organisation = self.parts.onefile.organisation(self.parts.organisation_id)
@@ -184,7 +190,7 @@ class _Pass:
         with self.parts.store.begin() as connection:
             if approved_by:
                 return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
-            triggers = _POLLS if self._trigger in _POLLS else {self._trigger}
+            triggers = POLLS if self._trigger in POLLS else {self._trigger}
             approval = runs.approval_in_force(connection, self.parts.organisation_id, triggers, now)
         return approval if approval and approval.left.covers(planned.needs or planned.counts) else None
 
@@ -201,6 +207,7 @@ class _Pass:
                 self.parts.clock(),
                 onefile=OneFileWas.OK if done.calls else None,
                 totals={"calls": done.calls},
+                sample=sample_of(planned.plan),
             )
         self.log.warning("run_stopped", reason=reason, **_counts(done))
         return done

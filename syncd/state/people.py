@@ -1,0 +1,123 @@
+"""Finding people: by MISID or UserID, among the accounts and among those who are held without one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, null, or_, select, union_all
+
+from syncd.core.accounts import Status
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.state.tables import account, held
+
+#: Longer than any UserID that the column could hold.
+_DIGITS_OF_A_USER_ID: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who is looked for: everybody, unless something narrows it down."""
+
+    text: str = ""
+    """Part of the MISID, or the whole UserID."""
+    role: str = ""
+    status: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.role or self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Somebody who has an account, or is held, or both."""
+
+    organisation_id: int
+    role: str
+    misid: str
+    user_id: int | None
+    status: str
+    """Empty where there is no account."""
+    is_held: bool
+
+
+def find(
+    connection: Connection, organisations: Sequence[int], wanted: Wanted, *, first: int, most: int
+) -> tuple[list[Found], int]:
+    """So many of those who are wanted, from the ``first`` on, counted from 0; and how many there are in all.
+
+    Whoever has exactly the MISID or UserID comes first.
+    """
+    holds = select(held.c.organisation_id, held.c.role, held.c.misid).where(
+        held.c.is_warning.is_(False), held.c.misid != ""
+    )
+    of_account = (
+        (held.c.organisation_id == account.c.organisation_id)
+        & (held.c.role == account.c.role)
+        & (held.c.misid == account.c.misid)
+    )
+    is_held = select(held.c.id).where(of_account, held.c.is_warning.is_(False)).exists()
+    has_account = select(account.c.id).where(of_account).exists()
+    with_account = select(
+        account.c.organisation_id,
+        account.c.role,
+        account.c.misid,
+        account.c.user_id,
+        account.c.status,
+        case((is_held, 1), else_=0).label("is_held"),
+    )
+    without = (
+        holds.where(~has_account).distinct().add_columns(null().label("user_id"), literal(""), literal(1)).subquery()
+    )
+    everybody = union_all(with_account, select(without)).subquery()
+    columns = everybody.c
+    conditions: list[ColumnElement[bool]] = [columns.organisation_id.in_(organisations)]
+    exactly: ColumnElement[Any] = literal(0)
+    if wanted.text:
+        is_exactly = columns.misid == wanted.text
+        if wanted.text.isdecimal() and len(wanted.text) <= _DIGITS_OF_A_USER_ID:
+            is_exactly = or_(is_exactly, columns.user_id == int(wanted.text))
+        conditions.append(or_(is_exactly, columns.misid.icontains(wanted.text, autoescape=True)))
+        exactly = case((is_exactly, 0), else_=1)
+    if wanted.role:
+        conditions.append(columns.role == wanted.role)
+    if wanted.status == "active":
+        # As everywhere else, whoever is not archived or gone.
+        conditions.append(columns.status.in_([Status.ACTIVE, Status.UNSURE]))
+    elif wanted.status:
+        conditions.append(columns.status == wanted.status)
+    rows = connection.execute(
+        select(everybody)
+        .where(*conditions)
+        .order_by(exactly, columns.misid, columns.role, columns.organisation_id)
+        .offset(first)
+        .limit(most)
+    )
+    count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
+    return [Found(*row[:5], bool(row[5])) for row in rows], count
+
+
+def account_of(connection: Connection, key: Key) -> Row[Any] | None:
+    """What is known of an account, its values left out."""
+    columns = account.c
+    names = ("user_id", "status", "feed", "created_at", "synced_at", "left_at")
+    return connection.execute(
+        select(*(columns[name] for name in names)).where(
+            columns.organisation_id == key.organisation_id, columns.role == key.role, columns.misid == key.misid
+        )
+    ).one_or_none()
+
+
+def roles_with(connection: Connection, organisations: Sequence[int], misid: str) -> list[Key]:
+    """Every account and held record that has this MISID."""
+    tables = (account, held)
+    rows = {
+        tuple(row)
+        for table in tables
+        for row in connection.execute(
+            select(table.c.organisation_id, table.c.role, table.c.misid).where(
+                table.c.organisation_id.in_(organisations), table.c.misid == misid
+            )
+        )
+    }
+    return sorted(Key(organisation_id, Role(role), misid) for organisation_id, role, misid in rows)

@@ -1,0 +1,120 @@
+"""The runs as they are looked at: the last ones, one with all that it did, and who asked for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, and_, func, not_, select
+
+from syncd.state.runs import RunState
+from syncd.state.tables import approval, change, resync_request, run
+
+_FINISHED_QUIETLY: Final = and_(
+    run.c.state == RunState.FINISHED, run.c.applied == 0, run.c.refused == 0, run.c.in_doubt == 0
+)
+#: All but the sample, which is for one run's own page.
+_COLUMNS: Final = tuple(column for column in run.c if column.name != "sample")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a run."""
+
+    organisation_id: int
+    at: datetime
+    by: str
+    misids: tuple[str, ...]
+    run_id: int | None
+    """The run that has answered it."""
+
+
+def listing(
+    connection: Connection, organisations: Sequence[int], *, quiet_too: bool, first: int, most: int
+) -> tuple[list[Row[Any]], int]:
+    """So many runs, the newest first, from the ``first`` on, counted from 0; and how many there are in all.
+
+    Those that found nothing to send are left out, unless ``quiet_too``.
+    """
+    conditions = [run.c.organisation_id.in_(organisations), *(() if quiet_too else (not_(_FINISHED_QUIETLY),))]
+    rows = connection.execute(
+        select(*_COLUMNS).where(*conditions).order_by(run.c.id.desc()).offset(first).limit(most)
+    ).all()
+    return list(rows), connection.scalar(select(func.count()).select_from(run).where(*conditions)) or 0
+
+
+def one(connection: Connection, organisations: Sequence[int], number: int) -> Row[Any] | None:
+    """A run, with what is kept of its plan."""
+    return connection.execute(
+        select(run).where(run.c.id == number, run.c.organisation_id.in_(organisations))
+    ).one_or_none()
+
+
+def outcomes(connection: Connection, number: int) -> dict[str, dict[str, int]]:
+    """What a run has sent so far: how many changes of each action, by outcome."""
+    rows = connection.execute(
+        select(change.c.action, change.c.outcome, func.count())
+        .where(change.c.run_id == number)
+        .group_by(change.c.action, change.c.outcome)
+        .order_by(func.min(change.c.id))
+    )
+    found: dict[str, dict[str, int]] = {}
+    for action, outcome, count in rows:
+        found.setdefault(action, {})[outcome] = count
+    return found
+
+
+def changes_of(
+    connection: Connection, number: int, *, action: str = "", outcome: str = "", first: int, most: int
+) -> list[Row[Any]]:
+    """So many changes of a run, from the ``first`` on, counted from 0, the newest first; values left out."""
+    columns = change.c
+    names = ("id", "at", "role", "misid", "user_id", "action", "fields", "outcome", "attempts", "http_status")
+    conditions = [columns.run_id == number]
+    conditions += [columns.action == action] if action else []
+    conditions += [columns.outcome == outcome] if outcome else []
+    rows = connection.execute(
+        select(*(columns[name] for name in names), columns.message)
+        .where(*conditions)
+        .order_by(columns.id.desc())
+        .offset(first)
+        .limit(most)
+    )
+    return list(rows)
+
+
+def approval_of(connection: Connection, number: int) -> Row[Any] | None:
+    """The approval of a stopped run, if it has one."""
+    return connection.execute(
+        select(approval).where(approval.c.run_id == number).order_by(approval.c.id.desc()).limit(1)
+    ).one_or_none()
+
+
+def asked_in(connection: Connection, number: int) -> list[Asked]:
+    """The requests that a run has answered; they are forgotten some days later."""
+    rows = connection.execute(select(resync_request).where(resync_request.c.run_id == number))
+    return [_asked(row) for row in rows]
+
+
+def request(connection: Connection, organisations: Sequence[int], number: int) -> Asked | None:
+    """A request by its number."""
+    row = connection.execute(
+        select(resync_request).where(
+            resync_request.c.id == number, resync_request.c.organisation_id.in_(organisations)
+        )
+    ).one_or_none()
+    return row and _asked(row)
+
+
+def at_work(connection: Connection, organisation_id: int) -> Row[Any] | None:
+    """The run that is at work now."""
+    return connection.execute(
+        select(*_COLUMNS)
+        .where(run.c.organisation_id == organisation_id, run.c.state == RunState.RUNNING)
+        .order_by(run.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def _asked(row: Row[Any]) -> Asked:
+    return Asked(row.organisation_id, row.requested_at, row.requested_by, tuple(row.misids), row.run_id)
