@@ -130,7 +130,7 @@ def run(*, config: ConfigOption = None) -> None:
         stopped_by_signals() as stopping,
         _asked_by_signal() as asked,
         open_parts(settings, store, log, stopping) as parts,
-        open_admin(settings, store),
+        open_admin(settings, store, log, stopping),
     ):
         turns = [parts.turn_of(each) for each in settings.onefile.all_organisations]
         Daemon(turns, schedule(settings), stopping, asked=asked).live()

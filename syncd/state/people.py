@@ -94,7 +94,7 @@ def find(
         .limit(most)
     )
     count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
-    return [Found(*row[:5], bool(row[5])) for row in rows], count
+    return [Found(*row[:5], is_held=bool(row.is_held)) for row in rows.all()], count
 
 
 def account_of(connection: Connection, key: Key) -> Row[Any] | None:

@@ -80,7 +80,7 @@ def changes_of(
         .offset(first)
         .limit(most)
     )
-    return list(rows)
+    return list(rows.all())
 
 
 def approval_of(connection: Connection, number: int) -> Row[Any] | None:
@@ -96,14 +96,17 @@ def asked_in(connection: Connection, number: int) -> list[Asked]:
     return [_asked(row) for row in rows]
 
 
+def about(asked: Sequence[Asked]) -> list[str]:
+    """The MISIDs that a run for all of these was limited to; none, which is everybody, if one was for everybody."""
+    return sorted({misid for each in asked for misid in each.misids}) if all(each.misids for each in asked) else []
+
+
 def request(connection: Connection, organisations: Sequence[int], number: int) -> Asked | None:
     """A request by its number."""
     row = connection.execute(
-        select(resync_request).where(
-            resync_request.c.id == number, resync_request.c.organisation_id.in_(organisations)
-        )
+        select(resync_request).where(resync_request.c.id == number, resync_request.c.organisation_id.in_(organisations))
     ).one_or_none()
-    return row and _asked(row)
+    return None if row is None else _asked(row)
 
 
 def at_work(connection: Connection, organisation_id: int) -> Row[Any] | None:

@@ -359,9 +359,7 @@ def _approve(connection: Connection, number: int, counts: Counts, who: str, now:
     return approval_id
 
 
-def _settle(
-    connection: Connection, organisation_id: int, number: int | None, state: RunState, who: str
-) -> Row[Any]:
+def _settle(connection: Connection, organisation_id: int, number: int | None, state: RunState, who: str) -> Row[Any]:
     stopped = waiting(connection, organisation_id)
     if stopped is None:
         raise NothingToSettle("No run waits for approval; 'syncd status' shows the last one.")

@@ -74,7 +74,7 @@ def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], da
         return _approve(store, organisations, request.path_params["run"], asked_by(request), clock())
 
     def reject(request: Request) -> Response:
-        return _reject(store, organisations, request.path_params["run"])
+        return _reject(store, organisations, request.path_params["run"], asked_by(request))
 
     post, runs_ = ["POST"], "/api/runs/{run:int}"
     return [
@@ -131,11 +131,11 @@ def _approve(store: Store, organisations: Sequence[int], number: int, who: str, 
     return JSONResponse({"run": number, **asdict(counts)})
 
 
-def _reject(store: Store, organisations: Sequence[int], number: int) -> Response:
+def _reject(store: Store, organisations: Sequence[int], number: int, who: str) -> Response:
     with store.begin() as connection:
         organisation_id = runs.whose(connection, organisations, number)
         stopped = runs.waiting(connection, organisation_id)
-        runs.reject(connection, organisation_id, number)
+        runs.reject(connection, organisation_id, number, who)
     return JSONResponse(
         {"run": number, **({name: getattr(stopped, name) for name in ("creates", "updates", "leavers")})}
     )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from pydantic import SecretStr
@@ -29,10 +28,8 @@ from syncd.sync.examining import Census, Check, Finding, Outcome, State
 from syncd.sync.parts import Parts
 from syncd.wiring.clock import now
 from syncd.wiring.parts import open_parts
+from syncd.wiring.patience import Impatient
 from syncd.wiring.store import bare_store, open_store_to_read
-
-#: Who asks how things are does not wait out a quiet window.
-_PATIENCE_SECONDS: Final = 15
 
 #: What is not checked when there is no configuration to go by.
 _WITHOUT_CONFIGURATION: Final = ("state store", "MIS", "feeds", "log-in", "organisation", "Keychain", "references")
@@ -64,7 +61,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
         """The parts of a pass, of which only those made of these sections are real, whatever is wrong with the rest."""
         only = settings.model_copy(update={**_harmless(settings, real), "feeds": feeds})
         store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", Vault())
-        return stack.enter_context(open_parts(only, store, log, _Impatient()))
+        return stack.enter_context(open_parts(only, store, log, Impatient()))
 
     @cache
     def store() -> Store:
@@ -196,11 +193,3 @@ def _store_for_turns(settings: Settings) -> Store:
         return open_store_to_read(settings)
     except SyncdError:
         return empty_store(Vault())
-
-
-class _Impatient(Event):
-    """Is taken for a sign to stop by whoever would wait for longer than somebody at a terminal does."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for so many seconds, unless they are too many."""
-        return timeout is None or timeout > _PATIENCE_SECONDS or super().wait(timeout)

@@ -212,7 +212,7 @@ class Promises(RuleBasedStateMachine):
                 counts = runs.approve(connection, ORGANISATION, None, "a test", now)[1]
                 self.budget = Budget(counts.creates, counts.updates, counts.leavers, now + timedelta(hours=24))
             else:
-                runs.reject(connection, ORGANISATION, None)
+                runs.reject(connection, ORGANISATION, None, "somebody")
 
     @rule()
     def retry(self) -> None:

@@ -1,17 +1,20 @@
-"""The pages for people."""
+"""The pages for people: rendered here, complete without a script, one module each."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from pathlib import Path
+from typing import Final
 
 from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from syncd.state.store import Store
+from syncd.web.pages import asking, held, overview, person, run
+from syncd.web.pages.site import Allowance, Site
+
+__all__ = ["Allowance", "Site", "pages"]
+
+_STATIC: Final = Path(__file__).parent.parent / "static"
 
 
-def pages(
-    store: Store,  # noqa: ARG001
-    organisations: Sequence[int],  # noqa: ARG001
-    clock: Callable[[], datetime],  # noqa: ARG001
-) -> list[Route | Mount]:
+def pages(site: Site) -> list[Route | Mount]:
     """The routes of the pages, and of what they load from ``/static``."""
-    return []
+    routes = [route for page in (overview, run, person, held, asking) for route in page.routes(site)]
+    return [*routes, Mount("/static", StaticFiles(directory=_STATIC))]

@@ -1,0 +1,85 @@
+"""The held: who cannot be sent, why, what to do about it; and what is left out of those who are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from syncd.core.records import Reason
+from syncd.state import holding
+from syncd.sync.reasons import HELD, LEFT_OUT, Advice
+from syncd.web.pages.site import ROWS, Site, number_in
+
+#: Of each reason so many are shown at first, if there are several reasons.
+_AT_FIRST: Final = 10
+_NO_ADVICE: Final = Advice("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Those of one organisation who are held for one reason."""
+
+    organisation_id: int
+    reason: str
+    advice: Advice
+    count: int
+    rows: Sequence[Row[Any]]
+
+
+def routes(site: Site) -> list[Route]:
+    """The held list's."""
+
+    def show(request: Request) -> Response:
+        warnings = request.query_params.get("list") == "left-out"
+        reason = _reason_in(request)
+        organisation_id = site.organisation_in(request.query_params.get("organisation"))
+        page = number_in(request, "page") if reason else 0
+        chosen = site.organisations if organisation_id is None else [organisation_id]
+        with site.store.begin() as connection:
+            counts = [holding.counts(connection, each) for each in site.organisations]
+            groups = [group for each in chosen for group in _groups(connection, each, reason, page, warnings=warnings)]
+        query = {"list": "left-out"} if warnings else {}
+        return site.show(
+            request,
+            "held.html",
+            groups=groups,
+            warnings=warnings,
+            held_count=sum(sum(by_reason.values()) for by_reason, _ in counts),
+            warning_count=sum(count for _, count in counts),
+            reason=reason,
+            page=page,
+            rows=ROWS,
+            query=query,
+            Reason=Reason,
+        )
+
+    return [Route("/held", show)]
+
+
+def _groups(connection: Connection, organisation_id: int, only: str, page: int, *, warnings: bool) -> Sequence[_Group]:
+    counts = holding.by_reason(connection, organisation_id, warnings=warnings)
+    reasons = sorted(reason for reason in counts if only in {"", reason})
+    most = ROWS if only or len(reasons) == 1 else _AT_FIRST
+    advice = LEFT_OUT if warnings else HELD
+    return [
+        _Group(
+            organisation_id,
+            reason,
+            advice.get(Reason(reason), _NO_ADVICE),
+            counts[reason],
+            holding.page(connection, organisation_id, reason, warnings=warnings, first=page * ROWS, most=most),
+        )
+        for reason in reasons
+    ]
+
+
+def _reason_in(request: Request) -> str:
+    given = request.query_params.get("reason", "")
+    if given and given not in {each.value for each in Reason}:
+        raise HTTPException(404, "Nobody is held for such a reason.")
+    return given

@@ -1,0 +1,91 @@
+"""The overview: how everything stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from syncd.core.records import Reason
+from syncd.errors import SyncdError
+from syncd.state import calendar, daemons, overview, run_list, runs
+from syncd.state.calendar import Day
+from syncd.web.charts import Chart, chart
+from syncd.web.pages.site import Allowance, Site
+from syncd.web.pages.standing import Standing, standing
+
+_DAYS: Final = 30
+_LAST_RUNS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One organisation's part of the page."""
+
+    organisation_id: int
+    standing: Standing
+    status: dict[str, Any]
+    last: Row[Any] | None
+    waiting: Row[Any] | None
+    next_run_at: Any
+    unreachable_since: Any
+    days: Sequence[Day]
+    changes: Chart
+    calls: Chart
+    begun: int
+    """How many changes the run that is at work has begun to send."""
+
+    @property
+    def is_busy(self) -> bool:
+        return self.last is not None and self.last.state == runs.RunState.RUNNING
+
+
+def routes(site: Site) -> list[Route]:
+    """The overview's."""
+
+    def show(request: Request) -> Response:
+        now = site.clock()
+        with site.store.begin() as connection:
+            parts = [_part(site, connection, each) for each in site.organisations]
+            last_runs, _ = run_list.listing(connection, site.organisations, quiet_too=False, first=0, most=_LAST_RUNS)
+        return site.show(
+            request,
+            "overview.html",
+            parts=parts,
+            last_runs=last_runs,
+            allowance=_allowance(site),
+            now=now,
+            reasons=[each.value for each in Reason],
+        )
+
+    return [Route("/", show)]
+
+
+def _part(site: Site, connection: Connection, organisation_id: int) -> _Part:
+    status = overview.status(connection, [organisation_id])
+    days = calendar.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
+    last = runs.last(connection, organisation_id)
+    _, unreachable_since = runs.unreachable_since(connection, organisation_id)
+    return _Part(
+        organisation_id,
+        standing(status),
+        status,
+        last,
+        runs.waiting(connection, organisation_id),
+        daemons.next_run_at(connection, organisation_id),
+        unreachable_since,
+        days,
+        chart([[("applied", day.applied), ("refused", day.refused)] for day in days]),
+        chart([[("calls", day.calls)] for day in days]),
+        runs.begun(connection, last.id) if last is not None else 0,
+    )
+
+
+def _allowance(site: Site) -> Allowance | None:
+    try:
+        return site.allowance()
+    except SyncdError:
+        return None

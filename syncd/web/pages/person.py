@@ -1,0 +1,139 @@
+"""A person: searching, all that is known of one, and what the next run would do about them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from syncd.core.accounts import Status
+from syncd.core.fields import Role
+from syncd.core.records import Key, Reason
+from syncd.errors import SyncdError
+from syncd.onefile import Interrupted
+from syncd.state import changes, holding, people
+from syncd.state.people import Wanted
+from syncd.sync.explaining import Explained
+from syncd.sync.reasons import HELD, LEFT_OUT
+from syncd.web.pages.site import ROWS, Site, go_to, key_in, number_in
+
+_LONGEST_SEARCH: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What came of asking why."""
+
+    record: Explained | None = None
+    problem: str = ""
+    shows_values: bool = False
+
+
+def routes(site: Site) -> list[Route]:
+    """Those of the search and of one person."""
+
+    def search(request: Request) -> Response:
+        wanted, page = _wanted(request), number_in(request, "page")
+        with site.store.begin() as connection:
+            found, count = people.find(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
+        if count == 1 and wanted.text and wanted.text in {found[0].misid, str(found[0].user_id)}:
+            only = found[0]
+            return go_to(site.person_url(only.organisation_id, only.role, only.misid))
+        query = {"q": wanted.text, "role": wanted.role, "status": wanted.status}
+        return site.show(
+            request,
+            "people.html",
+            found=found,
+            count=count,
+            wanted=wanted,
+            page=page,
+            rows=ROWS,
+            query={name: value for name, value in query.items() if value},
+            roles=[role.value for role in Role],
+            statuses=[status.value for status in Status if status is not Status.UNSURE],
+        )
+
+    def show(request: Request) -> Response:
+        key = key_in(site, request)
+        told = _explained(site, key) if request.query_params.get("explain") == "yes" else None
+        return _page(site, request, key, told)
+
+    async def show_values(request: Request) -> Response:
+        if not (request.user.is_signed_in and request.user.may_steer):
+            raise HTTPException(403, "Values are shown to nobody but those who have signed in and may steer.")
+        form = await request.form()
+        key = key_in(site, request, form)
+        told = await run_in_threadpool(_explained, site, key, shows_values=True)
+        answer = await run_in_threadpool(_page, site, request, key, told)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    return [
+        Route("/people", search),
+        Route("/people/values", show_values, methods=["POST"]),
+        Route("/people/{role}", show),
+        Route("/people/{role}/{misid:path}", show),
+    ]
+
+
+def _wanted(request: Request) -> Wanted:
+    text, role, status = (request.query_params.get(name, "").strip() for name in ("q", "role", "status"))
+    if len(text) > _LONGEST_SEARCH or "\x00" in text:
+        raise HTTPException(400, f"What is looked for has at most {_LONGEST_SEARCH} characters.")
+    return Wanted(text, role if role in list(Role) else "", status if status in list(Status) else "")
+
+
+def _explained(site: Site, key: Key, *, shows_values: bool = False) -> _Told:
+    try:
+        explanation = site.explain(key.organisation_id, key.misid)
+    except Interrupted:
+        return _Told(problem="OneFile is not to be called just now, as in a quiet window. Try again later.")
+    except SyncdError as problem:
+        return _Told(problem=str(problem))
+    record = next((each for each in explanation.records if each.key == key), None)
+    missing = "" if record else "No feed has a row with this MISID in this role, and syncd knows no account of it."
+    return _Told(record, missing, shows_values)
+
+
+def _page(site: Site, request: Request, key: Key, told: _Told | None) -> Response:
+    with site.store.begin() as connection:
+        others = [each for each in people.roles_with(connection, site.organisations, key.misid) if each != key]
+        account = people.account_of(connection, key)
+        entries = holding.of_person(connection, key)
+        history = [row for row in changes.history(connection, key.organisation_id, key.misid) if row.role == key.role]
+    is_known = bool(account or entries or history or (told and told.record))
+    elsewhere = [each for each in others if each.role == key.role]
+    if not is_known and elsewhere and "organisation" not in request.query_params:
+        return go_to(site.person_url(*elsewhere[0]))
+    return site.show(
+        request,
+        "person.html",
+        status_code=200 if is_known else 404,
+        key=key,
+        others=others,
+        account=account,
+        held=[entry for entry in entries if not entry.is_warning],
+        left_out=[entry for entry in entries if entry.is_warning],
+        advice={False: HELD, True: LEFT_OUT},
+        history=list(reversed(history)),
+        told=told,
+        is_known=is_known,
+        explain_url=_explain_url(site, key),
+        shown=_shown,
+        Reason=Reason,
+    )
+
+
+def _explain_url(site: Site, key: Key) -> str:
+    url = site.person_url(*key)
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({'explain': 'yes'})}#next-run"
+
+
+def _shown(value: Any) -> str:
+    """A value so that nothing in it can be overlooked."""
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,124 @@
+"""A run: what began it, what it planned and did, and, if it was stopped, the decision about it."""
+
+from typing import Any, Final
+
+from sqlalchemy import Row
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from syncd.errors import NothingToSettle
+from syncd.state import run_list, runs
+from syncd.state.changes import Action, Outcome
+from syncd.state.runs import RunState
+from syncd.sync.one_pass import POLLS
+from syncd.web.pages.site import ROWS, Site, go_to, number_in, on_form
+
+_NONE: Final = "There is no such run."
+
+
+def routes(site: Site) -> list[Route]:
+    """Those of the list of runs, of a run, and of deciding about it."""
+
+    def show_list(request: Request) -> Response:
+        page, quiet_too = number_in(request, "page"), request.query_params.get("all") == "yes"
+        with site.store.begin() as connection:
+            rows, count = run_list.listing(
+                connection, site.organisations, quiet_too=quiet_too, first=page * ROWS, most=ROWS
+            )
+        query = {"all": "yes"} if quiet_too else {}
+        return site.show(
+            request, "runs.html", runs=rows, count=count, page=page, rows=ROWS, query=query, quiet_too=quiet_too
+        )
+
+    def show(request: Request) -> Response:
+        number = _number(request)
+        page = number_in(request, "page")
+        action = _one_of(Action, request.query_params.get("action"))
+        outcome = _one_of(Outcome, request.query_params.get("outcome"))
+        with site.store.begin() as connection:
+            run = _found(run_list.one(connection, site.organisations, number))
+            outcomes = run_list.outcomes(connection, number)
+            changes = run_list.changes_of(
+                connection, number, action=action, outcome=outcome, first=page * ROWS, most=ROWS
+            )
+            approval = run_list.approval_of(connection, number)
+            asked = run_list.asked_in(connection, number)
+        chosen = [counts for each, counts in outcomes.items() if action in {"", each}]
+        return site.show(
+            request,
+            "run.html",
+            run=run,
+            outcomes=outcomes,
+            begun=sum(sum(counts.values()) for counts in outcomes.values()),
+            planned=run.creates + run.updates,
+            changes=changes,
+            count=sum(count for counts in chosen for each, count in counts.items() if outcome in {"", each}),
+            action=action,
+            outcome=outcome,
+            page=page,
+            rows=ROWS,
+            approval=approval,
+            asked_about=run_list.about(asked),
+            is_poll=run.trigger in POLLS,
+            is_running=run.state == RunState.RUNNING,
+            is_waiting=run.state == RunState.AWAITING_APPROVAL,
+            now=site.clock(),
+        )
+
+    async def approve(request: Request) -> Response:
+        return await on_form(lambda _form, who: _approve(site, _number(request), who))(request)
+
+    async def reject(request: Request) -> Response:
+        return await on_form(lambda _form, who: _reject(site, _number(request), who))(request)
+
+    return [
+        Route("/runs", show_list),
+        Route("/runs/{run:int}", show),
+        Route("/runs/{run:int}/approve", approve, methods=["POST"]),
+        Route("/runs/{run:int}/reject", reject, methods=["POST"]),
+    ]
+
+
+def _approve(site: Site, number: int, who: str) -> Response:
+    """Let it go, and have the daemon do it at once where that is for the daemon to do."""
+    with site.store.begin() as connection:
+        organisation_id = _found(run_list.one(connection, site.organisations, number)).organisation_id
+        try:
+            _, _, trigger = runs.approve(connection, organisation_id, number, who, site.clock())
+        except NothingToSettle as problem:
+            raise HTTPException(409, str(problem)) from None
+        if trigger not in POLLS:
+            return go_to(f"/runs/{number}")
+        about = run_list.about(run_list.asked_in(connection, number))
+        request = runs.request(connection, organisation_id, who, site.clock(), about)
+    return go_to(f"/asked/{request}")
+
+
+def _reject(site: Site, number: int, who: str) -> Response:
+    with site.store.begin() as connection:
+        organisation_id = _found(run_list.one(connection, site.organisations, number)).organisation_id
+        try:
+            runs.reject(connection, organisation_id, number, who)
+        except NothingToSettle as problem:
+            raise HTTPException(409, str(problem)) from None
+    return go_to(f"/runs/{number}")
+
+
+def _number(request: Request) -> int:
+    number: int = request.path_params["run"]
+    if number >= 2**31:
+        raise HTTPException(404, _NONE)
+    return number
+
+
+def _found(run: Row[Any] | None) -> Row[Any]:
+    if run is None:
+        raise HTTPException(404, _NONE)
+    return run
+
+
+def _one_of(names: type[Action] | type[Outcome], given: str | None) -> str:
+    """One of these, or nothing for anything else."""
+    return given if given in {each.value for each in names} else ""
