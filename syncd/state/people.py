@@ -94,7 +94,10 @@ def find(
         .limit(most)
     )
     count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
-    return [Found(*row[:5], is_held=bool(row.is_held)) for row in rows.all()], count
+    found = [
+        Found(row.organisation_id, row.role, row.misid, row.user_id, row.status, bool(row.is_held)) for row in rows
+    ]
+    return found, count
 
 
 def account_of(connection: Connection, key: Key) -> Row[Any] | None:

@@ -69,18 +69,30 @@ def changes_of(
 ) -> list[Row[Any]]:
     """So many changes of a run, from the ``first`` on, counted from 0, the newest first; values left out."""
     columns = change.c
-    names = ("id", "at", "role", "misid", "user_id", "action", "fields", "outcome", "attempts", "http_status")
+    names = (
+        "id",
+        "at",
+        "role",
+        "misid",
+        "user_id",
+        "action",
+        "fields",
+        "outcome",
+        "attempts",
+        "http_status",
+        "message",
+    )
     conditions = [columns.run_id == number]
     conditions += [columns.action == action] if action else []
     conditions += [columns.outcome == outcome] if outcome else []
     rows = connection.execute(
-        select(*(columns[name] for name in names), columns.message)
+        select(*(columns[name] for name in names))
         .where(*conditions)
         .order_by(columns.id.desc())
         .offset(first)
         .limit(most)
     )
-    return list(rows.all())
+    return list(rows)
 
 
 def approval_of(connection: Connection, number: int) -> Row[Any] | None:
