@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from secrets import token_bytes
 from typing import Any, Final
 
@@ -63,7 +64,8 @@ def make_app(
 
 async def _other_than_asked(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)  # noqa: S101 - what it is registered for
-    sentence = _PLAINLY.get(problem.status_code, problem.detail)
+    is_said = problem.detail != HTTPStatus(problem.status_code).phrase
+    sentence = problem.detail if is_said else _PLAINLY.get(problem.status_code, problem.detail)
     return refused(request, problem.status_code, sentence, problem.headers)
 
 

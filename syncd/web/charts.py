@@ -52,4 +52,4 @@ def _round_up(number: int) -> int:
     if number <= 10:
         return max(number, 1)
     power = 10 ** int(log10(number))
-    return int(next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if ceil(step * power) >= number))
+    return int(next(step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if ceil(step * power) >= number))

@@ -84,6 +84,12 @@ def counted(count: int, one: str, several: str = "") -> str:
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
+def listed(counts: Mapping[str, int]) -> str:
+    """Numbers with their nouns, those left out of which there is nothing."""
+    said = [counted(count, noun) for noun, count in counts.items() if count]
+    return " and ".join((", ".join(said[:-1]), said[-1]) if said[1:] else said) or "nothing"
+
+
 def in_words(text: str) -> str:
     """A code of the store, such as ``duplicate_key``, as words."""
     return text.replace("_", " ")

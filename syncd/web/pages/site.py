@@ -81,7 +81,7 @@ class Site:
         if size < _MINUTE:
             return "just now" if seconds >= 0 else "in less than a minute"
         unit, length = next(each for each in _UNITS if size >= each[1])
-        far = words.counted(int(size // length), unit)
+        far = words.counted(round(size / length), unit)
         return f"{far} ago" if seconds >= 0 else f"in {far}"
 
     def person_url(self, organisation_id: int, role: str, misid: str) -> str:
