@@ -1,0 +1,207 @@
+"""Finding a person, all that is known of one, what the next run would do, and asking for it."""
+
+from urllib.parse import quote
+
+import pytest
+
+from syncd.errors import MisUnreachable
+from syncd.onefile import Interrupted
+from syncd.state import runs
+from syncd.sync.explaining import Explanation
+from syncd.web.credentials import Credentials
+from tests.sync.conftest import ORGANISATION, Found
+
+from .conftest import TOKEN, VIEWER, Visitor
+
+ODD = [
+    "a/b",
+    "a b",
+    "'\"<&>",
+    "Zoë-ŵ",
+    "日本/1",
+    "a?b=c#d",
+    "100%",
+    "..",
+    ".",
+    "a/../b",
+    "/a",
+    "a/",
+    "a//b",
+    "a+b",
+    "a;b",
+]
+SECRET = "Zz-a-personal-value"
+
+
+def test_somebody_is_found_by_misid_and_by_userid(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L10")
+    college.run()
+    visitor = Visitor(college)
+    assert visitor.get("/people?q=L10").path == "/people/Learner/L10"
+    assert visitor.get(f"/people?q={college.known_id('L1')}").path == "/people/Learner/L1"
+    assert "2 people and places" in visitor.get("/people?q=l1").text
+
+
+def test_somebody_held_without_an_account_is_found(found: Found) -> None:
+    college = found()
+    college.enrol("L1", email="")
+    college.run()
+    page = Visitor(college).get("/people?q=L1")
+    assert "Held: missing Email is empty, since 15 Jan 2026, 12:00" in page.text
+    assert "syncd knows no account of this MISID in this role." in page.text
+
+
+def test_nobody_is_found_by_what_would_match_anything(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    visitor = Visitor(college)
+    for text in ("%25", "_", "%5C", "zzz"):
+        assert "Nobody was found." in visitor.get(f"/people?q={text}").text
+
+
+@pytest.mark.parametrize("misid", ODD)
+def test_any_misid_has_a_page_that_its_links_lead_to(found: Found, misid: str) -> None:
+    college = found()
+    college.enrol(misid, email="somebody@students.example.org")
+    number = college.run().run
+    visitor = Visitor(college)
+    (link,) = [each for each in visitor.get(f"/runs/{number}").links if each.startswith("/people/")]
+    page = visitor.get(link)
+    assert page.status == 200
+    assert str(college.known_id(misid)) in page.text
+    assert str(college.known_id(misid)) in visitor.get(f"/people?q={quote(misid, safe='')}").text
+    assert "is in step: nothing to send" in visitor.get(next(each for each in page.links if "explain" in each)).text
+    visitor.post("/sync", organisation=ORGANISATION, misid=misid)
+    with college.parts.store.begin() as connection:
+        assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [[misid]]
+
+
+def test_a_page_has_the_account_and_its_history(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    college.correct("L1", surname=SECRET)
+    college.run()
+    page = Visitor(college).get("/people/Learner/L1")
+    assert f"UserID {college.known_id('L1')}" in page.text
+    assert "update done LastName 1" in page.text
+    assert page.text.index("update done") < page.text.index("create done")
+    assert SECRET not in page.html
+
+
+def test_one_refused_tells_onefiles_words_and_can_be_tried_again(found: Found) -> None:
+    college = found(strict=True)
+    college.enrol("L1", surname="Longest" * 10)
+    college.run()
+    page = Visitor(college).get("/people/Learner/L1")
+    assert "Held: refused" in page.text
+    assert "Try again" in page.buttons
+
+
+def test_what_the_next_run_would_do_is_told_when_asked_for(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    college.correct("L1", surname=SECRET)
+    visitor = Visitor(college)
+    assert "Row 1 of the feed" not in visitor.get("/people/Learner/L1").text
+    page = visitor.get("/people/Learner/L1?explain=yes")
+    assert "Learner L1 would be updated: LastName. That is not what OneFile last accepted." in page.text
+    assert "Row 1 of the feed learners" in page.text
+    assert SECRET not in page.html
+    assert college.outcomes("L1") == [("create", "applied")]
+
+
+def test_values_are_shown_to_those_who_have_signed_in_and_may_steer(found: Found) -> None:
+    college = found()
+    college.enrol("L1", surname=SECRET)
+    asked = {"organisation": ORGANISATION, "role": "Learner", "misid": "L1"}
+    visitor = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))
+    assert visitor.get("/people/Learner/L1").path.startswith("/sign-in")
+    visitor.sign_in(TOKEN)
+    assert "Show values" in visitor.get("/people/Learner/L1?explain=yes").buttons
+    page = visitor.post("/people/values", **asked)
+    assert f'"{SECRET}"' in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+def test_values_are_shown_to_nobody_else(found: Found) -> None:
+    college = found()
+    college.enrol("L1", surname=SECRET)
+    asked = {"organisation": ORGANISATION, "role": "Learner", "misid": "L1"}
+    looker = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))
+    looker.sign_in(VIEWER)
+    for visitor in (looker, Visitor(college)):
+        assert "Show values" not in visitor.get("/people/Learner/L1?explain=yes").buttons
+        page = visitor.post("/people/values", **asked)
+        assert (page.status, SECRET in page.html) == (403, False)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (MisUnreachable("The MIS did not answer."), "The MIS did not answer."),
+        (Interrupted(), "OneFile is not to be called just now"),
+    ],
+)
+def test_why_it_cannot_be_told_is_said_on_the_page(found: Found, problem: Exception, said: str) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+
+    def explain(_organisation_id: int, _misid: str) -> Explanation:
+        raise problem
+
+    page = Visitor(college, explain=explain).get("/people/Learner/L1?explain=yes")
+    assert (page.status, said in page.text) == (200, True)
+
+
+def test_somebody_whom_nobody_knows_has_no_page_and_may_still_be_explained(found: Found) -> None:
+    college = found()
+    visitor = Visitor(college)
+    assert visitor.get("/people/Learner/L1").status == 404
+    college.enrol("L1")
+    page = visitor.get("/people/Learner/L1?explain=yes")
+    assert (page.status, "would be created" in page.text) == (200, True)
+
+
+def test_of_several_organisations_somebody_is_found_where_they_are(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    visitor = Visitor(college, (5741, ORGANISATION))
+    assert visitor.get("/people?q=L1").path == f"/people/Learner/L1?organisation={ORGANISATION}"
+    assert visitor.get("/people/Learner/L1").path == f"/people/Learner/L1?organisation={ORGANISATION}"
+    assert visitor.get("/people/Learner/L1?organisation=5741").status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/people/Nobody/L1", 404),
+        ("/people/Learner", 400),
+        ("/people/Learner/" + "x" * 256, 400),
+        ("/people/Learner/%00", 400),
+        ("/people?q=%00", 400),
+        ("/people?q=" + "x" * 256, 400),
+        ("/people/Learner/L1?organisation=1", 400),
+        ("/people?page=-1", 200),
+        ("/people?page=99999999999999999999", 200),
+        ("/people?role=x&status=y", 200),
+    ],
+)
+def test_nonsense_is_answered_in_a_sentence(found: Found, path: str, status: int) -> None:
+    page = Visitor(found()).get(path)
+    assert page.status == status
+    assert "Traceback" not in page.text
+
+
+def test_leavers_can_be_listed(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", "L3")
+    college.run()
+    college.withdraw("L3")
+    college.run()
+    assert "1 person or place" in Visitor(college).get("/people?status=leaver").text
