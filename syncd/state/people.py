@@ -4,9 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, null, or_, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    String,
+    Subquery,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
-from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state.tables import account, held
@@ -48,56 +64,46 @@ def find(
 
     Whoever has exactly the MISID or UserID comes first.
     """
-    holds = select(held.c.organisation_id, held.c.role, held.c.misid).where(
-        held.c.is_warning.is_(False), held.c.misid != ""
-    )
-    of_account = (
-        (held.c.organisation_id == account.c.organisation_id)
-        & (held.c.role == account.c.role)
-        & (held.c.misid == account.c.misid)
-    )
-    is_held = select(held.c.id).where(of_account, held.c.is_warning.is_(False)).exists()
-    has_account = select(account.c.id).where(of_account).exists()
-    with_account = select(
-        account.c.organisation_id,
-        account.c.role,
-        account.c.misid,
-        account.c.user_id,
-        account.c.status,
-        case((is_held, 1), else_=0).label("is_held"),
-    )
-    without = (
-        holds.where(~has_account).distinct().add_columns(null().label("user_id"), literal(""), literal(1)).subquery()
-    )
-    everybody = union_all(with_account, select(without)).subquery()
+    everybody = _everybody()
     columns = everybody.c
     conditions: list[ColumnElement[bool]] = [columns.organisation_id.in_(organisations)]
-    exactly: ColumnElement[Any] = literal(0)
+    order: list[ColumnElement[Any]] = [columns.misid, columns.role, columns.organisation_id]
     if wanted.text:
         is_exactly = columns.misid == wanted.text
         if wanted.text.isdecimal() and len(wanted.text) <= _DIGITS_OF_A_USER_ID:
             is_exactly = or_(is_exactly, columns.user_id == int(wanted.text))
         conditions.append(or_(is_exactly, columns.misid.icontains(wanted.text, autoescape=True)))
-        exactly = case((is_exactly, 0), else_=1)
+        order.insert(0, case((is_exactly, 0), else_=1))
     if wanted.role:
         conditions.append(columns.role == wanted.role)
-    if wanted.status == "active":
-        # As everywhere else, whoever is not archived or gone.
-        conditions.append(columns.status.in_([Status.ACTIVE, Status.UNSURE]))
-    elif wanted.status:
+    if wanted.status:
         conditions.append(columns.status == wanted.status)
-    rows = connection.execute(
-        select(everybody)
-        .where(*conditions)
-        .order_by(exactly, columns.misid, columns.role, columns.organisation_id)
-        .offset(first)
-        .limit(most)
-    )
+    rows = connection.execute(select(everybody).where(*conditions).order_by(*order).offset(first).limit(most))
     count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
     found = [
         Found(row.organisation_id, row.role, row.misid, row.user_id, row.status, bool(row.is_held)) for row in rows
     ]
     return found, count
+
+
+def _everybody() -> Subquery:
+    """Every account, and every held record without one."""
+    is_same = (
+        (held.c.organisation_id == account.c.organisation_id)
+        & (held.c.role == account.c.role)
+        & (held.c.misid == account.c.misid)
+    )
+    is_hold = held.c.is_warning.is_(False)
+    is_held = exists().where(is_same, is_hold)
+    has_account = exists().where(is_same)
+    names = ("organisation_id", "role", "misid")
+    with_account = select(
+        *(account.c[name] for name in (*names, "user_id", "status")), case((is_held, 1), else_=0).label("is_held")
+    )
+    without = select(
+        *(held.c[name] for name in names), cast(null(), BigInteger), literal("", String), literal(1, Integer)
+    ).where(is_hold, held.c.misid != "", ~has_account)
+    return union_all(with_account, without.distinct()).subquery()
 
 
 def account_of(connection: Connection, key: Key) -> Row[Any] | None:

@@ -41,8 +41,9 @@ def routes(site: Site) -> list[Route]:
         wanted, page = _wanted(request), number_in(request, "page")
         with site.store.begin() as connection:
             found, count = people.find(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
-        if count == 1 and wanted.text and wanted.text in {found[0].misid, str(found[0].user_id)}:
-            only = found[0]
+        exactly = [each for each in found if wanted.text in {each.misid, str(each.user_id)}]
+        if wanted.text and len(exactly) == 1:
+            (only,) = exactly
             return go_to(site.person_url(only.organisation_id, only.role, only.misid))
         query = {"q": wanted.text, "role": wanted.role, "status": wanted.status}
         return site.show(

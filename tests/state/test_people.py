@@ -1,0 +1,82 @@
+"""Finding people, in both makes of database."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from syncd.core.accounts import Status
+from syncd.core.fields import Role
+from syncd.core.records import Held, Key, Reason
+from syncd.state import accounts, holding, people
+from syncd.state.people import Wanted
+from syncd.state.store import Store
+
+HERE, ELSEWHERE = 5740, 5741
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def college(store: Store) -> None:
+    known = {
+        Key(HERE, Role.LEARNER, "L1"): 101,
+        Key(HERE, Role.LEARNER, "L10"): 102,
+        Key(HERE, Role.ASSESSOR, "L1"): 103,
+        Key(HERE, Role.LEARNER, "103"): 104,
+        Key(ELSEWHERE, Role.LEARNER, "L1"): 105,
+    }
+    with store.begin() as connection:
+        for key, user_id in known.items():
+            accounts.keep(connection, store.vault, key, user_id=user_id, feed="f", accepted={}, fingerprint="", now=NOW)
+        accounts.set_status(connection, Key(HERE, Role.LEARNER, "L10"), Status.LEAVER, NOW)
+        holds = [
+            Held(HERE, Role.LEARNER, misid, feed, Reason.MISSING, "Email", "Email is empty", row)
+            for misid, feed, row in (("L1", "f", 0), ("H1", "f", 0), ("H1", "g", 0), ("", "f", 7))
+        ]
+        holding.replace(connection, HERE, holds, [], NOW)
+
+
+def _found(store: Store, wanted: Wanted, *organisations: int, first: int = 0, most: int = 50) -> list[tuple[str, str]]:
+    with store.begin() as connection:
+        found, _ = people.find(connection, organisations or (HERE,), wanted, first=first, most=most)
+    return [(each.role, each.misid) for each in found]
+
+
+def test_everybody_is_found_once_with_an_account_or_held_without_one(store: Store) -> None:
+    with store.begin() as connection:
+        found, count = people.find(connection, (HERE,), Wanted(), first=0, most=50)
+    assert [(each.misid, each.role, each.user_id, each.status, each.is_held) for each in found] == [
+        ("103", "Learner", 104, "active", False),
+        ("H1", "Learner", None, "", True),
+        ("L1", "Assessor", 103, "active", False),
+        ("L1", "Learner", 101, "active", True),
+        ("L10", "Learner", 102, "leaver", False),
+    ]
+    assert count == 5
+
+
+def test_whoever_is_meant_exactly_comes_first(store: Store) -> None:
+    assert _found(store, Wanted("L1")) == [("Assessor", "L1"), ("Learner", "L1"), ("Learner", "L10")]
+    assert _found(store, Wanted("103")) == [("Learner", "103"), ("Assessor", "L1")]
+
+
+def test_letter_case_does_not_matter_and_nothing_stands_for_anything(store: Store) -> None:
+    assert _found(store, Wanted("l10")) == [("Learner", "L10")]
+    assert [_found(store, Wanted(text)) for text in ("%", "_", "\\", "9" * 30)] == [[]] * 4
+
+
+def test_the_search_can_be_narrowed_down(store: Store) -> None:
+    assert _found(store, Wanted("L1", role="Assessor")) == [("Assessor", "L1")]
+    assert _found(store, Wanted(status="leaver")) == [("Learner", "L10")]
+    assert ("Learner", "L10") not in _found(store, Wanted(status="active"))
+
+
+def test_organisations_are_kept_apart_and_pages_are_counted_through(store: Store) -> None:
+    assert _found(store, Wanted(), ELSEWHERE) == [("Learner", "L1")]
+    assert len(_found(store, Wanted(), HERE, ELSEWHERE)) == 6
+    assert _found(store, Wanted(), first=3, most=1) == [("Learner", "L1")]
+
+
+def test_everywhere_that_a_misid_is_known_is_told(store: Store) -> None:
+    with store.begin() as connection:
+        keys = people.roles_with(connection, (HERE, ELSEWHERE), "L1")
+    assert keys == [Key(HERE, Role.ASSESSOR, "L1"), Key(HERE, Role.LEARNER, "L1"), Key(ELSEWHERE, Role.LEARNER, "L1")]
