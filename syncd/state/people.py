@@ -8,7 +8,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Integer,
     Row,
     String,
     Subquery,
@@ -80,10 +79,22 @@ def find(
         conditions.append(columns.status == wanted.status)
     rows = connection.execute(select(everybody).where(*conditions).order_by(*order).offset(first).limit(most))
     count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
-    found = [
-        Found(row.organisation_id, row.role, row.misid, row.user_id, row.status, bool(row.is_held)) for row in rows
-    ]
-    return found, count
+    found = rows.all()
+    held_ones = _held_among(connection, [row.misid for row in found])
+    return [
+        Found(*key, row.user_id, row.status, key in held_ones)
+        for row in found
+        for key in [(row.organisation_id, row.role, row.misid)]
+    ], count
+
+
+def _held_among(connection: Connection, misids: Sequence[str]) -> set[tuple[int, str, str]]:
+    rows = connection.execute(
+        select(held.c.organisation_id, held.c.role, held.c.misid).where(
+            held.c.is_warning.is_(False), held.c.misid.in_(misids)
+        )
+    )
+    return {(organisation_id, role, misid) for organisation_id, role, misid in rows}
 
 
 def _everybody() -> Subquery:
@@ -93,16 +104,11 @@ def _everybody() -> Subquery:
         & (held.c.role == account.c.role)
         & (held.c.misid == account.c.misid)
     )
-    is_hold = held.c.is_warning.is_(False)
-    is_held = exists().where(is_same, is_hold)
-    has_account = exists().where(is_same)
     names = ("organisation_id", "role", "misid")
-    with_account = select(
-        *(account.c[name] for name in (*names, "user_id", "status")), case((is_held, 1), else_=0).label("is_held")
+    with_account = select(*(account.c[name] for name in (*names, "user_id", "status")))
+    without = select(*(held.c[name] for name in names), cast(null(), BigInteger), literal("", String)).where(
+        held.c.is_warning.is_(False), held.c.misid != "", ~exists().where(is_same)
     )
-    without = select(
-        *(held.c[name] for name in names), cast(null(), BigInteger), literal("", String), literal(1, Integer)
-    ).where(is_hold, held.c.misid != "", ~has_account)
     return union_all(with_account, without.distinct()).subquery()
 
 

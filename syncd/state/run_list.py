@@ -56,7 +56,7 @@ def outcomes(connection: Connection, number: int) -> dict[str, dict[str, int]]:
         select(change.c.action, change.c.outcome, func.count())
         .where(change.c.run_id == number)
         .group_by(change.c.action, change.c.outcome)
-        .order_by(func.min(change.c.id))
+        .order_by(change.c.action, change.c.outcome)
     )
     found: dict[str, dict[str, int]] = {}
     for action, outcome, count in rows:

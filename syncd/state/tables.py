@@ -122,6 +122,7 @@ change: Final = Table(
     Index(None, "organisation_id", "misid"),
     Index(None, "outcome"),
     Index(None, "run_id"),
+    Index(None, "run_id", "action", "outcome"),
 )
 
 held: Final = Table(
