@@ -1,0 +1,34 @@
+"""A browser, and a college with its daemon for it to look at."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+
+from .chromium import chromium
+from .college import College, founded
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            # One browser at a time is enough for a machine.
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Chrome]:
+    """A browser that has never been anywhere."""
+    with chromium(tmp_path / "profile") as driver:
+        yield driver
+
+
+@pytest.fixture
+def college(tmp_path: Path) -> Iterator[College]:
+    """A college whose daemon has made its first run, which was stopped."""
+    folder = tmp_path / "college"
+    folder.mkdir()
+    with founded(folder) as college, college.daemon():
+        yield college

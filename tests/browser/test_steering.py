@@ -1,0 +1,106 @@
+"""A day of an MIS officer: in a real browser, on the pages of a real daemon, over a real MIS and OneFile's stand-in."""
+
+import pytest
+from selenium.webdriver import Chrome
+
+from .chromium import origins_asked, switch_scripts
+from .college import LEARNERS, PASSWORD, TOO_LONG, College
+from .reader import Reader
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_a_stopped_run_is_approved_watched_and_what_it_left_is_seen_to(
+    driver: Chrome, college: College, scripts: bool
+) -> None:
+    driver.get("about:blank")
+    switch_scripts(driver, on=scripts)
+    origins_asked(driver)
+    reader = Reader(driver, college.origin)
+
+    _sign_in(reader)
+    _approve_and_watch(reader, college)
+    _try_the_refused_again(reader, college)
+    _sync_one(reader, college)
+    _sync_everybody(reader, college)
+
+    assert "Married" not in college.log
+    assert {each for each in origins_asked(driver) if each.startswith("http")} == {college.origin}
+
+
+def _sign_in(reader: Reader) -> None:
+    reader.open("/runs/1")
+    assert reader.path.startswith("/sign-in")
+    reader.sign_in("Morgan", "a wrong password")
+    reader.waits_for("That is no password or token of this syncd.")
+    reader.sign_in("Morgan", PASSWORD)
+    reader.waits_for(f"It was stopped before its first change: {LEARNERS} creates where 50 are allowed.")
+    assert reader.path == "/runs/1"
+
+
+def _approve_and_watch(reader: Reader, college: College) -> None:
+    assert "20 of them, from all over the plan" in reader.sees
+    assert college.surname_in_onefile("L001") is None
+    reader.press(f"Approve {LEARNERS} creates")
+    reader.waits_for(f"of {LEARNERS} changes begun")
+    assert reader.path == "/runs/2"
+    before, _, _ = reader.sees.partition(f" of {LEARNERS} changes begun")
+    assert int(before.split()[-1]) < LEARNERS
+    reader.waits_for("Run 2 finished")
+    assert "Begun by a request of Morgan (page)" in reader.sees
+    assert f"Create, done {LEARNERS - 1}" in reader.sees
+
+
+def _try_the_refused_again(reader: Reader, college: College) -> None:
+    reader.open("/")
+    reader.waits_for("In step, but for 1 held record.")
+    reader.press("refused")
+    reader.press(TOO_LONG)
+    reader.waits_for("Held: refused")
+    college.correct(TOO_LONG, surname="Short")
+    reader.press("Try again")
+    reader.waits_for("Run 3 finished")
+    assert college.surname_in_onefile(TOO_LONG) == "Short"
+
+
+def _sync_one(reader: Reader, college: College) -> None:
+    college.correct("L001", surname="Married")
+    college.correct("L002", surname="Married-too")
+    reader.open("/people")
+    reader.write("MISID or UserID", "L001")
+    reader.press("Search")
+    reader.waits_for("History")
+    assert reader.path == "/people/Learner/L001"
+    reader.press("What would it do, and why?")
+    reader.waits_for("Learner L001 would be updated: LastName.")
+    assert "Married" not in reader.sees
+    reader.press("Show values")
+    reader.waits_for('"Married"')
+    reader.press("Sync this one now")
+    reader.waits_for("Run 4 finished")
+    assert "and only about L001" in reader.sees
+    assert college.surname_in_onefile("L001") == "Married"
+    assert college.surname_in_onefile("L002") == "Example-2"
+
+
+def _sync_everybody(reader: Reader, college: College) -> None:
+    reader.open("/")
+    reader.press("Sync now")
+    reader.waits_for("Run 5 finished")
+    assert college.surname_in_onefile("L002") == "Married-too"
+    reader.open("/")
+    reader.waits_for("In step.")
+
+
+def test_a_stopped_run_is_rejected_and_signing_out_ends_it(driver: Chrome, college: College) -> None:
+    reader = Reader(driver, college.origin)
+    reader.open("/")
+    reader.sign_in("Morgan", PASSWORD)
+    reader.waits_for("Not in step: run 1 waits for a decision.")
+    reader.press("See what it would do")
+    reader.press("Reject")
+    reader.waits_for("Rejected by Morgan (page).")
+    driver.find_element("xpath", "//button[.='Sign out']").click()
+    reader.waits_for("Sign in")
+    reader.open("/runs/1")
+    reader.waits_for("Sign in")
+    assert college.onefile.journal.writes == []
