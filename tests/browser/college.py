@@ -49,8 +49,7 @@ class College:
     def __init__(self, folder: Path, simulator: Simulator) -> None:
         self.onefile = simulator
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self._port: int = probe.getsockname()[1]
+        self._port = free_port()
         self._engine = create_engine(f"sqlite:///{folder / 'mis.db'}")
         self._execute("CREATE TABLE person (misid TEXT, forename TEXT, surname TEXT, email TEXT)")
         for number in range(1, LEARNERS + 1):
@@ -145,6 +144,13 @@ def founded(folder: Path) -> Iterator[College]:
             yield college
         finally:
             college.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def until(look: Callable[[], _Found | None], what: str) -> _Found:

@@ -10,14 +10,6 @@ from .chromium import chromium
 from .college import College, founded
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-            # One browser at a time is enough for a machine.
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[Chrome]:
     """A browser that has never been anywhere."""

@@ -7,6 +7,8 @@ from .chromium import origins_asked, switch_scripts
 from .college import LEARNERS, PASSWORD, TOO_LONG, College
 from .reader import Reader
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_a_stopped_run_is_approved_watched_and_what_it_left_is_seen_to(
