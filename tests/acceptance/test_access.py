@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 import httpx
 import pytest
+import structlog
 from starlette.applications import Starlette
 
 from syncd.settings import load_settings
@@ -51,7 +53,7 @@ def _app(syncd: Syncd, monkeypatch: pytest.MonkeyPatch) -> Starlette:
         settings = load_settings(syncd.file)
         store = open_store(settings)
     try:
-        return admin_app(settings, store)
+        return admin_app(settings, store, structlog.get_logger(), Event())
     finally:
         store.close()
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -14,8 +15,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from syncd.state.store import Store
+from syncd.sync.explaining import Explanation
 from syncd.web.credentials import Credentials
-from syncd.web.pages import pages
+from syncd.web.pages import Allowance, Site, pages
 
 from .visitor import (
     ELSEWHERE,
@@ -50,12 +52,20 @@ def every_address(routes: Sequence[BaseRoute], before: str = "") -> Iterator[tup
                 yield method, re.sub(r"{\w+(:path)?}", "x", path)
 
 
+def _nothing_to_show(store: Store) -> Site:
+    return Site(store, [ORGANISATION], Clock(), ZoneInfo("Europe/London"), lambda *_: Explanation(()), _no_calls)
+
+
+def _no_calls() -> Allowance:
+    return Allowance(0, 300)
+
+
 @pytest.mark.parametrize("takes", ["text/html", "*/*"])
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
 def test_without_credentials_nothing_is_answered_but_the_way_in(
     store: Store, takes: str, headers: dict[str, str]
 ) -> None:
-    app = site(store, more=[*pages(store, [ORGANISATION], Clock()), Mount("/static", routes=[])])
+    app = site(store, more=pages(_nothing_to_show(store)))
     asked = set(every_address(app.routes)) | {("GET", "/"), ("GET", "/nothing"), ("DELETE", "/api/status")}
     assert len(asked) > 20
     for method, path in asked:

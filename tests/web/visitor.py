@@ -101,7 +101,7 @@ def stopped_run(store: Store) -> int:
     now = datetime.now(UTC)
     with store.begin() as connection:
         number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, now)
-        runs.stop(connection, number, ORGANISATION, "too many", now, onefile=None, totals={})
+        runs.stop(connection, number, ORGANISATION, "too many", now, onefile=None, totals={}, sample={})
     return number
 
 
