@@ -2,7 +2,7 @@
 
 import hmac
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend
 from starlette.exceptions import HTTPException
@@ -173,7 +173,9 @@ def _asks_itself(request: Request) -> bool:
 
 def _local(request: Request) -> str:
     query = request.scope["query_string"].decode("latin-1")
-    return path_of(request) + (f"?{query}" if query else "")
+    # As it was asked for: a MISID with a question mark in it is no query.
+    path: bytes = request.scope.get("raw_path") or quote(path_of(request)).encode()
+    return path.decode("latin-1") + (f"?{query}" if query else "")
 
 
 def _authorization(conn: HTTPConnection) -> bytes:

@@ -85,9 +85,11 @@ class Visitor:
             self.get("/")
         return self._ask("POST", path, data={"csrf_token": self._csrf, **fields})
 
-    def sign_in(self, secret: str) -> Page:
-        self.get("/sign-in")
-        return self.post("/sign-in", name="Morgan", secret=secret)
+    def sign_in(self, secret: str, to: str = "/") -> Page:
+        """Sign in on the way to a page."""
+        form = self.get(to)
+        (target,) = re.findall(r'name="next" value="([^"]*)"', form.html)
+        return self.post("/sign-in", name="Morgan", secret=secret, next=unescape(target))
 
     def _ask(self, method: str, path: str, **options: Any) -> Page:
         async def ask() -> httpx.Response:

@@ -142,6 +142,15 @@ def test_values_are_shown_to_those_who_have_signed_in_and_may_steer(found: Found
     assert page.headers["Cache-Control"] == "no-store"
 
 
+def test_signing_in_on_the_way_to_a_page_leads_there_whatever_is_in_its_address(found: Found) -> None:
+    college = found()
+    college.enrol("a?b=c/d#é&f", email="somebody@students.example.org")
+    college.run()
+    link = f"/people/Learner/{quote('a?b=c/d#é&f', safe='')}"
+    page = Visitor(college, credentials=Credentials(TOKEN)).sign_in(TOKEN, to=f"{link}?explain=yes")
+    assert (page.status, page.path) == (200, f"{link}?explain=yes")
+
+
 def test_values_are_shown_to_nobody_else(found: Found) -> None:
     college = found()
     college.enrol("L1", surname=SECRET)
