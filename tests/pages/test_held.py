@@ -1,6 +1,8 @@
 """The held list: grouped by reason, with what to do, and another try."""
 
+from syncd.core.records import Reason
 from syncd.state import runs
+from syncd.sync.reasons import HELD, LEFT_OUT
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import Visitor
@@ -28,6 +30,12 @@ def test_it_groups_by_reason_and_says_what_each_means_and_what_to_do(found: Foun
     assert "L1 Learner Email is empty 15 Jan 2026, 12:00" in text
     assert "Reference not found 1" in text
     assert "OneFile has no classroom with the Name 'Nowhere'" in text
+
+
+def test_there_is_advice_for_every_reason_that_a_record_can_be_held_for() -> None:
+    assert {*HELD} | {Reason.CLEARED} == {*Reason}
+    assert Reason.CLEARED in LEFT_OUT
+    assert all(advice.meaning and advice.remedy for advice in (*HELD.values(), *LEFT_OUT.values()))
 
 
 def test_one_that_was_refused_is_let_go_and_asked_for_at_once(found: Found) -> None:

@@ -36,6 +36,13 @@ def test_it_says_in_one_sentence_whether_everybody_is_in_step(found: Found) -> N
     college.enrol("L3", "L4")
     stopped = college.run().run
     assert _headline(college) == f"Not in step: run {stopped} waits for a decision."
+    Visitor(college).post(f"/runs/{stopped}/reject")
+    assert _headline(college) == f"Not in step: run {stopped} was rejected."
+    stopped = college.run().run
+    Visitor(college).post(f"/runs/{stopped}/approve")
+    assert _headline(college) == f"Not in step yet: run {stopped} is approved."
+    college.run()
+    assert _headline(college) == "In step, but for 1 held record."
 
 
 def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> None:

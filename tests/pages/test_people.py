@@ -83,6 +83,7 @@ def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
     links = [each for each in visitor.get(f"/runs/{run}").links if each.startswith("/people/")]
     pages = [visitor.get(link) for link in links]
     assert [page.status for page in pages] == [200] * len(ODD)
+    assert not any("<&>" in page.html for page in pages)
     for misid in ODD:
         (page,) = (page for page in pages if f"UserID {college.known_id(misid)}" in page.text)
         assert f"UserID {college.known_id(misid)}" in visitor.get(f"/people?q={quote(misid, safe='')}").text

@@ -27,14 +27,21 @@ def standing(status: Mapping[str, Any]) -> Standing:
     if waiting:
         more = f"It would do more than one run may unasked: {waiting['reason']}. Nothing of it was sent."
         return Standing(Tone.WAITING, f"Not in step: run {waiting['run']} waits for a decision.", more)
-    return _cut_short(status, last) or _of_records(status)
+    return _undone(status, last) or _of_records(status)
 
 
-def _cut_short(status: Mapping[str, Any], last: Mapping[str, Any]) -> Standing | None:
-    """What is to be said if the last run has not come to its end."""
+def _undone(status: Mapping[str, Any], last: Mapping[str, Any]) -> Standing | None:
+    """What is to be said if the last run has not done what it planned."""
     if str(status["onefile"]).startswith("unreachable"):
         return Standing(Tone.BAD, "Not in step: OneFile cannot be reached.", last["reason"])
     match last["state"]:
+        case RunState.APPROVED:
+            headline = f"Not in step yet: run {last['run']} is approved."
+            return Standing(Tone.WAITING, headline, "The next run does what it planned.")
+        case RunState.REJECTED:
+            headline = f"Not in step: run {last['run']} was rejected."
+            more = "Nothing of it was sent. A later run that is as large will stop and ask again."
+            return Standing(Tone.WAITING, headline, more)
         case RunState.FAILED:
             return Standing(Tone.BAD, "Not known to be in step: the last run failed.", last["reason"])
         case RunState.INTERRUPTED:
