@@ -260,6 +260,12 @@ class StateSettings(Section):
     encryption_key: SecretStr = SecretStr("")
     encryption_key_file: ConfigPath | None = None
     auto_upgrade: bool = True
+    keep_days: int = Field(400, ge=0, le=36_500)
+
+    @property
+    def keep(self) -> timedelta:
+        """How long changes and runs are kept; nothing is for ever."""
+        return timedelta(days=self.keep_days)
 
 
 class ScheduleSettings(Section):

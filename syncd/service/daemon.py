@@ -20,6 +20,7 @@ from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
 from syncd.state.lock import Lock as StoreLock
 from syncd.state.lock import Purpose, locked_when_free
+from syncd.state.retention import purge
 from syncd.sync.one_pass import Trigger, run_once
 from syncd.sync.parts import Parts
 from syncd.sync.verifying import verify_once
@@ -27,6 +28,9 @@ from syncd.sync.verifying import verify_once
 #: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
+
+#: How often what is older than is kept is purged, and at once when it begins: it may never live for a day.
+_PURGE_EVERY: Final = timedelta(days=1)
 
 #: How long it leaves a OneFile alone that is down, longer each time.
 PAUSES_SECONDS: Final = (30.0, 60.0, 120.0, 240.0, 480.0, 900.0)
@@ -51,11 +55,12 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When to poll and when to verify, in a time zone."""
+    """When to poll and when to verify, in a time zone, and how long changes are kept; nothing is for ever."""
 
     poll: When
     verify: When
     timezone: str
+    keep: timedelta = timedelta()
 
 
 class Daemon:
@@ -114,6 +119,8 @@ class Daemon:
             self._job = self._add(self._poll, self._schedule.poll, next_run_time=self._parts.clock())
         if self._schedule.verify:
             self._add(self._verify, self._schedule.verify)
+        if self._schedule.keep:
+            self._add(self._purge, When(interval=_PURGE_EVERY), next_run_time=self._parts.clock())
         # One job that lasts: of a job every second APScheduler would warn every second for as long as a run takes.
         self._scheduler.add_job(self._answer_requests, misfire_grace_time=None)
         self._scheduler.start()
@@ -141,6 +148,16 @@ class Daemon:
     def _verify(self) -> None:
         for parts in self._turns:
             self._until_onefile_answers(parts, lambda parts: verify_once(parts, Trigger.VERIFY))
+
+    def _purge(self) -> None:
+        parts = self._parts
+        organisations = [each.organisation_id for each in self._turns]
+        try:
+            count = purge(parts.store, organisations, parts.clock(), self._schedule.keep, self._stopping.is_set)
+        except StateUnusable as problem:
+            parts.log.error("purge_failed", reason=str(problem))  # noqa: TRY400 - a traceback may quote values
+        else:
+            parts.log.info("changes_purged", count=count)
 
     def _answer_requests(self) -> None:
         while not self._stopping.wait(_LOOK_AGAIN_SECONDS):
@@ -175,7 +192,7 @@ class Daemon:
         with parts.store.begin() as connection:
             newest = runs.last(connection, parts.organisation_id)
             if newest:
-                runs.answer(connection, answered, newest.id, parts.clock())
+                runs.answer(connection, answered, newest.id)
 
     def _pass_on_what_was_asked(self) -> None:
         """Whoever asks this process asks the store, and so whichever daemon works."""

@@ -1,5 +1,6 @@
 """The changes: an intent before each call, its outcome after, and so the audit trail."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.records import Key
 from syncd.core.values import Sent
+from syncd.state import tallies
 from syncd.state.tables import change, run
 from syncd.state.vault import Vault
 
@@ -170,13 +172,17 @@ def in_doubt(connection: Connection, organisation_id: int) -> int:
 
 
 def counts(connection: Connection, organisation_id: int) -> dict[tuple[str, str], int]:
-    """How many changes there have been, by action and outcome."""
+    """How many changes there have been, by action and outcome, purged ones too."""
     rows = connection.execute(
         select(change.c.action, change.c.outcome, func.count())
         .where(change.c.organisation_id == organisation_id)
         .group_by(change.c.action, change.c.outcome)
     )
-    return {(row[0], row[1]): row[2] for row in rows}
+    counted = Counter({(row[0], row[1]): row[2] for row in rows})
+    for label, count in tallies.counted(connection, organisation_id, "changes").items():
+        action, _, outcome = label.partition(" ")
+        counted[action, outcome] += count
+    return dict(counted)
 
 
 def used_of(connection: Connection, approval_id: int) -> Counts:

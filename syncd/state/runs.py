@@ -1,5 +1,6 @@
 """The runs, the approvals that let a stopped one go on, and the requests for one."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,12 +12,11 @@ from sqlalchemy import Connection, Row, exists, func, select
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.errors import NothingToSettle
-from syncd.state import changes
+from syncd.state import changes, tallies
 from syncd.state.changes import Outcome
 from syncd.state.tables import approval, change, resync_request, run
 
 APPROVAL_LASTS: Final = timedelta(hours=24)
-_ANSWERS_ARE_KEPT: Final = timedelta(days=7)
 
 
 class RunState(StrEnum):
@@ -198,13 +198,19 @@ def note(connection: Connection, number: int, reason: str) -> None:
     connection.execute(run.update().where(run.c.id == number).values(reason=reason))
 
 
+def note_drift(connection: Connection, number: int, accounts: int) -> None:
+    """Note how many accounts a verify has found other than they were left."""
+    connection.execute(run.update().where(run.c.id == number).values(drift=accounts))
+
+
 def totals(connection: Connection, organisation_id: int) -> Totals:
-    """How many runs there have been, by how they ended, and what they took."""
+    """How many runs there have been, by how they ended, and what they took, purged ones too."""
     of_organisation = run.c.organisation_id == organisation_id
     by_state = connection.execute(select(run.c.state, func.count()).where(of_organisation).group_by(run.c.state))
+    calls = connection.scalar(select(func.sum(run.c.calls)).where(of_organisation)) or 0
     return Totals(
-        {row[0]: row[1] for row in by_state},
-        connection.scalar(select(func.sum(run.c.calls)).where(of_organisation)) or 0,
+        dict(Counter({row[0]: row[1] for row in by_state}) + tallies.counted(connection, organisation_id, "runs")),
+        calls + tallies.counted(connection, organisation_id, "calls").total(),
         connection.scalar(select(func.max(run.c.finished_at)).where(of_organisation, run.c.state == RunState.FINISHED)),
     )
 
@@ -313,11 +319,9 @@ def all_asked_for(requests: Sequence[Row[Any]]) -> frozenset[str]:
     return frozenset(misid for each in requests for misid in each.misids)
 
 
-def answer(connection: Connection, requests: Sequence[int], number: int, now: datetime) -> None:
-    """Note that a run has answered these requests, now that it is over; answers of long ago are forgotten."""
+def answer(connection: Connection, requests: Sequence[int], number: int) -> None:
+    """Note that a run has answered these requests, now that it is over."""
     connection.execute(resync_request.update().where(resync_request.c.id.in_(requests)).values(run_id=number))
-    long_ago = select(run.c.id).where(run.c.finished_at < now - _ANSWERS_ARE_KEPT)
-    connection.execute(resync_request.delete().where(resync_request.c.run_id.in_(long_ago)))
 
 
 def answer_to(connection: Connection, request: int) -> Row[Any] | None:

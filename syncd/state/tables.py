@@ -99,6 +99,7 @@ run: Final = Table(
     Column("sample", JSON, comment="some of what a stopped run would do: MISIDs and names of fields"),
     Column("asked_by", Text, nullable=False, default="", server_default=""),
     Column("settled_by", Text, nullable=False, default="", server_default=""),
+    Column("drift", Integer, comment="accounts that a verify found other than they were left"),
 )
 
 change: Final = Table(
@@ -120,6 +121,7 @@ change: Final = Table(
     Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted when there is a key"),
     Column("message", Text, nullable=False, default="", comment="why it was refused, personal values taken out"),
     Index(None, "organisation_id", "misid"),
+    Index(None, "organisation_id", "at"),
     Index(None, "outcome"),
     Index(None, "run_id"),
     Index(None, "run_id", "action", "outcome"),
@@ -239,4 +241,14 @@ newcomer: Final = Table(
     Column("decided_at", UtcDateTime, nullable=False),
     UniqueConstraint("organisation_id", "misid"),
     comment="MISIDs of which a person has said that they are somebody new",
+)
+
+tally: Final = Table(
+    "tally",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("counter", String(20), primary_key=True),
+    Column("label", String(50), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    comment="what has been purged, so that what is counted never becomes less",
 )

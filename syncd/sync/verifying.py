@@ -73,9 +73,10 @@ def verify_once(parts: Parts, trigger: Trigger, *, fix: bool = False, full: bool
     # Of a fix that went wrong in part it is not asked in which.
     is_fixed = fix and done.state is RunState.FINISHED and done.sent == done.counts.updates
     left = tuple(one for one in drift if not is_fixed or one.kind is DriftKind.MISSING)
-    if done.state is RunState.FINISHED:
-        extent = _Extent(check.is_full, frozenset(one.user_id for one in left))
-        with parts.store.begin() as connection:
+    with parts.store.begin() as connection:
+        runs.note_drift(connection, done.run, len(drift))
+        if done.state is RunState.FINISHED:
+            extent = _Extent(check.is_full, frozenset(one.user_id for one in left))
             runs.note(connection, done.run, str(extent))
     return Verified(done, check.findings.checked, check.is_full, drift, left, check.findings.not_told)
 

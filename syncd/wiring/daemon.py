@@ -67,6 +67,11 @@ def _site(settings: Settings, store: Store, log: FilteringBoundLogger, stopping:
 
 
 def schedule(settings: Settings) -> Schedule:
-    """When the daemon polls and verifies."""
+    """When the daemon polls and verifies, and how long it keeps what it did."""
     given = settings.schedule
-    return Schedule(When(given.poll, given.poll_interval), When(given.verify, given.verify_interval), given.timezone)
+    return Schedule(
+        When(given.poll, given.poll_interval),
+        When(given.verify, given.verify_interval),
+        given.timezone,
+        settings.state.keep,
+    )

@@ -19,11 +19,12 @@ def living(
     verify: float = 0,
     organisations: Sequence[int] = (),
     asked: threading.Event | None = None,
+    keep: timedelta = timedelta(),
 ) -> Iterator[None]:
     stopping = threading.Event()
     poll = When("every so often", timedelta(seconds=every))
     verifies = When("every so often", timedelta(seconds=verify)) if verify else When()
-    schedule = Schedule(poll, verifies, "Europe/London")
+    schedule = Schedule(poll, verifies, "Europe/London", keep)
     # The scheduler goes by the real time, and so must the daemon.
     parts = replace(
         college.parts, clock=lambda: datetime.now(UTC), is_stopping=stopping.is_set, organisations=tuple(organisations)

@@ -1,6 +1,7 @@
 """A daemon's life, in one process: growing pauses, taking over, and one run at a time."""
 
 import time
+from datetime import timedelta
 
 import structlog
 
@@ -77,3 +78,18 @@ def test_it_verifies_when_the_schedule_says_so_and_tells_of_drift(found: Found) 
     (drift, *_) = (line for line in log if line["event"] == "drift_found")
     assert (drift["misid"], drift["fields"]) == ("L1", ["LastName"])
     assert college.writes() == []
+
+
+def test_it_lets_go_of_what_is_older_than_it_keeps_as_soon_as_it_begins(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    # The college's clock stands in January 2026, and the daemon goes by the real time.
+    assert college.run().is_in_step
+    with structlog.testing.capture_logs() as log, living(college, keep=timedelta(days=1)):
+        wait_for(lambda: any(line["event"] == "changes_purged" for line in log))
+    assert [line["count"] for line in log if line["event"] == "changes_purged"] == [2]
+    assert college.outcomes("L1") == []
+    assert college.known_id("L1") == college.in_onefile("L1")[0].id
+    college.onefile.journal.clear()
+    assert college.run().unchanged == 2
+    assert college.onefile.journal.calls == []

@@ -194,20 +194,3 @@ def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> N
         runs.request(connection, ORGANISATION, "somebody", college.clock())
         all_ = runs.requests_waiting(connection, ORGANISATION)
     assert [runs.all_asked_for(requests) for requests in (some, more, all_)] == [{"L1"}, {"L1", "L2"}, set()]
-
-
-def test_answers_are_forgotten_after_a_week_and_what_waits_never_is(found: Found) -> None:
-    college = found()
-    now = college.clock()
-    with college.parts.store.begin() as connection:
-        requests = {}
-        for days in (8, 6, 0):
-            then = now - timedelta(days=days)
-            number = runs.start(connection, ORGANISATION, Trigger.REQUEST, then)
-            runs.finish(connection, number, runs.RunState.FINISHED, then)
-            requests[days] = runs.request(connection, ORGANISATION, "somebody", then)
-            runs.answer(connection, [requests[days]], number, then)
-        unanswered = runs.request(connection, ORGANISATION, "somebody", now - timedelta(days=30))
-        runs.answer(connection, [], number, now)
-        left = connection.scalars(select(resync_request.c.id)).all()
-    assert set(left) == {requests[6], requests[0], unanswered}

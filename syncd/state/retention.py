@@ -1,0 +1,125 @@
+"""Retention: changes and runs of long ago are let go, but for what syncd still goes by."""
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+
+from syncd.state import tallies
+from syncd.state.changes import UNSETTLED, Action, Outcome
+from syncd.state.runs import OneFileWas, RunState
+from syncd.state.store import Store
+from syncd.state.tables import approval, change, resync_request, run
+
+#: So few at a time that whoever else writes waits for milliseconds.
+_AT_ONCE: Final = 500
+
+
+def purge(
+    store: Store,
+    organisation_ids: Collection[int],
+    now: datetime,
+    keep: timedelta,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Let go of changes and runs from before ``keep``, a few at a time; gives how many changes there were.
+
+    What is not settled stays, however old; so do the runs that later ones go by: the newest of each kind, what waits
+    for approval, and what is still allowed. Accounts and the held list are never touched. A ``keep`` of nothing keeps
+    everything. Between two batches ``is_stopping`` may end it early. Raises `StateUnusable`.
+    """
+    if not keep:
+        return 0
+    count = 0
+    for organisation_id in organisation_ids:
+        # Whatever begins meanwhile is newer than all of these.
+        with store.begin() as connection:
+            spared = _gone_by(connection, organisation_id)
+        for purge_some in (_purge_changes, _purge_runs):
+            while not is_stopping():
+                with store.begin() as connection:
+                    changes, runs = purge_some(connection, organisation_id, now, now - keep, spared)
+                count += changes
+                if not changes + runs:
+                    break
+    return count
+
+
+def _purge_changes(
+    connection: Connection, organisation_id: int, now: datetime, before: datetime, _spared: Collection[int]
+) -> tuple[int, int]:
+    under = run.alias()
+    rows = connection.execute(
+        select(change.c.id, change.c.action, change.c.outcome)
+        .where(
+            change.c.organisation_id == organisation_id,
+            change.c.at < before,
+            ~_is_open(),
+            # What has been used of an approval is counted by its changes.
+            ~exists().where(
+                under.c.id == change.c.run_id, approval.c.id == under.c.approval_id, approval.c.lapses_at > now
+            ),
+        )
+        .order_by(change.c.at)
+        .limit(_AT_ONCE)
+    ).all()
+    connection.execute(change.delete().where(change.c.id.in_([row.id for row in rows])))
+    counts = Counter(f"{row.action} {row.outcome}" for row in rows)
+    tallies.add(connection, organisation_id, "changes", counts)
+    return len(rows), 0
+
+
+def _is_open() -> ColumnElement[bool]:
+    """Whether a change is still to be settled, or its account to be doubted for it."""
+    return or_(
+        change.c.outcome == Outcome.PENDING,
+        and_(change.c.action == Action.CREATE, change.c.outcome.in_(UNSETTLED)),
+    )
+
+
+def _purge_runs(
+    connection: Connection, organisation_id: int, now: datetime, before: datetime, spared: Collection[int]
+) -> tuple[int, int]:
+    rows = connection.execute(
+        select(run.c.id, run.c.state, run.c.calls)
+        .where(
+            run.c.organisation_id == organisation_id,
+            run.c.started_at < before,
+            run.c.state.not_in((RunState.RUNNING, RunState.AWAITING_APPROVAL)),
+            run.c.id.not_in(spared),
+            ~exists().where(change.c.run_id == run.c.id),
+            ~exists().where(approval.c.run_id == run.c.id, approval.c.lapses_at > now),
+        )
+        .order_by(run.c.id)
+        .limit(_AT_ONCE)
+    ).all()
+    numbers = [row.id for row in rows]
+    for belonging in (approval, resync_request):
+        connection.execute(belonging.delete().where(belonging.c.run_id.in_(numbers)))
+    connection.execute(run.delete().where(run.c.id.in_(numbers)))
+    tallies.add(connection, organisation_id, "runs", Counter(row.state for row in rows))
+    tallies.add(connection, organisation_id, "calls", Counter({"": sum(row.calls for row in rows)}) if rows else {})
+    return 0, len(rows)
+
+
+def _gone_by(connection: Connection, organisation_id: int) -> set[int]:
+    """The runs that later ones, and those who ask how things stand, go by."""
+    of_organisation = run.c.organisation_id == organisation_id
+    newest = select(func.max(run.c.id)).where(of_organisation)
+    found = set(connection.scalars(newest.group_by(run.c.trigger, run.c.state)))
+    found |= set(connection.scalars(newest.group_by(run.c.onefile)))
+    # Since when OneFile could not be reached.
+    last_ok = connection.scalar(newest.where(run.c.onefile == OneFileWas.OK)) or 0
+    found.add(
+        connection.scalar(
+            select(func.min(run.c.id)).where(
+                of_organisation, run.c.id > last_ok, run.c.onefile == OneFileWas.UNREACHABLE
+            )
+        )
+        or 0
+    )
+    # SQLite gives the number of the newest row again once that is gone, and runs refer to approvals by theirs.
+    found.add(connection.scalar(select(approval.c.run_id).order_by(approval.c.id.desc()).limit(1)) or 0)
+    return found

@@ -1,0 +1,290 @@
+"""What is older than it is kept goes, in small batches; nothing goes that syncd still goes by."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import event, select
+
+from syncd.core.fields import Role
+from syncd.core.guard import Counts
+from syncd.core.plan import Create, Plan
+from syncd.core.records import Held, Key, Reason
+from syncd.state import accounts, changes, holding, retention, runs, upkeep
+from syncd.state.changes import UNSETTLED, Action, Outcome
+from syncd.state.retention import purge
+from syncd.state.runs import OneFileWas, RunState
+from syncd.state.store import Store
+from syncd.state.tables import approval, change, metadata, resync_request, run
+from syncd.state.vault import Vault
+
+_NOW: Final = datetime(2026, 11, 30, 4, tzinfo=UTC)
+_KEEP: Final = timedelta(days=400)
+_LONG_AGO: Final = _NOW - _KEEP - timedelta(days=1)
+_HERE, _THERE = 5740, 5741
+_TRIGGERS: Final = ("schedule", "command", "verify")
+
+
+def _run(
+    store: Store,
+    at: datetime,
+    state: RunState = RunState.FINISHED,
+    *,
+    trigger: str = "schedule",
+    onefile: OneFileWas | None = None,
+    organisation_id: int = _HERE,
+) -> int:
+    with store.begin() as connection:
+        number = runs.start(connection, organisation_id, trigger, at)
+        if state is not RunState.RUNNING:
+            runs.finish(connection, number, state, at, reason="full", onefile=onefile, totals={"calls": 3})
+    return number
+
+
+def _change(
+    store: Store,
+    run_id: int,
+    at: datetime,
+    outcome: Outcome = Outcome.APPLIED,
+    action: Action = Action.UPDATE,
+    misid: str = "L1",
+    value: str = "Ann",
+    organisation_id: int = _HERE,
+) -> int:
+    with store.begin() as connection:
+        number = changes.intend(
+            connection,
+            store.vault,
+            run_id,
+            Key(organisation_id, Role.LEARNER, misid),
+            action,
+            {"FirstName": value},
+            user_id=None,
+            feed="learners",
+            fingerprint="",
+            now=at,
+        )
+        if outcome is not Outcome.PENDING:
+            changes.conclude(connection, number, outcome, at)
+    return number
+
+
+def _approve(store: Store, run_id: int, at: datetime) -> runs.Approval:
+    plan = Plan(creates=(Create(Key(_HERE, Role.LEARNER, "L9"), "learners", {"MISID": "L9"}),))
+    with store.begin() as connection:
+        return runs.approve_beforehand(connection, run_id, plan, "somebody", at)
+
+
+def _numbers(store: Store, table: Any) -> list[int]:
+    with store.begin() as connection:
+        return list(connection.scalars(select(table.c.id).order_by(table.c.id)))
+
+
+def test_changes_and_runs_go_when_they_are_older_than_they_are_kept(store: Store) -> None:
+    old, younger, newest = (_run(store, at) for at in (_LONG_AGO, _LONG_AGO + timedelta(days=2), _NOW))
+    _change(store, old, _LONG_AGO)
+    kept = _change(store, younger, _NOW - _KEEP)
+
+    assert purge(store, [_HERE], _NOW, _KEEP) == 1
+
+    assert (_numbers(store, run), _numbers(store, change)) == ([younger, newest], [kept])
+    assert purge(store, [_HERE], _NOW, _KEEP) == 0
+
+
+def test_nothing_goes_when_it_is_kept_for_ever_and_nothing_of_another_organisation(store: Store) -> None:
+    for _ in range(2):
+        _change(store, _run(store, _LONG_AGO, organisation_id=_THERE), _LONG_AGO, organisation_id=_THERE)
+    assert purge(store, [_THERE], _NOW, timedelta()) == 0
+    assert purge(store, [_HERE], _NOW, _KEEP) == 0
+    assert (len(_numbers(store, run)), len(_numbers(store, change))) == (2, 2)
+
+
+def test_batches_are_small_and_it_ends_between_two_when_it_is_told_to(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+    run_id = _run(store, _LONG_AGO)
+    for _ in range(5):
+        _change(store, run_id, _LONG_AGO)
+    deleted: list[int] = []
+
+    @event.listens_for(store.engine, "after_cursor_execute")
+    def note(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM change"):
+            deleted.append(cursor.rowcount)
+
+    answers = iter([False, True, True])
+
+    assert purge(store, [_HERE], _NOW, _KEEP, lambda: next(answers)) == 2
+    assert purge(store, [_HERE], _NOW, _KEEP) == 3
+    assert max(deleted) == 2
+
+
+@pytest.mark.parametrize("outcome", UNSETTLED)
+def test_a_create_that_is_not_settled_stays_however_old_with_all_that_is_known_of_it(
+    store: Store, outcome: Outcome
+) -> None:
+    _change(store, _run(store, _LONG_AGO), _LONG_AGO, outcome, Action.CREATE)
+    _run(store, _NOW)
+    with store.begin() as connection:
+        before = changes.unsettled(connection, store.vault, _HERE)
+
+    assert purge(store, [_HERE], _NOW, _KEEP) == 0
+
+    with store.begin() as connection:
+        assert changes.unsettled(connection, store.vault, _HERE) == before != []
+
+
+def test_a_change_whose_process_was_killed_stays_until_its_account_has_been_doubted(store: Store) -> None:
+    killed = _change(store, _run(store, _LONG_AGO), _LONG_AGO, Outcome.PENDING, Action.ARCHIVE)
+    assert purge(store, [_HERE], _NOW, _KEEP) == 0
+    with store.begin() as connection:
+        changes.forget_pending(connection, _HERE)
+    assert _numbers(store, change) == [killed]
+    assert purge(store, [_HERE], _NOW, _KEEP) == 1
+
+
+def test_what_has_been_used_of_an_approval_is_known_as_long_as_it_lasts(store: Store) -> None:
+    stopped = _run(store, _NOW - timedelta(hours=2), RunState.APPROVED)
+    granted = _approve(store, stopped, _NOW - timedelta(hours=2))
+    under_it = _run(store, _NOW - timedelta(hours=1), RunState.INTERRUPTED)
+    with store.begin() as connection:
+        connection.execute(run.update().where(run.c.id == under_it).values(approval_id=granted.number))
+    _change(store, under_it, _NOW - timedelta(hours=1), action=Action.CREATE)
+
+    purge(store, [_HERE], _NOW, timedelta(minutes=1))
+
+    with store.begin() as connection:
+        assert runs.approval_in_force(connection, _HERE, {"schedule"}, _NOW) == runs.Approval(
+            granted.number, Counts(0, 0, 0)
+        )
+
+
+def test_the_number_of_an_approval_is_never_given_again(store: Store) -> None:
+    number = _approve(store, _run(store, _LONG_AGO, RunState.APPROVED), _LONG_AGO).number
+    under_it = _run(store, _LONG_AGO)
+    with store.begin() as connection:
+        connection.execute(run.update().where(run.c.id == under_it).values(approval_id=number))
+    _run(store, _LONG_AGO, RunState.APPROVED)
+
+    purge(store, [_HERE], _NOW, _KEEP)
+
+    assert _approve(store, _run(store, _NOW, RunState.APPROVED), _NOW).number > number
+
+
+def test_who_asked_for_a_run_is_known_as_long_as_the_run_is_and_what_waits_always(store: Store) -> None:
+    requests = []
+    for at in (_LONG_AGO, _NOW - timedelta(days=30), _NOW):
+        number = _run(store, at)
+        with store.begin() as connection:
+            requests.append(runs.request(connection, _HERE, "somebody", at))
+            runs.answer(connection, requests[-1:], number)
+    with store.begin() as connection:
+        unanswered = runs.request(connection, _HERE, "somebody", _LONG_AGO)
+
+    purge(store, [_HERE], _NOW, _KEEP)
+
+    assert _numbers(store, resync_request) == [*requests[1:], unanswered]
+
+
+def test_accounts_what_onefile_accepted_and_who_is_held_stay(store: Store) -> None:
+    key = Key(_HERE, Role.LEARNER, "L1")
+    with store.begin() as connection:
+        accounts.keep(
+            connection,
+            store.vault,
+            key,
+            user_id=7,
+            feed="learners",
+            accepted={"MISID": "L1", "FirstName": "Ann"},
+            fingerprint="f",
+            now=_LONG_AGO,
+        )
+        hold = Held(_HERE, Role.LEARNER, "L2", "learners", Reason.MISSING, "Email", "Email is empty", 1)
+        holding.add(connection, hold, _LONG_AGO)
+    _change(store, _run(store, _LONG_AGO), _LONG_AGO, action=Action.CREATE)
+
+    assert purge(store, [_HERE], _NOW, _KEEP) == 1
+
+    with store.begin() as connection:
+        assert accounts.known(connection, _HERE)[key].user_id == 7
+        assert accounts.values(connection, store.vault, [key]) == {key: {"MISID": "L1", "FirstName": "Ann"}}
+        assert [row.misid for row in holding.listing(connection, _HERE)] == ["L2"]
+
+
+def test_what_was_sent_is_no_longer_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "syncd.db"
+    store = Store(f"sqlite:///{file}", Vault())
+    store.upgrade()
+    run_id = _run(store, _LONG_AGO)
+    for number in range(50):
+        _change(store, run_id, _LONG_AGO, value=f"Blodeuwedd {number}")
+    assert b"Blodeuwedd" in b"".join(each.read_bytes() for each in tmp_path.iterdir())
+
+    assert purge(store, [_HERE], _NOW, _KEEP) == 50
+    store.close()
+
+    assert b"Blodeuwedd" not in b"".join(each.read_bytes() for each in tmp_path.iterdir())
+
+
+_ages = st.sampled_from([timedelta(), timedelta(days=1), timedelta(days=399), timedelta(days=401), timedelta(days=999)])
+_histories = st.lists(
+    st.tuples(
+        _ages,
+        st.sampled_from([*RunState]),
+        st.sampled_from(_TRIGGERS),
+        st.sampled_from([None, *OneFileWas]),
+        st.booleans(),
+        st.lists(st.tuples(st.sampled_from([*Action]), st.sampled_from([*Outcome])), max_size=2),
+    ),
+    max_size=12,
+)
+
+
+@given(_histories)
+def test_whatever_has_happened_what_syncd_goes_by_is_the_same_afterwards(history: list[Any]) -> None:
+    store = Store("sqlite://", Vault())
+    # Much quicker than all migrations.
+    metadata.create_all(store.engine)
+    for age, state, trigger, onefile, is_approved, made in sorted(history, key=lambda one: -one[0]):
+        number = _run(store, _NOW - age, state, trigger=trigger, onefile=onefile)
+        if is_approved:
+            _approve(store, number, _NOW - age)
+        for action, outcome in made:
+            _change(store, number, _NOW - age, outcome, action)
+    before = list(_gone_by(store))
+
+    purge(store, [_HERE], _NOW, _KEEP)
+
+    assert list(_gone_by(store)) == before
+    assert list(upkeep.defects(store)) == []
+    with store.begin() as connection:
+        left = connection.execute(select(change).where(change.c.at < _NOW - _KEEP)).all()
+        old_runs = connection.scalars(select(run.c.id).where(run.c.started_at < _NOW - _KEEP)).all()
+    assert all(
+        one.outcome == Outcome.PENDING or (one.action == Action.CREATE and one.outcome in UNSETTLED) for one in left
+    )
+    # One of each trigger and state and some more, besides those that a change keeps.
+    assert len(set(old_runs) - {one.run_id for one in left}) <= len(_TRIGGERS) * len(RunState) + 5
+    store.close()
+
+
+def _gone_by(store: Store) -> Iterator[object]:
+    with store.begin() as connection:
+        yield changes.unsettled(connection, store.vault, _HERE)
+        yield changes.in_doubt(connection, _HERE)
+        yield changes.counts(connection, _HERE)
+        yield connection.scalars(select(change.c.id).where(change.c.outcome == Outcome.PENDING)).all()
+        yield runs.last(connection, _HERE)
+        yield runs.waiting(connection, _HERE)
+        yield runs.unreachable_since(connection, _HERE)
+        yield runs.totals(connection, _HERE)
+        for trigger in _TRIGGERS:
+            yield runs.approval_in_force(connection, _HERE, {trigger}, _NOW)
+            yield runs.last_finished(connection, _HERE, trigger)
+            yield runs.last_finished(connection, _HERE, trigger, "full")
+        yield connection.scalar(select(approval.c.id).order_by(approval.c.id.desc()).limit(1))
