@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any, Final
 
 import typer
@@ -91,6 +92,16 @@ def whoami() -> str:
 def print_json(document: Any) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_json_list(documents: Iterable[Any]) -> None:
+    """The same for a list, each entry as soon as it is there."""
+    begun = False
+    for document in documents:
+        text = json.dumps(document, ensure_ascii=False, indent=2)
+        typer.echo((",\n" if begun else "[\n") + indent(text, "  "), nl=False)
+        begun = True
+    typer.echo("\n]" if begun else "[]")
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:

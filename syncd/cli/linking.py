@@ -14,6 +14,7 @@ import typer
 from syncd.cli.common import ConfigOption, OrganisationOption, whoami
 from syncd.cli.program import app
 from syncd.cli.running import at_work, exit_code
+from syncd.cli.spreadsheets import as_text, from_text
 from syncd.core.fields import Role
 from syncd.core.matching import Likeness, Proposal
 from syncd.errors import NothingToSettle
@@ -31,9 +32,6 @@ _COLUMNS: Final = (*_NEEDED, "reason", "confidence", "agree", "differ", "name_in
 _CONFIDENCE: Final = {Likeness.ULN: "high", Likeness.EMAIL_AND_DOB: "medium", Likeness.NAMES_AND_DOB: "low"}
 _YES: Final = frozenset({"yes", "y", "x", "1"})
 _NO: Final = frozenset({"", "no", "n", "0"})
-
-#: What a spreadsheet would take for the beginning of a formula.
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @app.command(rich_help_panel="First contact")
@@ -240,24 +238,15 @@ def _row(proposal: Proposal) -> tuple[object, ...]:
     return (
         "yes" if proposal.is_sure else "",
         proposal.key.role,
-        _as_text(proposal.key.misid),
+        as_text(proposal.key.misid),
         proposal.user_id,
         proposal.likeness,
         "ambiguous" if proposal.is_ambiguous else _CONFIDENCE[proposal.likeness],
         " ".join(proposal.agree),
         " ".join(proposal.differ),
-        _as_text(proposal.name_in_mis),
-        _as_text(proposal.name_in_onefile),
+        as_text(proposal.name_in_mis),
+        as_text(proposal.name_in_onefile),
     )
-
-
-def _as_text(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
-
-
-def _from_text(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
 
 
 def _links_in(file: Path) -> list[Link]:
@@ -271,7 +260,7 @@ def _links_in(file: Path) -> list[Link]:
                     raise LinksUnusable(f"{file}, line 1: there is no column {name}. Nothing was changed.")
             links = []
             for row in rows:
-                cells = {name: _from_text((row[columns[name]] or "").strip()) for name in _NEEDED}
+                cells = {name: from_text((row[columns[name]] or "").strip()) for name in _NEEDED}
                 if _says_yes(cells, where := f"{file}, line {rows.line_num}"):
                     links.append(_link(cells, where))
             return links

@@ -1,4 +1,4 @@
-"""status, held, history, accounts: reading the state; OneFile and the MIS are not asked."""
+"""status, held, accounts: reading the state; OneFile and the MIS are not asked."""
 
 import csv
 import sys
@@ -21,8 +21,9 @@ from syncd.cli.common import (
 )
 from syncd.cli.printing import in_words, shortly
 from syncd.cli.program import app
+from syncd.cli.spreadsheets import as_text
 from syncd.state import accounts as accounts_
-from syncd.state import changes, holding, overview
+from syncd.state import holding, overview
 from syncd.state.overview import moment
 from syncd.wiring.store import open_store_to_read
 
@@ -96,39 +97,6 @@ def held(
 
 
 @app.command(rich_help_panel="Looking")
-def history(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose.")],
-    *,
-    json: JsonOption = False,
-    organisation: OrganisationOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Show every change that was sent for one person, the oldest first."""
-    with _reading(config, organisation) as (connection, organisations):
-        rows = [row for each in organisations for row in changes.history(connection, each, misid)]
-    if json:
-        print_json([_history(row) for row in rows])
-        return
-    details = any(row.message for row in rows)
-    print_table(
-        ("run", "when", "role", "action", "outcome", "fields", *(["detail"] if details else [])),
-        (
-            (
-                row.run_id,
-                shortly(row.at),
-                row.role,
-                row.action,
-                in_words(row.outcome),
-                ", ".join(row.fields),
-                row.message,
-            )[: 7 if details else 6]
-            for row in rows
-        ),
-        f"Nothing was ever sent for {misid}.",
-    )
-
-
-@app.command(rich_help_panel="Looking")
 def accounts(
     *,
     json: JsonOption = False,
@@ -144,7 +112,7 @@ def accounts(
     elif as_csv:
         writer = csv.DictWriter(sys.stdout, _ACCOUNT_COLUMNS)
         writer.writeheader()
-        writer.writerows(documents)
+        writer.writerows({**one, "misid": as_text(one["misid"])} for one in documents)
     else:
         print_table(
             ("organisation", "role", "MISID", "UserID", "status", "in step since"),
@@ -164,16 +132,6 @@ def _misid(row: Row[Any]) -> str:
 def _held(row: Row[Any]) -> dict[str, Any]:
     names = ("organisation_id", "role", "misid", "reason", "field", "detail", "feed")
     return {**{name: getattr(row, name) for name in names}, "first_seen_at": moment(row.first_seen_at)}
-
-
-def _history(row: Row[Any]) -> dict[str, Any]:
-    names = ("action", "fields", "outcome", "attempts", "http_status")
-    return {
-        "run": row.run_id,
-        "at": moment(row.at),
-        **{name: getattr(row, name) for name in names},
-        "detail": row.message,
-    }
 
 
 def _account(row: Row[Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from syncd.sync.planning import Planned
 _SAMPLE: Final = 5
 _MINUTE: Final = 60
 _WHAT_DEFAULTS: Final = {"ClassroomID": "classroom", "PlacementID": "placement", "DefaultAssessorID": "assessor"}
-_PAST: Final = {
+PAST: Final = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",
     Action.LINK: "linked",
@@ -131,7 +131,7 @@ def print_done(done: Done) -> None:
         typer.echo("If that is right, see 'syncd plan' and then 'syncd approve'. If it is not, nothing has happened:")
         typer.echo("put the MIS or the query right and run again.")
         return
-    sent = [f"{done.applied[action]} {past}" for action, past in _PAST.items() if done.applied.get(action)]
+    sent = [f"{done.applied[action]} {past}" for action, past in PAST.items() if done.applied.get(action)]
     typer.echo(
         f"Run {done.run}: {', '.join(sent) or 'nothing to send'}; {done.unchanged} unchanged; {done.calls} calls."
     )

@@ -157,7 +157,8 @@ class Daemon:
         except StateUnusable as problem:
             parts.log.error("purge_failed", reason=str(problem))  # noqa: TRY400 - a traceback may quote values
         else:
-            parts.log.info("changes_purged", count=count)
+            if count:
+                parts.log.info("changes_purged", count=count)
 
     def _answer_requests(self) -> None:
         while not self._stopping.wait(_LOOK_AGAIN_SECONDS):

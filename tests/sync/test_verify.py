@@ -322,6 +322,9 @@ def test_a_fix_that_is_too_large_waits_for_approval(college: College) -> None:
     stopped = _verify(college, fix=True)
 
     assert stopped.done.state is RunState.AWAITING_APPROVAL
+    with college.parts.store.begin() as connection:
+        # Nor does what was found go unnoticed because nothing was done about it.
+        assert getattr(runs.last(connection, ORGANISATION), "drift", None) == 2
     assert stopped.done.objections == ("2 updates where 1 are allowed",)
     assert _named(stopped) == {"L2": ("FirstName",), "L3": ("FirstName",)}
     assert stopped.left == stopped.drift

@@ -1,0 +1,86 @@
+"""The audit trail is read page by page, in the order of time, whoever's changes lie between."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.state import changes, runs, trail
+from syncd.state.changes import Action
+from syncd.state.store import Store
+from syncd.state.tables import metadata
+from syncd.state.vault import Vault
+
+_NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_HERE, _THERE, _ELSEWHERE = 5740, 5741, 5742
+_Made = tuple[int, int, str]
+"""A change: minutes after noon, organisation, MISID."""
+
+
+def _fill(store: Store, made: Sequence[_Made]) -> None:
+    with store.begin() as connection:
+        run = runs.start(connection, _HERE, "schedule", _NOON)
+        for minutes, organisation_id, misid in made:
+            changes.intend(
+                connection,
+                store.vault,
+                run,
+                Key(organisation_id, Role.LEARNER, misid),
+                Action.UPDATE,
+                {},
+                user_id=1,
+                feed="learners",
+                fingerprint="",
+                now=_NOON + timedelta(minutes=minutes),
+            )
+
+
+def _between(store: Store, since: int, until: int, misid: str | None = None) -> list[_Made]:
+    span = (_NOON + timedelta(minutes=since), _NOON + timedelta(minutes=until))
+    return [
+        (round((row.at - _NOON).total_seconds() / 60), row.organisation_id, row.misid)
+        for row in trail.between(store, [_HERE, _THERE], *span, misid)
+    ]
+
+
+def test_the_oldest_is_first_and_the_end_is_not_in_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trail, "_PAGE", 2)
+    _fill(store, [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3"), (3, _HERE, "L1")])
+    assert _between(store, 0, 3) == [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3")]
+    assert _between(store, 1, 9, "L1") == [(1, _HERE, "L1"), (3, _HERE, "L1")]
+
+
+def test_who_writes_meanwhile_does_not_wait_for_a_slow_reader(store: Store) -> None:
+    _fill(store, [(0, _HERE, "L1"), (1, _HERE, "L2")])
+    reader = trail.between(store, [_HERE], _NOON, _NOON + timedelta(days=1))
+    next(reader)
+    _fill(store, [(2, _HERE, "L3")])
+    assert next(reader).misid == "L2"
+
+
+_minutes = st.integers(0, 5)
+_made = st.lists(
+    st.tuples(_minutes, st.sampled_from([_HERE, _THERE, _ELSEWHERE]), st.sampled_from(["L1", "L2"])), max_size=12
+)
+
+
+@given(_made, _minutes, _minutes, st.sampled_from([None, "L1"]), st.integers(1, 4))
+def test_every_change_of_the_time_is_in_it_once(
+    made: list[_Made], since: int, until: int, misid: str | None, page: int
+) -> None:
+    store = Store("sqlite://", Vault())
+    metadata.create_all(store.engine)
+    _fill(store, made)
+    expected = [
+        one
+        for one in sorted(made, key=lambda one: one[0])
+        if since <= one[0] < until and one[1] != _ELSEWHERE and misid in {None, one[2]}
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trail, "_PAGE", page)
+        assert _between(store, since, until, misid) == expected
+    store.close()
