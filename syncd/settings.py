@@ -250,12 +250,18 @@ class SourceSettings(Section):
     url_file: ConfigPath | None = None
 
 
+def _own_store() -> str:
+    """Where a service has a directory for its state, as systemd and our image say, it is there."""
+    directory, _, _ = os.environ.get("STATE_DIRECTORY", "").partition(":")
+    return f"sqlite:///{Path(directory, 'syncd.db')}"
+
+
 class StateSettings(Section):
     """``[state]``: the state store."""
 
     SECRETS = frozenset({"url", "encryption_key"})
 
-    url: DatabaseUrl = Field("sqlite:///syncd.db", validate_default=True)
+    url: DatabaseUrl = Field(default_factory=_own_store, validate_default=True)
     url_file: ConfigPath | None = None
     encryption_key: SecretStr = SecretStr("")
     encryption_key_file: ConfigPath | None = None
