@@ -1,0 +1,1 @@
+"""Installing syncd: the image, the compose file, and upgrading what is there."""
