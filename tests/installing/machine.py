@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGKILL
 
 from .dockerfile import Instruction, Stage, variables
 
@@ -137,7 +138,7 @@ class Contained:
     @contextmanager
     def started(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """Start something as its process 1, and end it if it is still there."""
-        first = ["unshare", "--pid", "--fork", "--kill-child"]
+        first = ["unshare", "--pid", "--fork"]
         process = subprocess.Popen(
             [*self._enter, *first, *self._machine.command(words)],
             stdout=subprocess.PIPE,
@@ -147,8 +148,11 @@ class Contained:
         try:
             yield process
         finally:
-            process.kill()
-            process.communicate()
+            if process.poll() is None:
+                # It outlives whoever has started it: a change of user takes the signal for that away.
+                for child in children(process.pid):
+                    os.kill(child, SIGKILL)
+            process.communicate(timeout=60)
 
 
 @contextmanager
