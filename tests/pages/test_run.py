@@ -94,7 +94,7 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
         request = runs.request(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
     number = run_once(college.parts, Trigger.REQUEST, only=frozenset({"L1"})).run
     with college.parts.store.begin() as connection:
-        runs.answer(connection, [request], number, college.clock())
+        runs.answer(connection, [request], number)
     visitor = Visitor(college)
     assert "and only about L1" in visitor.get(f"/runs/{number}").text
     visitor.post(f"/runs/{number}/approve")
