@@ -70,6 +70,7 @@ class OneFile:
         on_throttled: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.pacer: Final = pacer
+        self._on_throttled = on_throttled
         transport = PunctualTransport(
             timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
@@ -78,7 +79,7 @@ class OneFile:
         self._http = httpx.Client(
             base_url=base_url,
             auth=SessionAuth(f"{base_url}/Authentication", customer_token, clock),
-            transport=PacedTransport(transport, pacer, clock=clock, on_throttled=on_throttled),
+            transport=PacedTransport(transport, pacer, clock=clock, on_throttled=self._tell_of_throttling),
             timeout=timeout_seconds,
             headers={"Accept": "application/json, text/plain", "User-Agent": f"syncd/{__version__}"},
         )
@@ -92,6 +93,18 @@ class OneFile:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    @contextmanager
+    def telling(self, on_throttled: Callable[[float], None]) -> Iterator[None]:
+        """Meanwhile it is this that is told of every 429 and for how many seconds no call leaves after it."""
+        before, self._on_throttled = self._on_throttled, on_throttled
+        try:
+            yield
+        finally:
+            self._on_throttled = before
+
+    def _tell_of_throttling(self, seconds: float) -> None:
+        self._on_throttled(seconds)
 
     def customer(self) -> Customer:
         """Whose customer token it is (§6). Also raises `Refused`."""

@@ -137,6 +137,16 @@ def test_429_without_end_is_an_unreachable_onefile_and_nothing_is_in_doubt(opene
         _create(pair)
 
 
+def test_a_429_that_asks_for_a_day_ends_the_call_at_once_and_the_next_ones_do_not_even_leave(opened: Open) -> None:
+    pair = opened()
+    pair.simulator.faults.add(Fault(FaultKind.THROTTLE, path="/User", retry_after_seconds=86_400))
+    for _ in range(2):
+        with pytest.raises(OneFileUnreachable, match="429"):
+            _create(pair)
+    assert _writes(pair) == [("/User", 429)]
+    assert pair.throttled == [3600]
+
+
 def test_an_organisation_that_the_token_does_not_see_is_named(opened: Open) -> None:
     with pytest.raises(CredentialsRefused, match=r"9999.*5740 \(Example Organisation - Business\)"):
         opened().client.organisation(9999)
