@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
-from datetime import UTC, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import durationpy
-from apscheduler.triggers.cron import CronTrigger
+from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -43,6 +43,7 @@ CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
 DEFAULT_FILE: Final = Path("syncd.toml")
 #: Of one customer token (§3).
 _ALLOWED_PER_MINUTE: Final = 300
+_LARGEST_JITTER: Final = timedelta(hours=1)
 
 
 class Environment(StrEnum):
@@ -94,24 +95,20 @@ def _interval(text: str) -> timedelta | None:
 
 
 def _cron_line(text: str) -> str:
-    *times, weekdays = text.split()
-    # To cron 0 is Sunday, to APScheduler it is Monday: names mean the same to both.
-    line = " ".join((*times, ",".join(map(_named_days, weekdays.split(",")))))
-    CronTrigger.from_crontab(line, timezone=UTC)
-    return line
+    # CronSim has a field for seconds, and signs of its own for last days, which five fields of cron have not.
+    if not re.fullmatch(r"(\S+\s+){4}\S+", text.strip()) or not re.fullmatch(r"(?i)(?:[0-9*,/\s-]|[a-z]{3})+", text):
+        raise ValueError
+    try:
+        next(CronSim(text, datetime(2024, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration):
+        raise ValueError from None
+    return text
 
 
-def _named_days(days: str) -> str:
-    if match := re.fullmatch(r"([0-7])", days):
-        first, last, step = match[1], match[1], None
-    elif match := re.fullmatch(r"([0-7])-([0-7])(?:/([1-9]))?", days):
-        first, last, step = match.groups()
-    elif match := re.fullmatch(r"\*/([1-9])", days):
-        first, last, step = "0", "6", match[1]
-    else:
-        return days
-    names = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-    return ",".join(names[int(first) : int(last) + 1 : int(step or 1)])
+def _jitter(text: str) -> str:
+    if text and not timedelta() < (_interval(text) or timedelta()) <= _LARGEST_JITTER:
+        raise ValueError('is not a time of an hour at most, such as "1m"')
+    return text
 
 
 def _quiet_window(given: object) -> tuple[time, time]:
@@ -158,6 +155,7 @@ def _is_private(url: str) -> bool:
 ConfigPath = Annotated[Path, AfterValidator(_path)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
+Jitter = Annotated[str, AfterValidator(_jitter)]
 QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
 
 
@@ -255,6 +253,7 @@ class ScheduleSettings(Section):
 
     poll: Schedule = "15m"
     verify: Schedule = ""
+    jitter: Jitter = "1m"
     timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/London"
     quiet: tuple[QuietWindow, ...] = ()
 
@@ -267,6 +266,11 @@ class ScheduleSettings(Section):
     def verify_interval(self) -> timedelta | None:
         """The same for ``verify``."""
         return _interval(self.verify)
+
+    @property
+    def jitter_period(self) -> timedelta:
+        """How much later than on the minute work may begin."""
+        return _interval(self.jitter) or timedelta()
 
 
 class GuardSettings(Section):

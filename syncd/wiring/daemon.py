@@ -1,14 +1,100 @@
-"""The daemon: when it polls, and what it serves meanwhile."""
+"""The daemon: what it goes by, when it polls, and what it serves meanwhile."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Final
 
-from syncd.service.daemon import Schedule, When
-from syncd.settings import Settings
+from structlog.typing import FilteringBoundLogger
+
+from syncd import __version__
+from syncd.errors import ConfigurationError
+from syncd.service.orders import Daily, Orders
+from syncd.service.schedule import Schedule, When
+from syncd.settings import Settings, load_settings
+from syncd.state import upkeep
 from syncd.state.store import Store
+from syncd.sync.reading import check_feeds
 from syncd.web.app import make_app
 from syncd.web.server import served
 from syncd.wiring.clock import now
+from syncd.wiring.parts import open_parts
+
+#: What a daemon that is told to reload may find changed: whole sections, and of one the keys that say how, not whose.
+_MAY_CHANGE: Final = frozenset({"source", "schedule", "guard", "leavers", "defaults", "feeds"})
+_MAY_CHANGE_OF_ONEFILE: Final = frozenset(
+    {
+        "customer_token",
+        "customer_token_file",
+        "calls_per_minute",
+        "max_in_flight",
+        "timeout_seconds",
+        "settle_seconds",
+        "clear",
+        "assign_path",
+    }
+)
+
+
+def daily(settings: Settings) -> tuple[Daily, ...]:  # noqa: ARG001 - what others add goes by it
+    """What the daemon does once a day beside its runs, one line each."""
+    return (Daily("tidy", upkeep.tidy),)
+
+
+class Site:
+    """The configuration file that a daemon goes by, which it may read again.
+
+    ``settings`` are what is in ``file`` now. Raises `ConfigurationError`.
+    """
+
+    def __init__(
+        self, file: Path, settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event
+    ) -> None:
+        self._file = file
+        self._store = store
+        self._log = log
+        self._stopping = stopping
+        self._settings = settings
+        self.orders: Orders = self._orders(settings)
+        """What the daemon is to go by."""
+
+    def reread(self) -> Orders:
+        """What it is to go by from now on; whoever went by the orders before closes them.
+
+        Every feed is looked at in the MIS, for a misspelt column shows nowhere else. Raises `ConfigurationError` for
+        what cannot be used and for what cannot change while a daemon works, and `MisUnreachable`.
+        """
+        settings = load_settings(self._file)
+        changed = _lasting(self._settings, settings)
+        if changed:
+            raise ConfigurationError(
+                f"{self._file}: {', '.join(changed)} cannot change while the daemon works, so nothing was reloaded. "
+                "Put it back, or restart the daemon."
+            )
+        orders = self._orders(settings)
+        try:
+            check_feeds(orders.turns[0])
+        except BaseException:
+            orders.close()
+            raise
+        self._settings, self.orders = settings, orders
+        return orders
+
+    def close(self) -> None:
+        """Let go of what the orders in force hold."""
+        self.orders.close()
+
+    def _orders(self, settings: Settings) -> Orders:
+        with ExitStack() as stack:
+            parts = stack.enter_context(open_parts(settings, self._store, self._log, self._stopping))
+            turns = tuple(parts.turn_of(each) for each in settings.onefile.all_organisations)
+            about = {
+                "environment": str(settings.onefile.environment or settings.onefile.url),
+                "jitter": settings.schedule.jitter,
+                "version": __version__,
+            }
+            return Orders(turns, schedule(settings), daily(settings), about, stack.pop_all().close)
 
 
 @contextmanager
@@ -27,6 +113,26 @@ def open_admin(settings: Settings, store: Store) -> Iterator[None]:
 
 
 def schedule(settings: Settings) -> Schedule:
-    """When the daemon polls and verifies."""
-    given = settings.schedule
-    return Schedule(When(given.poll, given.poll_interval), When(given.verify, given.verify_interval), given.timezone)
+    """When the daemon polls and verifies: a little later than others do, each organisation by its own share."""
+    given, organisation_id = settings.schedule, settings.onefile.organisation_id
+    poll, verify = (
+        When(line, interval, given.timezone).apart(organisation_id, given.jitter_period)
+        for line, interval in ((given.poll, given.poll_interval), (given.verify, given.verify_interval))
+    )
+    return Schedule(poll, verify, given.timezone, given.quiet)
+
+
+def _lasting(before: Settings, after: Settings) -> list[str]:
+    """The keys that have changed and take a restart."""
+    changed = []
+    for section in Settings.model_fields:
+        if section in _MAY_CHANGE:
+            continue
+        old, new = getattr(before, section), getattr(after, section)
+        may_change = _MAY_CHANGE_OF_ONEFILE if section == "onefile" else frozenset()
+        changed += [
+            f"{section}.{key}"
+            for key in type(old).model_fields
+            if key not in may_change and getattr(old, key) != getattr(new, key)
+        ]
+    return changed
