@@ -230,10 +230,16 @@ class OneFile:
 
     def _read(self, method: str, path: str, body: Mapping[str, Sent] | None = None) -> httpx.Response:
         try:
-            response, _ = self._call(method, path, body, again_after=(OneFileUnreachable, AnswerLost))
+            response, _ = self._call(
+                method, path, body, again_after=(OneFileUnreachable, AnswerLost), check=_readable_or_lost
+            )
         except AnswerLost as lost:
             # A read that came to nothing changed nothing.
             said = f"answered status {lost.status}" if lost.status else "did not answer"
+            if lost.status is not None and lost.status < HTTPStatus.BAD_REQUEST:
+                raise OneFileUnreachable(
+                    f"OneFile's answer to {method} {path} cannot be understood; is onefile.base_url right?"
+                ) from lost
             raise OneFileUnreachable(f"OneFile {said} to {method} {path}.") from lost
         return response
 
@@ -244,6 +250,7 @@ class OneFile:
         body: Mapping[str, Sent] | None,
         *,
         again_after: tuple[type[OneFileError], ...],
+        check: Callable[[httpx.Response], httpx.Response] = lambda response: response,
     ) -> tuple[httpx.Response, int]:
         attempts = 0
         try:
@@ -256,7 +263,7 @@ class OneFile:
             ):
                 with attempt:
                     attempts = attempt.num
-                    return _checked(self._send(method, path, body)), attempts
+                    return check(_checked(self._send(method, path, body))), attempts
         except OneFileError as problem:
             problem.attempts = attempts
             raise
@@ -297,6 +304,15 @@ def _readable(what: str) -> Iterator[None]:
         raise OneFileUnreachable(
             f"OneFile's answer for {what} cannot be understood; is onefile.base_url right?"
         ) from None
+
+
+def _readable_or_lost(response: httpx.Response) -> httpx.Response:
+    """An answer with something in it that can be read; a web page from something in between is as good as none."""
+    try:
+        json_of(response)
+    except Unreadable:
+        raise AnswerLost(response.status_code) from None
+    return response
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

@@ -172,9 +172,11 @@ def test_a_search_in_no_stable_order_brings_nobody_twice_and_ends(opened: Open) 
     assert len(found) == len(set(found))
 
 
-def test_rubbish_for_a_search_is_not_taken_for_nobody(opened: Open) -> None:
+def test_rubbish_for_a_search_is_asked_for_again_and_not_taken_for_nobody(opened: Open) -> None:
     pair = opened()
-    pair.simulator.faults.add(Fault(FaultKind.RUBBISH, path="/User/Search*"))
+    pair.simulator.faults.add(Fault(FaultKind.RUBBISH, path="/User/Search*", times=2))
+    assert [user.id for user in pair.client.users(ORGANISATION)] == [ASSESSOR]
+    pair.simulator.faults.add(Fault(FaultKind.RUBBISH, path="/User/Search*", times=None))
     with pytest.raises(OneFileUnreachable, match="cannot be understood"):
         list(pair.client.users(ORGANISATION))
 
