@@ -199,7 +199,7 @@ def _tell(measured: _Measured, finished: Finished, mis: BusyMis, chance: Chance,
                 ("handles", measured.handles),
                 ("threads", measured.threads),
             )
-            for middle, last in [measured.thirds(values)]  # type: ignore[arg-type]
+            for middle, last in [measured.thirds(values)]
         },
         "runs": {"by trigger": triggers, "by end": ends},
         "log": events,
