@@ -46,8 +46,6 @@ def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("syncd").setLevel(level.upper())
-    # It warns of every second in which somebody's request waits for a run to end.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
     logger: FilteringBoundLogger = structlog.get_logger("syncd")
     return logger

@@ -1,7 +1,7 @@
 """The pace: when the next call may leave, over all threads, runs and restarts of one customer token."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from threading import Lock
 from typing import Final, Protocol
@@ -118,8 +118,7 @@ class Pacer:
 
     def seconds_of_quiet(self) -> float:
         """How long no call leaves, because it is a time of day at which none is to; 0 at any other."""
-        now = self._clock().astimezone(self._zone)
-        return max((_left_of(now, start, end) for start, end in self._quiet), default=0.0)
+        return seconds_of_quiet(self._clock(), self._quiet, self._zone)
 
     def rest(self, seconds: float) -> None:
         """Wait, unless syncd is to stop. Raises `Interrupted`."""
@@ -145,6 +144,11 @@ class Pacer:
                 f"OneFile asks to be called no more for now (429): no call leaves for another {seconds:.0f} seconds."
             )
         return seconds
+
+
+def seconds_of_quiet(now: datetime, quiet: Sequence[tuple[time, time]], zone: ZoneInfo) -> float:
+    """What is left of the windows of the day that it is in; 0 outside them."""
+    return max((_left_of(now.astimezone(zone), start, end) for start, end in quiet), default=0.0)
 
 
 def _left_of(now: datetime, start: time, end: time) -> float:

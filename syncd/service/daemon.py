@@ -158,23 +158,21 @@ class Daemon:
         """Make the runs that are due, or put them off: for a quiet window, and for a OneFile that is down."""
         later = getattr(self._work.orders.schedule, name).later
         if quiet := self._work.seconds_of_quiet():
-            self._put_off(name, timedelta(seconds=quiet) + later)
+            self._put_off(name, timedelta(seconds=quiet) + later, "quiet window")
             return
-        due = self._jobs.due(name)
         if not work():
             pause = self._pauses[min(self._failures[name], len(self._pauses) - 1)]
             self._failures[name] += 1
-            self._put_off(name, timedelta(seconds=pause))
+            self._put_off(name, timedelta(seconds=pause), "OneFile is down")
             return
         self._failures[name] = 0
-        if self._jobs.due(name) != due:
-            # It fell due again while it was at work, once or often, which is made up for once.
-            self._put_off(name, timedelta())
         self._note_next_run()
 
-    def _put_off(self, name: str, by: timedelta) -> None:
-        self._jobs.put_off(name, self._clock() + by)
+    def _put_off(self, name: str, by: timedelta, why: str) -> None:
+        until = self._clock() + by
+        self._jobs.put_off(name, until)
         self._note_next_run()
+        self._log.info("put_off", job=name, until=_written(until), why=why)
 
     def _reload_if_told_to(self) -> bool:
         """Read the configuration again when told to; gives whether another one is gone by from now on."""

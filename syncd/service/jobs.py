@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Final
 
 from apscheduler.executors.pool import BasePoolExecutor
@@ -17,6 +18,8 @@ from syncd.service.schedule import When
 
 #: More than there are kinds of jobs: one that waits for its turn is in no other one's way.
 _AT_ONCE: Final = 16
+#: Of one job, of which all but one only see that one is at work.
+_AT_ONCE_OF_ONE: Final = 8
 #: A clock that is off by less is one that is being put right, or a machine that is busy.
 _SET_BY: Final = timedelta(seconds=2)
 
@@ -24,7 +27,8 @@ _SET_BY: Final = timedelta(seconds=2)
 class Jobs:
     """Jobs that are done when they are due, each in a thread of its own and never twice at the same time.
 
-    What falls due several times while a machine sleeps is done once. ``clock`` gives the time in UTC, and must be
+    What falls due while it is still being done is made up for after it, and what falls due while a machine sleeps is
+    done when it wakes; in both cases once, however often it was. ``clock`` gives the time in UTC, and must be
     the one that the machine goes by; ``monotonic`` gives seconds that go on whatever becomes of that.
     """
 
@@ -34,6 +38,10 @@ class Jobs:
         self._looked_at = clock(), monotonic()
         # In a zone with two hours from one to two APScheduler would take the second for the first.
         self._scheduler = _Scheduler(timezone=UTC)
+        self._lock = Lock()
+        self._at_work: set[str] = set()
+        self._due_again: set[str] = set()
+        self._is_ending = False
         self._pool: Executor = ThreadPoolExecutor(_AT_ONCE, "job")
         self._scheduler.add_executor(_In(self._pool))
 
@@ -44,6 +52,7 @@ class Jobs:
         try:
             yield
         finally:
+            self._is_ending = True
             # Were the scheduler to wait for its jobs itself, a job that wants to be put off would wait for it.
             with suppress(Exception):
                 self._scheduler.shutdown(wait=False)
@@ -62,11 +71,12 @@ class Jobs:
         else:
             next_ = when.first_after(self._clock())
         self._scheduler.add_job(
-            work,
+            self._do,
             _Due(when, begins=first),
+            args=(name, work),
             id=name,
             next_run_time=next_,
-            max_instances=1,
+            max_instances=_AT_ONCE_OF_ONE,
             coalesce=True,
             misfire_grace_time=None,
             replace_existing=True,
@@ -85,8 +95,35 @@ class Jobs:
 
     def put_off(self, name: str, until: datetime) -> None:
         """Do it then, and not when it would be due; after that as ever."""
+        with self._lock:
+            self._due_again.discard(name)
         with suppress(JobLookupError):
             self._scheduler.modify_job(name, next_run_time=until)
+
+    def _do(self, name: str, work: Callable[[], None]) -> None:
+        with self._lock:
+            if name in self._at_work:
+                self._due_again.add(name)
+                return
+            self._at_work.add(name)
+        try:
+            work()
+            while self._is_due_again(name):
+                work()
+        except BaseException:
+            # APScheduler logs it, and it is done when it is due again.
+            with self._lock:
+                self._at_work.discard(name)
+            raise
+
+    def _is_due_again(self, name: str) -> bool:
+        """Whether it fell due while it was done; if not, it is done with."""
+        with self._lock:
+            is_due = name in self._due_again and not self._is_ending
+            self._due_again.discard(name)
+            if not is_due:
+                self._at_work.discard(name)
+            return is_due
 
     @property
     def are_alive(self) -> bool:

@@ -96,6 +96,8 @@ class Work:
 
     def _is_over(self, organisation_id: int, work: Callable[[Parts], object]) -> bool:
         """Do it once; false when it is worth trying again soon."""
+        if self._stopping.is_set():
+            return True
         try:
             # Two organisations have two locks in the store, and still their turns one after the other.
             with (
