@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,6 +182,11 @@ def _assert_no_overlap(finished: Finished) -> None:
     assert at_work is None
 
 
+def _tenths(values: Sequence[float]) -> list[Sequence[float]]:
+    size = len(values) // 10
+    return [values[size * tenth : size * (tenth + 1)] for tenth in range(10)]
+
+
 def _tell(measured: _Measured, finished: Finished, mis: BusyMis, chance: Chance, reader: _Reader) -> None:
     events = Counter(event["event"] for event in finished.events)
     ends = Counter(event["state"] for event in finished.events if event["event"] == "run_finished")
@@ -190,7 +195,8 @@ def _tell(measured: _Measured, finished: Finished, mis: BusyMis, chance: Chance,
         "seconds": _SECONDS,
         **{
             name: {
-                "first": values[0],
+                "first": round(values[0], 1),
+                "medians by tenth of the time": [round(median(tenth), 1) for tenth in _tenths(values)],
                 "middle third": [round(min(middle), 1), round(median(middle), 1), round(max(middle), 1)],
                 "last third": [round(min(last), 1), round(median(last), 1), round(max(last), 1)],
             }
@@ -207,4 +213,4 @@ def _tell(measured: _Measured, finished: Finished, mis: BusyMis, chance: Chance,
         "calls": chance.met,
         "answers to the reader": {f"{path} {status}": count for (path, status), count in reader.answers.items()},
     }
-    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
