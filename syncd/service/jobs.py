@@ -133,7 +133,8 @@ class Jobs:
     def mind_the_clock(self) -> timedelta:
         """Look whether the clock was set, or the machine asleep, since one last looked; gives by how much it was.
 
-        What is due is done then, and nothing waits for an hour to come again. To be called every few seconds.
+        Nothing then waits for an hour to come again. To be called every few seconds. What fell due while the machine
+        slept is done as soon as any job is due after it has woken: by a clock that stood still meanwhile.
         """
         (then, ticks_then), (now, ticks) = self._looked_at, (self._clock(), self._monotonic())
         self._looked_at = now, ticks
@@ -141,8 +142,6 @@ class Jobs:
         if by < -_SET_BY:
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=job.trigger.when.set_back(job.next_run_time, now, -by))
-        # It waits by a clock that stands still while the machine sleeps.
-        self._scheduler.wakeup()
         return by if abs(by) > _SET_BY else timedelta()
 
 

@@ -97,6 +97,7 @@ def test_after_a_clock_is_set_back_the_next_poll_is_told_and_made_as_soon_as_eve
     assert line["seconds"] == pytest.approx(-3600, abs=5)
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_after_the_daily_verify_does_not_bring_it_twice(
     found: Found, clock: time_machine.Traveller
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_machine_asleep_for_days_wakes_to_one_poll_and_one_verify(
     assert (len(_runs(college)), len(_runs(college, Trigger.VERIFY))) == (3, 2)
 
 
+@pytest.mark.slow
 def test_what_falls_due_again_and_again_during_a_run_is_made_up_for_once(
     found: Found, clock: time_machine.Traveller
 ) -> None:

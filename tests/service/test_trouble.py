@@ -41,6 +41,7 @@ def _gone(college: College, table: str) -> Iterator[None]:
             connection.execute(text(f"ALTER TABLE {table}_away RENAME TO {table}"))
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_for_a_while_ends_no_daemon(found: Found) -> None:
     college = found()
     college.enrol("L1")
