@@ -7,6 +7,7 @@ SyncdError                     one or two plain sentences: what, where, what to 
 ├── NothingToSettle            approve or reject with no such run waiting
 ├── AnotherRun                 the lock is held; exit 5
 ├── LockLost                   the lock was held and is no longer
+├── DaemonBroken               the daemon cannot go on, for a reason that nobody has foreseen
 └── OneFileError
     ├── OneFileUnreachable     no answer, or one that says to come back later; nothing was done
     ├── CredentialsRefused     the customer token, or what it may see
@@ -45,6 +46,10 @@ class AnotherRun(SyncdError):
 
 class LockLost(SyncdError):
     """This process may write no more: another one may have begun to."""
+
+
+class DaemonBroken(SyncdError):
+    """The daemon lives and would do nothing any more, so it ends; whoever looks after services starts it again."""
 
 
 class OneFileError(SyncdError):

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
-from datetime import UTC, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import ip_address
@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import durationpy
-from apscheduler.triggers.cron import CronTrigger
 from argon2 import extract_parameters
 from argon2.exceptions import InvalidHash
+from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -45,6 +45,7 @@ CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
 DEFAULT_FILE: Final = Path("syncd.toml")
 #: Of one customer token (§3).
 _ALLOWED_PER_MINUTE: Final = 300
+_LARGEST_JITTER: Final = timedelta(hours=1)
 
 
 class Environment(StrEnum):
@@ -96,24 +97,20 @@ def _interval(text: str) -> timedelta | None:
 
 
 def _cron_line(text: str) -> str:
-    *times, weekdays = text.split()
-    # To cron 0 is Sunday, to APScheduler it is Monday: names mean the same to both.
-    line = " ".join((*times, ",".join(map(_named_days, weekdays.split(",")))))
-    CronTrigger.from_crontab(line, timezone=UTC)
-    return line
+    # CronSim has a field for seconds, and signs of its own for last days, which five fields of cron have not.
+    if not re.fullmatch(r"(\S+\s+){4}\S+", text.strip()) or not re.fullmatch(r"(?i)(?:[0-9*,/\s-]|[a-z]{3})+", text):
+        raise ValueError
+    try:
+        next(CronSim(text, datetime(2024, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration):
+        raise ValueError from None
+    return text
 
 
-def _named_days(days: str) -> str:
-    if match := re.fullmatch(r"([0-7])", days):
-        first, last, step = match[1], match[1], None
-    elif match := re.fullmatch(r"([0-7])-([0-7])(?:/([1-9]))?", days):
-        first, last, step = match.groups()
-    elif match := re.fullmatch(r"\*/([1-9])", days):
-        first, last, step = "0", "6", match[1]
-    else:
-        return days
-    names = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-    return ",".join(names[int(first) : int(last) + 1 : int(step or 1)])
+def _jitter(text: str) -> str:
+    if text and not timedelta() < (_interval(text) or timedelta()) <= _LARGEST_JITTER:
+        raise ValueError('is not a time of an hour at most, such as "1m"')
+    return text
 
 
 def _quiet_window(given: object) -> tuple[time, time]:
@@ -170,6 +167,7 @@ ConfigPath = Annotated[Path, AfterValidator(_path)]
 PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
+Jitter = Annotated[str, AfterValidator(_jitter)]
 QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
 
 
@@ -279,6 +277,7 @@ class ScheduleSettings(Section):
 
     poll: Schedule = "15m"
     verify: Schedule = ""
+    jitter: Jitter = "1m"
     timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/London"
     quiet: tuple[QuietWindow, ...] = ()
 
@@ -291,6 +290,11 @@ class ScheduleSettings(Section):
     def verify_interval(self) -> timedelta | None:
         """The same for ``verify``."""
         return _interval(self.verify)
+
+    @property
+    def jitter_period(self) -> timedelta:
+        """How much later than on the minute work may begin."""
+        return _interval(self.jitter) or timedelta()
 
 
 class GuardSettings(Section):

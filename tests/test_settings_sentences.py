@@ -64,6 +64,7 @@ def test_a_wrong_value_is_named_before_a_key_that_is_missing(configuration: Conf
 
 
 SCHEDULE = 'is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5".'
+JITTER = 'is not a time of an hour at most, such as "1m".'
 URL = "is not a database URL such as postgresql+psycopg://user@host/database."
 WINDOW = 'is not a window such as "07:00-07:30".'
 ZONE = 'is not a time zone such as "Europe/London".'
@@ -81,6 +82,15 @@ MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name
         *(
             ("[schedule]", f'verify = "{line}"', f"schedule.verify: {SCHEDULE}")
             for line in ("never", "61 * * * *", "0 3 * * 8", "0 3 * * mon-foo", "0 3 * fri *", "0 3 * * 5-2")
+        ),
+        *(
+            ("[schedule]", f'verify = "{line}"', f"schedule.verify: {SCHEDULE}")
+            # A field for seconds, days that never come, and signs that not every cron has.
+            for line in ("0 0 3 * * *", "0 3 30 2 *", "0 3 L * *", "0 3 * * 5L", "0 3 * * 5#2", "0 3 * * 1L/2")
+        ),
+        *(
+            ("[schedule]", f'jitter = "{jitter}"', f"schedule.jitter: {JITTER}")
+            for jitter in ("soon", "60", "61m", "2h", "-1m", "0s", "*/5 * * * *")
         ),
         ("[schedule]", "poll = 15", "schedule.poll: must be text, in quotes."),
         *(

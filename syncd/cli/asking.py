@@ -1,8 +1,10 @@
 """resync: asking the daemon for a run."""
 
 import time
+from datetime import timedelta
 from threading import Event
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 import typer
 from sqlalchemy import Connection, Row
@@ -21,9 +23,11 @@ from syncd.cli.running import exit_code, head, progress_bar, stopped_by_signals
 from syncd.core.guard import Counts
 from syncd.errors import AnotherRun
 from syncd.onefile import Interrupted
+from syncd.onefile.pace import seconds_of_quiet
 from syncd.state import accounts, runs
 from syncd.state.changes import Action
 from syncd.state.lock import Purpose, locked
+from syncd.state.overview import moment
 from syncd.state.runs import RunState
 from syncd.state.store import Store
 from syncd.sync.one_pass import Done, Trigger
@@ -50,9 +54,9 @@ def resync(
 ) -> None:
     """Ask the running daemon for a run now, from any machine that reaches the state store.
 
-    It begins within two seconds, or after the run that is at work. Who asks meanwhile shares it. With --wait this
-    ends with 0 when everybody is in step, 1 when it could not run or no daemon answers, 3 when it waits for
-    'syncd approve', 4 when it is done but some records are held or were refused.
+    It begins within two seconds, or after the run that is at work, or after a quiet window. Who asks meanwhile shares
+    it. With --wait this ends with 0 when everybody is in step, 1 when it could not run or no daemon answers, 3 when it
+    waits for 'syncd approve', 4 when it is done but some records are held or were refused.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
@@ -60,8 +64,12 @@ def resync(
     with stopped_by_signals() as stopping:
         with store.begin() as connection:
             requests = {each: runs.request(connection, each, whoami(), now(), misid or []) for each in organisations}
-        if not wait:
+        if quiet := seconds_of_quiet(now(), settings.schedule.quiet, ZoneInfo(settings.schedule.timezone)):
+            ends_at = now() + timedelta(seconds=quiet)
+            typer.echo(f"It is a quiet window, in which no call leaves: the run begins after it, at {moment(ends_at)}.")
+        elif not wait:
             typer.echo("A run is asked for; the daemon begins it within two seconds, or after the one that is at work.")
+        if not wait:
             return
         codes = set()
         try:

@@ -46,9 +46,14 @@ config_before_command: Final[ContextVar[Path | None]] = ContextVar("config_befor
 _PIPE_COLUMNS: Final = 1000
 
 
+def file_of(config: Path | None) -> Path:
+    """The configuration file that this command goes by."""
+    return configuration_file(config or config_before_command.get())
+
+
 def settings_of(config: Path | None) -> Settings:
     """The configuration that this command goes by. Raises `ConfigurationError`."""
-    return load_settings(configuration_file(config or config_before_command.get()))
+    return load_settings(file_of(config))
 
 
 def organisations_of(settings: Settings, chosen: int | None) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -19,6 +19,7 @@ from syncd.cli.common import (
     JsonOption,
     MisidOption,
     OrganisationOption,
+    file_of,
     organisation_of,
     organisations_of,
     print_json,
@@ -28,7 +29,7 @@ from syncd.cli.common import (
 )
 from syncd.cli.program import app
 from syncd.errors import AnotherRun
-from syncd.settings import Settings
+from syncd.settings import Settings, load_settings
 from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done, Trigger, run_once
@@ -116,24 +117,24 @@ def run(*, config: ConfigOption = None) -> None:
     """Run the daemon: poll on the schedule until told to stop.
 
     The first poll is made at once; 'syncd resync' and SIGUSR1 ask for another one. SIGTERM or Ctrl+C finishes the
-    calls in flight and ends it with 0. Of several daemons on one state store one works and the others wait to take
-    over.
+    calls in flight and ends it with 0; SIGHUP has it read its configuration and feeds again. Of several daemons on
+    one state store one works and the others wait to take over.
     """
     # Only the daemon needs its scheduler and its server, which take time to load.
-    from syncd.service.daemon import Daemon  # noqa: PLC0415
-    from syncd.wiring.daemon import open_admin, schedule  # noqa: PLC0415
+    from syncd.service.daemon import Daemon, Signals  # noqa: PLC0415
+    from syncd.wiring.admin import open_admin  # noqa: PLC0415
+    from syncd.wiring.daemon import Site  # noqa: PLC0415
 
-    settings = settings_of(config)
-    log = set_up_logs(settings)
-    store = open_store(settings)
-    with (
-        stopped_by_signals() as stopping,
-        _asked_by_signal() as asked,
-        open_parts(settings, store, log, stopping) as parts,
-        open_admin(settings, store, log, stopping),
-    ):
-        turns = [parts.turn_of(each) for each in settings.onefile.all_organisations]
-        Daemon(turns, schedule(settings), stopping, asked=asked).live()
+    file = file_of(config)
+    with stopped_by_signals() as stopping, set_by("SIGUSR1") as asked, set_by("SIGHUP") as reload:
+        settings = load_settings(file)
+        log = set_up_logs(settings)
+        store = open_store(settings)
+        with (
+            closing(Site(file, settings, store, log, stopping)) as site,
+            open_admin(lambda: site.settings, store, log, stopping),
+        ):
+            Daemon(site.orders, Signals(stopping, asked, reload), site.reread).live()
 
 
 @contextmanager
@@ -193,17 +194,18 @@ def stopped_by_signals() -> Iterator[Event]:
 
 
 @contextmanager
-def _asked_by_signal() -> Iterator[Event]:
-    """An event that SIGUSR1 sets, where there is such a signal."""
-    asked = Event()
-    if not hasattr(signal, "SIGUSR1"):
-        yield asked
+def set_by(name: str) -> Iterator[Event]:
+    """An event that a signal sets, where there is one of this name."""
+    told = Event()
+    number = getattr(signal, name, None)
+    if number is None:
+        yield told
         return
-    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: asked.set())
+    before = signal.signal(number, lambda _number, _frame: told.set())
     try:
-        yield asked
+        yield told
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        signal.signal(number, before)
 
 
 @contextmanager

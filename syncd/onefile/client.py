@@ -70,6 +70,7 @@ class OneFile:
         on_throttled: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.pacer: Final = pacer
+        self._on_throttled = on_throttled
         transport = PunctualTransport(
             timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
@@ -78,7 +79,7 @@ class OneFile:
         self._http = httpx.Client(
             base_url=base_url,
             auth=SessionAuth(f"{base_url}/Authentication", customer_token, clock),
-            transport=PacedTransport(transport, pacer, clock=clock, on_throttled=on_throttled),
+            transport=PacedTransport(transport, pacer, clock=clock, on_throttled=self._tell_of_throttling),
             timeout=timeout_seconds,
             headers={"Accept": "application/json, text/plain", "User-Agent": f"syncd/{__version__}"},
         )
@@ -92,6 +93,18 @@ class OneFile:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    @contextmanager
+    def telling(self, on_throttled: Callable[[float], None]) -> Iterator[None]:
+        """Meanwhile it is this that is told of every 429 and for how many seconds no call leaves after it."""
+        before, self._on_throttled = self._on_throttled, on_throttled
+        try:
+            yield
+        finally:
+            self._on_throttled = before
+
+    def _tell_of_throttling(self, seconds: float) -> None:
+        self._on_throttled(seconds)
 
     def customer(self) -> Customer:
         """Whose customer token it is (§6). Also raises `Refused`."""
@@ -217,10 +230,16 @@ class OneFile:
 
     def _read(self, method: str, path: str, body: Mapping[str, Sent] | None = None) -> httpx.Response:
         try:
-            response, _ = self._call(method, path, body, again_after=(OneFileUnreachable, AnswerLost))
+            response, _ = self._call(
+                method, path, body, again_after=(OneFileUnreachable, AnswerLost), check=_readable_or_lost
+            )
         except AnswerLost as lost:
             # A read that came to nothing changed nothing.
             said = f"answered status {lost.status}" if lost.status else "did not answer"
+            if lost.status is not None and lost.status < HTTPStatus.BAD_REQUEST:
+                raise OneFileUnreachable(
+                    f"OneFile's answer to {method} {path} cannot be understood; is onefile.base_url right?"
+                ) from lost
             raise OneFileUnreachable(f"OneFile {said} to {method} {path}.") from lost
         return response
 
@@ -231,6 +250,7 @@ class OneFile:
         body: Mapping[str, Sent] | None,
         *,
         again_after: tuple[type[OneFileError], ...],
+        check: Callable[[httpx.Response], httpx.Response] = lambda response: response,
     ) -> tuple[httpx.Response, int]:
         attempts = 0
         try:
@@ -243,7 +263,7 @@ class OneFile:
             ):
                 with attempt:
                     attempts = attempt.num
-                    return _checked(self._send(method, path, body)), attempts
+                    return check(_checked(self._send(method, path, body))), attempts
         except OneFileError as problem:
             problem.attempts = attempts
             raise
@@ -284,6 +304,15 @@ def _readable(what: str) -> Iterator[None]:
         raise OneFileUnreachable(
             f"OneFile's answer for {what} cannot be understood; is onefile.base_url right?"
         ) from None
+
+
+def _readable_or_lost(response: httpx.Response) -> httpx.Response:
+    """An answer with something in it that can be read; a web page from something in between is as good as none."""
+    try:
+        json_of(response)
+    except Unreadable:
+        raise AnswerLost(response.status_code) from None
+    return response
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

@@ -1,13 +1,15 @@
 """The pace: when the next call may leave, over all threads, runs and restarts of one customer token."""
 
 import random
-from collections.abc import Callable
-from datetime import datetime, time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time, timedelta
 from threading import Lock
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from pyrate_limiter import GCRA, Rate
+
+from syncd.errors import OneFileUnreachable
 
 #: Even spacing a little below the limit draws no 429 however OneFile counts (U9) …
 _SHARE_OF_LIMIT: Final = 0.98
@@ -17,6 +19,12 @@ _LARGEST_BURST: Final = 5
 _MINUTE: Final = timedelta(minutes=1)
 #: A turn further away than this is a clock that was set back, not a queue.
 _FARTHEST_TURN: Final = timedelta(minutes=2)
+#: A clock may be set, and a machine sleep, while one waits for a time of day; so one looks again.
+_LOOK_AGAIN_SECONDS: Final = 60.0
+#: For longer than this a run does not sit and wait because OneFile asks for it: it ends, and leaves the lock to others.
+_LONGEST_WAIT_SECONDS: Final = 120.0
+#: No limit of calls a minute is lifted later than this. Whoever says so means something else.
+_LONGEST_HOLD_OFF_SECONDS: Final = 3600.0
 
 Step = Callable[[int], tuple[int, float]]
 """Takes when the line is free, in microseconds since 1970; gives when it is free next, and the seconds to wait."""
@@ -70,6 +78,8 @@ class Pacer:
         self._zone = ZoneInfo(zone)
         # One at a time waits at the line, so that turns are taken in order.
         self._line = Lock()
+        self._closing = Lock()
+        self._throttled_at = self._closed_until = datetime.min.replace(tzinfo=UTC)
         self.calls = 0
         """How many have had their turn here: each is a request, log-ins and repetitions included."""
 
@@ -80,25 +90,35 @@ class Pacer:
         return rate.limit / rate.interval * 1000
 
     def wait(self) -> None:
-        """Come back when the caller's call may leave. Raises `Interrupted`."""
+        """Come back when the caller's call may leave.
+
+        Raises `OneFileUnreachable` when OneFile has asked to be left alone for longer than a run waits, `Interrupted`.
+        """
         with self._line:
-            self.rest(self._seconds_of_quiet())
-            while seconds := self._turns.advance(self._step):
-                self.rest(seconds)
+            self.rest(0)
+            while seconds := self._seconds_closed() or self.seconds_of_quiet() or self._turns.advance(self._step):
+                self.rest(min(seconds, _LOOK_AGAIN_SECONDS))
             self.calls += 1
 
     def hold_off(self, seconds: float | None) -> float:
         """OneFile said 429: nobody calls for this long, or until its next minute begins if it did not say how long.
 
-        Gives the seconds waited. Raises `Interrupted`.
+        Gives the seconds, an hour at most; 0 when another call was told so before, and all wait already.
         """
+        now = self._clock()
         if seconds is None:
-            now = self._clock()
             # A little later than on the dot, and not everybody at once.
             seconds = 60 - now.second - now.microsecond / 1e6 + random.uniform(0.5, 2)  # noqa: S311 - no secret
-        with self._line:
-            self.rest(seconds)
-        return seconds
+        seconds = min(seconds, _LONGEST_HOLD_OFF_SECONDS)
+        with self._closing:
+            is_news = now >= self._closed_until or now < self._throttled_at
+            if is_news or now + timedelta(seconds=seconds) > self._closed_until:
+                self._throttled_at, self._closed_until = now, now + timedelta(seconds=seconds)
+        return seconds if is_news else 0.0
+
+    def seconds_of_quiet(self) -> float:
+        """How long no call leaves, because it is a time of day at which none is to; 0 at any other."""
+        return seconds_of_quiet(self._clock(), self._quiet, self._zone)
 
     def rest(self, seconds: float) -> None:
         """Wait, unless syncd is to stop. Raises `Interrupted`."""
@@ -112,9 +132,23 @@ class Pacer:
         (advanced,), decision = self._algorithm.step(self._rates, (free_at,), now, 1)
         return int(advanced), (decision.retry_after_ms or 0) / 1000
 
-    def _seconds_of_quiet(self) -> float:
-        now = self._clock().astimezone(self._zone)
-        return max((_left_of(now, start, end) for start, end in self._quiet), default=0.0)
+    def _seconds_closed(self) -> float:
+        """What is left of the time for which OneFile wants no calls."""
+        now = self._clock()
+        with self._closing:
+            # Before it was said: a clock that was set back.
+            is_closed = self._throttled_at <= now < self._closed_until
+            seconds = (self._closed_until - now).total_seconds() if is_closed else 0.0
+        if seconds > _LONGEST_WAIT_SECONDS:
+            raise OneFileUnreachable(
+                f"OneFile asks to be called no more for now (429): no call leaves for another {seconds:.0f} seconds."
+            )
+        return seconds
+
+
+def seconds_of_quiet(now: datetime, quiet: Sequence[tuple[time, time]], zone: ZoneInfo) -> float:
+    """What is left of the windows of the day that it is in; 0 outside them."""
+    return max((_left_of(now.astimezone(zone), start, end) for start, end in quiet), default=0.0)
 
 
 def _left_of(now: datetime, start: time, end: time) -> float:

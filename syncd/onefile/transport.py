@@ -17,7 +17,7 @@ _MOST_429S: Final = 10
 class PacedTransport(httpx.BaseTransport):
     """Waits for a turn before each request, and takes a 429 as what it says: nothing was done, come back later.
 
-    ``on_throttled`` is told the seconds waited after each 429.
+    ``on_throttled`` is told for how many seconds no call leaves after a 429, once for all calls that drew it.
     Raises `OneFileUnreachable` when OneFile goes on answering 429, and `Interrupted`.
     """
 
@@ -42,7 +42,8 @@ class PacedTransport(httpx.BaseTransport):
             if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
                 return response
             response.close()
-            self._on_throttled(self._pacer.hold_off(retry_after_of(response, self._clock())))
+            if seconds := self._pacer.hold_off(retry_after_of(response, self._clock())):
+                self._on_throttled(seconds)
         raise OneFileUnreachable(
             f"OneFile answered 429 (too many requests) {_MOST_429S} times running; "
             "is something else calling it with the same customer token?"

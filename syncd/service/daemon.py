@@ -1,255 +1,231 @@
-"""The daemon's life: take over, look again and again, finish what is in flight, leave."""
+"""The daemon's life: take the lead, see that everything is done when it is due, finish what is in flight, leave."""
 
 import os
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Event, Lock
+from functools import partial
+from threading import Event
 from typing import Final
 
-from apscheduler.job import Job
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
-
-from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
+from syncd.errors import DaemonBroken, StateUnusable, SyncdError
 from syncd.onefile import Interrupted
+from syncd.service.jobs import Jobs
+from syncd.service.orders import Orders
+from syncd.service.schedule import When
+from syncd.service.work import Work
 from syncd.state import daemons, runs
-from syncd.state.lock import Lock as StoreLock
-from syncd.state.lock import Purpose, locked_when_free
-from syncd.state.retention import purge
-from syncd.sync.one_pass import Trigger, run_once
-from syncd.sync.parts import Parts
-from syncd.sync.verifying import verify_once
+from syncd.state.lock import Lock, Purpose, locked_when_free
+from syncd.sync.one_pass import Trigger
 
 #: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
 _LOOK_AGAIN_SECONDS: Final = 1.0
-
-
-#: How often what is older than is kept is purged, and at once when it begins: it may never live for a day.
-_PURGE_EVERY: Final = timedelta(days=1)
+_EVERY_SECOND: Final = When("every second", timedelta(seconds=_LOOK_AGAIN_SECONDS))
+#: When nobody works, in the fields of cron.
+_AT_NIGHT: Final = "30 2 * * *"
 
 #: How long it leaves a OneFile alone that is down, longer each time.
 PAUSES_SECONDS: Final = (30.0, 60.0, 120.0, 240.0, 480.0, 900.0)
 
-
-@dataclass(frozen=True, slots=True)
-class When:
-    """When to do something: five cron fields, or an interval if one is given; neither is never."""
-
-    cron: str = ""
-    interval: timedelta | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.cron)
-
-    def trigger(self, timezone: str) -> BaseTrigger:
-        """The same for APScheduler."""
-        if self.interval is not None:
-            return IntervalTrigger(seconds=int(self.interval.total_seconds()), timezone=timezone)
-        return CronTrigger.from_crontab(self.cron, timezone=timezone)
+_POLL: Final = "poll"
+_VERIFY: Final = "verify"
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """When to poll and when to verify, in a time zone, and how long changes are kept; nothing is for ever."""
+class Signals:
+    """What a process may be told from outside; whoever tells it sets one."""
 
-    poll: When
-    verify: When
-    timezone: str
-    keep: timedelta = timedelta()
+    stopping: Event = field(default_factory=Event)
+    """To end. It ends every wait within, too."""
+    asked: Event = field(default_factory=Event)
+    """To make a run of everybody."""
+    reload: Event = field(default_factory=Event)
+    """To read the configuration again."""
 
 
 class Daemon:
     """Polls on a schedule, and when asked, until told to stop; of several on one store one works and the others wait.
 
-    ``turns`` are the parts of each organisation, which have their turns one after the other. ``stopping`` is the
-    event that tells it to, and that ends every wait within. ``pauses`` are the seconds between two tries while OneFile
-    is down, the last one again and again. ``asked`` is an event by which this process is asked for a run of everybody.
+    ``pauses`` are the seconds between two tries while OneFile is down, the last one again and again. ``reread`` gives
+    the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by.
     """
 
     def __init__(
         self,
-        turns: Sequence[Parts],
-        schedule: Schedule,
-        stopping: Event,
+        orders: Orders,
+        signals: Signals,
+        reread: Callable[[], Orders],
         pauses: Sequence[float] = PAUSES_SECONDS,
-        asked: Event | None = None,
     ) -> None:
-        self._turns = turns
-        self._parts = turns[0]
+        self._work = Work(orders, signals.stopping, signals.asked)
+        self._retired: list[Orders] = []
+        self._signals = signals
+        self._reread = reread
         self._pauses = pauses
-        self._schedule = schedule
-        self._stopping = stopping
-        self._asked = asked or Event()
-        self._one_at_a_time = Lock()
-        self._scheduler = BackgroundScheduler(timezone=schedule.timezone)
-        self._job: Job | None = None
+        self._failures = {_POLL: 0, _VERIFY: 0}
+        main = orders.turns[0]
+        self._store, self._log, self._clock = main.store, main.log, main.clock
+        self._organisations = [parts.organisation_id for parts in orders.turns]
+        self._jobs = Jobs(self._clock)
 
     def live(self) -> None:
-        """Work until told to stop; calls in flight are finished then. Raises `StateUnusable`."""
-        log, schedule = self._parts.log, self._schedule
+        """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
+
+        A store that cannot be reached is waited for, and so is one that has given the lead to another daemon.
+        """
+        is_known = False
+        with suppress(Interrupted):
+            while not self._signals.stopping.is_set():
+                try:
+                    self._lead()
+                    is_known = False
+                except StateUnusable as problem:
+                    if not is_known:
+                        self._log.error("store_unusable", reason=str(problem))
+                    is_known = True
+                    self._wait()
+        self._work.let_go(self._retired)
+
+    def _lead(self) -> None:
+        """Wait for the lead, and work for as long as one has it."""
         with ExitStack() as stack:
-            try:
-                for parts in self._turns:
-                    stack.enter_context(self._locked(parts, Purpose.LEADING))
-            except Interrupted:
-                return
-            with self._parts.store.begin() as connection:
-                for parts in self._turns:
-                    daemons.arrive(
-                        connection, parts.organisation_id, socket.gethostname(), os.getpid(), self._parts.clock()
-                    )
+            leads = [
+                stack.enter_context(locked_when_free(self._store, each, Purpose.LEADING, self._wait))
+                for each in self._organisations
+            ]
+            with self._store.begin() as connection:
+                for each in self._organisations:
+                    daemons.arrive(connection, each, socket.gethostname(), os.getpid(), self._clock())
             stack.callback(self._leave)
-            log.info(
-                "daemon_started",
-                poll=schedule.poll.cron,
-                verify=schedule.verify.cron,
-                timezone=schedule.timezone,
-                feeds=len(self._parts.feeds),
-            )
-            stack.callback(log.info, "daemon_stopped")
-            self._work_until_stopped()
+            self._jobs = Jobs(self._clock)
+            self._put_on_schedule(begins=True)
+            self._log.info("daemon_started", **self._about())
+            stack.callback(self._log.info, "daemon_stopped")
+            with self._jobs.at_work():
+                self._watch(leads)
 
-    def _work_until_stopped(self) -> None:
-        if self._schedule.poll:
-            self._job = self._add(self._poll, self._schedule.poll, next_run_time=self._parts.clock())
-        if self._schedule.verify:
-            self._add(self._verify, self._schedule.verify)
-        if self._schedule.keep:
-            self._add(self._purge, When(interval=_PURGE_EVERY), next_run_time=self._parts.clock())
-        # One job that lasts: of a job every second APScheduler would warn every second for as long as a run takes.
-        self._scheduler.add_job(self._answer_requests, misfire_grace_time=None)
-        self._scheduler.start()
-        try:
-            self._stopping.wait()
-        finally:
-            self._scheduler.shutdown(wait=True)
+    def _watch(self, leads: Sequence[Lock]) -> None:
+        """Mind everything but the runs, until told to stop or no longer in the lead."""
+        while not self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+            if self._reload_if_told_to():
+                self._put_on_schedule()
+                self._log.info("configuration_reloaded", **self._about())
+            if by := self._jobs.mind_the_clock():
+                self._log.warning("clock_was_set", seconds=round(by.total_seconds()))
+                self._note_next_run()
+            if not self._jobs.are_alive:
+                # Nothing would ever be done again, and nobody would be told.
+                self._signals.stopping.set()
+                self._log.error("daemon_failed", reason="its schedule has ended")
+                raise DaemonBroken("The daemon's schedule has ended, for an unknown reason. Start the daemon again.")
+            if not all(lead.is_held() for lead in leads):
+                self._log.error("lead_lost", reason="the connection to the state store that kept it was lost")
+                return
 
-    def _add(self, work: Callable[[], None], when: When, **options: datetime) -> Job:
-        # What falls due while it is still at work is made up for once, after it.
-        return self._scheduler.add_job(
-            work,
-            when.trigger(self._schedule.timezone),
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,
-            **options,
-        )
-
-    def _poll(self) -> None:
-        for parts in self._turns:
-            self._until_onefile_answers(parts, lambda parts: run_once(parts, Trigger.SCHEDULE))
+    def _put_on_schedule(self, *, begins: bool = False) -> None:
+        """Have everything done when the orders say so; when one ``begins``, what must not wait is done first."""
+        schedule, now = self._work.orders.schedule, self._clock()
+        quiet = timedelta(seconds=self._work.seconds_of_quiet())
+        at_once = (now + quiet + schedule.poll.later if quiet else now) if begins else None
+        self._put(_POLL, partial(self._make, _POLL, self._work.poll), schedule.poll, at_once)
+        missed = self._missed_verify(now) if begins else None
+        self._put(_VERIFY, partial(self._make, _VERIFY, self._work.verify), schedule.verify, missed)
+        self._put("requests", self._work.answer_requests, _EVERY_SECOND)
+        for daily in self._work.orders.daily:
+            when = When(_AT_NIGHT, timezone=schedule.timezone)
+            self._put(f"daily {daily.name}", partial(self._work.do, daily), when, now if begins else None)
         self._note_next_run()
 
-    def _verify(self) -> None:
-        for parts in self._turns:
-            self._until_onefile_answers(parts, lambda parts: verify_once(parts, Trigger.VERIFY))
-
-    def _purge(self) -> None:
-        parts = self._parts
-        organisations = [each.organisation_id for each in self._turns]
-        try:
-            count = purge(parts.store, organisations, parts.clock(), self._schedule.keep, self._stopping.is_set)
-        except StateUnusable as problem:
-            parts.log.error("purge_failed", reason=str(problem))  # noqa: TRY400 - a traceback may quote values
+    def _put(self, name: str, work: Callable[[], None], when: When, first: datetime | None = None) -> None:
+        if when:
+            self._jobs.add(name, work, when, first)
         else:
-            if count:
-                parts.log.info("changes_purged", count=count)
+            self._jobs.remove(name)
 
-    def _answer_requests(self) -> None:
-        while not self._stopping.wait(_LOOK_AGAIN_SECONDS):
-            self._pass_on_what_was_asked()
-            # That the store cannot be reached is for the polls to say.
-            with suppress(StateUnusable):
-                with self._parts.store.begin() as connection:
-                    asked_for = runs.organisations_asked_for(connection)
-                for parts in self._turns:
-                    if parts.organisation_id in asked_for:
-                        self._is_over(parts, self._answer)
+    def _missed_verify(self, now: datetime) -> datetime | None:
+        """When to verify first: now, if it was due while no daemon was there; ``None`` if none was ever made."""
+        verify = self._work.orders.schedule.verify
+        if not verify:
+            return None
+        with self._store.begin() as connection:
+            lasts = [runs.last_finished(connection, each, Trigger.VERIFY) for each in self._organisations]
+        due = [verify.after(started_at) for started_at, _ in filter(None, lasts)]
+        return max(now, min(due)) if due else None
 
-    def _answer(self, parts: Parts) -> None:
-        """Make one run for all who ask."""
-        with parts.store.begin() as connection:
-            requests = runs.requests_waiting(connection, parts.organisation_id)
-        if not requests:
+    def _make(self, name: str, work: Callable[[], bool]) -> None:
+        """Make the runs that are due, or put them off: for a quiet window, and for a OneFile that is down."""
+        later = getattr(self._work.orders.schedule, name).later
+        if quiet := self._work.seconds_of_quiet():
+            self._put_off(name, timedelta(seconds=quiet) + later, "quiet window")
             return
-        answered = [request.id for request in requests]
-        try:
-            asked_by = ", ".join(sorted({request.requested_by for request in requests}))
-            run_once(parts, Trigger.REQUEST, only=runs.all_asked_for(requests), asked_by=asked_by)
-        except (Interrupted, StateUnusable):
-            # That is no answer: they wait on, for the next daemon if this one is to end.
-            answered = []
-            raise
-        finally:
-            if answered:
-                self._note_answer(parts, answered)
-
-    def _note_answer(self, parts: Parts, answered: Sequence[int]) -> None:
-        with parts.store.begin() as connection:
-            newest = runs.last(connection, parts.organisation_id)
-            if newest:
-                runs.answer(connection, answered, newest.id)
-
-    def _pass_on_what_was_asked(self) -> None:
-        """Whoever asks this process asks the store, and so whichever daemon works."""
-        if not self._asked.is_set():
+        if not work():
+            pause = self._pauses[min(self._failures[name], len(self._pauses) - 1)]
+            self._failures[name] += 1
+            self._put_off(name, timedelta(seconds=pause), "OneFile is down")
             return
-        self._asked.clear()
-        try:
-            with self._parts.store.begin() as connection:
-                for parts in self._turns:
-                    runs.request(connection, parts.organisation_id, "signal", parts.clock())
-        except StateUnusable:
-            self._asked.set()
+        self._failures[name] = 0
+        self._note_next_run()
 
-    def _until_onefile_answers(self, parts: Parts, work: Callable[[Parts], object]) -> None:
-        """Do it, and while OneFile is down try again, less and less often; the lock is let go meanwhile."""
-        pauses = iter(self._pauses)
-        pause = 0.0
-        while not self._is_over(parts, work):
-            pause = next(pauses, pause)
-            if self._stopping.wait(pause):
-                return
+    def _put_off(self, name: str, by: timedelta, why: str) -> None:
+        until = self._clock() + by
+        self._jobs.put_off(name, until)
+        self._note_next_run()
+        self._log.info("put_off", job=name, until=_written(until), why=why)
 
-    def _is_over(self, parts: Parts, work: Callable[[Parts], object]) -> bool:
-        """Do it once; false when it is worth trying again soon."""
-        log = parts.log
-        try:
-            # Two organisations have two locks in the store, and still their turns one after the other.
-            with self._one_at_a_time, self._locked(parts, Purpose.WRITING):
-                work(parts)
-        except OneFileUnreachable:
-            return False
-        except StateUnusable as problem:
-            log.error("poll_failed", reason=str(problem))  # noqa: TRY400 - a traceback may quote values
-        except (SyncdError, Interrupted):
-            # The run has logged its own end.
-            pass
-        except Exception as problem:  # noqa: BLE001 - the next poll may fare better
-            log.error("poll_failed", reason=f"unexpected {type(problem).__name__}")  # noqa: TRY400
-        return True
+    def _reload_if_told_to(self) -> bool:
+        """Read the configuration again when told to; gives whether another one is gone by from now on."""
+        if self._signals.reload.is_set():
+            self._signals.reload.clear()
+            try:
+                orders = self._reread()
+            except SyncdError as problem:
+                self._log.error("configuration_refused", reason=str(problem))
+            except Exception as problem:  # noqa: BLE001 - the old one still serves
+                self._log.error("configuration_refused", reason=f"unexpected {type(problem).__name__}")
+            else:
+                self._retired.append(self._work.orders)
+                self._work.orders = orders
+                return True
+        self._work.let_go(self._retired)
+        return False
+
+    def _about(self) -> Mapping[str, object]:
+        """What it does and when, for the log."""
+        orders, due = self._work.orders, self._jobs.due
+        schedule, main = orders.schedule, orders.turns[0]
+        return {
+            "poll": schedule.poll.line,
+            "verify": schedule.verify.line,
+            "timezone": schedule.timezone,
+            "quiet": [f"{start:%H:%M}-{end:%H:%M}" for start, end in schedule.quiet],
+            "next_poll_at": _written(due(_POLL)),
+            "next_verify_at": _written(due(_VERIFY)),
+            "feeds": len(main.feeds),
+            "feed_names": [feed.name for feed in (*main.feeds, *main.links)],
+            "organisations": self._organisations,
+            "leavers": "archive" if main.policy.archives_leavers else "report",
+            **orders.about,
+        }
 
     def _note_next_run(self) -> None:
-        # Asking the scheduler would wait for ever when it is shutting down, as it then waits for this job.
-        next_run_at = self._job.next_run_time if self._job else None
-        with suppress(StateUnusable), self._parts.store.begin() as connection:
-            for parts in self._turns:
-                daemons.note_next_run(connection, parts.organisation_id, next_run_at)
+        with suppress(StateUnusable), self._store.begin() as connection:
+            for each in self._organisations:
+                daemons.note_next_run(connection, each, self._jobs.due(_POLL))
 
     def _leave(self) -> None:
-        with suppress(StateUnusable), self._parts.store.begin() as connection:
-            for parts in self._turns:
-                daemons.leave(connection, parts.organisation_id)
-
-    def _locked(self, parts: Parts, purpose: Purpose) -> AbstractContextManager[StoreLock]:
-        return locked_when_free(parts.store, parts.organisation_id, purpose, self._wait)
+        with suppress(StateUnusable), self._store.begin() as connection:
+            for each in self._organisations:
+                daemons.leave(connection, each)
 
     def _wait(self) -> None:
-        if self._stopping.wait(_LOOK_AGAIN_SECONDS):
+        if self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
             raise Interrupted
-        self._pass_on_what_was_asked()
+        self._work.pass_on_what_was_asked()
+        if self._reload_if_told_to():
+            self._log.info("configuration_reloaded")
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

@@ -5,7 +5,9 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,6 +42,23 @@ def defects(store: Store) -> Iterator[str]:
         for table, column in _SEALED:
             yield from _of_sealed(store, connection, table, column)
         yield from _of_mapping(connection)
+
+
+def tidy(store: Store, _now: datetime) -> None:
+    """Have SQLite count its tables anew, which it chooses its ways by, and give back the room of its write-ahead log.
+
+    PostgreSQL does so by itself. Raises `StateUnusable`.
+    """
+    if not store.file:
+        return
+    try:
+        with store.engine.connect() as connection:
+            # Not in a transaction, in which nothing can be written back.
+            driver: Any = connection.connection.driver_connection
+            for what in ("optimize", "wal_checkpoint(TRUNCATE)"):
+                driver.execute(f"PRAGMA {what}").close()
+    except (SQLAlchemyError, sqlite3.Error) as problem:
+        raise StateUnusable(f"The state store {store} could not be tidied: {problem}.") from problem
 
 
 def backup(store: Store, file: Path) -> None:

@@ -16,7 +16,7 @@ from syncd.core.fields import GRANT, SENDING_ORDER, Kind, Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Column, Held, Key, Layout, Reason, Record, Row, UnusableColumns
 from syncd.core.values import Sent, Unusable, Value
-from syncd.errors import ConfigurationError, OneFileError
+from syncd.errors import ConfigurationError
 from syncd.onefile import OneFile
 from syncd.state import accounts, assignments, changes, holding
 from syncd.sync.parts import Parts
@@ -562,9 +562,6 @@ class _Rehearsal(OneFile):
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
-    def _call(
-        self, method: str, path: str, body: Mapping[str, Sent] | None, *, again_after: tuple[type[OneFileError], ...]
-    ) -> NoReturn:
-        del again_after
+    def _call(self, method: str, path: str, body: Mapping[str, Sent] | None, **_: object) -> NoReturn:
         self.calls.append(Call(method, path, body or {}))
         raise _NotSent

@@ -117,7 +117,8 @@ def carry_out(
     pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, trigger, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
-        return pass_.make(maker, lists_held_of, approved_by)
+        with parts.onefile.telling(pass_.tell_of_throttling):
+            return pass_.make(maker, lists_held_of, approved_by)
     except Interrupted:
         pass_.end(RunState.INTERRUPTED, "told to stop")
         raise
@@ -156,6 +157,9 @@ class _Pass:
         sender = self._sender = Sender(self.parts, self.number, planned.directory, self._progress)
         sender.send(planned.plan)
         return self.end(RunState.FINISHED)
+
+    def tell_of_throttling(self, seconds: float) -> None:
+        self.log.warning("throttled", seconds=round(seconds, 1))
 
     def _note(self, planned: Planned, only: frozenset[str]) -> None:
         """Write down what was found, whether it is going to be sent or not."""

@@ -37,6 +37,19 @@ def read_links(parts: Parts) -> Iterator[Link | Held | Elsewhere]:
                 yield _of_this_organisation(layout.read(row, number), feed, parts)
 
 
+def check_feeds(parts: Parts) -> None:
+    """Look whether every feed can be read and has the columns that it needs, without reading its rows.
+
+    Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+    """
+    for feed in parts.feeds:
+        with parts.mis.read(feed.name, feed.query) as rows, _naming(feed):
+            Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
+    for feed in parts.links:
+        with parts.mis.read(feed.name, feed.query) as rows, _naming(feed):
+            LinksLayout.of(feed.role, feed.name, rows.columns, parts.main_organisation)
+
+
 @contextmanager
 def _naming(feed: Feed) -> Iterator[None]:
     try:

@@ -1,77 +1,126 @@
-"""The daemon: when it polls, and what it serves meanwhile."""
+"""What the daemon goes by, and when it polls."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Event, Lock
-from zoneinfo import ZoneInfo
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from typing import Final
 
-from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from syncd.service.daemon import Schedule, When
-from syncd.settings import Settings
-from syncd.state.pace import StoredTurns
+from syncd import __version__
+from syncd.errors import ConfigurationError
+from syncd.service.housekeeping import purging
+from syncd.service.orders import Daily, Orders
+from syncd.service.schedule import Schedule, When
+from syncd.settings import Settings, load_settings
+from syncd.state import upkeep
 from syncd.state.store import Store
-from syncd.sync.explaining import Explanation
-from syncd.sync.explaining import explain as explanation_of
-from syncd.web.app import make_app
-from syncd.web.credentials import Credentials
-from syncd.web.pages import Allowance, Site, pages
-from syncd.web.server import served
-from syncd.wiring.clock import now
+from syncd.sync.reading import check_feeds
 from syncd.wiring.parts import open_parts
-from syncd.wiring.patience import Impatient
+
+#: What a daemon that is told to reload may find changed: whole sections, and of one the keys that say how, not whose.
+_MAY_CHANGE: Final = frozenset({"source", "schedule", "guard", "leavers", "defaults", "feeds"})
+_MAY_CHANGE_OF_ONEFILE: Final = frozenset(
+    {
+        "customer_token",
+        "customer_token_file",
+        "calls_per_minute",
+        "max_in_flight",
+        "timeout_seconds",
+        "settle_seconds",
+        "clear",
+        "assign_path",
+    }
+)
 
 
-@contextmanager
-def open_admin(settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event) -> Iterator[None]:
-    """The endpoints and pages, served for as long as the block lasts; none when they are switched off.
-
-    Setting ``stopping`` ends what somebody waits for who looks at them.
-    Raises `ConfigurationError` when the address is taken.
-    """
-    address = settings.admin.address
-    if address is None:
-        yield
-        return
-    with served(admin_app(settings, store, log, stopping), address):
-        yield
-
-
-def admin_app(settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event) -> Starlette:
-    """What is served there."""
-    organisations, admin = settings.onefile.all_organisations, settings.admin
-    credentials = Credentials(
-        admin.token.get_secret_value(),
-        admin.password_hash.get_secret_value(),
-        admin.viewer_token.get_secret_value(),
-        admin.viewer_password_hash.get_secret_value(),
+def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tuple[Daily, ...]:
+    """What the daemon does once a day beside its runs, one line each."""
+    return (
+        purging(settings.onefile.all_organisations, settings.state.keep, log, stopping.is_set),
+        Daily("tidy", upkeep.tidy),
     )
-    return make_app(store, organisations, credentials, now, pages(_site(settings, store, log, stopping)))
 
 
-def _site(settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event) -> Site:
-    onefile = settings.onefile
-    turns = StoredTurns(store, onefile.customer_token.get_secret_value())
-    one_at_a_time = Lock()
+class Site:
+    """The configuration file that a daemon goes by, which it may read again.
 
-    def explain(organisation_id: int, misid: str) -> Explanation:
-        # A client of its own, or its calls would be counted as those of a run that is at work.
-        with one_at_a_time, open_parts(settings, store, log, Impatient(stopping)) as parts:
-            return explanation_of(parts.turn_of(organisation_id), misid)
+    ``settings`` are what is in ``file`` now. Raises `ConfigurationError`.
+    """
 
-    def allowance() -> Allowance:
-        return Allowance(turns.calls_of_last_minute(now()), onefile.calls_per_minute)
+    def __init__(
+        self, file: Path, settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event
+    ) -> None:
+        self._file = file
+        self._store = store
+        self._log = log
+        self._stopping = stopping
+        self.settings = settings
+        """What is in force."""
+        self.orders: Orders = self._orders(settings)
+        """What the daemon is to go by."""
 
-    return Site(store, onefile.all_organisations, now, ZoneInfo(settings.schedule.timezone), explain, allowance)
+    def reread(self) -> Orders:
+        """What it is to go by from now on; whoever went by the orders before closes them.
+
+        Every feed is looked at in the MIS, for a misspelt column shows nowhere else. Raises `ConfigurationError` for
+        what cannot be used and for what cannot change while a daemon works, and `MisUnreachable`.
+        """
+        settings = load_settings(self._file)
+        changed = _lasting(self.settings, settings)
+        if changed:
+            raise ConfigurationError(
+                f"{self._file}: {', '.join(changed)} cannot change while the daemon works, so nothing was reloaded. "
+                "Put it back, or restart the daemon."
+            )
+        orders = self._orders(settings)
+        try:
+            check_feeds(orders.turns[0])
+        except BaseException:
+            orders.close()
+            raise
+        self.settings, self.orders = settings, orders
+        return orders
+
+    def close(self) -> None:
+        """Let go of what the orders in force hold."""
+        self.orders.close()
+
+    def _orders(self, settings: Settings) -> Orders:
+        with ExitStack() as stack:
+            parts = stack.enter_context(open_parts(settings, self._store, self._log, self._stopping))
+            turns = tuple(parts.turn_of(each) for each in settings.onefile.all_organisations)
+            about = {
+                "environment": str(settings.onefile.environment or settings.onefile.url),
+                "jitter": settings.schedule.jitter,
+                "version": __version__,
+            }
+            return Orders(
+                turns, schedule(settings), daily(settings, self._log, self._stopping), about, stack.pop_all().close
+            )
 
 
 def schedule(settings: Settings) -> Schedule:
-    """When the daemon polls and verifies, and how long it keeps what it did."""
-    given = settings.schedule
-    return Schedule(
-        When(given.poll, given.poll_interval),
-        When(given.verify, given.verify_interval),
-        given.timezone,
-        settings.state.keep,
+    """When the daemon polls and verifies: a little later than others do, each organisation by its own share."""
+    given, organisation_id = settings.schedule, settings.onefile.organisation_id
+    poll, verify = (
+        When(line, interval, given.timezone).apart(organisation_id, given.jitter_period)
+        for line, interval in ((given.poll, given.poll_interval), (given.verify, given.verify_interval))
     )
+    return Schedule(poll, verify, given.timezone, given.quiet)
+
+
+def _lasting(before: Settings, after: Settings) -> list[str]:
+    """The keys that have changed and take a restart."""
+    changed = []
+    for section in Settings.model_fields:
+        if section in _MAY_CHANGE:
+            continue
+        old, new = getattr(before, section), getattr(after, section)
+        may_change = _MAY_CHANGE_OF_ONEFILE if section == "onefile" else frozenset()
+        changed += [
+            f"{section}.{key}"
+            for key in type(old).model_fields
+            if key not in may_change and getattr(old, key) != getattr(new, key)
+        ]
+    return changed

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from syncd.settings import load_settings
 from syncd.web.credentials import EVERYTHING, Credentials
-from syncd.wiring.daemon import admin_app
+from syncd.wiring.admin import admin_app
 from syncd.wiring.store import open_store
 from tests.web.test_wall import every_address
 from tests.web.visitor import PASSWORD
@@ -53,7 +53,7 @@ def _app(syncd: Syncd, monkeypatch: pytest.MonkeyPatch) -> Starlette:
         settings = load_settings(syncd.file)
         store = open_store(settings)
     try:
-        return admin_app(settings, store, structlog.get_logger(), Event())
+        return admin_app(lambda: settings, store, structlog.get_logger(), Event())
     finally:
         store.close()
 

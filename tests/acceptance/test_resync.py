@@ -1,5 +1,6 @@
 """Asking the daemon for a run: from the command line, over HTTP and by a signal, whether it is there or not."""
 
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -123,6 +124,14 @@ def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_makes_one_
 
     assert len(_answered(syncd)) == 2
     assert len({row.run_id for row in _answered(syncd)}) == 1
+
+
+def test_who_asks_in_a_quiet_window_is_told_that_it_begins_after_it(syncd: Syncd) -> None:
+    syncd.configure(schedule={"quiet": ["00:00-12:00", "12:00-00:00"]})
+    asked = syncd("resync")
+    assert (asked.exit, asked.stderr) == (Exit.IN_STEP, "")
+    assert re.search(r"quiet window, .* begins after it, at \d{4}-.*T\d\d:00:00\.000Z", asked.stdout), asked.stdout
+    assert _number_of_requests(syncd) == 1
 
 
 def test_who_stops_waiting_takes_nothing_back(mis: Mis, syncd: Syncd) -> None:

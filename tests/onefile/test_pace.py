@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncd.errors import OneFileUnreachable
 from syncd.onefile import Interrupted, Pacer
 from syncd.onefile.pace import rate_of
 from syncd.simulator import LimiterShape, make_limiter
@@ -100,6 +101,79 @@ def test_no_call_leaves_in_a_quiet_window(now: str, seconds: float) -> None:
     pacer.wait()
 
     assert sum(clock.slept) == seconds
+
+
+def test_a_call_whose_turn_would_come_in_a_quiet_window_leaves_after_it() -> None:
+    clock = Time(datetime(2026, 1, 15, 6, 59, 59, 900_000, tzinfo=UTC))
+    pacer = Pacer(Turns(), 60, clock=clock, sleep=clock.sleep, quiet=((time(7), time(7, 30)),))
+    left = []
+    for _ in range(3):
+        pacer.wait()
+        left.append(clock.now.time())
+    assert not [at for at in left if time(7) <= at < time(7, 30)]
+    assert left[-1] >= time(7, 30)
+
+
+def test_a_quiet_window_ends_when_the_clock_says_so_and_not_when_it_was_to_end() -> None:
+    clock = Time(datetime(2026, 1, 15, 7, tzinfo=UTC))
+
+    def sleep(seconds: float) -> bool:
+        # Somebody sets the clock on, or the machine sleeps, while a call waits.
+        clock.now += timedelta(minutes=29)
+        return clock.sleep(seconds)
+
+    pacer = Pacer(Turns(), 300, clock=clock, sleep=sleep, quiet=((time(7), time(7, 30)),))
+    pacer.wait()
+    assert sum(clock.slept) <= 60
+
+
+@pytest.mark.parametrize("minutes_into_the_hour", [0, 59])
+def test_on_the_day_with_two_hours_from_one_to_two_a_window_in_it_is_quiet_twice(minutes_into_the_hour: int) -> None:
+    quiet = ((time(1), time(2)),)
+    for hour in (0, 1):
+        clock = Time(datetime(2026, 10, 25, hour, minutes_into_the_hour, tzinfo=UTC))
+        Pacer(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London").wait()
+        assert clock.now == datetime(2026, 10, 25, 2, tzinfo=UTC)
+
+
+def test_after_a_429_nobody_calls_for_as_long_as_it_says_however_many_calls_drew_it() -> None:
+    clock = Time()
+    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
+    assert [pacer.hold_off(30) for _ in range(8)] == [30, *[0] * 7]
+    pacer.wait()
+    assert sum(clock.slept) == 30
+
+
+def test_a_run_ends_rather_than_wait_for_long_and_no_call_leaves_before_onefile_wants_one() -> None:
+    clock = Time()
+    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
+    pacer.hold_off(900)
+    for _ in range(3):
+        with pytest.raises(OneFileUnreachable, match="no call leaves for another"):
+            pacer.wait()
+    assert (sum(clock.slept), pacer.calls) == (0, 0)
+
+    clock.now += timedelta(seconds=850)
+    pacer.wait()
+    assert sum(clock.slept) == 50
+
+
+def test_no_429_closes_onefile_for_more_than_an_hour() -> None:
+    clock = Time()
+    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
+    assert pacer.hold_off(10_000_000) == 3600
+    clock.now += timedelta(hours=1)
+    pacer.wait()
+    assert pacer.calls == 1
+
+
+def test_a_clock_set_back_after_a_429_holds_nobody_up() -> None:
+    clock = Time()
+    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
+    pacer.hold_off(30)
+    clock.now -= timedelta(hours=1)
+    pacer.wait()
+    assert sum(clock.slept) < 1
 
 
 def test_a_call_that_waits_when_syncd_is_to_stop_is_not_made() -> None:

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from syncd.service.daemon import Daemon, Schedule, When
+from syncd.service.daemon import Daemon, Signals
+from syncd.service.orders import Daily, Orders
+from syncd.service.schedule import Schedule, When
 from tests.sync.conftest import College
 
 
@@ -19,23 +21,41 @@ def living(
     verify: float = 0,
     organisations: Sequence[int] = (),
     asked: threading.Event | None = None,
-    keep: timedelta = timedelta(),
-) -> Iterator[None]:
-    stopping = threading.Event()
+    schedule: Schedule | None = None,
+    daily: Sequence[Daily] = (),
+    reload: threading.Event | None = None,
+    reread: Callable[[Orders], Orders] = lambda orders: orders,
+    problems: list[BaseException] | None = None,
+) -> Iterator[Daemon]:
+    """A daemon, which goes by the time of this machine; what it ends with but its own end is put into ``problems``."""
+    signals = Signals(asked=asked or threading.Event(), reload=reload or threading.Event())
     poll = When("every so often", timedelta(seconds=every))
     verifies = When("every so often", timedelta(seconds=verify)) if verify else When()
-    schedule = Schedule(poll, verifies, "Europe/London", keep)
     # The scheduler goes by the real time, and so must the daemon.
     parts = replace(
-        college.parts, clock=lambda: datetime.now(UTC), is_stopping=stopping.is_set, organisations=tuple(organisations)
+        college.parts,
+        clock=lambda: datetime.now(UTC),
+        is_stopping=signals.stopping.is_set,
+        organisations=tuple(organisations),
     )
     turns = [parts.turn_of(each) for each in organisations] or [parts]
-    thread = threading.Thread(target=Daemon(turns, schedule, stopping, pauses, asked).live)
+    orders = Orders(turns, schedule or Schedule(poll, verifies), daily)
+    daemon = Daemon(orders, signals, lambda: reread(orders), pauses)
+
+    def live() -> None:
+        try:
+            daemon.live()
+        except BaseException as problem:
+            if problems is None:
+                raise
+            problems.append(problem)
+
+    thread = threading.Thread(target=live)
     thread.start()
     try:
-        yield
+        yield daemon
     finally:
-        stopping.set()
+        signals.stopping.set()
         thread.join(30)
         assert not thread.is_alive()
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from syncd.service.housekeeping import purging
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
 from tests.sync.conftest import ORGANISATION, College, Found
@@ -85,8 +86,10 @@ def test_it_lets_go_of_what_is_older_than_it_keeps_as_soon_as_it_begins(found: F
     college.enrol("L1", "L2")
     # The college's clock stands in January 2026, and the daemon goes by the real time.
     assert college.run().is_in_step
-    with structlog.testing.capture_logs() as log, living(college, keep=timedelta(days=1)):
-        wait_for(lambda: any(line["event"] == "changes_purged" for line in log))
+    with structlog.testing.capture_logs() as log:
+        purge = purging([ORGANISATION], timedelta(days=1), structlog.get_logger(), lambda: False)
+        with living(college, daily=[purge]):
+            wait_for(lambda: any(line["event"] == "changes_purged" for line in log))
     assert [line["count"] for line in log if line["event"] == "changes_purged"] == [2]
     assert college.outcomes("L1") == []
     assert college.known_id("L1") == college.in_onefile("L1")[0].id

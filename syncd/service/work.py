@@ -1,0 +1,148 @@
+"""What a daemon does: one run at a time, on schedule or for those who ask."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Event, Lock
+from typing import Final
+
+from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
+from syncd.onefile import Interrupted
+from syncd.service.orders import Daily, Orders
+from syncd.state import runs
+from syncd.state.lock import Purpose, locked_when_free
+from syncd.sync.one_pass import Trigger, run_once
+from syncd.sync.parts import Parts
+from syncd.sync.verifying import verify_once
+
+#: How often one looks whether the lock is free.
+_LOOK_AGAIN_SECONDS: Final = 1.0
+
+
+class Work:
+    """The runs of a daemon's organisations. Any thread may ask for one; they are made one after the other.
+
+    ``stopping`` ends the run that is at work, and every wait. ``asked`` is set to ask for a run of everybody.
+    """
+
+    def __init__(self, orders: Orders, stopping: Event, asked: Event) -> None:
+        self.orders = orders
+        """What runs go by that are begun from now on."""
+        self._stopping = stopping
+        self._asked = asked
+        self._one_at_a_time = Lock()
+        main = orders.turns[0]
+        self._store, self._log, self._clock = main.store, main.log, main.clock
+        self._organisations = [parts.organisation_id for parts in orders.turns]
+
+    def poll(self) -> bool:
+        """Make a run of every organisation; false when one is worth making again soon, for OneFile is down."""
+        return self._of_all(lambda parts: run_once(parts, Trigger.SCHEDULE))
+
+    def verify(self) -> bool:
+        """The same for what OneFile holds."""
+        return self._of_all(lambda parts: verify_once(parts, Trigger.VERIFY))
+
+    def answer_requests(self) -> None:
+        """Make a run of every organisation of which somebody waits for one; in a quiet window they wait on."""
+        self.pass_on_what_was_asked()
+        if self.seconds_of_quiet():
+            return
+        # That the store cannot be reached is for the polls to say.
+        with suppress(StateUnusable):
+            with self._store.begin() as connection:
+                asked_for = runs.organisations_asked_for(connection)
+            for each in self._organisations:
+                if each in asked_for:
+                    self._is_over(each, self._answer)
+
+    def pass_on_what_was_asked(self) -> None:
+        """Whoever asks this process asks the store, and so whichever daemon works."""
+        if not self._asked.is_set():
+            return
+        self._asked.clear()
+        try:
+            with self._store.begin() as connection:
+                for each in self._organisations:
+                    runs.request(connection, each, "signal", self._clock())
+        except StateUnusable:
+            self._asked.set()
+
+    def do(self, daily: Daily) -> None:
+        """Do what is done every day; whatever it raises, the others are done and it is tried again the next day."""
+        try:
+            daily.work(self._store, self._clock())
+        except StateUnusable as problem:
+            self._log.error("daily_failed", job=daily.name, reason=str(problem))
+        except Exception as problem:  # noqa: BLE001 - the next day may fare better
+            self._log.error("daily_failed", job=daily.name, reason=f"unexpected {type(problem).__name__}")
+
+    def seconds_of_quiet(self) -> float:
+        """How long no call leaves, because of the time of day."""
+        return self.orders.turns[0].onefile.pacer.seconds_of_quiet()
+
+    def let_go(self, retired: list[Orders]) -> None:
+        """Close what no run goes by any more: everything, unless one is at work, which may have begun by it."""
+        if retired and self._one_at_a_time.acquire(blocking=False):
+            try:
+                while retired:
+                    retired.pop().close()
+            finally:
+                self._one_at_a_time.release()
+
+    def _of_all(self, work: Callable[[Parts], object]) -> bool:
+        """Each has its turn, whatever has become of the others'."""
+        outcomes = [self._is_over(each, work) for each in self._organisations]
+        return all(outcomes)
+
+    def _is_over(self, organisation_id: int, work: Callable[[Parts], object]) -> bool:
+        """Do it once; false when it is worth trying again soon."""
+        if self._stopping.is_set():
+            return True
+        try:
+            # Two organisations have two locks in the store, and still their turns one after the other.
+            with (
+                self._one_at_a_time,
+                locked_when_free(self._store, organisation_id, Purpose.WRITING, self._wait),
+            ):
+                work(self.orders.turn_of(organisation_id))
+        except OneFileUnreachable:
+            return False
+        except StateUnusable as problem:
+            self._failed(organisation_id, str(problem))
+        except (SyncdError, Interrupted):
+            # The run has logged its own end.
+            pass
+        except Exception as problem:  # noqa: BLE001 - the next poll may fare better
+            self._failed(organisation_id, f"unexpected {type(problem).__name__}")
+        return True
+
+    def _failed(self, organisation_id: int, reason: str) -> None:
+        # Without a traceback, which may quote values.
+        self._log.error("poll_failed", organisation_id=organisation_id, reason=reason)
+
+    def _answer(self, parts: Parts) -> None:
+        """Make one run for all who ask."""
+        with parts.store.begin() as connection:
+            requests = runs.requests_waiting(connection, parts.organisation_id)
+        if not requests:
+            return
+        answered = [request.id for request in requests]
+        try:
+            run_once(parts, Trigger.REQUEST, only=runs.all_asked_for(requests))
+        except (Interrupted, StateUnusable):
+            # That is no answer: they wait on, for the next daemon if this one is to end.
+            answered = []
+            raise
+        finally:
+            if answered:
+                self._note_answer(parts, answered)
+
+    def _note_answer(self, parts: Parts, answered: Sequence[int]) -> None:
+        with parts.store.begin() as connection:
+            newest = runs.last(connection, parts.organisation_id)
+            if newest:
+                runs.answer(connection, answered, newest.id)
+
+    def _wait(self) -> None:
+        if self._stopping.wait(_LOOK_AGAIN_SECONDS):
+            raise Interrupted

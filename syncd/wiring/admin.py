@@ -1,0 +1,70 @@
+"""What the daemon serves meanwhile: endpoints for monitors and scripts, and pages for people."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock
+from zoneinfo import ZoneInfo
+
+from starlette.applications import Starlette
+from structlog.typing import FilteringBoundLogger
+
+from syncd.settings import Settings
+from syncd.state.pace import StoredTurns
+from syncd.state.store import Store
+from syncd.sync.explaining import Explanation
+from syncd.sync.explaining import explain as explanation_of
+from syncd.web.app import make_app
+from syncd.web.credentials import Credentials
+from syncd.web.pages import Allowance, Site, pages
+from syncd.web.server import served
+from syncd.wiring.clock import now
+from syncd.wiring.parts import open_parts
+from syncd.wiring.patience import Impatient
+
+
+@contextmanager
+def open_admin(
+    in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event
+) -> Iterator[None]:
+    """The endpoints and pages, served for as long as the block lasts; none when they are switched off.
+
+    ``in_force`` gives the configuration that the daemon goes by, of which only what it may find changed is asked again.
+    Setting ``stopping`` ends what somebody waits for who looks at them.
+    Raises `ConfigurationError` when the address is taken.
+    """
+    address = in_force().admin.address
+    if address is None:
+        yield
+        return
+    with served(admin_app(in_force, store, log, stopping), address):
+        yield
+
+
+def admin_app(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event) -> Starlette:
+    """What is served there."""
+    settings = in_force()
+    organisations, admin = settings.onefile.all_organisations, settings.admin
+    credentials = Credentials(
+        admin.token.get_secret_value(),
+        admin.password_hash.get_secret_value(),
+        admin.viewer_token.get_secret_value(),
+        admin.viewer_password_hash.get_secret_value(),
+    )
+    return make_app(store, organisations, credentials, now, pages(_site(in_force, store, log, stopping)))
+
+
+def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event) -> Site:
+    settings = in_force()
+    onefile = settings.onefile
+    turns = StoredTurns(store, onefile.customer_token.get_secret_value())
+    one_at_a_time = Lock()
+
+    def explain(organisation_id: int, misid: str) -> Explanation:
+        # A client of its own, or its calls would be counted as those of a run that is at work.
+        with one_at_a_time, open_parts(in_force(), store, log, Impatient(stopping)) as parts:
+            return explanation_of(parts.turn_of(organisation_id), misid)
+
+    def allowance() -> Allowance:
+        return Allowance(turns.calls_of_last_minute(now()), in_force().onefile.calls_per_minute)
+
+    return Site(store, onefile.all_organisations, now, ZoneInfo(settings.schedule.timezone), explain, allowance)
