@@ -57,10 +57,11 @@ def backup(
 ) -> None:
     """Copy the state store while it is in use. It holds personal values, encrypted only if a key is set.
 
-    SQLite is copied by its own backup: to restore it, put the copy in the store's place while no syncd runs.
-    PostgreSQL is copied by pg_dump, and restored by pg_restore.
+    Whatever its schema: make one before every upgrade. SQLite is copied by its own backup: to restore it, put the copy
+    in the store's place while no syncd runs, and delete what is beside it with -wal and -shm at its end.
+    PostgreSQL is copied by pg_dump, and restored by 'pg_restore --clean --if-exists'.
     """
-    upkeep.backup(open_store_to_read(settings_of(config)), file)
+    upkeep.backup(bare_store(settings_of(config)), file)
     typer.echo(f"The state store is copied to {file}.")
 
 

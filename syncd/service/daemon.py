@@ -108,6 +108,7 @@ class Daemon:
 
     def _watch(self, leads: Sequence[Lock]) -> None:
         """Mind everything but the runs, until told to stop or no longer in the lead."""
+        # On Windows, Ctrl+C is not heard of by somebody who waits without an end.
         while not self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
             if self._reload_if_told_to():
                 self._put_on_schedule()

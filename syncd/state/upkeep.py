@@ -64,8 +64,11 @@ def tidy(store: Store, _now: datetime) -> None:
 def backup(store: Store, file: Path) -> None:
     """Copy the store while it is in use, by the database's own means: SQLite's backup, or PostgreSQL's pg_dump.
 
-    The copy is for its owner's eyes only. Raises `StateUnusable` when the file is there already, or cannot be made.
+    The copy is for its owner's eyes only. Raises `StateUnusable` when the file is there already, or cannot be made,
+    and when there is no store yet.
     """
+    if store.revision() is None:
+        raise StateUnusable(f"There is no state store {store} yet, and so nothing to copy.")
     try:
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from pydantic import BaseModel
@@ -154,7 +155,9 @@ def test_the_learners_feed_names_every_column_it_might_have() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("name", [*sorted(_FILES), "syncd.service"])
+@pytest.mark.parametrize(
+    "name", [*sorted(_FILES), "syncd.service", "compose.yaml", "windows-service.md", "windows-service.xml"]
+)
 def test_an_example_names_only_settings_and_commands_that_exist(name: str) -> None:
     text = _shipped(name).read_text(encoding="utf-8")
     known = {f"SYNCD_{section}__{key}".upper() for section, model in _sections() for key in model.model_fields}
@@ -178,6 +181,17 @@ def test_the_service_reads_its_secrets_from_credentials_and_may_finish_its_calls
     assert int(service["TimeoutStopSec"]) > OneFileSettings.model_fields["timeout_seconds"].default
     for key, value in {"DynamicUser": "yes", "ProtectSystem": "strict", "NoNewPrivileges": "yes"}.items():
         assert service[key] == value
+
+
+def test_the_windows_service_runs_the_daemon_on_one_folder_and_lets_it_finish_its_calls() -> None:
+    service = fromstring(_shipped("windows-service.xml").read_text(encoding="utf-8"))  # noqa: S314 - it is ours
+    said = {each.tag: each.text for each in service}
+    environment = {each.attrib["name"]: each.attrib["value"] for each in service.findall("env")}
+
+    assert said["arguments"] == "run"
+    assert str(said["executable"]).endswith(r"\syncd.exe")
+    assert environment["SYNCD_CONFIG"] == rf"{said['workingdirectory']}\syncd.toml"
+    assert int(str(said["stoptimeout"]).removesuffix(" sec")) > OneFileSettings.model_fields["timeout_seconds"].default
 
 
 def _shipped(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -116,10 +117,21 @@ def test_a_backup_is_whole_and_for_its_owner_only(
         assert _at_rest(copy) == _at_rest(sealed)
         copy.close()
     else:
-        assert file.read_bytes().startswith(b"PGDMP")
+        before = _at_rest(sealed)
+        with sealed.begin() as connection:
+            connection.execute(text("DELETE FROM account"))
+        _restore(sealed, file)
+        assert _at_rest(sealed) == before
     with pytest.raises(StateUnusable, match="already"):
         upkeep.backup(sealed, file)
     assert file.stat().st_size
+
+
+def _restore(store: Store, file: Path) -> None:
+    """As 'syncd db backup --help' says, with nobody connected."""
+    store.close()
+    url = store.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    subprocess.run(["pg_restore", "--clean", "--if-exists", f"--dbname={url}", file], check=True)
 
 
 def test_a_backup_that_cannot_be_written_is_a_sentence(sealed: Store, tmp_path: Path) -> None:
