@@ -113,6 +113,7 @@ def report(
     runs: trigger, state, count, calls
     calls; verifies: how many runs read accounts back; warnings; in_doubt
     approvals: run, at, by, creates, updates, leavers
+    rejections: run, began, by
     requests: at, by, people: 0 is everybody, run
     changes: role, action, outcome, count
     drift: run, at, accounts

@@ -100,6 +100,7 @@ def document(context: Context) -> dict[str, Any]:
         "runs": [asdict(each) for each in report.runs],
         "calls": report.calls,
         "approvals": [asdict(each) | {"at": moment(each.at)} for each in report.approvals],
+        "rejections": [asdict(each) | {"began": moment(each.began)} for each in report.rejections],
         "requests": [asdict(each) | {"at": moment(each.at)} for each in report.requests],
         "changes": [asdict(each) for each in report.changes],
         "verifies": report.verifies,
@@ -166,6 +167,12 @@ def _sections(context: Context) -> Iterator[_Section]:
         ("when", "by whom", "run", "creates", "updates", "leavers"),
         [(when(each.at), each.by, each.run, each.creates, each.updates, each.leavers) for each in report.approvals],
         "None was approved.",
+    )
+    yield _Section(
+        "Runs that somebody rejected",
+        ("begun", "by whom", "run"),
+        [(when(each.began), each.by or "not noted", each.run) for each in report.rejections],
+        "None was rejected.",
     )
     yield _Section(
         "Runs that somebody asked for",

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from syncd.state import accounts, changes, holding
+from syncd.state.runs import RunState
 from syncd.state.tables import approval, change, held, resync_request, run
 
 
@@ -31,6 +32,15 @@ class Approved:
     creates: int
     updates: int
     leavers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Somebody put a stopped run aside."""
+
+    run: int
+    began: datetime
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,7 @@ class Report:
     verifies: int
     """How many of the runs read accounts back."""
     approvals: tuple[Approved, ...]
+    rejections: tuple[Rejected, ...]
     requests: tuple[Requested, ...]
     changes: tuple[Changes, ...]
     drift: tuple[Drifted, ...]
@@ -112,6 +123,11 @@ def report(connection: Connection, organisation_ids: Collection[int], since: dat
     verified = connection.execute(
         select(run.c.id, run.c.started_at, run.c.drift).where(*ran, run.c.drift.is_not(None)).order_by(run.c.id)
     ).all()
+    rejected = connection.execute(
+        select(run.c.id, run.c.started_at, run.c.settled_by)
+        .where(*ran, run.c.state == RunState.REJECTED)
+        .order_by(run.c.id)
+    )
     return Report(
         since,
         until,
@@ -119,6 +135,7 @@ def report(connection: Connection, organisation_ids: Collection[int], since: dat
         tuple(Runs(trigger, state, count, calls) for trigger, state, count, calls in runs),
         len(verified),
         _approvals(connection, organisation_ids, since, until),
+        tuple(Rejected(*row) for row in rejected),
         _requests(connection, organisation_ids, since, until),
         _changes(connection, organisation_ids, since, until),
         tuple(Drifted(number, at, drift) for number, at, drift in verified if drift),

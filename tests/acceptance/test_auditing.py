@@ -17,6 +17,7 @@ from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state import changes, runs
 from syncd.state.changes import Action, Outcome
+from syncd.state.runs import RunState
 from syncd.state.store import Store
 from syncd.state.vault import Vault
 
@@ -150,6 +151,9 @@ def lived(mis: Mis, onefile: OneFile, syncd: Syncd, store: Store) -> Syncd:
     onefile.learner(other).values["FirstName"] = "Edited by hand"
     assert syncd("verify").exit == 4
     with store.begin() as connection:
+        stopped = runs.start(connection, _ORGANISATION, "command", datetime.now(UTC))
+        runs.finish(connection, stopped, RunState.AWAITING_APPROVAL, datetime.now(UTC))
+        runs.reject(connection, _ORGANISATION, stopped, "sam")
         request = runs.request(connection, _ORGANISATION, "alex", datetime.now(UTC), [somebody])
         runs.answer(connection, [request], 2)
     return syncd
@@ -160,11 +164,13 @@ def test_a_report_tells_what_was_done_and_by_whose_leave(lived: Syncd, mis: Mis,
 
     assert Counter({(one["trigger"], one["state"]): one["count"] for one in told["runs"]}) == {
         ("command", "finished"): 2,
+        ("command", "rejected"): 1,
         ("verify", "finished"): 1,
     }
     assert told["calls"] == len(onefile.calls)
     ((run, creates),) = ((one["run"], one["creates"]) for one in told["approvals"])
     assert (run, creates) == (1, len(sendable(mis)))
+    assert [one["by"] for one in told["rejections"]] == ["sam"]
     ((by, people, answer),) = ((one["by"], one["people"], one["run"]) for one in told["requests"])
     assert (by, people, answer) == ("alex", 1, 2)
     assert told["changes"] == [

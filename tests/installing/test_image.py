@@ -116,6 +116,8 @@ def test_the_image_runs_as_nobody_special_from_a_root_that_nobody_can_write_to(
             # As where an environment names a proxy, which has no business with it.
             wait_until(lambda: container.run(*asks, http_proxy="http://127.0.0.1:9").returncode == 0, "its health")
             wait_until(lambda: "P1" in container.run(*entry, "accounts").stdout, "the first run")
+            reported = container.run(*entry, "report", "--html", "report.html")
+            assert reported.returncode == 0, reported.stderr
             (first,) = children(daemon.pid)
             assert Path(f"/proc/{first}/status").read_text().count(f"\nUid:\t{_number_of(_FINAL)}\t") == 1
             assert _FINAL.last("STOPSIGNAL").given == SIGTERM.name
