@@ -103,6 +103,7 @@ def test_the_history_of_one_person_is_what_it_was_and_may_be_of_a_time(syncd: Sy
     assert syncd("history", "nobody", "--json").stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_spreadsheet_takes_nothing_in_the_history_for_a_formula(syncd: Syncd, store: Store) -> None:
     for misid in ("=1+1", "+1", "-1", "@L1", "L-1"):
         _change(store, datetime.now(UTC), misid, "=HYPERLINK(0)")
@@ -159,6 +160,7 @@ def lived(mis: Mis, onefile: OneFile, syncd: Syncd, store: Store) -> Syncd:
     return syncd
 
 
+@pytest.mark.slow
 def test_a_report_tells_what_was_done_and_by_whose_leave(lived: Syncd, mis: Mis, onefile: OneFile) -> None:
     told = lived("report", "--since", "1h", "--json").json
 
@@ -188,6 +190,7 @@ def test_a_report_tells_what_was_done_and_by_whose_leave(lived: Syncd, mis: Mis,
     assert (earlier["runs"], earlier["changes"], earlier["approvals"], earlier["calls"]) == ([], [], [], 0)
 
 
+@pytest.mark.slow
 def test_a_report_names_misids_only_where_it_is_asked_to_and_never_a_value(
     lived: Syncd, mis: Mis, onefile: OneFile
 ) -> None:

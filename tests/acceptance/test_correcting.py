@@ -11,6 +11,7 @@ from .onefile import OneFile
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
 
+@pytest.mark.slow
 def test_a_learner_whose_number_changes_keeps_the_account(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     learner = next(one for one in mis.enrolled if one.learn_ref_number in onefile.misids and one.uln != 9999999999)

@@ -40,6 +40,7 @@ def test_a_run_killed_half_way_is_finished_by_the_next_without_a_double(
     }
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_while_the_first_is_at_work(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     syncd.configure(onefile={"calls_per_minute": VERY_SLOW})
     with syncd.start("sync", "--approve") as first:

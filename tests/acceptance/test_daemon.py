@@ -14,6 +14,7 @@ from .onefile import OneFile
 on_sqlite = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
 
+@pytest.mark.slow
 def test_it_picks_up_a_change_in_the_mis_and_ends_on_sigterm(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     misid = onefile.misids[0] or ""

@@ -197,12 +197,14 @@ def test_a_step_that_ends_otherwise_than_told_stops_the_story_with_what_the_comm
         teller.run("plan")
 
 
+@pytest.mark.slow
 def test_what_is_set_for_the_readers_own_syncd_is_not_used(tmp_path: Path) -> None:
     with _started(tmp_path, SYNCD_CONFIG="/no/such/file", SYNCD_ONEFILE__BASE_URL="https://onefile.invalid") as demo:
         _wait_for_the_first_run(tmp_path, demo)
         assert "https://onefile.invalid" not in (tmp_path / "syncd-demo" / "syncd.toml").read_text()
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_stopped_takes_the_simulator_with_it(tmp_path: Path) -> None:
     with _started(tmp_path) as demo:
         _wait_for_the_first_run(tmp_path, demo)

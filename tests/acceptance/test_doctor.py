@@ -174,6 +174,7 @@ def test_a_store_that_the_key_does_not_open_is_broken(syncd: Syncd) -> None:
     assert "SYNCD_STATE__ENCRYPTION_KEY" in told.stdout.splitlines()[at]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("onefile", ["with Keychain"], indirect=True)
 def test_what_should_be_thought_about_is_a_warning(syncd: Syncd) -> None:
     syncd.configure(leavers={"action": "archive"}, admin={"listen": "0.0.0.0:0", "token": "zz-token"})
@@ -190,6 +191,7 @@ def test_what_should_be_thought_about_is_a_warning(syncd: Syncd) -> None:
     assert "e-mails" in findings["Keychain"]["found"]
 
 
+@pytest.mark.slow
 def test_the_ids_of_the_defaults_are_found(onefile: OneFile, syncd: Syncd) -> None:
     syncd.configure(
         defaults={

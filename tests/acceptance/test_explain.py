@@ -49,6 +49,7 @@ def _assert_it_gives_nobody_away(learners: list[Learner], *finished: Finished) -
         assert [value for value in _personal(*learners) if value in one.stdout + one.stderr] == []
 
 
+@pytest.mark.slow
 def test_it_is_told_why_a_learner_has_no_account_and_nothing_is_sent(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
@@ -111,6 +112,7 @@ def test_values_are_in_the_document_only_when_asked_for(
     assert "values" not in plain["calls"][0]
 
 
+@pytest.mark.slow
 def test_the_document_is_described_by_the_help(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:

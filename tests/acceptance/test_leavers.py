@@ -1,10 +1,13 @@
 """People come and go."""
 
+import pytest
+
 from .command import Exit, Syncd
 from .mis import Mis
 from .onefile import OneFile
 
 
+@pytest.mark.slow
 def test_a_learner_who_leaves_is_reported_and_one_who_returns_keeps_the_account(
     mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:

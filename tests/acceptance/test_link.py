@@ -76,6 +76,7 @@ def _mapping(syncd: Syncd) -> dict[str, int]:
     return {account["misid"]: account["user_id"] for account in syncd("accounts", "--json").json}
 
 
+@pytest.mark.slow
 def test_whoever_onefile_has_is_linked_and_nobody_is_there_twice(
     mis: Mis, onefile: OneFile, syncd: Syncd, owners: dict[int, str]
 ) -> None:
@@ -150,6 +151,7 @@ def test_too_many_links_wait_until_a_person_approves(onefile: OneFile, syncd: Sy
     assert len(onefile.writes) == _WITHOUT_MISID
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("owners")
 def test_a_file_that_is_there_is_not_overwritten_and_onefile_is_not_asked(onefile: OneFile, syncd: Syncd) -> None:
     file = syncd.folder / "onefile-links.csv"
@@ -223,6 +225,7 @@ def test_duplicates_are_listed_and_a_wrong_link_is_taken_back(
     assert forgotten not in _mapping(syncd)
 
 
+@pytest.mark.slow
 def test_a_spreadsheet_takes_nothing_in_the_file_for_a_formula(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     somebody = next(one for one in mis.enrolled if "ULN" in expect(one, mis.college).fields)
     mis.correct(somebody.learn_ref_number, given_names="=HYPERLINK(1)", family_name="Unheard-of")

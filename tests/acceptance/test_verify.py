@@ -25,6 +25,7 @@ def _edit(onefile: OneFile, *misids: str | None) -> None:
         onefile.learner(misid).values["LastName"] = _BY_HAND
 
 
+@pytest.mark.slow
 def test_drift_is_reported_by_name_of_field_and_put_right_by_fix(onefile: OneFile, in_step: Syncd) -> None:
     edited, gone = onefile.learners[0], onefile.learners[1]
     surnames = {str(edited.values["LastName"]), _BY_HAND}

@@ -151,8 +151,9 @@ class Clock:
 Found = Callable[..., College]
 
 
-@pytest.fixture(params=["sqlite_url", "postgres_url"])
+@pytest.fixture(params=["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.slow)])
 def state_url(request: pytest.FixtureRequest) -> str:
+    """The state store: on every make of database in the gate, and elsewhere where a test asks for another."""
     url: str = request.getfixturevalue(request.param)
     return url
 
