@@ -155,11 +155,9 @@ def test_the_learners_feed_names_every_column_it_might_have() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    "name", [*sorted(_FILES), "syncd.service", "compose.yaml", "windows-service.md", "windows-service.xml"]
-)
-def test_an_example_names_only_settings_and_commands_that_exist(name: str) -> None:
-    text = _shipped(name).read_text(encoding="utf-8")
+def test_an_example_names_only_settings_and_commands_that_exist() -> None:
+    names = [*sorted(_FILES), "syncd.service", "compose.yaml", "windows-service.md", "windows-service.xml"]
+    text = "\n".join(_shipped(name).read_text(encoding="utf-8") for name in names)
     known = {f"SYNCD_{section}__{key}".upper() for section, model in _sections() for key in model.model_fields}
     known |= {"SYNCD_SECTION__KEY"}
     assert set(re.findall(r"\bSYNCD_[A-Z]+__[A-Z_]+", text)) <= known
