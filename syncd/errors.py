@@ -8,6 +8,7 @@ SyncdError                     one or two plain sentences: what, where, what to 
 ├── AnotherRun                 the lock is held; exit 5
 ├── LockLost                   the lock was held and is no longer
 ├── DaemonBroken               the daemon cannot go on, for a reason that nobody has foreseen
+├── NotTold                    a notification did not go
 └── OneFileError
     ├── OneFileUnreachable     no answer, or one that says to come back later; nothing was done
     ├── CredentialsRefused     the customer token, or what it may see
@@ -50,6 +51,10 @@ class LockLost(SyncdError):
 
 class DaemonBroken(SyncdError):
     """The daemon lives and would do nothing any more, so it ends; whoever looks after services starts it again."""
+
+
+class NotTold(SyncdError):
+    """A notification could not be sent; it is tried again."""
 
 
 class OneFileError(SyncdError):

@@ -129,6 +129,24 @@ def _timezone(text: str) -> str:
     return text
 
 
+def _urls(given: object) -> object:
+    if isinstance(given, str):
+        # As it stands in a file or in the environment.
+        lines = (line for line in map(str.strip, given.splitlines()) if not line.startswith("#"))
+        given = [url for line in lines for url in line.split()]
+    if not isinstance(given, list | tuple) or not all(isinstance(url, str) and url.strip() for url in given):
+        raise ValueError("must be a list of Apprise's URLs, each in quotes")
+    return [url.strip() for url in given]
+
+
+def _daily(text: str) -> str:
+    clock = re.fullmatch("([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
+    try:
+        return f"{int(clock[2])} {int(clock[1])} * * *" if clock else text and _cron_line(text)
+    except ValueError:
+        raise ValueError('is neither a time such as "08:00" nor a cron line such as "0 8 * * 1-5"') from None
+
+
 def _protected(given: object) -> object:
     misids = [given] if isinstance(given, str) else given
     if not isinstance(misids, list | tuple) or not all(isinstance(misid, str) for misid in misids):
@@ -168,6 +186,8 @@ PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 Jitter = Annotated[str, AfterValidator(_jitter)]
+Daily = Annotated[str, AfterValidator(_daily)]
+ApprisesUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_urls)]
 QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
 
 
@@ -401,6 +421,17 @@ class AdminSettings(Section):
         return self
 
 
+class NotifySettings(Section):
+    """``[notify]``: who is told when syncd needs somebody, and of what."""
+
+    SECRETS = frozenset({"urls"})
+
+    urls: ApprisesUrls = ()
+    urls_file: ConfigPath | None = None
+    unreachable_minutes: float = Field(30, ge=0, le=10_080)
+    digest: Daily = Field("08:00", validate_default=True)
+
+
 class LogSettings(Section):
     """``[log]``: how much is said, and in which shape."""
 
@@ -476,6 +507,7 @@ class Settings(BaseSettings):
     leavers: LeaversSettings = LeaversSettings()
     defaults: DefaultsSettings = DefaultsSettings()
     admin: AdminSettings = AdminSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
     feeds: tuple[FeedSettings, ...]
 

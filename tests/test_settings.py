@@ -1,5 +1,6 @@
 """The configuration: what a good file and the environment give."""
 
+import json
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from syncd.core.compare import Clear
 from syncd.core.fields import Role
 from syncd.service.schedule import When
-from syncd.settings import Environment, configuration_file
+from syncd.settings import Environment, Settings, configuration_file
 from tests.configuration import GOOD, SECRET, Configuration
 
 
@@ -227,6 +228,34 @@ def test_a_secret_in_the_environment_wins_over_a_file_named_in_the_configuration
     assert given.onefile.customer_token.get_secret_value() == "of the file"
 
 
+def _urls(given: Settings) -> list[str]:
+    return [url.get_secret_value() for url in given.notify.urls]
+
+
+def test_whom_to_tell_is_a_list_or_lines_of_a_file_or_the_environment(configuration: Configuration) -> None:
+    expected = ["mailto://a:b@c.example?to=d@c.example,e@c.example", "json://127.0.0.1/hook"]
+    lines = f"# the office\n{expected[0]}\n\n  {expected[1]}  \n"
+    configuration.folder.joinpath("urls").write_text(lines, encoding="utf-8")
+
+    assert _urls(configuration.load({"[notify]": f"urls = {json.dumps(expected)}"})) == expected
+    assert _urls(configuration.load({"[notify]": 'urls_file = "urls"'})) == expected
+    assert _urls(configuration.load(SYNCD_NOTIFY__URLS=json.dumps(expected))) == expected
+    assert _urls(configuration.load(SYNCD_NOTIFY__URLS=" ".join(expected))) == expected
+    assert _urls(configuration.load({"[notify]": 'urls_file = "urls"'}, SYNCD_NOTIFY__URLS="json://a")) == ["json://a"]
+    assert _urls(configuration.load(SYNCD_NOTIFY__URLS="")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [("8:00", "0 8 * * *"), ("17:45", "45 17 * * *"), ("0 8 * * 1-5", "0 8 * * 1-5"), ("", "")],
+)
+def test_a_digest_is_at_a_time_of_day_or_by_a_cron_line_or_never(
+    configuration: Configuration, given: str, line: str
+) -> None:
+    assert configuration.load({"[notify]": f'digest = "{given}"'}).notify.digest == line
+    assert configuration.load().notify.digest == "0 8 * * *"
+
+
 def test_no_secret_is_shown_by_printing_the_settings(configuration: Configuration) -> None:
     given = configuration.load(
         {
@@ -234,6 +263,7 @@ def test_no_secret_is_shown_by_printing_the_settings(configuration: Configuratio
             "[source]": f'url = "postgresql://reader:{SECRET}@mis/db"',
             "[state]": f'url = "postgresql://writer:{SECRET}@state/db"\nencryption_key = "{SECRET}"',
             "[admin]": f'token = "{SECRET}"',
+            "[notify]": f'urls = ["json://{SECRET}@127.0.0.1"]',
         }
     )
 

@@ -67,6 +67,7 @@ SCHEDULE = 'is neither an interval such as "15m" nor a cron line such as "*/15 7
 JITTER = 'is not a time of an hour at most, such as "1m".'
 URL = "is not a database URL such as postgresql+psycopg://user@host/database."
 WINDOW = 'is not a window such as "07:00-07:30".'
+DIGEST = 'is neither a time such as "08:00" nor a cron line such as "0 8 * * 1-5".'
 ZONE = 'is not a time zone such as "Europe/London".'
 ADDRESS = 'admin: listen must be an address and a port such as "127.0.0.1:8642", or "" for off.'
 MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name of a file of them."
@@ -115,6 +116,15 @@ MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name
             )
         ),
         *(("[leavers]", f"protect = {protect}", MISIDS) for protect in ("[100234]", "100234", "true", "{L1 = 1}")),
+        *(
+            ("[notify]", f'digest = "{digest}"', f"notify.digest: {DIGEST}")
+            for digest in ("soon", "24:00", "8", "15m", "08:60", "0 8 * *")
+        ),
+        *(
+            ("[notify]", f"urls = {urls}", "notify.urls: must be a list of Apprise's URLs, each in quotes.")
+            for urls in ("[1]", "true", '[""]', "{a = 1}")
+        ),
+        ("[notify]", "unreachable_minutes = -1", "notify.unreachable_minutes: must be greater than or equal to 0."),
         ("[leavers]", 'action = "delete"', "leavers.action: must be 'report' or 'archive'."),
         ("[leavers]", "grace_days = -1", "leavers.grace_days: must be greater than or equal to 0."),
         ("[leavers]", "grace_days = 99999999999", "leavers.grace_days: must be less than or equal to 36500."),

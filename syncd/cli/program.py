@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "handing_over": {"credentials"},
     "housekeeping": {"db"},
     "admitting": {"admin"},
+    "notifying": {"notify"},
 }
 
 

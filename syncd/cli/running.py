@@ -122,19 +122,22 @@ def run(*, config: ConfigOption = None) -> None:
     """
     # Only the daemon needs its scheduler and its server, which take time to load.
     from syncd.service.daemon import Daemon, Signals  # noqa: PLC0415
+    from syncd.web.metrics import Requests  # noqa: PLC0415
     from syncd.wiring.admin import open_admin  # noqa: PLC0415
     from syncd.wiring.daemon import Site  # noqa: PLC0415
+    from syncd.wiring.telling import telling_of  # noqa: PLC0415
 
     file = file_of(config)
     with stopped_by_signals() as stopping, set_by("SIGUSR1") as asked, set_by("SIGHUP") as reload:
         settings = load_settings(file)
         log = set_up_logs(settings)
-        store = open_store(settings)
+        store, requests = open_store(settings), Requests()
+        telling = telling_of(settings, store, log)
         with (
-            closing(Site(file, settings, store, log, stopping)) as site,
-            open_admin(lambda: site.settings, store, log, stopping),
+            closing(Site(file, settings, store, log, stopping, requests.note)) as site,
+            open_admin(lambda: site.settings, store, log, stopping, requests),
         ):
-            Daemon(site.orders, Signals(stopping, asked, reload), site.reread).live()
+            Daemon(site.orders, Signals(stopping, asked, reload), site.reread, telling=telling).live()
 
 
 @contextmanager

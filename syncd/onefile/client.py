@@ -36,6 +36,7 @@ from syncd.onefile.answers import (
 from syncd.onefile.deadline import PunctualTransport
 from syncd.onefile.pace import Pacer
 from syncd.onefile.session import SessionAuth
+from syncd.onefile.timing import OnRequest, TimedTransport
 from syncd.onefile.transport import PacedTransport
 
 #: Nobody knows the largest page (U1).
@@ -68,14 +69,16 @@ class OneFile:
         timeout_seconds: float = 30,
         max_in_flight: int = 8,
         on_throttled: Callable[[float], None] = lambda _seconds: None,
+        on_request: OnRequest = lambda _request: None,
     ) -> None:
         self.pacer: Final = pacer
         self._on_throttled = on_throttled
-        transport = PunctualTransport(
+        punctual = PunctualTransport(
             timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             proxy=_proxy_for(httpx.URL(base_url)),
         )
+        transport = TimedTransport(punctual, httpx.URL(base_url).path, on_request)
         self._http = httpx.Client(
             base_url=base_url,
             auth=SessionAuth(f"{base_url}/Authentication", customer_token, clock),

@@ -15,6 +15,7 @@ from syncd.onefile import Interrupted
 from syncd.service.jobs import Jobs
 from syncd.service.orders import Orders
 from syncd.service.schedule import When
+from syncd.service.telling import Silence, Telling
 from syncd.service.work import Work
 from syncd.state import daemons, runs
 from syncd.state.lock import Lock, Purpose, locked_when_free
@@ -49,7 +50,8 @@ class Daemon:
     """Polls on a schedule, and when asked, until told to stop; of several on one store one works and the others wait.
 
     ``pauses`` are the seconds between two tries while OneFile is down, the last one again and again. ``reread`` gives
-    the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by.
+    the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by. ``telling`` tells
+    people of what happens.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Daemon:
         signals: Signals,
         reread: Callable[[], Orders],
         pauses: Sequence[float] = PAUSES_SECONDS,
+        telling: Telling | None = None,
     ) -> None:
-        self._work = Work(orders, signals.stopping, signals.asked)
+        self._telling = telling or Silence()
+        self._work = Work(orders, signals.stopping, signals.asked, self._telling.look_soon)
         self._retired: list[Orders] = []
         self._signals = signals
         self._reread = reread
@@ -76,7 +80,7 @@ class Daemon:
         A store that cannot be reached is waited for, and so is one that has given the lead to another daemon.
         """
         is_known = False
-        with suppress(Interrupted):
+        with suppress(Interrupted), self._telling.at_work():
             while not self._signals.stopping.is_set():
                 try:
                     self._lead()
@@ -103,7 +107,7 @@ class Daemon:
             self._put_on_schedule(begins=True)
             self._log.info("daemon_started", **self._about())
             stack.callback(self._log.info, "daemon_stopped")
-            with self._jobs.at_work():
+            with self._jobs.at_work(), self._telling.in_the_lead():
                 self._watch(leads)
 
     def _watch(self, leads: Sequence[Lock]) -> None:

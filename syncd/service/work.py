@@ -22,13 +22,17 @@ class Work:
     """The runs of a daemon's organisations. Any thread may ask for one; they are made one after the other.
 
     ``stopping`` ends the run that is at work, and every wait. ``asked`` is set to ask for a run of everybody.
+    ``on_run_over`` is told after each.
     """
 
-    def __init__(self, orders: Orders, stopping: Event, asked: Event) -> None:
+    def __init__(
+        self, orders: Orders, stopping: Event, asked: Event, on_run_over: Callable[[], None] = lambda: None
+    ) -> None:
         self.orders = orders
         """What runs go by that are begun from now on."""
         self._stopping = stopping
         self._asked = asked
+        self._on_run_over = on_run_over
         self._one_at_a_time = Lock()
         main = orders.turns[0]
         self._store, self._log, self._clock = main.store, main.log, main.clock
@@ -114,6 +118,8 @@ class Work:
             pass
         except Exception as problem:  # noqa: BLE001 - the next poll may fare better
             self._failed(organisation_id, f"unexpected {type(problem).__name__}")
+        finally:
+            self._on_run_over()
         return True
 
     def _failed(self, organisation_id: int, reason: str) -> None:

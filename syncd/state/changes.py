@@ -13,7 +13,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.records import Key
 from syncd.core.values import Sent
-from syncd.state import tallies
+from syncd.state import ledger
 from syncd.state.tables import change, run
 from syncd.state.vault import Vault
 
@@ -112,11 +112,13 @@ def conclude(
     """Write down what became of a change."""
     found: dict[str, Any] = {"user_id": user_id} if user_id is not None else {}
     found |= {"message": message} if message else {}
-    connection.execute(
+    row = connection.execute(
         change.update()
         .where(change.c.id == number)
         .values(outcome=outcome, concluded_at=now, http_status=http_status, attempts=attempts, **found)
-    )
+        .returning(change.c.organisation_id, change.c.action)
+    ).one()
+    ledger.add(connection, row.organisation_id, ledger.CHANGES, f"{row.action} {outcome}")
 
 
 def unsettled(connection: Connection, vault: Vault, organisation_id: int) -> list[Unsettled]:
@@ -144,7 +146,7 @@ def unsettled(connection: Connection, vault: Vault, organisation_id: int) -> lis
 
 def forget_pending(connection: Connection, organisation_id: int) -> None:
     """Note of everything but creates that its answer was lost: comparing again will tell whether to repeat it."""
-    connection.execute(
+    forgotten = connection.scalars(
         change.update()
         .where(
             change.c.organisation_id == organisation_id,
@@ -152,7 +154,10 @@ def forget_pending(connection: Connection, organisation_id: int) -> None:
             change.c.action != Action.CREATE,
         )
         .values(outcome=Outcome.IN_DOUBT)
+        .returning(change.c.action)
     )
+    for action, number in Counter(forgotten).items():
+        ledger.add(connection, organisation_id, ledger.CHANGES, f"{action} {Outcome.IN_DOUBT}", number)
 
 
 def in_doubt(connection: Connection, organisation_id: int) -> int:
@@ -169,20 +174,6 @@ def in_doubt(connection: Connection, organisation_id: int) -> int:
         )
         or 0
     )
-
-
-def counts(connection: Connection, organisation_id: int) -> dict[tuple[str, str], int]:
-    """How many changes there have been, by action and outcome, purged ones too."""
-    rows = connection.execute(
-        select(change.c.action, change.c.outcome, func.count())
-        .where(change.c.organisation_id == organisation_id)
-        .group_by(change.c.action, change.c.outcome)
-    )
-    counted = Counter({(row[0], row[1]): row[2] for row in rows})
-    for label, count in tallies.counted(connection, organisation_id, "changes").items():
-        action, _, outcome = label.partition(" ")
-        counted[action, outcome] += count
-    return dict(counted)
 
 
 def used_of(connection: Connection, approval_id: int) -> Counts:

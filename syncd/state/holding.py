@@ -171,6 +171,21 @@ def counts(connection: Connection, organisation_id: int) -> tuple[Counter[str], 
     return by_reason, sum(count for is_warning, _, count in rows if is_warning)
 
 
+def new_between(connection: Connection, organisation_id: int, since: datetime, until: datetime) -> Counter[str]:
+    """How many records are held that came onto the list after the one moment and not after the other, by reason."""
+    rows = connection.execute(
+        select(held.c.reason, func.count())
+        .where(
+            held.c.organisation_id == organisation_id,
+            held.c.is_warning.is_(False),
+            held.c.first_seen_at > since,
+            held.c.first_seen_at <= until,
+        )
+        .group_by(held.c.reason)
+    )
+    return Counter({row[0]: row[1] for row in rows})
+
+
 def _delete(connection: Connection, numbers: list[int]) -> None:
     if numbers:
         connection.execute(

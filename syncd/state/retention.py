@@ -1,13 +1,11 @@
 """Retention: changes and runs of long ago are let go, but for what syncd still goes by."""
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
-from syncd.state import tallies
 from syncd.state.changes import UNSETTLED, Action, Outcome
 from syncd.state.runs import OneFileWas, RunState
 from syncd.state.store import Store
@@ -52,7 +50,7 @@ def _purge_changes(
 ) -> tuple[int, int]:
     under = run.alias()
     rows = connection.execute(
-        select(change.c.id, change.c.action, change.c.outcome)
+        select(change.c.id)
         .where(
             change.c.organisation_id == organisation_id,
             change.c.at < before,
@@ -66,8 +64,6 @@ def _purge_changes(
         .limit(_AT_ONCE)
     ).all()
     connection.execute(change.delete().where(change.c.id.in_([row.id for row in rows])))
-    counts = Counter(f"{row.action} {row.outcome}" for row in rows)
-    tallies.add(connection, organisation_id, "changes", counts)
     return len(rows), 0
 
 
@@ -83,7 +79,7 @@ def _purge_runs(
     connection: Connection, organisation_id: int, now: datetime, before: datetime, spared: Collection[int]
 ) -> tuple[int, int]:
     rows = connection.execute(
-        select(run.c.id, run.c.state, run.c.calls)
+        select(run.c.id)
         .where(
             run.c.organisation_id == organisation_id,
             run.c.started_at < before,
@@ -99,8 +95,6 @@ def _purge_runs(
     for belonging in (approval, resync_request):
         connection.execute(belonging.delete().where(belonging.c.run_id.in_(numbers)))
     connection.execute(run.delete().where(run.c.id.in_(numbers)))
-    tallies.add(connection, organisation_id, "runs", Counter(row.state for row in rows))
-    tallies.add(connection, organisation_id, "calls", Counter({"": sum(row.calls for row in rows)}) if rows else {})
     return 0, len(rows)
 
 

@@ -1,6 +1,5 @@
 """The runs, the approvals that let a stopped one go on, and the requests for one."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from sqlalchemy import Connection, Row, exists, func, select
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.errors import NothingToSettle
-from syncd.state import changes, tallies
+from syncd.state import changes, ledger
 from syncd.state.changes import Outcome
 from syncd.state.tables import approval, change, resync_request, run
 
@@ -36,20 +35,21 @@ class RunState(StrEnum):
     """The MIS or OneFile could not be reached."""
 
 
+class Problem(StrEnum):
+    """What kept a run from being done, of the kinds that different people put right."""
+
+    NONE = ""
+    MIS = "mis"
+    ONEFILE = "onefile"
+    CREDENTIALS = "credentials"
+    OTHER = "other"
+
+
 class OneFileWas(StrEnum):
     """How OneFile was in a run that called it."""
 
     OK = "ok"
     UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """All runs together."""
-
-    by_state: dict[str, int]
-    calls: int
-    last_success_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,26 @@ class Approval:
     left: Counts
 
 
-def start(connection: Connection, organisation_id: int, trigger: str, now: datetime, asked_by: str = "") -> int:
-    """Begin a run; one that was left running by a killed process is noted as interrupted."""
-    connection.execute(
+def start(
+    connection: Connection,
+    organisation_id: int,
+    trigger: str,
+    now: datetime,
+    asked_by: str = "",
+    *,
+    is_whole: bool = False,
+) -> int:
+    """Begin a run; one that was left running by a killed process is noted as interrupted.
+
+    ``is_whole`` says that it is about everybody: when such a run is finished, nothing that the MIS has is left unsent.
+    """
+    left_running = connection.execute(
         run.update()
         .where(run.c.organisation_id == organisation_id, run.c.state == RunState.RUNNING)
         .values(state=RunState.INTERRUPTED, finished_at=now)
-    )
+    ).rowcount
+    if left_running:
+        ledger.add(connection, organisation_id, ledger.RUNS, RunState.INTERRUPTED, number=left_running)
     number: int = connection.execute(
         run.insert()
         .values(
@@ -75,6 +88,7 @@ def start(connection: Connection, organisation_id: int, trigger: str, now: datet
             state=RunState.RUNNING,
             started_at=now,
             asked_by=asked_by,
+            is_whole=is_whole,
         )
         .returning(run.c.id)
     ).scalar_one()
@@ -132,11 +146,22 @@ def finish(
     *,
     reason: str = "",
     onefile: OneFileWas | None = None,
+    problem: Problem = Problem.NONE,
     totals: Mapping[str, int] | None = None,
 ) -> None:
     """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
-    told = {"state": state, "finished_at": now, "reason": reason, "onefile": onefile or ""}
-    connection.execute(run.update().where(run.c.id == number).values(told | dict(totals or {})))
+    told = {"state": state, "finished_at": now, "reason": reason, "onefile": onefile or "", "problem": problem}
+    ended = connection.execute(
+        run.update()
+        .where(run.c.id == number)
+        .values(told | dict(totals or {}))
+        .returning(run.c.organisation_id, run.c.started_at, run.c.calls)
+    ).one()
+    ledger.add(connection, ended.organisation_id, ledger.RUNS, state)
+    if ended.calls:
+        ledger.add(connection, ended.organisation_id, ledger.CALLS, number=ended.calls)
+    if state is RunState.FINISHED:
+        ledger.add_run_of(connection, ended.organisation_id, (now - ended.started_at).total_seconds())
 
 
 def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileWas | None, datetime | None]:
@@ -203,15 +228,13 @@ def note_drift(connection: Connection, number: int, accounts: int) -> None:
     connection.execute(run.update().where(run.c.id == number).values(drift=accounts))
 
 
-def totals(connection: Connection, organisation_id: int) -> Totals:
-    """How many runs there have been, by how they ended, and what they took, purged ones too."""
-    of_organisation = run.c.organisation_id == organisation_id
-    by_state = connection.execute(select(run.c.state, func.count()).where(of_organisation).group_by(run.c.state))
-    calls = connection.scalar(select(func.sum(run.c.calls)).where(of_organisation)) or 0
-    return Totals(
-        dict(Counter({row[0]: row[1] for row in by_state}) + tallies.counted(connection, organisation_id, "runs")),
-        calls + tallies.counted(connection, organisation_id, "calls").total(),
-        connection.scalar(select(func.max(run.c.finished_at)).where(of_organisation, run.c.state == RunState.FINISHED)),
+def last_success_at(connection: Connection, organisation_id: int) -> datetime | None:
+    """When a run about everybody last came to its end."""
+    return connection.scalar(
+        select(run.c.finished_at)
+        .where(run.c.organisation_id == organisation_id, run.c.is_whole, run.c.state == RunState.FINISHED)
+        .order_by(run.c.id.desc())
+        .limit(1)
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 
@@ -69,6 +71,7 @@ account: Final = Table(
     Column("left_at", UtcDateTime),
     UniqueConstraint("organisation_id", "role", "misid"),
     Index(None, "organisation_id", "user_id"),
+    Index(None, "organisation_id", "role", "status"),
 )
 
 run: Final = Table(
@@ -100,6 +103,9 @@ run: Final = Table(
     Column("asked_by", Text, nullable=False, default="", server_default=""),
     Column("settled_by", Text, nullable=False, default="", server_default=""),
     Column("drift", Integer, comment="accounts that a verify found other than they were left"),
+    Column("problem", String(20), nullable=False, default="", server_default="", comment="of which kind it failed"),
+    Column("is_whole", Boolean, nullable=False, default=False, server_default=false(), comment="about everybody"),
+    Index(None, "organisation_id", "state"),
 )
 
 change: Final = Table(
@@ -122,7 +128,7 @@ change: Final = Table(
     Column("message", Text, nullable=False, default="", comment="why it was refused, personal values taken out"),
     Index(None, "organisation_id", "misid"),
     Index(None, "organisation_id", "at"),
-    Index(None, "outcome"),
+    Index(None, "organisation_id", "outcome"),
     Index(None, "run_id"),
     Index(None, "run_id", "action", "outcome"),
 )
@@ -243,12 +249,22 @@ newcomer: Final = Table(
     comment="MISIDs of which a person has said that they are somebody new",
 )
 
-tally: Final = Table(
-    "tally",
+told: Final = Table(
+    "told",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("address", String(32), primary_key=True, comment="a hash of the URL that was written to"),
+    Column("subject", String(30), primary_key=True),
+    Column("told_at", UtcDateTime, nullable=False),
+    comment="what somebody was told and is still so, and when the last digest went",
+)
+
+ledger: Final = Table(
+    "ledger",
     metadata,
     Column("organisation_id", Integer, primary_key=True, autoincrement=False),
     Column("counter", String(20), primary_key=True),
     Column("label", String(50), primary_key=True),
-    Column("count", BigInteger, nullable=False),
-    comment="what has been purged, so that what is counted never becomes less",
+    Column("number", Float, nullable=False),
+    comment="what monitors count: it only ever grows, whatever is purged",
 )

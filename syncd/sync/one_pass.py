@@ -11,11 +11,11 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.sampling import sample_of
-from syncd.errors import OneFileError, SyncdError
+from syncd.errors import AnswerLost, CredentialsRefused, MisUnreachable, OneFileError, OneFileUnreachable, SyncdError
 from syncd.onefile import Interrupted
 from syncd.state import holding, references, runs
 from syncd.state.changes import Action, Outcome
-from syncd.state.runs import Approval, OneFileWas, RunState
+from syncd.state.runs import Approval, OneFileWas, Problem, RunState
 from syncd.sync.parts import Parts
 from syncd.sync.planning import Planned, make_plan
 from syncd.sync.sending import Progress, Sender
@@ -113,7 +113,8 @@ def carry_out(
     `Interrupted` when syncd was told to stop.
     """
     with parts.store.begin() as connection:
-        number = runs.start(connection, parts.organisation_id, trigger, parts.clock(), asked_by)
+        is_whole = lists_held_of == frozenset()
+        number = runs.start(connection, parts.organisation_id, trigger, parts.clock(), asked_by, is_whole=is_whole)
     pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, trigger, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
@@ -230,6 +231,7 @@ class _Pass:
                 self.parts.clock(),
                 reason=reason,
                 onefile=was,
+                problem=_kind_of(problem),
                 totals={
                     "applied": done.sent,
                     "refused": done.refused,
@@ -277,6 +279,20 @@ class _Pass:
             calls=self.parts.onefile.pacer.calls - self._calls_before,
             objections=self._planned.objections if self._planned else (),
         )
+
+
+def _kind_of(problem: SyncdError | None) -> Problem:
+    match problem:
+        case None:
+            return Problem.NONE
+        case MisUnreachable():
+            return Problem.MIS
+        case CredentialsRefused():
+            return Problem.CREDENTIALS
+        case OneFileUnreachable() | AnswerLost():
+            return Problem.ONEFILE
+        case _:
+            return Problem.OTHER
 
 
 def _counts(done: Done) -> dict[str, int]:

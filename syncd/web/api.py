@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,15 +17,22 @@ from syncd.state.runs import RunState
 from syncd.state.store import Store
 from syncd.web.access import asked_by
 from syncd.web.answers import Alive, Asked, Document, Ready, Settled, Status, Taken
-from syncd.web.metrics import StoreCollector
+from syncd.web.metrics import Metrics
 from syncd.web.openapi import ADDRESS, Operation, document
 
 
 def endpoints(
-    store: Store, organisations: Sequence[int], clock: Callable[[], datetime], cookie: str, *, is_open: bool
+    store: Store,
+    organisations: Sequence[int],
+    clock: Callable[[], datetime],
+    cookie: str,
+    measured: Metrics | None = None,
+    *,
+    is_open: bool,
 ) -> list[Route]:
     """What one customer's daemon answers to programs, and the document that describes it."""
-    operations = [*_monitoring(store, organisations, clock), *_steering(store, organisations, clock)]
+    measured = measured or Metrics(store, organisations, clock)
+    operations = [*_monitoring(store, organisations, clock, measured), *_steering(store, organisations, clock)]
 
     def openapi(_request: Request) -> Response:
         return JSONResponse(described)
@@ -35,10 +42,9 @@ def endpoints(
     return [each.route for each in operations]
 
 
-def _monitoring(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Operation]:
-    registry = CollectorRegistry(auto_describe=False)
-    collector = StoreCollector(store, organisations)
-
+def _monitoring(
+    store: Store, organisations: Sequence[int], clock: Callable[[], datetime], measured: Metrics
+) -> list[Operation]:
     def healthz(_request: Request) -> Response:
         return JSONResponse({"alive": True})
 
@@ -47,11 +53,7 @@ def _monitoring(store: Store, organisations: Sequence[int], clock: Callable[[], 
         return JSONResponse(checks, 200 if all(checks.values()) else 503)
 
     def metrics(_request: Request) -> Response:
-        registry.register(collector)
-        try:
-            return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-        finally:
-            registry.unregister(collector)
+        return Response(measured.scrape(), media_type=CONTENT_TYPE_LATEST)
 
     def status(_request: Request) -> Response:
         with store.begin() as connection:

@@ -19,6 +19,7 @@ from syncd.state.store import Store
 from syncd.web.api import endpoints
 from syncd.web.credentials import Credentials
 from syncd.web.headers import HEADERS, SecurityHeaders
+from syncd.web.metrics import Metrics
 from syncd.web.own_site import OwnSite
 from syncd.web.refusals import refused
 from syncd.web.sessions import Sessions, SignedIn
@@ -35,6 +36,7 @@ def make_app(
     credentials: Credentials,
     clock: Callable[[], datetime],
     pages: Sequence[Route | Mount] = (),
+    measured: Metrics | None = None,
 ) -> Starlette:
     """The endpoints and pages of one customer's organisations, for an ASGI server.
 
@@ -47,7 +49,7 @@ def make_app(
     key = credentials.signing_key() if credentials else token_bytes(32)
     return Starlette(
         routes=[
-            *endpoints(store, organisations, clock, cookie, is_open=not credentials),
+            *endpoints(store, organisations, clock, cookie, measured, is_open=not credentials),
             *signing_in(credentials, signed_in, clock),
             *pages,
         ],

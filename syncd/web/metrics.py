@@ -1,74 +1,225 @@
-"""Metrics for Prometheus, read from the state store at each scrape, so that they survive a restart."""
+"""Metrics for Prometheus: most are read from the state store at each scrape, so that they survive a restart."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from syncd.state import accounts, changes, holding, runs
+from syncd import __version__
+from syncd.core.notices import TROUBLES, Subject
+from syncd.onefile.timing import Answer, Request
+from syncd.state import accounts, backlog, changes, daemons, holding, ledger, runs
+from syncd.state.backlog import Unsent
 from syncd.state.store import Store
+from syncd.state.troubles import troubles
 
-_Sample = tuple[Sequence[str], float]
+_Sample: TypeAlias = tuple[Sequence[str], float]
 """The values of a metric's labels, the organisation's left out, and the number."""
+
+
+class Described(NamedTuple):
+    """What a metric is, for whoever reads it."""
+
+    kind: str
+    what: str
+    labels: tuple[str, ...] = ()
+    is_stored: bool = True
+    """Whether it comes from the state store; otherwise it begins anew with the process."""
+
+
+#: The labels of what is told of each organisation by itself.
+_OF: Final = ("organisation",)
+
+#: Every metric, by the name it has in a scrape.
+METRICS: Final[Mapping[str, Described]] = {
+    "syncd_accounts": Described("gauge", "Accounts that are not archived.", (*_OF, "role")),
+    "syncd_held": Described("gauge", "Records that cannot be sent.", (*_OF, "reason")),
+    "syncd_warnings": Described("gauge", "Values left out of records that are sent.", _OF),
+    "syncd_in_doubt": Described("gauge", "Creates of which it is not known what became.", _OF),
+    "syncd_lag_seconds": Described(
+        "gauge",
+        "For how long the oldest of what is not in OneFile yet has waited, because it is held, in doubt or queued; "
+        "0 if nothing waits.",
+        (*_OF, "because"),
+    ),
+    "syncd_trouble_seconds": Described(
+        "gauge", "For how long this has been amiss, as the runs tell it; 0 if it is not.", (*_OF, "what")
+    ),
+    "syncd_runs_total": Described("counter", "Runs, by how they ended.", (*_OF, "state")),
+    "syncd_run_duration_seconds": Described("histogram", "How long runs took that came to their end.", _OF),
+    "syncd_changes_total": Described(
+        "counter",
+        "Changes, by what became of them; one that is settled later counts again then.",
+        (*_OF, "action", "outcome"),
+    ),
+    "syncd_calls_total": Described("counter", "Requests sent to OneFile by runs that are over.", _OF),
+    "syncd_allowance_used_ratio": Described(
+        "gauge", "About what share of onefile.calls_per_minute left in the last minute, whichever process made them."
+    ),
+    "syncd_last_success_timestamp_seconds": Described(
+        "gauge", "When a run about everybody last came to its end; 0 if none has.", _OF
+    ),
+    "syncd_next_run_timestamp_seconds": Described(
+        "gauge", "When the daemon looks next; 0 if no daemon is at work, or it looks only when asked.", _OF
+    ),
+    "syncd_build_info": Described("gauge", "1, with the version in its labels.", ("version", "python")),
+    "syncd_throttled_total": Described("counter", "Requests that OneFile answered with 429.", is_stored=False),
+    "syncd_onefile_request_duration_seconds": Described(
+        "histogram", "How long OneFile took to answer.", ("endpoint", "answer"), is_stored=False
+    ),
+}
+
+#: OneFile takes about half a second as a rule, and is given up after onefile.timeout_seconds.
+_REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Requests(Collector):
+    """The requests to OneFile that this process has made since it began; any thread may tell of one."""
+
+    def __init__(self) -> None:
+        throttled, durations = "syncd_throttled_total", "syncd_onefile_request_duration_seconds"
+        self._throttled = Counter(throttled, METRICS[throttled].what, registry=None)
+        described = METRICS[durations]
+        self._durations = Histogram(
+            durations, described.what, described.labels, registry=None, buckets=_REQUEST_BUCKETS
+        )
+
+    def note(self, request: Request) -> None:
+        """Count one more."""
+        if request.answer is Answer.THROTTLED:
+            self._throttled.inc()
+        self._durations.labels(request.endpoint, request.answer).observe(request.seconds)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, as Prometheus' client asks for them."""
+        yield from self._throttled.collect()
+        yield from self._durations.collect()
+
+
+class Metrics:
+    """All that is measured.
+
+    ``clock`` gives the time in UTC. ``allowance_used`` tells the share of the allowed calls that left in the last
+    minute, and ``requests`` what this process has asked OneFile.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        organisations: Sequence[int],
+        clock: Callable[[], datetime],
+        allowance_used: Callable[[], float] = lambda: 0.0,
+        requests: Requests | None = None,
+    ) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(StoreCollector(store, organisations, clock, allowance_used))
+        self._registry.register(requests or Requests())
+
+    def scrape(self) -> bytes:
+        """Everything, in Prometheus' text format. Raises `StateUnusable` when the store cannot be read."""
+        return generate_latest(self._registry)
 
 
 class StoreCollector(Collector):
     """The metrics of every organisation. Raises `StateUnusable` when the store cannot be read."""
 
-    def __init__(self, store: Store, organisations: Sequence[int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        organisations: Sequence[int],
+        clock: Callable[[], datetime],
+        allowance_used: Callable[[], float],
+    ) -> None:
         self._store = store
         self._organisations = organisations
+        self._clock = clock
+        self._allowance_used = allowance_used
+
+    def describe(self) -> Iterable[Metric]:
+        """None beforehand: asking for them would read the store."""
+        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, as Prometheus' client asks for them."""
-        families = {
-            name: (GaugeMetricFamily if kind == "gauge" else CounterMetricFamily)(
-                name, what, labels=["organisation", *labels]
-            )
-            for name, (kind, what, labels) in METRICS.items()
+        families: dict[str, Any] = {
+            name: _FAMILIES[described.kind](name, described.what, labels=described.labels)
+            for name, described in METRICS.items()
+            if described.is_stored
         }
+        families["syncd_build_info"].add_metric([__version__, platform.python_version()], 1)
+        families["syncd_allowance_used_ratio"].add_metric([], self._allowance_used())
+        now = self._clock()
         with self._store.begin() as connection:
             for organisation_id in self._organisations:
-                for name, samples in _samples(connection, organisation_id).items():
+                whose = [str(organisation_id)]
+                counted = ledger.counted(connection, organisation_id)
+                for name, samples in _samples(connection, organisation_id, counted, now).items():
                     for labels, number in samples:
-                        families[name].add_metric([str(organisation_id), *labels], number)
+                        families[name].add_metric([*whose, *labels], number)
+                buckets, seconds = _run_durations(counted)
+                families["syncd_run_duration_seconds"].add_metric(whose, buckets, seconds)
         yield from families.values()
 
 
-#: Each metric: gauge or counter, what it says, and its labels beside the organisation.
-METRICS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
-    "syncd_accounts": ("gauge", "Accounts that are not archived.", ("role",)),
-    "syncd_held": ("gauge", "Records that cannot be sent.", ("reason",)),
-    "syncd_warnings": ("gauge", "Values left out of records that are sent.", ()),
-    "syncd_in_doubt": ("gauge", "Creates of which it is not known what became.", ()),
-    "syncd_changes": ("counter", "Changes sent, by outcome.", ("action", "outcome")),
-    "syncd_runs": ("counter", "Runs, by how they ended.", ("state",)),
-    "syncd_calls": ("counter", "Requests sent to OneFile by runs.", ()),
-    "syncd_last_success_timestamp_seconds": ("gauge", "When a run last came to its end; 0 if none has.", ()),
+_FAMILIES: Final[Mapping[str, Callable[..., Metric]]] = {
+    "gauge": GaugeMetricFamily,
+    "counter": CounterMetricFamily,
+    "histogram": HistogramMetricFamily,
 }
 
+_Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 
-def _samples(connection: Connection, organisation_id: int) -> dict[str, Iterable[_Sample]]:
+
+def _samples(
+    connection: Connection, organisation_id: int, counted: _Counted, now: datetime
+) -> dict[str, Iterable[_Sample]]:
     held, warnings = holding.counts(connection, organisation_id)
-    totals = runs.totals(connection, organisation_id)
+    waits = backlog.oldest(connection, organisation_id)
+    amiss = {subject: each.since for subject, each in troubles(connection, organisation_id).items()}
+    last_success_at = runs.last_success_at(connection, organisation_id)
     return {
         "syncd_accounts": _by_label(accounts.by_role(connection, organisation_id)),
         "syncd_held": _by_label(held),
         "syncd_warnings": [((), warnings)],
         "syncd_in_doubt": [((), changes.in_doubt(connection, organisation_id))],
-        "syncd_changes": sorted(changes.counts(connection, organisation_id).items()),
-        "syncd_runs": _by_label(totals.by_state),
-        "syncd_calls": [((), totals.calls)],
-        "syncd_last_success_timestamp_seconds": [((), _seconds(totals.last_success_at))],
+        "syncd_lag_seconds": [((why,), _age(waits[why], now)) for why in Unsent],
+        "syncd_trouble_seconds": [((what,), _age(amiss.get(what), now)) for what in _TOLD_BY_RUNS],
+        "syncd_runs_total": [((state,), number) for state, number in counted[ledger.RUNS].items()],
+        "syncd_changes_total": [(label.split(), number) for label, number in counted[ledger.CHANGES].items()],
+        "syncd_calls_total": [((), counted[ledger.CALLS].get("", 0))],
+        "syncd_last_success_timestamp_seconds": [((), _seconds(last_success_at))],
+        "syncd_next_run_timestamp_seconds": [((), _seconds(daemons.next_run_at(connection, organisation_id)))],
     }
 
 
-def _by_label(counts: dict[str, int]) -> Iterable[_Sample]:
+#: Without the store there is no scrape.
+_TOLD_BY_RUNS: Final = tuple(subject for subject in TROUBLES if subject is not Subject.STORE)
+
+
+def _run_durations(counted: _Counted) -> tuple[list[tuple[str, float]], float]:
+    """The cumulative buckets, and the sum."""
+    within = counted[ledger.RUNS_WITHIN]
+    total = 0.0
+    buckets = []
+    for bound in (*map(ledger.bound_text, ledger.RUN_BUCKETS), ledger.INFINITE):
+        total += within.get(bound, 0)
+        buckets.append((bound, total))
+    return buckets, counted[ledger.RUN_SECONDS].get("", 0)
+
+
+def _by_label(counts: Mapping[str, int]) -> Iterable[_Sample]:
     return (((label,), count) for label, count in sorted(counts.items()))
 
 
 def _seconds(at: datetime | None) -> float:
     return at.timestamp() if at else 0.0
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    """In seconds; a moment that is yet to come is a clock that was set back."""
+    return max((now - since).total_seconds(), 0.0) if since else 0.0

@@ -15,6 +15,7 @@ from syncd.sync.explaining import Explanation
 from syncd.sync.explaining import explain as explanation_of
 from syncd.web.app import make_app
 from syncd.web.credentials import Credentials
+from syncd.web.metrics import Metrics, Requests
 from syncd.web.pages import Allowance, Site, pages
 from syncd.web.server import served
 from syncd.wiring.clock import now
@@ -24,23 +25,33 @@ from syncd.wiring.patience import Impatient
 
 @contextmanager
 def open_admin(
-    in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event
+    in_force: Callable[[], Settings],
+    store: Store,
+    log: FilteringBoundLogger,
+    stopping: Event,
+    requests: Requests | None = None,
 ) -> Iterator[None]:
     """The endpoints and pages, served for as long as the block lasts; none when they are switched off.
 
     ``in_force`` gives the configuration that the daemon goes by, of which only what it may find changed is asked again.
-    Setting ``stopping`` ends what somebody waits for who looks at them.
+    Setting ``stopping`` ends what somebody waits for who looks at them. ``requests`` are those that this process makes.
     Raises `ConfigurationError` when the address is taken.
     """
     address = in_force().admin.address
     if address is None:
         yield
         return
-    with served(admin_app(in_force, store, log, stopping), address):
+    with served(admin_app(in_force, store, log, stopping, requests), address):
         yield
 
 
-def admin_app(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event) -> Starlette:
+def admin_app(
+    in_force: Callable[[], Settings],
+    store: Store,
+    log: FilteringBoundLogger,
+    stopping: Event,
+    requests: Requests | None = None,
+) -> Starlette:
     """What is served there."""
     settings = in_force()
     organisations, admin = settings.onefile.all_organisations, settings.admin
@@ -50,7 +61,13 @@ def admin_app(in_force: Callable[[], Settings], store: Store, log: FilteringBoun
         admin.viewer_token.get_secret_value(),
         admin.viewer_password_hash.get_secret_value(),
     )
-    return make_app(store, organisations, credentials, now, pages(_site(in_force, store, log, stopping)))
+    site = _site(in_force, store, log, stopping)
+    measured = Metrics(store, organisations, now, lambda: _share(site.allowance()), requests)
+    return make_app(store, organisations, credentials, now, pages(site), measured)
+
+
+def _share(allowance: Allowance) -> float:
+    return allowance.calls / allowance.per_minute
 
 
 def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event) -> Site:

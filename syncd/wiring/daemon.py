@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd import __version__
 from syncd.errors import ConfigurationError
+from syncd.onefile import OnRequest
 from syncd.service.housekeeping import purging
 from syncd.service.orders import Daily, Orders
 from syncd.service.schedule import Schedule, When
@@ -45,12 +46,20 @@ def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tup
 class Site:
     """The configuration file that a daemon goes by, which it may read again.
 
-    ``settings`` are what is in ``file`` now. Raises `ConfigurationError`.
+    ``settings`` are what is in ``file`` now. ``on_request`` is told of each request to OneFile how it went.
+    Raises `ConfigurationError`.
     """
 
     def __init__(
-        self, file: Path, settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event
+        self,
+        file: Path,
+        settings: Settings,
+        store: Store,
+        log: FilteringBoundLogger,
+        stopping: Event,
+        on_request: OnRequest = lambda _request: None,
     ) -> None:
+        self._on_request = on_request
         self._file = file
         self._store = store
         self._log = log
@@ -88,7 +97,7 @@ class Site:
 
     def _orders(self, settings: Settings) -> Orders:
         with ExitStack() as stack:
-            parts = stack.enter_context(open_parts(settings, self._store, self._log, self._stopping))
+            parts = stack.enter_context(open_parts(settings, self._store, self._log, self._stopping, self._on_request))
             turns = tuple(parts.turn_of(each) for each in settings.onefile.all_organisations)
             about = {
                 "environment": str(settings.onefile.environment or settings.onefile.url),

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Limits
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, OnRequest, Pacer
 from syncd.settings import FeedSettings, Settings
 from syncd.state.pace import StoredTurns
 from syncd.state.store import Store
@@ -20,9 +20,16 @@ from syncd.wiring.clock import now
 
 
 @contextmanager
-def open_parts(settings: Settings, store: Store, log: FilteringBoundLogger, stopping: Event) -> Iterator[Parts]:
+def open_parts(
+    settings: Settings,
+    store: Store,
+    log: FilteringBoundLogger,
+    stopping: Event,
+    on_request: OnRequest = lambda _request: None,
+) -> Iterator[Parts]:
     """All that a pass needs. Setting ``stopping`` ends every wait and keeps further calls from being begun.
 
+    ``on_request`` is told of each request to OneFile how it went.
     Raises `ConfigurationError`.
     """
     onefile = settings.onefile
@@ -56,6 +63,7 @@ def open_parts(settings: Settings, store: Store, log: FilteringBoundLogger, stop
         clock=now,
         timeout_seconds=onefile.timeout_seconds,
         max_in_flight=onefile.max_in_flight,
+        on_request=on_request,
         on_throttled=lambda seconds: log.warning("throttled", seconds=round(seconds, 1)),
     ) as client:
         yield Parts(

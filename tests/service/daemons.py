@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from syncd.service.daemon import Daemon, Signals
 from syncd.service.orders import Daily, Orders
 from syncd.service.schedule import Schedule, When
+from syncd.service.telling import Telling
 from tests.sync.conftest import College
 
 
@@ -26,6 +27,7 @@ def living(
     reload: threading.Event | None = None,
     reread: Callable[[Orders], Orders] = lambda orders: orders,
     problems: list[BaseException] | None = None,
+    telling: Telling | None = None,
 ) -> Iterator[Daemon]:
     """A daemon, which goes by the time of this machine; what it ends with but its own end is put into ``problems``."""
     signals = Signals(asked=asked or threading.Event(), reload=reload or threading.Event())
@@ -40,7 +42,7 @@ def living(
     )
     turns = [parts.turn_of(each) for each in organisations] or [parts]
     orders = Orders(turns, schedule or Schedule(poll, verifies), daily)
-    daemon = Daemon(orders, signals, lambda: reread(orders), pauses)
+    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling)
 
     def live() -> None:
         try:

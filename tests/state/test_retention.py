@@ -14,12 +14,13 @@ from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Held, Key, Reason
-from syncd.state import accounts, changes, holding, retention, runs, upkeep
+from syncd.state import accounts, backlog, changes, holding, ledger, retention, runs, upkeep
 from syncd.state.changes import UNSETTLED, Action, Outcome
 from syncd.state.retention import purge
 from syncd.state.runs import OneFileWas, RunState
 from syncd.state.store import Store
 from syncd.state.tables import approval, change, metadata, resync_request, run
+from syncd.state.troubles import troubles
 from syncd.state.vault import Vault
 
 _NOW: Final = datetime(2026, 11, 30, 4, tzinfo=UTC)
@@ -277,12 +278,14 @@ def _gone_by(store: Store) -> Iterator[object]:
     with store.begin() as connection:
         yield changes.unsettled(connection, store.vault, _HERE)
         yield changes.in_doubt(connection, _HERE)
-        yield changes.counts(connection, _HERE)
+        yield ledger.counted(connection, _HERE)
         yield connection.scalars(select(change.c.id).where(change.c.outcome == Outcome.PENDING)).all()
         yield runs.last(connection, _HERE)
         yield runs.waiting(connection, _HERE)
         yield runs.unreachable_since(connection, _HERE)
-        yield runs.totals(connection, _HERE)
+        yield runs.last_success_at(connection, _HERE)
+        yield troubles(connection, _HERE)
+        yield backlog.oldest(connection, _HERE)
         for trigger in _TRIGGERS:
             yield runs.approval_in_force(connection, _HERE, {trigger}, _NOW)
             yield runs.last_finished(connection, _HERE, trigger)

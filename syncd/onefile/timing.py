@@ -1,0 +1,79 @@
+"""How long OneFile takes to answer, for whoever wants to know; nobody's values are in what is told."""
+
+import re
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+import httpx
+
+
+class Answer(StrEnum):
+    """What came back of a request."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    """OneFile said no (4xx)."""
+    THROTTLED = "throttled"
+    """OneFile said that it was called too often (429)."""
+    FAILED = "failed"
+    """OneFile, or something on the way to it, broke down (5xx), or sent elsewhere."""
+    NONE = "none"
+    """Nothing that could be read, or not in time."""
+
+
+class Request(NamedTuple):
+    """One request that has left, and how it went."""
+
+    endpoint: str
+    """Method and path, with ``{id}`` for each number."""
+    answer: Answer
+    seconds: float
+
+
+OnRequest = Callable[[Request], None]
+
+_NUMBER: Final = re.compile(r"(?<=/)\d+(?=/|$)")
+
+
+class TimedTransport(httpx.BaseTransport):
+    """Tells ``on_request`` of each request what was asked, what kind of answer came, and after how many seconds.
+
+    ``root`` is the path that every endpoint begins with, which is left out.
+    """
+
+    def __init__(self, inner: httpx.BaseTransport, root: str, on_request: OnRequest) -> None:
+        self._inner = inner
+        self._root = root.rstrip("/")
+        self._on_request = on_request
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request, and read all of its answer."""
+        began = time.monotonic()
+        answer = Answer.NONE
+        try:
+            response = self._inner.handle_request(request)
+            response.read()
+            answer = _kind_of(response.status_code)
+            return response
+        finally:
+            self._on_request(Request(self._endpoint(request), answer, time.monotonic() - began))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+    def _endpoint(self, request: httpx.Request) -> str:
+        return f"{request.method} {_NUMBER.sub('{id}', request.url.path.removeprefix(self._root))}"
+
+
+def _kind_of(status: int) -> Answer:
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Answer.OK
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Answer.THROTTLED
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Answer.REFUSED
+    return Answer.FAILED

@@ -1,0 +1,73 @@
+"""Telling people, with the real program: what arrives at a real web service, and that no URL is ever shown."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.inbox import Inbox, open_inbox
+
+from .command import Exit, Syncd, wait_until
+from .test_daemon import free_address, wait_until_it_listens
+
+_SECRET = "zz-inbox-secret"
+
+pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with open_inbox(_SECRET) as inbox:
+        yield inbox
+
+
+def test_a_test_message_goes_to_all_and_it_is_said_of_each_whether_it_went(syncd: Syncd, inbox: Inbox) -> None:
+    syncd.environment = {"SYNCD_NOTIFY__URLS": f"{inbox.url} json://{_SECRET}@127.0.0.1:1", "SYNCD_LOG__LEVEL": "debug"}
+    tried = syncd("notify", "test")
+    assert tried.exit == Exit.COULD_NOT_RUN
+    assert tried.stdout == "URL 1 (JSON): sent.\n"
+    assert tried.stderr == "URL 2 (JSON) of notify.urls cannot be reached, or did not take the message.\n"
+    assert inbox.titles == ["syncd: This is a test"]
+
+    syncd.environment["SYNCD_NOTIFY__URLS"] = inbox.url
+    assert syncd("notify", "test").exit == Exit.IN_STEP
+
+
+def test_nobody_to_tell_and_a_url_that_is_none_are_said_in_a_sentence(syncd: Syncd) -> None:
+    nobody = syncd("notify", "test")
+    assert (nobody.exit, nobody.stderr.count("\n")) == (Exit.COULD_NOT_RUN, 1)
+    assert "SYNCD_NOTIFY__URLS" in nobody.stderr
+    syncd.environment = {"SYNCD_NOTIFY__URLS": f"nothing://{_SECRET}"}
+    for arguments in (("notify", "test"), ("run",)):
+        wrong = syncd(*arguments)
+        assert wrong.exit == Exit.COULD_NOT_RUN
+        assert wrong.stderr.startswith("notify.urls: Apprise cannot write to URL 1.")
+        assert _SECRET not in wrong.stderr
+
+
+def test_a_daemon_tells_once_that_a_run_waits_and_that_it_no_longer_does_whatever_is_restarted(
+    syncd: Syncd, inbox: Inbox
+) -> None:
+    address = free_address()
+    syncd.configure(guard={"floor": 1}, admin={"listen": address})
+    syncd.environment = {"SYNCD_NOTIFY__URLS": json.dumps([inbox.url]), "SYNCD_LOG__LEVEL": "debug"}
+    for _ in range(2):
+        with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}") as monitor:
+            wait_until_it_listens(daemon, address)
+            wait_until(lambda: inbox.titles, "somebody to be told")
+            daemon.wait_for_event("run_stopped")
+            measured = monitor.get("/metrics").text
+            assert daemon.terminate().exit == Exit.IN_STEP
+    assert inbox.titles == ["syncd: A run waits for approval"]
+    assert 'syncd_onefile_request_duration_seconds_count{answer="ok",endpoint="POST /Authentication"} 1.0' in measured
+    used = next(line for line in measured.splitlines() if line.startswith("syncd_allowance_used_ratio "))
+    assert float(used.split()[1]) > 0
+
+    assert syncd("approve").exit == Exit.IN_STEP
+    with syncd.start("run") as daemon:
+        wait_until(lambda: len(inbox.titles) == 2, "somebody to be told that it is over")
+        assert daemon.terminate().exit == Exit.IN_STEP
+    assert inbox.titles[1] == "syncd: No run waits for approval any more"
+    for name, text in syncd.everything_said():
+        assert _SECRET not in text, name

@@ -1,0 +1,84 @@
+"""What people are told: each trouble once, that it is over once, and nothing that mends itself soon enough."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.core.notices import TROUBLES, Notice, Subject, Trouble, digest, notices
+
+NOON = datetime(2026, 7, 15, 12, tzinfo=UTC)
+LONDON = ZoneInfo("Europe/London")
+PATIENCE = timedelta(minutes=30)
+TRANSIENT = {Subject.ONEFILE, Subject.MIS, Subject.STORE}
+
+
+def _news(amiss: dict[Subject, Trouble], told: set[Subject], now: datetime = NOON) -> list[Notice]:
+    return notices(amiss, told, now, PATIENCE, LONDON)
+
+
+@pytest.mark.parametrize("subject", TROUBLES)
+def test_a_trouble_is_told_once_and_once_that_it_is_over(subject: Subject) -> None:
+    amiss = {subject: Trouble(NOON - timedelta(hours=1), "Something is wrong.")}
+    (news,) = _news(amiss, set())
+    assert (news.subject, news.is_over) == (subject, False)
+    assert "Something is wrong." in news.body
+    assert _news(amiss, {subject}) == []
+    (recovery,) = _news({}, {subject})
+    assert (recovery.subject, recovery.is_over) == (subject, True)
+    assert _news({}, set()) == []
+
+
+@pytest.mark.parametrize("subject", TROUBLES)
+def test_only_what_does_not_answer_is_given_time(subject: Subject) -> None:
+    just_now = {subject: Trouble(NOON - PATIENCE + timedelta(seconds=1), "It is down.")}
+    assert bool(_news(just_now, set())) is (subject not in TRANSIENT)
+    assert len(_news(just_now, set(), NOON + timedelta(seconds=1))) == 1
+
+
+def test_what_was_told_is_not_over_because_it_has_begun_anew() -> None:
+    anew = {Subject.ONEFILE: Trouble(NOON, "It is down again.")}
+    assert _news(anew, {Subject.ONEFILE}) == []
+
+
+def test_moments_are_told_in_the_time_of_the_place() -> None:
+    (news,) = _news({Subject.ONEFILE: Trouble(NOON - timedelta(hours=2), "It is down.")}, set())
+    assert news.title == "OneFile has not answered since 15 Jul 2026 11:00"
+
+
+@given(
+    moments=st.lists(
+        st.dictionaries(st.sampled_from(TROUBLES), st.timedeltas(timedelta(), timedelta(days=2)), max_size=4)
+    )
+)
+def test_whoever_is_told_always_knows_what_is_amiss_and_hears_nothing_twice(
+    moments: list[dict[Subject, timedelta]],
+) -> None:
+    known: set[Subject] = set()
+    for ages in moments:
+        amiss = {subject: Trouble(NOON - age, "So it is.") for subject, age in ages.items()}
+        for news in _news(amiss, known):
+            assert (news.subject in known) is news.is_over
+            (known.discard if news.is_over else known.add)(news.subject)
+        assert known <= amiss.keys()
+        assert {one for one in amiss.keys() - known if one not in TRANSIENT or ages[one] >= PATIENCE} == set()
+        assert _news(amiss, known) == []
+
+
+def test_a_digest_counts_what_is_newly_held_by_reason() -> None:
+    news = digest({"missing": 2, "duplicate key": 1}, 7)
+    assert news is not None
+    assert news.title == "3 records are newly held"
+    assert news.body.splitlines() == [
+        "1: duplicate key",
+        "2: missing",
+        "",
+        "7 are held in all: 'syncd held' lists them, and says why.",
+    ]
+
+
+@pytest.mark.parametrize("held", [0, 7])
+def test_there_is_no_digest_of_nothing(held: int) -> None:
+    assert digest({}, held) is None

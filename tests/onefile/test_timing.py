@@ -1,0 +1,70 @@
+"""What is told of each request to OneFile: what was asked, what kind of answer came, and nothing about anybody."""
+
+import re
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from syncd.core.fields import Role
+from syncd.errors import OneFileError
+from syncd.onefile import OneFile, Pacer
+from syncd.onefile.timing import Request
+from syncd.simulator import Fault, FaultKind, LimiterShape, Simulator, Switches
+
+from .conftest import ASSESSOR, LEARNER, ORGANISATION, SEED, Time, Turns
+
+
+def _told(*faults: Fault, learner: dict[str, Any] = LEARNER) -> Counter[tuple[str, str]]:
+    """Of a create, with these faults, and of an update and a search."""
+    told: list[Request] = []
+    clock = Time()
+    with Simulator(Switches(limiter=LimiterShape.OFF), SEED, clock=clock.timestamp) as simulator:
+        pacer = Pacer(Turns(), 600_000, clock=clock, sleep=clock.sleep)
+        with OneFile(
+            simulator.base_url,
+            simulator.customer_token,
+            pacer,
+            clock=clock,
+            timeout_seconds=0.5,
+            on_request=told.append,
+        ) as client:
+            client.customer()
+            for fault in faults:
+                simulator.faults.add(fault)
+            with suppress(OneFileError):
+                client.create(Role.LEARNER, ORGANISATION, learner)
+            simulator.faults.clear()
+            client.update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"})
+            list(client.users(ORGANISATION, Role.LEARNER, "L1"))
+    assert all(request.seconds >= 0 for request in told)
+    return Counter((request.endpoint, request.answer) for request in told)
+
+
+def test_endpoints_are_told_apart_and_carry_no_number_of_anybody() -> None:
+    told = _told()
+    assert told == {
+        ("POST /Authentication", "ok"): 1,
+        ("GET /Customer", "ok"): 1,
+        ("POST /User", "ok"): 1,
+        ("POST /User/{id}", "ok"): 1,
+        ("POST /User/Search/{id}/{id}", "ok"): told["POST /User/Search/{id}/{id}", "ok"],
+    }
+    assert not [endpoint for endpoint, _ in told if re.search(r"\d", endpoint)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (FaultKind.UNAVAILABLE, "failed"),
+        (FaultKind.DROP_BEFORE, "none"),
+        (FaultKind.THROTTLE, "throttled"),
+    ],
+)
+def test_each_kind_of_answer_is_told_apart(kind: FaultKind, answer: str) -> None:
+    assert _told(Fault(kind, times=1))["POST /User", answer] == 1
+
+
+def test_a_no_is_told_apart() -> None:
+    assert _told(learner={**LEARNER, "Email": ""})["POST /User", "refused"] == 1

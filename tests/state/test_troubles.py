@@ -1,0 +1,122 @@
+"""What is amiss and since when, as the runs tell it; and since when something waits."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from syncd.core.notices import Subject
+from syncd.state import backlog, runs
+from syncd.state.backlog import Unsent
+from syncd.state.runs import OneFileWas, Problem, RunState
+from syncd.state.store import Store
+from syncd.state.tables import run
+from syncd.state.troubles import troubles
+
+ORGANISATION = 5740
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+#: A run in each way that it can end: state, problem, how OneFile was.
+_ENDS = {
+    "in step, nothing to send": (RunState.FINISHED, Problem.NONE, None),
+    "in step": (RunState.FINISHED, Problem.NONE, OneFileWas.OK),
+    "stopped": (RunState.AWAITING_APPROVAL, Problem.NONE, None),
+    "interrupted": (RunState.INTERRUPTED, Problem.NONE, None),
+    "no MIS": (RunState.FAILED, Problem.MIS, None),
+    "no OneFile": (RunState.FAILED, Problem.ONEFILE, OneFileWas.UNREACHABLE),
+    "refused token": (RunState.FAILED, Problem.CREDENTIALS, OneFileWas.UNREACHABLE),
+    "bad feed": (RunState.FAILED, Problem.OTHER, None),
+}
+
+
+def _play(store: Store, ends: Iterable[str], *, is_whole: bool = True) -> None:
+    """One run an hour."""
+    with store.begin() as connection:
+        for hour, end in enumerate(ends):
+            state, problem, onefile = _ENDS[end]
+            now = NOON + timedelta(hours=hour)
+            number = runs.start(connection, ORGANISATION, "schedule", now, is_whole=is_whole)
+            if state is RunState.AWAITING_APPROVAL:
+                runs.stop(connection, number, ORGANISATION, end, now, onefile=onefile, totals={"calls": 0}, sample={})
+            else:
+                runs.finish(connection, number, state, now, reason=end, onefile=onefile, problem=problem)
+
+
+def _amiss(store: Store) -> dict[Subject, int]:
+    """By subject, the hour since which it is so."""
+    with store.begin() as connection:
+        found = troubles(connection, ORGANISATION)
+    return {subject: int((each.since - NOON) / timedelta(hours=1)) for subject, each in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("ends", "amiss"),
+    [
+        ([], {}),
+        (["in step"], {}),
+        (["in step", "no OneFile", "no OneFile"], {Subject.ONEFILE: 1}),
+        (["no OneFile", "in step"], {}),
+        # A poll without a call does not show that OneFile answers, nor that it does not.
+        (["no OneFile", "in step, nothing to send"], {Subject.ONEFILE: 0}),
+        (["no OneFile", "interrupted"], {Subject.ONEFILE: 0}),
+        # Who refuses answers.
+        (["no OneFile", "refused token"], {Subject.CREDENTIALS: 1}),
+        (["refused token", "no OneFile"], {Subject.CREDENTIALS: 0, Subject.ONEFILE: 1}),
+        (["refused token", "in step"], {}),
+        # What ended before it had read the MIS says nothing of it.
+        (["no MIS", "no OneFile"], {Subject.MIS: 0, Subject.ONEFILE: 1}),
+        (["no MIS", "in step, nothing to send"], {}),
+        (["no MIS", "stopped"], {Subject.APPROVAL: 1}),
+        (["bad feed", "no MIS", "bad feed"], {Subject.FAILING: 0, Subject.MIS: 1}),
+        (["bad feed", "in step"], {}),
+        # However often it is planned anew, it waits since it first did.
+        (["stopped", "in step", "stopped", "stopped", "bad feed", "stopped"], {Subject.APPROVAL: 2}),
+        (["stopped", "in step"], {Subject.APPROVAL: 0}),
+    ],
+)
+def test_each_trouble_lasts_from_the_first_run_that_shows_it_to_the_first_that_shows_the_contrary(
+    store: Store, ends: list[str], amiss: dict[Subject, int]
+) -> None:
+    _play(store, ends)
+    assert _amiss(store) == amiss
+
+
+def test_a_run_about_some_people_only_does_not_show_that_the_mis_can_be_read(store: Store) -> None:
+    _play(store, ["no MIS"])
+    _play(store, ["in step"], is_whole=False)
+    assert _amiss(store) == {Subject.MIS: 0}
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ends=st.lists(st.sampled_from(sorted(_ENDS)), max_size=8))
+def test_a_run_in_which_all_went_well_ends_every_trouble_but_a_plan_that_waits(store: Store, ends: list[str]) -> None:
+    with store.begin() as connection:
+        connection.execute(run.delete())
+    _play(store, [*ends, "in step"])
+    assert _amiss(store).keys() <= {Subject.APPROVAL}
+
+
+def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planned_it(store: Store) -> None:
+    def planned(hour: int, state: RunState, creates: int, applied: int, *, is_whole: bool = True) -> None:
+        now = NOON + timedelta(hours=hour)
+        with store.begin() as connection:
+            number = runs.start(connection, ORGANISATION, "schedule", now, is_whole=is_whole)
+            connection.execute(run.update().where(run.c.id == number).values(creates=creates))
+            runs.finish(connection, number, state, now, totals={"applied": applied})
+
+    def since() -> datetime | None:
+        with store.begin() as connection:
+            return backlog.oldest(connection, ORGANISATION)[Unsent.QUEUED]
+
+    assert since() is None
+    planned(0, RunState.FAILED, creates=0, applied=0)
+    assert since() is None
+    planned(1, RunState.FAILED, creates=3, applied=1)
+    planned(2, RunState.AWAITING_APPROVAL, creates=2, applied=0)
+    assert since() == NOON + timedelta(hours=1)
+    planned(3, RunState.FINISHED, creates=1, applied=1, is_whole=False)
+    assert since() == NOON + timedelta(hours=1)
+    planned(4, RunState.FINISHED, creates=2, applied=1)
+    assert since() is None
