@@ -266,6 +266,7 @@ class SourceSettings(Section):
 
     url: DatabaseUrl
     url_file: ConfigPath | None = None
+    timeout_seconds: float = Field(300, gt=0, le=86_400)
 
 
 def _own_store() -> str:

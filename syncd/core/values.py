@@ -29,8 +29,16 @@ class Unusable(ValueError):
 
 
 _LARGEST_INTEGER: Final = 2**31 - 1
+_LARGEST_EXACT_FLOAT: Final = 2**53 - 1
 _EARLIEST_YEAR: Final = 1900
 _LATEST_YEAR: Final = 2100
+
+#: What stands for "no date": where .NET, Access and SQL Server begin to count. Nobody in training was born on them.
+_NO_DAYS: Final = {date(1, 1, 1), date(1899, 12, 30), date(1900, 1, 1)}
+_ZERO_DATE: Final = re.compile(r"0000-00-00([ T]00:00:00(\.0+)?)?")
+
+#: Besides white space: control characters of ASCII, those between it and Latin-1, and halves of surrogate pairs.
+_NO_CHARACTERS: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x9f\ud800-\udfff\ufffd]")
 
 _INTEGER_SHAPE: Final = re.compile(r"-?[0-9]+")
 _NO_ULN_YET: Final = "9999999999"
@@ -71,9 +79,20 @@ def _text(raw: object) -> str | None:
             text = _digits(_whole(raw))
         case _:
             raise Unusable(f"is a {type(raw).__name__}, not text")
-    if "\x00" in text:
-        raise Unusable("contains a NUL character")
+    if not (text.isascii() and text.isprintable()) and (found := _NO_CHARACTERS.search(text)):
+        raise Unusable(_what_is_wrong_with(found[0]))
     return unicodedata.normalize("NFC", text).strip() or None
+
+
+def _what_is_wrong_with(character: str) -> str:
+    if character == "\x00":
+        return "contains a NUL character"
+    if "\x80" <= character <= "\x9f":
+        # Quotation marks and dashes of Windows are where Latin-1 has these.
+        return "has characters of Windows in a column that is said to be Latin-1"
+    if character > "\x9f":
+        return "has a character that was lost on the way"
+    return "contains a control character"
 
 
 def _lines(raw: object) -> str | None:
@@ -95,6 +114,8 @@ def _whole(raw: Decimal | float) -> int:
         raise Unusable("is not a whole number") from None
     if whole != raw:
         raise Unusable("is not a whole number")
+    if isinstance(raw, float) and abs(whole) > _LARGEST_EXACT_FLOAT:
+        raise Unusable("is too large for a floating-point number, which has rounded it")
     return whole
 
 
@@ -128,18 +149,21 @@ def _boolean(raw: object) -> bool | None:
 
 
 def _moment_of(raw: object) -> datetime | None:
+    """``None`` too for what stands where there is no date: MySQL's zero, and the day from which others count."""
     if isinstance(raw, datetime):
         moment = raw
     elif isinstance(raw, date):
         moment = datetime(raw.year, raw.month, raw.day)  # noqa: DTZ001 - a calendar day has no zone
     else:
         text = _text(raw)
-        if text is None:
+        if text is None or _ZERO_DATE.fullmatch(text):
             return None
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise Unusable("is not an ISO 8601 date") from None
+    if moment.date() in _NO_DAYS and not (moment.hour or moment.minute or moment.second):
+        return None
     if not _EARLIEST_YEAR <= moment.year <= _LATEST_YEAR:
         raise Unusable(f"is outside the years {_EARLIEST_YEAR} to {_LATEST_YEAR}")
     return moment

@@ -1,23 +1,22 @@
 """One MIS database, read and never written."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from syncd.errors import ConfigurationError, MisUnreachable
+from syncd.mis.makes import Make, completed, file_of, make_of
+from syncd.mis.saying import why_unreachable, why_unreadable, without_secrets
+from syncd.mis.streaming import Pages, pages_of
 
-#: How many rows are fetched at a time; what a feed takes in memory.
-_AT_ONCE: Final = 1000
-
-#: MySQL's and MariaDB's codes for an unknown column and for missing rights: their messages name things, not people.
-_TELLING_CODES: Final = {1054, 1142, 1143}
+TIMEOUT_SECONDS: Final = 300.0
+"""How long a statement may take unless the configuration says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +28,34 @@ class Rows:
 
 
 class Mis:
-    """An MIS that can be reached at a SQLAlchemy URL. Raises `ConfigurationError` when its driver is missing."""
+    """An MIS that can be reached at a SQLAlchemy URL; no statement may take longer than ``timeout_seconds``.
 
-    def __init__(self, url: str) -> None:
-        self._url = make_url(url)
-        database = self._url.database if self._url.get_backend_name() == "sqlite" else None
-        self._file = (
-            Path(database) if database and database != ":memory:" and not database.startswith("file:") else None
-        )
-        try:
-            # A poll is rare and the MIS has others to serve: no connection is kept.
-            self._engine = create_engine(self._url, poolclass=NullPool, hide_parameters=True)
-        except (ImportError, NoSuchModuleError):
-            raise ConfigurationError(
-                f"source.url: there is no driver for {self._url.drivername}; "
-                "SQLite, PostgreSQL (postgresql+psycopg) and MariaDB or MySQL (mysql+pymysql) come with syncd, "
-                "others are installed beside it."
-            ) from None
+    Raises `ConfigurationError` when its driver is missing.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        given = make_url(url)
+        self._make = make_of(given)
+        self._file = file_of(given)
+        self._name = without_secrets(given)
+        self._timeout_seconds = timeout_seconds
+        self._engine = _engine(completed(given, self._make, timeout_seconds), self._make)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection for reading. Raises `MisUnreachable`."""
+        """A connection of its own for reading, and only for that. Raises `MisUnreachable`."""
         if self._file and not self._file.exists():
-            # SQLite would make an empty one.
             raise MisUnreachable(f"The MIS at {self} cannot be reached: there is no such file.")
         try:
             connection = self._engine.connect()
-        except SQLAlchemyError as problem:
-            raise MisUnreachable(f"The MIS at {self} cannot be reached: {_first_line(problem)}.") from problem
+        except Exception as problem:
+            # For an option that it does not know, a driver raises what it likes.
+            raise MisUnreachable(f"The MIS at {self} cannot be reached: {why_unreachable(problem)}") from problem
         with connection:
+            try:
+                self._make.settle(connection, self._timeout_seconds)
+            except SQLAlchemyError as problem:
+                raise MisUnreachable(f"The MIS at {self} cannot be read: {why_unreachable(problem)}") from problem
             yield connection
 
     @contextmanager
@@ -67,54 +65,98 @@ class Mis:
         Raises `MisUnreachable`, also while the rows are read, with a sentence that names the feed and no value.
         """
         with self.connect() as connection:
-            # The SQL goes to the database as it stands: neither a colon nor a percent sign in it means anything here.
-            streaming = connection.execution_options(yield_per=_AT_ONCE, no_parameters=True)
+            reading = _Reading(feed, connection, self._timeout_seconds)
             try:
-                result = streaming.exec_driver_sql(query.rstrip().rstrip(";"))
-                columns = tuple(result.keys())
-            except SQLAlchemyError as problem:
-                raise _unreadable(feed, problem) from problem
-            try:
-                yield Rows(columns, _rows_of(feed, result))
+                columns = reading.run(query.rstrip().rstrip(";"))
+                yield Rows(columns, reading.rows())
             finally:
-                result.close()
+                reading.close()
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        return self._name
 
 
-def _rows_of(feed: str, result: Iterator[Sequence[object]]) -> Iterator[Sequence[object]]:
+def _engine(url: URL, make: Make) -> Engine:
+    options = make.engine if url.drivername == make.drivername else {}
     try:
-        yield from result
-    except SQLAlchemyError as problem:
-        raise _unreadable(feed, problem) from problem
+        # A poll is rare and the MIS has others to serve: no connection is kept, so none has gone away meanwhile.
+        return create_engine(url, poolclass=NullPool, hide_parameters=True, **options)
+    except (ImportError, NoSuchModuleError):
+        raise ConfigurationError(_without_driver(url, make)) from None
+    except (SQLAlchemyError, TypeError, ValueError) as problem:
+        raise ConfigurationError(f"source.url: {why_unreachable(problem)}") from None
 
 
-def _unreadable(feed: str, problem: SQLAlchemyError) -> MisUnreachable:
-    return MisUnreachable(f"The feed {feed} cannot be read from the MIS: {_without_values(problem)}.")
+def _without_driver(url: URL, make: Make) -> str:
+    missing = f"source.url: there is no driver for {url.drivername}"
+    if url.drivername != make.drivername:
+        return f"{missing}. Install it beside syncd, or write {make.drivername}://… for the one that syncd knows best."
+    if make.extra:
+        return f"{missing}. Install it with: pip install 'syncd[{make.extra}]'."
+    return (
+        f"{missing}. SQLite, PostgreSQL, MariaDB and MySQL come with syncd, SQL Server and Oracle with "
+        "'syncd[mssql]' and 'syncd[oracle]'; any other is installed beside it."
+    )
 
 
-def _without_values(problem: SQLAlchemyError) -> str:
-    """What the database said, if it is about the query; one about data may quote the data."""
-    if not isinstance(problem, DBAPIError) or problem.orig is None:
-        return "the query gives no rows; it must be one SELECT"
-    code = _code_of(problem.orig)
-    names_things = isinstance(problem, ProgrammingError) or code in _TELLING_CODES
-    if names_things or type(problem.orig).__module__.startswith("sqlite3"):
-        return _first_line(problem)
-    what = "the connection was lost" if problem.connection_invalidated else "the database refused to read on"
-    return f"{what} ({type(problem.orig).__name__}{f', code {code}' if code else ''})"
+class _Reading:
+    """One query being read; whatever goes wrong is said in a sentence that names its feed."""
 
+    def __init__(self, feed: str, connection: Connection, timeout_seconds: float) -> None:
+        self._feed = feed
+        self._connection = connection
+        self._timeout_seconds = timeout_seconds
+        self._pages: Pages = pages_of(connection, timeout_seconds)
 
-def _code_of(problem: BaseException) -> object:
-    """The database's own code for an error: a number that comes first in the arguments, or an SQLSTATE."""
-    if problem.args and isinstance(problem.args[0], int):
-        return problem.args[0]
-    return getattr(problem, "sqlstate", None)
+    def run(self, query: str) -> tuple[str, ...]:
+        """Run it, and give its columns."""
+        with self._in_plain_words():
+            self._pages.run(query)
+        described = self._pages.cursor.description
+        if not described:
+            raise MisUnreachable(
+                f"The feed {self._feed} cannot be read from the MIS: the query gives no rows; it must be one SELECT."
+            )
+        return tuple(column[0] for column in described)
 
+    def rows(self) -> Iterator[Sequence[object]]:
+        """Its rows, a page at a time."""
+        while page := self._next_page():
+            yield from page
+        with self._in_plain_words():
+            if self._pages.has_more_results():
+                # Whoever is in the others would be taken for a leaver.
+                raise MisUnreachable(
+                    f"The feed {self._feed} cannot be read from the MIS: the query gives more than one result; "
+                    "it must be one SELECT."
+                )
 
-def _first_line(problem: SQLAlchemyError) -> str:
-    said = getattr(problem, "orig", None) or problem
-    # Some drivers give a number and a sentence.
-    text = next((str(part) for part in reversed(getattr(said, "args", ())) if isinstance(part, str)), str(said))
-    return text.strip().partition("\n")[0].rstrip(".")
+    def close(self) -> None:
+        """End it, wherever it is."""
+        # A driver may stumble over what has been broken off; there is nothing left to do about it.
+        with suppress(Exception):
+            self._pages.close()
+
+    def _next_page(self) -> Sequence[Sequence[object]]:
+        with self._in_plain_words():
+            return self._pages.page()
+
+    @contextmanager
+    def _in_plain_words(self) -> Iterator[None]:
+        dialect = self._connection.dialect
+        driver = dialect.loaded_dbapi
+        try:
+            yield
+        except (driver.Error, ValueError, ArithmeticError, OSError) as problem:
+            is_lost = isinstance(problem, driver.Error) and dialect.is_disconnect(
+                problem, self._connection.connection.dbapi_connection, None
+            )
+            said = why_unreadable(
+                problem,
+                is_about_query=isinstance(problem, driver.ProgrammingError),
+                is_lost=is_lost,
+                seconds=self._timeout_seconds,
+            )
+            if is_lost:
+                self._connection.invalidate()
+            raise MisUnreachable(f"The feed {self._feed} cannot be read from the MIS: {said}.") from problem

@@ -68,7 +68,7 @@ def open_parts(
     ) as client:
         yield Parts(
             organisation_id=onefile.organisation_id,
-            mis=Mis(settings.source.url.get_secret_value()),
+            mis=Mis(settings.source.url.get_secret_value(), settings.source.timeout_seconds),
             feeds=feeds,
             onefile=client,
             store=store,

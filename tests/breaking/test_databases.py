@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine, event, text
 
 from syncd.core.accounts import Status
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
-from syncd.mis import Mis, Rows, source
+from syncd.mis import Mis, Rows, streaming
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from syncd.state.lock import Purpose, locked
@@ -277,7 +277,7 @@ class _Dropped(Mis):
 def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "_AT_ONCE", 10)
+    monkeypatch.setattr(streaming, "AT_ONCE", 10)
     people = 40
     engine = create_engine(postgres_url)
     with engine.begin() as connection:

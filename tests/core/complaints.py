@@ -1,9 +1,13 @@
 """What is said of a value that cannot be used."""
 
 import pytest
+from hypothesis import strategies as st
 
 from syncd.core.fields import Kind
 from syncd.core.values import Unusable, read_value
+
+written = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffd"), min_size=1)
+"""Text of which no character is one that nobody writes."""
 
 
 def complaint_about(raw: object, kind: Kind) -> str:

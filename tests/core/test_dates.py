@@ -13,8 +13,10 @@ from syncd.core.values import read_value
 from tests.core.complaints import complaint_about, is_usable
 
 FIRST, LAST = date(1900, 1, 1), date(2100, 12, 31)
+#: Where .NET, Access and SQL Server begin to count.
+NO_DAYS = (date(1, 1, 1), date(1899, 12, 30), FIRST)
 
-days = st.dates(FIRST, LAST)
+days = st.dates(FIRST + timedelta(days=1), LAST)
 some_zone = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 zones: st.SearchStrategy[timezone | None] = st.none() | some_zone
 #: A day from either end, because a zone may carry a moment over it.
@@ -84,13 +86,16 @@ def test_a_day_is_read_from_the_forms_a_mis_may_keep_it_in(raw: object, day: str
 
 
 @pytest.mark.parametrize("kind", [Kind.DATE, Kind.MOMENT])
-@pytest.mark.parametrize("raw", ["23/02/2022", "2022-02-30", "0000-00-00", "soon", "2022", 2022, "2022-02"])
+@pytest.mark.parametrize("raw", ["23/02/2022", "2022-02-30", "2022-00-00", "soon", "2022", 2022, "2022-02"])
 def test_a_day_in_no_iso_form_is_unusable_rather_than_guessed(kind: Kind, raw: object) -> None:
     assert complaint_about(raw, kind) == "is not an ISO 8601 date"
 
 
 @pytest.mark.parametrize("kind", [Kind.DATE, Kind.MOMENT])
-@given(day=st.dates(max_value=FIRST - timedelta(days=1)) | st.dates(min_value=LAST + timedelta(days=1)))
+@given(
+    day=st.dates(max_value=FIRST - timedelta(days=1)).filter(lambda day: day not in NO_DAYS)
+    | st.dates(min_value=LAST + timedelta(days=1))
+)
 def test_a_day_that_nobody_alive_was_born_or_enrolled_on_is_unusable(kind: Kind, day: date) -> None:
     for raw in (day, day.isoformat()):
         assert complaint_about(raw, kind) == "is outside the years 1900 to 2100"
@@ -99,3 +104,22 @@ def test_a_day_that_nobody_alive_was_born_or_enrolled_on_is_unusable(kind: Kind,
 @pytest.mark.parametrize("raw", [True, 1.5, ["2022-02-23"], timedelta(days=1)])
 def test_what_is_no_day_at_all_is_unusable(raw: object) -> None:
     assert not is_usable(raw, Kind.DATE)
+
+
+@pytest.mark.parametrize("kind", [Kind.DATE, Kind.MOMENT])
+@pytest.mark.parametrize("day", NO_DAYS)
+def test_the_day_that_a_database_puts_where_there_is_none_is_no_day(kind: Kind, day: date) -> None:
+    midnight = datetime.combine(day, time())
+    for raw in (day, midnight, day.isoformat(), midnight.isoformat(), f"{midnight} "):
+        assert read_value(kind, raw) is None
+
+
+@pytest.mark.parametrize("kind", [Kind.DATE, Kind.MOMENT])
+@pytest.mark.parametrize("zero", ["0000-00-00", "0000-00-00 00:00:00", "0000-00-00 00:00:00.000000"])
+def test_the_zero_date_of_mysql_is_no_day(kind: Kind, zero: str) -> None:
+    assert read_value(kind, zero) is None
+
+
+@pytest.mark.parametrize("raw", ["infinity", "-infinity", "0044-03-15 BC", "10000-01-01", "2022-00-00", "2022-02-00"])
+def test_a_day_that_only_a_database_knows_is_unusable(raw: str) -> None:
+    assert complaint_about(raw, Kind.DATE) == "is not an ISO 8601 date"

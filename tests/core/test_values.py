@@ -191,3 +191,39 @@ def test_a_no_is_read_in_every_shape_a_database_has_for_it(raw: object) -> None:
 @pytest.mark.parametrize("raw", [2, -1, "maybe", b"\x02", "10", 0.5, date(2024, 2, 29)])
 def test_what_is_neither_yes_nor_no_is_unusable(raw: object) -> None:
     assert not is_usable(raw, Kind.BOOLEAN)
+
+
+@pytest.mark.parametrize(
+    ("raw", "complaint"),
+    [
+        ("Ann\x02", "contains a control character"),
+        (b"\x01", "contains a control character"),
+        ("Ann\x7f", "contains a control character"),
+        ("O\x92Brien", "has characters of Windows in a column that is said to be Latin-1"),
+        ("Ren\ufffd", "has a character that was lost on the way"),
+        ("Ann \ud83d", "has a character that was lost on the way"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.TEXT, Kind.LINES, Kind.EMAIL, Kind.INTEGER, Kind.BOOLEAN, Kind.DATE])
+def test_what_nobody_writes_is_not_sent(raw: object, complaint: str, kind: Kind) -> None:
+    if raw == b"\x01" and kind is Kind.BOOLEAN:
+        assert read_value(kind, raw) is True
+    else:
+        assert complaint_about(raw, kind) == complaint
+
+
+@given(st.text())
+def test_every_text_that_is_sent_can_be_written_as_utf_8(text: str) -> None:
+    with suppress(Unusable):
+        str(read_value(Kind.TEXT, text)).encode()
+
+
+@pytest.mark.parametrize("raw", [9_007_199_254_740_993.0, 1e17, -1e300])
+def test_a_number_that_a_float_has_rounded_is_nobody_s_key(raw: float) -> None:
+    assert complaint_about(raw, Kind.TEXT) == "is too large for a floating-point number, which has rounded it"
+    assert not is_usable(raw, Kind.INTEGER)
+
+
+def test_two_keys_that_a_float_can_tell_apart_stay_two() -> None:
+    assert read_value(Kind.TEXT, 9_007_199_254_740_990.0) == "9007199254740990"
+    assert read_value(Kind.TEXT, 9_007_199_254_740_991.0) == "9007199254740991"

@@ -4,19 +4,13 @@ import tracemalloc
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from syncd.errors import ConfigurationError, MisUnreachable
+from syncd.errors import MisUnreachable
 from syncd.mis import Mis
 
-_EVERY_MAKE = [
-    "sqlite_url",
-    "postgres_url",
-    pytest.param("mariadb_url", marks=pytest.mark.mariadb),
-]
 _MANY = 200_000
 _COUNTING = {
     "sqlite": f"""
@@ -25,14 +19,6 @@ _COUNTING = {
     "postgresql": f'SELECT i AS "MISID" FROM generate_series(1, {_MANY}) AS n(i)',
     "mysql": f"SELECT seq AS MISID FROM seq_1_to_{_MANY}",
 }
-
-
-@pytest.fixture(params=_EVERY_MAKE)
-def url(request: pytest.FixtureRequest) -> str:
-    made: str = request.getfixturevalue(request.param)
-    if made.startswith("sqlite"):
-        Path(make_url(made).database or "").touch()
-    return made
 
 
 @pytest.fixture
@@ -104,23 +90,3 @@ def test_a_database_that_chokes_on_a_value_does_not_get_to_quote_it(postgres_url
     assert "Zz-Surname" not in str(failure.value)
     assert "learners" in str(failure.value)
     assert "22P02" in str(failure.value)
-
-
-def test_an_mis_that_is_down_is_named_without_its_password() -> None:
-    mis = Mis("postgresql+psycopg://reader:Pa55word@127.0.0.1:1/mis")
-    with pytest.raises(MisUnreachable, match=r"127\.0\.0\.1:1/mis") as failure, mis.read("learners", "SELECT 1"):
-        pass
-    assert "Pa55word" not in str(failure.value)
-
-
-def test_a_file_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
-    file = tmp_path / "mis.db"
-    mis = Mis(f"sqlite:///{file}")
-    with pytest.raises(MisUnreachable, match=r"mis\.db cannot be reached: there is no such file\.$"), mis.connect():
-        pass
-    assert not file.exists()
-
-
-def test_a_driver_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="oracle"):
-        Mis("oracle+oracledb://reader@mis/x")

@@ -1,0 +1,144 @@
+"""What is particular to each make of database: its driver, and how it is read so that nobody else is disturbed."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import URL, Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """One make of database, with the driver that syncd brings or has an extra for."""
+
+    name: str
+    """As people call it."""
+    drivername: str
+    """What a URL means that names the make and no driver."""
+    extra: str = ""
+    """The extra that installs the driver; empty for what comes with syncd."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What that driver is asked for, unless the URL says otherwise."""
+    engine: Mapping[str, str] = field(default_factory=dict)
+    """The same of SQLAlchemy's part in it."""
+    settle: Callable[[Connection, float], None] = lambda _connection, _seconds: None
+    """Makes a new connection read-only, and gives each statement so many seconds."""
+
+
+def _settle_postgresql(connection: Connection, seconds: float) -> None:
+    # For this transaction alone: behind a pooler the session is somebody else's next.
+    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
+
+
+def _settle_mysql(connection: Connection, seconds: float) -> None:
+    is_mariadb = getattr(connection.dialect, "is_mariadb", False)
+    limit = f"max_statement_time = {seconds:.3f}" if is_mariadb else f"max_execution_time = {_milliseconds(seconds)}"
+    connection.exec_driver_sql(f"SET SESSION {limit}")
+    # A statement that commits by itself, such as CREATE, would end the transaction and begin another.
+    connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
+    connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+
+def _settle_oracle(connection: Connection, seconds: float) -> None:
+    _set_on_driver(connection, "call_timeout", _milliseconds(seconds))
+    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+
+def _settle_mssql(connection: Connection, seconds: float) -> None:
+    _set_on_driver(connection, "timeout", math.ceil(seconds))
+    # Where it and a writer of the MIS wait for each other, this is the one to give up.
+    connection.exec_driver_sql("SET DEADLOCK_PRIORITY LOW")
+    # The counts of a procedure's other statements would come before its rows.
+    connection.exec_driver_sql("SET NOCOUNT ON")
+
+
+def _settle_sqlite(connection: Connection, _seconds: float) -> None:
+    # Attached databases too; the file itself is opened for reading only.
+    connection.exec_driver_sql("PRAGMA query_only = ON")
+    # One state of the database, however often it is looked at.
+    connection.exec_driver_sql("BEGIN")
+
+
+def _milliseconds(seconds: float) -> int:
+    return math.ceil(seconds * 1000)
+
+
+def _set_on_driver(connection: Connection, name: str, value: int) -> None:
+    setattr(connection.connection.dbapi_connection, name, value)
+
+
+_MYSQL_OPTIONS: Final = {"connect_timeout": "15"}
+
+MAKES: Final = {
+    "sqlite": Make("SQLite", "sqlite+pysqlite", settle=_settle_sqlite),
+    "postgresql": Make(
+        "PostgreSQL",
+        "postgresql+psycopg",
+        # A server that is gone without a word is noticed within two minutes.
+        options={
+            "connect_timeout": "15",
+            "keepalives_idle": "60",
+            "keepalives_interval": "15",
+            "keepalives_count": "4",
+            "application_name": "syncd",
+        },
+        settle=_settle_postgresql,
+    ),
+    "mysql": Make("MySQL", "mysql+pymysql", options=_MYSQL_OPTIONS, settle=_settle_mysql),
+    "mariadb": Make("MariaDB", "mariadb+pymysql", options=_MYSQL_OPTIONS, settle=_settle_mysql),
+    "mssql": Make(
+        "SQL Server",
+        "mssql+mssqlpython",
+        extra="mssql",
+        # Of an availability group, a replica that is there to be read.
+        options={"ApplicationIntent": "ReadOnly"},
+        settle=_settle_mssql,
+    ),
+    "oracle": Make(
+        "Oracle",
+        "oracle+oracledb",
+        extra="oracle",
+        # One name that cannot be decoded must not keep everybody else's from being read.
+        engine={"encoding_errors": "replace"},
+        settle=_settle_oracle,
+    ),
+}
+
+#: Another name that PostgreSQL's own tools take.
+_ALIASES: Final = {"postgres": "postgresql"}
+
+
+def make_of(url: URL) -> Make:
+    """The make that a URL names; one about which nothing is known for any other."""
+    backend = url.get_backend_name() if "+" in url.drivername else url.drivername
+    backend = _ALIASES.get(backend, backend)
+    return MAKES.get(backend, Make(backend, url.drivername))
+
+
+def completed(url: URL, make: Make, seconds: float) -> URL:
+    """The URL with syncd's driver if it names none, and with the options it does not give itself."""
+    if "+" not in url.drivername:
+        url = url.set(drivername=make.drivername)
+    if file := file_of(url):
+        # SQLite makes a file that is not there, and takes a lock on one that is, unless it is told not to.
+        query = {**url.query, "mode": "ro", "uri": "true"}
+        return url.set(database=f"file:{file.absolute().as_uri().removeprefix('file://')}", query=query)
+    if url.drivername != make.drivername:
+        return url
+    options = dict(make.options)
+    if url.drivername.endswith("+pymysql"):
+        # Longer than the server gives a statement: this is for a server that is gone without a word.
+        options["read_timeout"] = str(math.ceil(seconds) + 30)
+    given = {name.lower() for name in url.query}
+    return url.update_query_dict({name: value for name, value in options.items() if name.lower() not in given})
+
+
+def file_of(url: URL) -> Path | None:
+    """The file that a SQLite URL names, if it names one plainly."""
+    database = url.database
+    if not url.drivername.startswith("sqlite") or not database or database.startswith((":memory:", "file:")):
+        return None
+    return Path(database)

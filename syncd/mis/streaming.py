@@ -1,0 +1,167 @@
+"""Rows as they come from a driver, a page at a time, none of which is lost because of one value in it."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from itertools import islice
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import Transformer
+from sqlalchemy import Connection
+
+#: How many rows are fetched at a time; what a feed takes in memory.
+AT_ONCE: Final = 1000
+
+Page: TypeAlias = Sequence[Sequence[object]]
+
+
+class Pages:
+    """What a query gives over one connection, by a cursor that leaves the rows at the server until they are wanted.
+
+    Whatever the driver raises goes through.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._driver = connection.connection.dbapi_connection
+        self._dialect = connection.dialect
+        self.cursor: Any = self._streaming_cursor()
+        # For drivers that fetch ahead.
+        self.cursor.arraysize = AT_ONCE
+
+    def run(self, query: str) -> None:
+        """Run the query as it stands: neither a colon nor a percent sign in it means anything here."""
+        self.cursor.execute(query)
+
+    def page(self) -> Page:
+        """The next rows; none at the end."""
+        page: Page = self.cursor.fetchmany(AT_ONCE)
+        return page
+
+    def has_more_results(self) -> bool:
+        """Whether there is another result behind the one that was read."""
+        advance = getattr(self.cursor, "nextset", None)
+        return bool(advance and advance()) and self.cursor.description is not None
+
+    def close(self) -> None:
+        """Give the cursor back."""
+        self.cursor.close()
+
+    def _streaming_cursor(self) -> Any:
+        return self._driver.cursor()  # type: ignore[union-attr]
+
+
+class _NamedPages(Pages):
+    """PostgreSQL keeps the rows of a cursor that has a name, and sends all those of one that has none."""
+
+    def _streaming_cursor(self) -> Any:
+        return self._driver.cursor("syncd")  # type: ignore[union-attr]
+
+    def has_more_results(self) -> bool:
+        return False
+
+
+class _PsycopgPages(_NamedPages):
+    """PostgreSQL has days that Python has no name for: infinity, 44 BC, the year 10000."""
+
+    def page(self) -> Page:
+        try:
+            return super().page()
+        except psycopg.DataError as problem:
+            if problem.sqlstate is not None or self.cursor.pgresult is None:
+                raise
+            return self._value_by_value(self.cursor.pgresult)
+
+    def _value_by_value(self, result: pq.abc.PGresult) -> Page:
+        """The page that could not be read, with the text of each value that has no type in Python."""
+        transformer = Transformer(self.cursor)
+        loaders = [
+            transformer.get_loader(result.ftype(column), pq.Format(result.fformat(column))).load
+            for column in range(result.nfields)
+        ]
+        return [
+            tuple(_loaded(load, result.get_value(row, column)) for column, load in enumerate(loaders))
+            for row in range(result.ntuples)
+        ]
+
+
+def _loaded(load: Callable[[Any], object], content: bytes | None) -> object:
+    if content is None:
+        return None
+    try:
+        return load(content)
+    except psycopg.DataError:
+        return content.decode(errors="replace")
+
+
+class _UnbufferedPages(Pages):
+    """MySQL's drivers take all rows at once unless they are given this cursor."""
+
+    def _streaming_cursor(self) -> Any:
+        cursors = import_module(f"{self._dialect.loaded_dbapi.__name__}.cursors")
+        return self._driver.cursor(cursors.SSCursor)  # type: ignore[union-attr]
+
+
+class _SqlitePages(Pages):
+    """SQLite has no time-out of its own, and takes any bytes for text."""
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        super().__init__(connection)
+        self._seconds = seconds
+        self._until = monotonic() + seconds
+        self._query = ""
+        self._given = 0
+        self._driver.set_progress_handler(lambda: monotonic() > self._until, 100_000)  # type: ignore[union-attr]
+
+    def run(self, query: str) -> None:
+        self._query = query
+        super().run(query)
+
+    def page(self) -> Page:
+        self._until = monotonic() + self._seconds
+        try:
+            page = super().page()
+        except sqlite3.OperationalError as problem:
+            if not str(problem).startswith("Could not decode"):
+                raise
+            page = self._again()
+        self._given += len(page)
+        return page
+
+    def _again(self) -> Page:
+        """From here on with bytes for what is not UTF-8.
+
+        The driver has given the query up. It is the same transaction, so the rows come in the same order; and asking
+        for each text whether it can be decoded would make every reading half as slow again.
+        """
+        self._driver.text_factory = bytes  # type: ignore[union-attr]
+        self.cursor.execute(self._query)
+        for _ in islice(self.cursor, self._given):
+            pass
+        self._driver.text_factory = _text_if_it_is  # type: ignore[union-attr]
+        page: Page = self.cursor.fetchmany(AT_ONCE)
+        return page
+
+
+def _text_if_it_is(content: bytes) -> str | bytes:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
+
+
+def pages_of(connection: Connection, seconds: float) -> Pages:
+    """How the rows of one query come over this connection; a page may take so many seconds on SQLite."""
+    match connection.dialect.driver:
+        case "pysqlite":
+            return _SqlitePages(connection, seconds)
+        case "psycopg":
+            return _PsycopgPages(connection)
+        case "psycopg2":
+            return _NamedPages(connection)
+        case "pymysql" | "mysqldb":
+            return _UnbufferedPages(connection)
+        case _:
+            return Pages(connection)
