@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 #: call programming errors. Their messages name things, not people.
 _TELLING_CODES: Final = {
     *("1044", "1054", "1142", "1143", "1305", "1356", "1370", "1792"),  # MySQL, MariaDB
-    "25006",  # PostgreSQL
+    *("0A000", "25006"),  # PostgreSQL
     *("ORA-01031", "ORA-01456"),
 }
 
@@ -33,19 +33,19 @@ _REMEDIES: Final = {
         "certificate",
         "ssl provider",
     ),
+    "Check the database's name in source.url, and that this login may use it": (
+        'database "',
+        "unknown database",
+        "' to database",
+        *("ora-12514", "dpy-6001", "dpy-6003"),
+    ),
     "Check the user and the password in source.url": (
         "password authentication",
         "no password supplied",
         'role "',
-        "(using password",
+        "access denied for user",
         "login failed",
         *("ora-01017", "ora-01005", "dpy-4001"),
-    ),
-    "Check the database's name in source.url, and that this login may use it": (
-        'database "',
-        "unknown database",
-        "to database",
-        *("ora-12514", "dpy-6001", "dpy-6003"),
     ),
     "Check the host and the port in source.url, and that no firewall is in between": (
         *("refused", "resolve", "name or service", "timeout", "timed out", "no route", "unreachable"),
@@ -114,8 +114,10 @@ def _is_telling(problem: Exception, code: str, *, is_about_query: bool) -> bool:
 
 
 def _of_options(problem: Exception) -> str:
-    # Only a name can be in these two.
     errors = getattr(problem, "errors", None)
+    if not isinstance(problem, TypeError | ValueError) and errors is None:
+        return f"its driver failed ({type(problem).__name__})."
+    # A name can be repeated, and a value cannot.
     named = re.search(r"(?:keyword argument|[Kk]eyword) '(\w+)'", str(errors or problem))
     what = f"its option {named[1]}" if named else "one of its options"
     return f"the driver does not take {what} ({type(problem).__name__}). Put source.url right."
@@ -129,11 +131,11 @@ def _in_words(problem: BaseException) -> str:
         text = text if driver_said in _PLAIN_WITHOUT else f"{driver_said}: {text}"
     elif hasattr(problem.args[0] if problem.args else None, "full_code"):
         lines = re.sub(r" ?\(CONNECTION_ID=[^)]*\)", "", str(problem)).splitlines()
-        text = " ".join(line for line in lines[:2] if not line.startswith("Help:"))
+        text = ": ".join(line.rstrip(".") for line in lines[:2] if not line.startswith("Help:"))
     else:
         # Some drivers give a number and a sentence.
         text = next((part for part in reversed(problem.args) if isinstance(part, str)), str(problem))
-        text = text.strip().partition("\n")[0]
+        text = re.sub(r"^connection failed: |FATAL: +", "", text.strip().partition("\n")[0])
     return text.strip().rstrip(".")
 
 

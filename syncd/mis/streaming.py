@@ -103,6 +103,15 @@ class _UnbufferedPages(Pages):
         cursors = import_module(f"{self._dialect.loaded_dbapi.__name__}.cursors")
         return self._driver.cursor(cursors.SSCursor)  # type: ignore[union-attr]
 
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            # Of a connection that is gone pymysql would go on reading when its result is let go of.
+            result = getattr(self._driver, "_result", None)
+            if result is not None:
+                result.unbuffered_active = False
+
 
 class _SqlitePages(Pages):
     """SQLite has no time-out of its own, and takes any bytes for text."""
