@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import pytest
 from sqlalchemy import make_url
 
 _MANY = 300_000
@@ -33,7 +32,6 @@ _QUERIES = {
 }
 
 
-@pytest.mark.slow
 def test_a_process_that_reads_a_large_feed_does_not_grow_with_it(url: str) -> None:
     query = _QUERIES[make_url(url).get_backend_name()]
     finished = subprocess.run(
