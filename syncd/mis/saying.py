@@ -105,7 +105,7 @@ def _is_telling(problem: Exception, code: str, *, is_about_query: bool) -> bool:
         case "sqlite3":
             return not str(problem).startswith("Could not decode")
         case "mssql_python":
-            return _TELLING_OF_MSSQL.search(str(problem)) is not None
+            return is_about_query and _TELLING_OF_MSSQL.search(str(problem)) is not None
         case "oracledb":
             # From 900 to 999 it is the statement that is not understood.
             return code in _TELLING_CODES or code.startswith("ORA-009")
@@ -117,7 +117,7 @@ def _of_options(problem: Exception) -> str:
     errors = getattr(problem, "errors", None)
     if not isinstance(problem, TypeError | ValueError) and errors is None:
         return f"its driver failed ({type(problem).__name__})."
-    # A name can be repeated, and a value cannot.
+    # Its name may be told; its value may be a secret.
     named = re.search(r"(?:keyword argument|[Kk]eyword) '(\w+)'", str(errors or problem))
     what = f"its option {named[1]}" if named else "one of its options"
     return f"the driver does not take {what} ({type(problem).__name__}). Put source.url right."

@@ -303,6 +303,13 @@ _MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
         ),
         (
             _MSSQL,
+            mssql.DataError(
+                "Numeric value out of range", f"{_MICROSOFT}The value 'Zz-Surname is ambiguous' overflowed."
+            ),
+            "the database refused to read on (DataError, code Numeric value out of range).",
+        ),
+        (
+            _MSSQL,
             mssql.OperationalError("Timeout expired", f"{_MICROSOFT}Query timeout expired"),
             "the database stopped it, as a rule because it takes more than source.timeout_seconds (300).",
         ),
