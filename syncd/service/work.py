@@ -134,7 +134,8 @@ class Work:
             return
         answered = [request.id for request in requests]
         try:
-            run_once(parts, Trigger.REQUEST, only=runs.all_asked_for(requests))
+            asked_by = ", ".join(sorted({request.requested_by for request in requests}))
+            run_once(parts, Trigger.REQUEST, only=runs.all_asked_for(requests), asked_by=asked_by)
         except (Interrupted, StateUnusable):
             # That is no answer: they wait on, for the next daemon if this one is to end.
             answered = []

@@ -74,6 +74,16 @@ def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
     assert min(waits) < timedelta(seconds=2)
 
 
+def test_a_run_keeps_who_asked_for_it(found: Found) -> None:
+    college = found()
+    with living(college):
+        _wait_for_the_first_poll(college)
+        now = datetime.now(UTC)
+        with college.parts.store.begin() as connection:
+            requests = [runs.request(connection, ORGANISATION, who, now, []) for who in ("Morgan", "Ann", "Morgan")]
+        assert {_answered(college, request).asked_by for request in requests} == {"Ann, Morgan"}
+
+
 def test_all_who_ask_share_one_run_about_all_whom_they_name_and_nobody_else(found: Found) -> None:
     college = found()
     with living(college):
