@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine
@@ -10,21 +9,32 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from syncd.core.chunks import Take
 from syncd.errors import ConfigurationError, MisUnreachable
+from syncd.mis import streaming
 from syncd.mis.makes import Make, completed, file_of, make_of
 from syncd.mis.saying import why_unreachable, why_unreadable, without_secrets
-from syncd.mis.streaming import Pages, pages_of
+from syncd.mis.streaming import Page, Pages, pages_of
 
 TIMEOUT_SECONDS: Final = 300.0
 """How long a statement may take unless the configuration says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
 class Rows:
-    """A feed's result: its columns, and its rows as they come."""
+    """A feed's result: its columns, and its rows as they come.
 
-    columns: tuple[str, ...]
-    stream: Iterator[Sequence[object]]
+    ``take`` gives the next rows, at most so many, and none at the end; ``stream`` is all that are left, one by one.
+    Both raise `MisUnreachable`.
+    """
+
+    def __init__(self, columns: tuple[str, ...], take: Take) -> None:
+        self.columns = columns
+        self.take = take
+        self.stream = self._one_by_one()
+
+    def _one_by_one(self) -> Iterator[Sequence[object]]:
+        while page := self.take(streaming.AT_ONCE):
+            yield from page
 
 
 class Mis:
@@ -68,7 +78,7 @@ class Mis:
             reading = _Reading(feed, connection, self._timeout_seconds)
             try:
                 columns = reading.run(query.rstrip().rstrip(";"))
-                yield Rows(columns, reading.rows())
+                yield Rows(columns, reading.take)
             finally:
                 reading.close()
 
@@ -119,10 +129,15 @@ class _Reading:
             )
         return tuple(column[0] for column in described)
 
-    def rows(self) -> Iterator[Sequence[object]]:
-        """Its rows, a page at a time."""
-        while page := self._next_page():
-            yield from page
+    def take(self, rows: int) -> Page:
+        """Its next rows, at most so many."""
+        with self._in_plain_words():
+            page = self._pages.page(rows)
+        if not page:
+            self._refuse_more()
+        return page
+
+    def _refuse_more(self) -> None:
         with self._in_plain_words():
             if self._pages.has_more_results():
                 # Whoever is in the others would be taken for a leaver.
@@ -136,10 +151,6 @@ class _Reading:
         # A driver may stumble over what has been broken off; there is nothing left to do about it.
         with suppress(Exception):
             self._pages.close()
-
-    def _next_page(self) -> Sequence[Sequence[object]]:
-        with self._in_plain_words():
-            return self._pages.page()
 
     @contextmanager
     def _in_plain_words(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 from sqlalchemy import Connection
 
-#: How many rows are fetched at a time; what a feed takes in memory.
+#: How many rows drivers fetch ahead; what a feed takes in memory.
 AT_ONCE: Final = 1000
 
 Page: TypeAlias = Sequence[Sequence[object]]
@@ -35,9 +35,9 @@ class Pages:
         """Run the query as it stands: neither a colon nor a percent sign in it means anything here."""
         self.cursor.execute(query)
 
-    def page(self) -> Page:
-        """The next rows; none at the end."""
-        page: Page = self.cursor.fetchmany(AT_ONCE)
+    def page(self, rows: int) -> Page:
+        """The next rows, at most so many; none at the end."""
+        page: Page = self.cursor.fetchmany(rows)
         return page
 
     def has_more_results(self) -> bool:
@@ -66,9 +66,9 @@ class _NamedPages(Pages):
 class _PsycopgPages(_NamedPages):
     """PostgreSQL has days that Python has no name for: infinity, 44 BC, the year 10000."""
 
-    def page(self) -> Page:
+    def page(self, rows: int) -> Page:
         try:
-            return super().page()
+            return super().page(rows)
         except psycopg.DataError as problem:
             if problem.sqlstate is not None or self.cursor.pgresult is None:
                 raise
@@ -128,18 +128,18 @@ class _SqlitePages(Pages):
         self._query = query
         super().run(query)
 
-    def page(self) -> Page:
+    def page(self, rows: int) -> Page:
         self._until = monotonic() + self._seconds
         try:
-            page = super().page()
+            page = super().page(rows)
         except sqlite3.OperationalError as problem:
             if not str(problem).startswith("Could not decode"):
                 raise
-            page = self._again()
+            page = self._again(rows)
         self._given += len(page)
         return page
 
-    def _again(self) -> Page:
+    def _again(self, rows: int) -> Page:
         """From here on with bytes for what is not UTF-8.
 
         The driver has given the query up. It is the same transaction, so the rows come in the same order; and asking
@@ -150,7 +150,7 @@ class _SqlitePages(Pages):
         for _ in islice(self.cursor, self._given):
             pass
         self._driver.text_factory = _text_if_it_is  # type: ignore[union-attr]
-        page: Page = self.cursor.fetchmany(AT_ONCE)
+        page: Page = self.cursor.fetchmany(rows)
         return page
 
 

@@ -11,6 +11,7 @@ from syncd.core.accounts import Known, Status
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.core.values import Sent, Value
+from syncd.state import chunks
 from syncd.state.tables import account
 from syncd.state.vault import Vault
 
@@ -20,6 +21,37 @@ _AT_ONCE: Final = 500
 
 def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
     """Every account, without its values."""
+    return _known(connection, account.c.organisation_id == organisation_id)
+
+
+def not_in_use(connection: Connection, organisation_id: int) -> dict[Key, Known]:
+    """The accounts whose record is gone, or was at some time and is not known to be back."""
+    return _known(connection, (account.c.organisation_id == organisation_id) & (account.c.status != Status.ACTIVE))
+
+
+def known_around(connection: Connection, organisation_id: int, role: Role, misids: Collection[str]) -> dict[Key, Known]:
+    """The accounts of this role with these MISIDs, those that are not settled, and all of other roles."""
+    columns = account.c
+    here = columns.organisation_id == organisation_id
+    others = (
+        (columns.role != role)
+        | (columns.status != Status.ACTIVE)
+        | columns.user_id.is_(None)
+        | (columns.fingerprint == "")
+    )
+    found = _known(connection, here & others)
+    wanted = sorted(misids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        found |= _known(connection, here & (columns.role == role) & columns.misid.in_(wanted[start : start + _AT_ONCE]))
+    return found
+
+
+def referents(connection: Connection, organisation_id: int) -> dict[Key, Known]:
+    """The accounts that others may refer to: whoever is no learner, and places."""
+    return _known(connection, (account.c.organisation_id == organisation_id) & (account.c.role != Role.LEARNER))
+
+
+def _known(connection: Connection, condition: ColumnElement[bool]) -> dict[Key, Known]:
     columns = account.c
     rows = connection.execute(
         select(
@@ -30,7 +62,7 @@ def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
             columns.status,
             columns.fingerprint,
             columns.left_at,
-        ).where(columns.organisation_id == organisation_id)
+        ).where(condition)
     )
     return {
         Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at)
@@ -212,3 +244,4 @@ def _is(key: Key) -> ColumnElement[bool]:
 def forget(connection: Connection, key: Key) -> None:
     """No longer know this account; OneFile's own is not touched."""
     connection.execute(account.delete().where(_is(key)))
+    chunks.lift(connection, key.organisation_id)

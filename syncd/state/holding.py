@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
-from syncd.state import assignments
+from syncd.state import assignments, chunks
 from syncd.state.tables import held, newcomer
 
 _Identity: TypeAlias = tuple[object, ...]
@@ -72,6 +72,18 @@ def add(connection: Connection, hold: Held, now: datetime) -> None:
     connection.execute(held.insert().values(row | {"first_seen_at": now}))
 
 
+def entries(connection: Connection, organisation_id: int) -> tuple[list[Held], list[Warned]]:
+    """The list as the last run left it: what is held, and what is left out."""
+    holds: list[Held] = []
+    warnings: list[Warned] = []
+    for row in connection.execute(select(held).where(held.c.organisation_id == organisation_id)):
+        if row.is_warning:
+            warnings.append(Warned(_key(row), row.feed, Reason(row.reason), row.field, row.detail))
+        else:
+            holds.append(_held(row))
+    return holds, warnings
+
+
 def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
     """The records that OneFile said no to, by key; an assignment it refused is not one, and has a field to its name."""
     rows = connection.execute(
@@ -79,20 +91,7 @@ def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
             held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED, held.c.field == ""
         )
     )
-    return {
-        _key(row): Held(
-            row.organisation_id,
-            Role(row.role),
-            row.misid,
-            row.feed,
-            Reason(row.reason),
-            row.field,
-            row.detail,
-            row.row,
-            row.fingerprint,
-        )
-        for row in rows
-    }
+    return {_key(row): _held(row) for row in rows}
 
 
 def retry(connection: Connection, organisation_id: int, misids: Collection[str], now: datetime) -> int:
@@ -106,6 +105,7 @@ def retry(connection: Connection, organisation_id: int, misids: Collection[str],
     lookalikes = [here, held.c.reason == Reason.REKEYED, named]
     keys = {_key(row) for row in connection.execute(select(held).where(*refused_ones))}
     connection.execute(held.delete().where(*refused_ones))
+    chunks.lift(connection, organisation_id)
     assignments.retry(connection, organisation_id, misids)
     for row in connection.execute(select(held).where(*lookalikes)).all():
         keys.add(_key(row))
@@ -191,6 +191,20 @@ def _delete(connection: Connection, numbers: list[int]) -> None:
         connection.execute(
             held.delete().where(held.c.id == bindparam("number")), [{"number": each} for each in numbers]
         )
+
+
+def _held(row: Row[Any]) -> Held:
+    return Held(
+        row.organisation_id,
+        Role(row.role),
+        row.misid,
+        row.feed,
+        Reason(row.reason),
+        row.field,
+        row.detail,
+        row.row,
+        row.fingerprint,
+    )
 
 
 def _key(row: Row[Any]) -> Key:

@@ -268,3 +268,28 @@ ledger: Final = Table(
     Column("number", Float, nullable=False),
     comment="what monitors count: it only ever grows, whatever is purged",
 )
+
+sweep: Final = Table(
+    "sweep",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("circumstances", String(32), nullable=False, comment="a digest of all that rows were compared by"),
+    Column("swept_at", UtcDateTime, nullable=False),
+    Column("generation", Integer, nullable=False, comment="grows with all that makes them void"),
+    comment="until when, and by what, polls may go by the chunks",
+)
+
+chunk: Final = Table(
+    "chunk",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("feed", String(100), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("rows", Integer, nullable=False),
+    Column("first", String(32), nullable=False, comment="a keyed hash of the first row"),
+    Column("digest", String(32), nullable=False, comment="the same of all of them"),
+    Column("ours", Integer, nullable=False, comment="how many are of this organisation"),
+    Column("is_at_rest", Boolean, nullable=False, comment="the same rows would come to nothing new"),
+    Column("misids", Text, nullable=False, comment="JSON"),
+    comment="what the feeds gave at the last poll that went well, a thousand rows each",
+)

@@ -13,7 +13,7 @@ from syncd.core.plan import Plan
 from syncd.core.sampling import sample_of
 from syncd.errors import AnswerLost, CredentialsRefused, MisUnreachable, OneFileError, OneFileUnreachable, SyncdError
 from syncd.onefile import Interrupted
-from syncd.state import holding, references, runs
+from syncd.state import chunks, holding, references, runs
 from syncd.state.changes import Action, Outcome
 from syncd.state.runs import Approval, OneFileWas, Problem, RunState
 from syncd.sync.parts import Parts
@@ -88,7 +88,7 @@ def run_once(
     """
 
     def maker(parts: Parts) -> Planned:
-        return make_plan(parts, only, settle(parts), asks_again=trigger is not Trigger.SCHEDULE)
+        return make_plan(parts, only, settle(parts), asks_again=trigger is not Trigger.SCHEDULE, is_poll=True)
 
     return carry_out(
         parts, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
@@ -152,6 +152,8 @@ class _Pass:
                 # What was stopped before was stopped for something that is so no longer.
                 runs.outdate(connection, self.parts.organisation_id, POLLS, self.parts.clock())
             runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
+            if not planned.is_quiet:
+                chunks.suspend(connection, self.parts.organisation_id)
         if planned.plan.creates:
             organisation = self.parts.onefile.organisation(self.parts.organisation_id)
             self.log.debug("organisation_read", keychain=organisation.creates_keychains)
@@ -164,6 +166,8 @@ class _Pass:
 
     def _note(self, planned: Planned, only: frozenset[str]) -> None:
         """Write down what was found, whether it is going to be sent or not."""
+        if planned.is_quiet:
+            return
         plan = planned.plan
         now = self.parts.clock()
         with self.parts.store.begin() as connection:
@@ -240,6 +244,8 @@ class _Pass:
                     "calls": done.calls,
                 },
             )
+            if state is RunState.FINISHED and self._planned and self._planned.survey:
+                self._planned.survey.keep(connection, self.parts.organisation_id)
         self._tell_of_onefile(before, was, reason)
         if self._sender and self._sender.passwords_dropped:
             self.log.warning(

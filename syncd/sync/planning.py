@@ -4,18 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from syncd.core.accounts import Status
-from syncd.core.assignments import Assigned, assign, sift_links, users_by_learner
+from syncd.core.assignments import Assigned, assign, users_by_learner
 from syncd.core.compare import Surroundings, compare
 from syncd.core.guard import Counts, FeedSize, guard, to_approve
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Key, Reason, Record
 from syncd.core.references import Resolved
-from syncd.core.sift import Sifted, sift
-from syncd.state import accounts, assignments, changes, holding, references
+from syncd.core.sift import Sifted
+from syncd.state import accounts, changes, holding, references
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
-from syncd.sync.reading import read_feeds, read_links
+from syncd.sync.survey import Survey, survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +30,18 @@ class Planned:
     """The ids that were looked up, to be kept; ``None`` where OneFile had nothing."""
     needs: Counts | None = None
     """What an approval must cover; all that is counted, if left out."""
+    survey: Survey | None = None
+    """What it was made from, where the feeds were read."""
 
     @property
     def counts(self) -> Counts:
         """What the guard has counted."""
         return Counts.of(self.plan)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing was found that the store does not say already, and there is nothing to send."""
+        return self.survey is not None and self.survey.is_quiet and not self.plan.calls
 
 
 def make_plan(
@@ -44,25 +50,24 @@ def make_plan(
     ambiguous: Mapping[Key, str] | None = None,
     *,
     asks_again: bool = True,
+    is_poll: bool = False,
 ) -> Planned:
     """Read every feed and work out what a run would do; OneFile is only asked, and only for what is needed.
 
     ``only`` limits the plan to these MISIDs. ``ambiguous`` says of some unsettled creates why they cannot be settled.
-    ``asks_again`` has codes looked up afresh that OneFile had nothing by a short while ago.
+    ``asks_again`` has codes looked up afresh that OneFile had nothing by a short while ago. ``is_poll`` lets it go by
+    what the last poll has left in step.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, and what OneFile's reads raise.
     """
     store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
+    found = survey(parts, only, is_poll=is_poll)
+    known, sifted, links = found.known, found.sifted, found.links
     with store.begin() as connection:
-        known = accounts.known(connection, organisation_id)
-        refused = holding.refused(connection, organisation_id)
         kept = references.known(connection, organisation_id, now)
-        looked_up = references.looked_up(connection, organisation_id)
-        remembered = assignments.remembered(connection, organisation_id) if parts.links else {}
         unsettled = changes.unsettled(connection, store.vault, organisation_id)
         accounts_by_feed = accounts.by_feed(connection, organisation_id)
+        active = accounts.by_role(connection, organisation_id).total()
         surely_new = holding.surely_new(connection, organisation_id)
-    sifted = sift(read_feeds(parts), known, store.vault.fingerprint_secret, refused, only, looked_up)
-    links = sift_links(read_links(parts), remembered, known, only)
     # Whoever is gone matters only if somebody new may be the same person.
     is_anybody_new = not sifted.changed.keys() <= known.keys()
     wanted = (sifted.changed.keys() & known.keys()) | (sifted.absent.keys() if is_anybody_new else set())
@@ -87,11 +92,17 @@ def make_plan(
         users_by_learner(links.refused),
     )
     plan = compare(sifted, around, parts.policy.rules(now), store.vault.fingerprint_secret)
-    plan = _with_assignments(plan, assign(links, remembered, known, _coming(plan)))
-    active = sum(account.status is not Status.ARCHIVED for account in known.values())
+    plan = _with_assignments(plan, assign(links, found.remembered, known, _coming(plan)))
     sizes = tuple(_sizes(parts, sifted, accounts_by_feed, _gone_by_feed(parts, plan)))
     limits = parts.policy.limits
-    return Planned(plan, guard(plan, limits, active, sizes), directory, asked, to_approve(plan, limits, active, sizes))
+    return Planned(
+        plan,
+        guard(plan, limits, active, sizes),
+        directory,
+        asked,
+        to_approve(plan, limits, active, sizes),
+        survey=found,
+    )
 
 
 def _coming(plan: Plan) -> Set[Key]:

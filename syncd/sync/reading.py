@@ -1,40 +1,151 @@
 """Reading the feeds: the MIS's rows become records and links, or are held."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
 
 from syncd.core.assignments import Link, LinksLayout
+from syncd.core.chunks import Chunk, Digester, Kept, Span, Take, follow
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER
-from syncd.core.records import Elsewhere, Held, Layout, Reason, Record, UnusableColumns
+from syncd.core.records import Elsewhere, Held, Key, Layout, Reason, Record, Row, UnusableColumns
 from syncd.errors import ConfigurationError
+from syncd.mis import Rows
+from syncd.state.chunks import Noted
 from syncd.sync.parts import Feed, Parts
 
 _Row = TypeVar("_Row", Record, Link)
+_Row_co = TypeVar("_Row_co", Record, Link, covariant=True)
 
 
-def read_feeds(parts: Parts) -> Iterator[Record | Held | Elsewhere]:
+@dataclass(slots=True)
+class Trace:
+    """What is left of a span once its rows were looked at."""
+
+    rows: int
+    first: str
+    digest: str
+    ours: int = 0
+    keys: list[Key] = field(default_factory=list)
+    is_nameless: bool = False
+    """Whether a row of it is known by its number only, which may be another's by the next poll."""
+
+    def note(self, read: Record | Link | Held | Elsewhere) -> None:
+        """Take in one row."""
+        if isinstance(read, Elsewhere):
+            return
+        self.ours += 1
+        self.keys.append(read.key)
+        self.is_nameless = self.is_nameless or not read.key.misid
+
+    def noted(self, restless: Set[Key]) -> Noted:
+        """What is to be remembered; ``restless`` are those of whom the same row may come to something new."""
+        is_at_rest = not self.is_nameless and restless.isdisjoint(self.keys)
+        return Noted(Chunk(self.rows, self.first, self.digest, self.ours, is_at_rest), [key.misid for key in self.keys])
+
+
+class Traces:
+    """What was read of each feed, for the next poll to go by."""
+
+    def __init__(self) -> None:
+        self._feeds: dict[str, list[Kept | Trace]] = {}
+
+    def begin(self, feed: str) -> None:
+        """A feed is being read."""
+        self._feeds[feed] = []
+
+    def keep(self, feed: str, kept: Kept) -> None:
+        """Rows of it were not looked at."""
+        self._feeds[feed].append(kept)
+
+    def of(self, feed: str, span: Span, digester: Digester) -> Trace:
+        """Rows of it are looked at."""
+        trace = Trace(len(span.rows), digester.of(span.rows[:1]), digester.of(span.rows))
+        self._feeds[feed].append(trace)
+        return trace
+
+    def noted(self, restless: Set[Key]) -> Mapping[str, list[Kept | Noted]]:
+        """What is to be remembered of every feed."""
+        return {
+            feed: [each if isinstance(each, Kept) else each.noted(restless) for each in told]
+            for feed, told in self._feeds.items()
+        }
+
+
+class _Layout(Protocol[_Row_co]):
+    def read(self, row: Row, number: int, /) -> _Row_co | Held: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet(Generic[_Row]):
+    """A feed that is being read: how its columns are understood, and its rows."""
+
+    feed: Feed
+    take: Take
+    digester: Digester
+    _layout: _Layout[_Row]
+    _parts: Parts
+
+    def look(self, span: Span, traces: Traces | None = None) -> Iterator[_Row | Held | Elsewhere]:
+        """What the rows of a span come to; of other organisations' only that they are there."""
+        trace = traces.of(self.feed.name, span, self.digester) if traces is not None else None
+        for number, row in enumerate(span.rows, start=span.number):
+            read = _of_this_organisation(self._layout.read(row, number), self.feed, self._parts)
+            if trace is not None:
+                trace.note(read)
+            yield read
+
+
+@contextmanager
+def opened(parts: Parts, feed: Feed) -> Iterator[Sheet[Record]]:
+    """Run the query of a feed of people or places. Raises `MisUnreachable`, `ConfigurationError` for its columns."""
+    with parts.mis.read(feed.name, feed.query) as rows:
+        with _naming(feed):
+            layout = Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
+        yield Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
+
+
+@contextmanager
+def opened_links(parts: Parts, feed: Feed) -> Iterator[Sheet[Link]]:
+    """The same of a feed that says who is assigned to whom."""
+    with parts.mis.read(feed.name, feed.query) as rows:
+        with _naming(feed):
+            layout = LinksLayout.of(feed.role, feed.name, rows.columns, parts.main_organisation)
+        yield Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
+
+
+def _digester(parts: Parts, rows: Rows) -> Digester:
+    return Digester(parts.store.vault.fingerprint_secret, rows.columns)
+
+
+def in_order(feeds: Iterable[Feed]) -> list[Feed]:
+    """The feeds in the order in which their records are sent: whoever is referred to before those who refer to them."""
+    return sorted(feeds, key=lambda feed: SENDING_ORDER.index(feed.role))
+
+
+def read_feeds(parts: Parts, traces: Traces | None = None) -> Iterator[Record | Held | Elsewhere]:
     """Every row of every feed, in the order in which they are sent; of other organisations only that it is there.
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
-    for feed in sorted(parts.feeds, key=lambda feed: SENDING_ORDER.index(feed.role)):
-        with parts.mis.read(feed.name, feed.query) as rows:
-            with _naming(feed):
-                layout = Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
-            for number, row in enumerate(rows.stream, start=1):
-                yield _of_this_organisation(layout.read(row, number), feed, parts)
+    for feed in in_order(parts.feeds):
+        with opened(parts, feed) as sheet:
+            yield from _all_of(sheet, traces)
 
 
-def read_links(parts: Parts) -> Iterator[Link | Held | Elsewhere]:
+def read_links(parts: Parts, traces: Traces | None = None) -> Iterator[Link | Held | Elsewhere]:
     """The same of the feeds that say who is assigned to whom."""
     for feed in parts.links:
-        with parts.mis.read(feed.name, feed.query) as rows:
-            with _naming(feed):
-                layout = LinksLayout.of(feed.role, feed.name, rows.columns, parts.main_organisation)
-            for number, row in enumerate(rows.stream, start=1):
-                yield _of_this_organisation(layout.read(row, number), feed, parts)
+        with opened_links(parts, feed) as sheet:
+            yield from _all_of(sheet, traces)
+
+
+def _all_of(sheet: Sheet[_Row], traces: Traces | None) -> Iterator[_Row | Held | Elsewhere]:
+    if traces is not None:
+        traces.begin(sheet.feed.name)
+    for span in follow([], sheet.take, sheet.digester):
+        if isinstance(span, Span):
+            yield from sheet.look(span, traces)
 
 
 def check_feeds(parts: Parts) -> None:
@@ -43,11 +154,11 @@ def check_feeds(parts: Parts) -> None:
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
     for feed in parts.feeds:
-        with parts.mis.read(feed.name, feed.query) as rows, _naming(feed):
-            Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
+        with opened(parts, feed):
+            pass
     for feed in parts.links:
-        with parts.mis.read(feed.name, feed.query) as rows, _naming(feed):
-            LinksLayout.of(feed.role, feed.name, rows.columns, parts.main_organisation)
+        with opened_links(parts, feed):
+            pass
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from syncd.core.records import Key
-from syncd.state import accounts, changes
+from syncd.state import accounts, changes, chunks
 from syncd.state.changes import Outcome, Unsettled
 from syncd.state.doubts import doubt_the_pending
 from syncd.sync.directory import Directory
@@ -22,9 +22,10 @@ def settle(parts: Parts) -> Mapping[Key, str]:
         doubt_the_pending(connection, store.vault, organisation_id, parts.clock())
         changes.forget_pending(connection, organisation_id)
         unsettled = changes.unsettled(connection, store.vault, organisation_id)
+        if not unsettled:
+            return {}
         known = accounts.known(connection, organisation_id)
-    if not unsettled:
-        return {}
+        chunks.suspend(connection, organisation_id)
     _wait_until_searches_can_be_trusted(parts, unsettled)
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
     found = directory.newcomers({each.key: each.detail["fields"] for each in unsettled})

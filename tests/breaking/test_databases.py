@@ -5,15 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from sqlalchemy import Connection, create_engine, event, text
 
+from syncd.core import chunks
 from syncd.core.accounts import Status
+from syncd.core.chunks import Take
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
-from syncd.mis import Mis, Rows, streaming
+from syncd.mis import Mis, Rows
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from syncd.state.lock import Purpose, locked
@@ -256,20 +260,19 @@ class _Dropped(Mis):
     @contextmanager
     def read(self, feed: str, query: str) -> Iterator[Rows]:
         with super().read(feed, query) as rows:
-            yield Rows(rows.columns, self._broken(rows.stream))
+            yield Rows(rows.columns, partial(self._broken, rows.take, count()))
 
-    def _broken(self, stream: Iterator[Any]) -> Iterator[Any]:
-        for number, row in enumerate(stream):
-            if number == self._rows:
-                with self._administrator.connect() as connection:
-                    connection.execute(
-                        text(
-                            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                        )
+    def _broken(self, take: Take, pages: Iterator[int], rows: int) -> Any:
+        if next(pages) * rows >= self._rows:
+            with self._administrator.connect() as connection:
+                connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                     )
-                self._administrator.dispose()
-            yield row
+                )
+            self._administrator.dispose()
+        return take(rows)
 
 
 @on_sqlite
@@ -277,7 +280,7 @@ class _Dropped(Mis):
 def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "AT_ONCE", 10)
+    monkeypatch.setattr(chunks, "CHUNK", 10)
     people = 40
     engine = create_engine(postgres_url)
     with engine.begin() as connection:

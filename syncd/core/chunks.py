@@ -1,0 +1,162 @@
+"""Which rows of a feed are as they were, told by one digest for a thousand of them.
+
+A chunk is so many rows in a row. What a poll has left in step it remembers as chunks; the next one reads as many rows
+at a time, and where the digest is the same it looks at none of them. Where it is not, it goes on row by row until it
+meets one that a later chunk begins with, so that a row put in or taken out costs the chunk it is in and no other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, TypeAlias
+
+import msgspec
+
+Rows: TypeAlias = Sequence[Sequence[object]]
+Take: TypeAlias = Callable[[int], Rows]
+"""Gives the next rows of a feed, at most so many, and none at its end."""
+
+CHUNK: Final = 1000
+"""How many rows a chunk has, as long as none is put in or taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows as they were when a poll was over."""
+
+    rows: int
+    first: str
+    """The digest of the first of them."""
+    digest: str
+    """Of all of them."""
+    ours: int
+    """How many are of the organisation that remembers them."""
+    is_at_rest: bool
+    """Whether reading the same rows again would come to nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A chunk whose rows are as they were, and need not be looked at."""
+
+    position: int
+    """Among the chunks that are remembered of its feed, from 0."""
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows to be looked at."""
+
+    number: int
+    """Of the first of them in the feed, from 1."""
+    rows: Rows
+    position: int | None = None
+    """That of a chunk with just these rows, which was not at rest."""
+
+
+class Digester:
+    """Makes digests of rows: keyed, so that nothing can be read from one. ``secret`` has at most 64 bytes.
+
+    ``columns`` are those of the rows: under other names they are other rows.
+    """
+
+    def __init__(self, secret: bytes, columns: Sequence[str] = ()) -> None:
+        self._secret = secret
+        encoder = msgspec.msgpack.Encoder(enc_hook=_in_words)
+        self._encode_into = encoder.encode_into
+        self._content = bytearray(encoder.encode(tuple(columns)))
+        self._begin = len(self._content)
+
+    def of(self, told: object) -> str:
+        """The digest of rows, or of whatever else is made of plain values; empty where none can be made.
+
+        An empty one is like no other, so that such rows are looked at every time.
+        """
+        try:
+            self._encode_into(told, self._content, self._begin)
+        except (ValueError, OverflowError, msgspec.MsgspecError):
+            return ""
+        return blake2b(self._content, key=self._secret, digest_size=16).hexdigest()
+
+
+def _in_words(value: object) -> object:
+    return [type(value).__name__, str(value)]
+
+
+def follow(remembered: Sequence[Chunk], take: Take, digester: Digester) -> Iterator[Kept | Span]:
+    """Read a feed beside what is remembered of it: every row is in a kept chunk or in a span, in the feed's order."""
+    return _Following(remembered, take, digester).run()
+
+
+class _Following:
+    def __init__(self, remembered: Sequence[Chunk], take: Take, digester: Digester) -> None:
+        self._remembered = remembered
+        self._feed = take
+        self._digester = digester
+        self._ahead: list[Sequence[object]] = []
+        """Rows that were read and are still to be told of."""
+        self._position = 0
+        self._number = 1
+
+    def run(self) -> Iterator[Kept | Span]:
+        while self._position < len(self._remembered):
+            position, chunk = self._position, self._remembered[self._position]
+            rows = self._take(chunk.rows)
+            if not chunk.digest or len(rows) != chunk.rows or self._digester.of(rows) != chunk.digest:
+                self._ahead[:0] = rows
+                yield from self._strays()
+                continue
+            self._position += 1
+            if chunk.is_at_rest:
+                self._number += len(rows)
+                yield Kept(position, chunk)
+            else:
+                yield self._span(rows, position)
+        while rows := self._take(CHUNK):
+            yield self._span(rows)
+
+    def _strays(self) -> Iterator[Span]:
+        """Rows up to the next that a remembered chunk begins with."""
+        begins = {
+            chunk.first: position
+            for position, chunk in reversed(list(enumerate(self._remembered)))
+            if position > self._position and chunk.first
+        }
+        strays: list[Sequence[object]] = []
+        while rows := self._take(CHUNK):
+            for index, row in enumerate(rows):
+                position = begins.get(self._digester.of([row]))
+                if position is not None:
+                    strays.extend(rows[:index])
+                    self._ahead[:0] = rows[index:]
+                    self._position = position
+                    if strays:
+                        yield self._span(strays)
+                    return
+            strays.extend(rows)
+            # What is left over is not cut off from the rest, lest the chunks become ever smaller.
+            if len(strays) >= 2 * CHUNK:
+                yield self._span(strays[:CHUNK])
+                del strays[:CHUNK]
+        self._position = len(self._remembered)
+        if strays:
+            yield self._span(strays)
+
+    def _span(self, rows: Rows, position: int | None = None) -> Span:
+        span = Span(self._number, rows, position)
+        self._number += len(rows)
+        return span
+
+    def _take(self, number: int) -> Rows:
+        """The next rows, fewer than that only at the end of the feed."""
+        if not self._ahead:
+            rows = self._feed(number)
+            if len(rows) == number or not rows:
+                return rows
+            self._ahead.extend(rows)
+        while len(self._ahead) < number and (more := self._feed(number - len(self._ahead))):
+            self._ahead.extend(more)
+        taken = self._ahead[:number]
+        del self._ahead[:number]
+        return taken

@@ -1,0 +1,251 @@
+"""What the MIS has now, beside what the store knows: by reading every record, or only what may be news.
+
+A run that went well remembers the feeds as chunks. As long as nothing else happens to the accounts, the next poll goes
+by them: rows that are as they were come to what they came to. Whatever it cannot be sure of it reads as a whole, and
+once a day it does so anyway.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import chain
+from typing import Final
+
+from sqlalchemy import Connection
+
+from syncd import __version__
+from syncd.core.accounts import Known, Status
+from syncd.core.assignments import Link, Pair, Remembered, SiftedLinks, sift_links
+from syncd.core.chunks import Digester, Kept, Span, follow
+from syncd.core.fields import Role
+from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned
+from syncd.core.sift import Sifted, sift
+from syncd.state import accounts, assignments, chunks, holding, references
+from syncd.state.chunks import Swept
+from syncd.sync.parts import Feed, Parts
+from syncd.sync.reading import Sheet, Traces, in_order, opened, opened_links, read_feeds, read_links
+
+#: However sure a poll is that there is nothing new, once a day it looks.
+_LASTS: Final = timedelta(days=1)
+#: The news is held in memory, and of more rows than this it is as well to read them all.
+_MOST_NEWS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found."""
+
+    sifted: Sifted
+    known: Mapping[Key, Known]
+    """The accounts: all of them, or those that bear on the news where nobody is new."""
+    links: SiftedLinks = field(default_factory=SiftedLinks)
+    remembered: Mapping[Pair, Remembered] = field(default_factory=dict)
+    """The assignments of earlier runs."""
+    traces: Traces | None = None
+    """What the next poll may remember; ``None`` where it is not to."""
+    swept: Swept | None = None
+    """What it may go by, and the chunks that this one has gone by."""
+    is_whole: bool = True
+    """Whether every record was read."""
+    is_quiet: bool = False
+    """Whether nothing was found that the store does not say already."""
+
+    def keep(self, connection: Connection, organisation_id: int) -> None:
+        """Remember it, once all that it has led to is done."""
+        if self.traces is None or self.swept is None or self.is_quiet:
+            return
+        restless = self.sifted.changed.keys() | {pair.learner for pair in self.links.to_assign}
+        restless |= {hold.key for hold in self.sifted.held if hold.reason is Reason.DUPLICATE_KEY}
+        chunks.keep(connection, organisation_id, self.swept, self.traces.noted(restless), is_anew=self.is_whole)
+
+
+def survey(parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = False) -> Survey:
+    """Find out what may have to be done.
+
+    ``only`` limits it to these MISIDs. ``is_poll`` lets it go by what the last poll has left, and the next one by this.
+    Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`.
+    """
+    store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
+    if only or not is_poll:
+        return _everything(parts, only)
+    with store.begin() as connection:
+        swept = chunks.remembered(connection, organisation_id, now)
+        referents = accounts.referents(connection, organisation_id)
+        looked_up = references.looked_up(connection, organisation_id)
+    circumstances = _circumstances(parts, referents, looked_up)
+    is_fresh = timedelta() <= now - swept.at < _LASTS
+    # Of whoever is to be archived it matters whether anybody's record still names them.
+    is_clear = not (
+        parts.policy.archives_leavers and any(each.status is not Status.ACTIVE for each in referents.values())
+    )
+    if swept.circumstances == circumstances and is_fresh and is_clear:
+        found = _Glance(parts, swept, looked_up).survey()
+        if found is not None:
+            return found
+    return replace(_everything(parts, only, Traces()), swept=Swept(circumstances, now, swept.generation))
+
+
+def _everything(parts: Parts, only: frozenset[str], traces: Traces | None = None) -> Survey:
+    store, organisation_id = parts.store, parts.organisation_id
+    with store.begin() as connection:
+        known = accounts.known(connection, organisation_id)
+        refused = holding.refused(connection, organisation_id)
+        looked_up = references.looked_up(connection, organisation_id)
+        remembered = assignments.remembered(connection, organisation_id) if parts.links else {}
+    records = read_feeds(parts, traces)
+    sifted = sift(records, known, store.vault.fingerprint_secret, refused, only, looked_up)
+    links = sift_links(read_links(parts, traces), remembered, known, only)
+    return Survey(sifted, known, links, remembered, traces)
+
+
+def _circumstances(parts: Parts, referents: Mapping[Key, Known], looked_up: Mapping[Code, int]) -> str:
+    """A digest of all that decides what a row comes to, beside the row and its own account."""
+    policy = parts.policy
+    told = [
+        __version__,
+        [(feed.name, feed.role, feed.query) for feed in (*parts.feeds, *parts.links)],
+        parts.organisations,
+        (policy.clear, policy.archives_leavers, policy.learner_in_assign_path, sorted(policy.defaults.items())),
+        sorted((key, account.user_id if account.is_usable else None) for key, account in referents.items()),
+        sorted(looked_up.items()),
+    ]
+    return Digester(parts.store.vault.fingerprint_secret).of(told)
+
+
+class _NotAsItWas(Exception):
+    """A feed that was as it was a moment ago is no longer."""
+
+
+class _Glance:
+    """A poll that goes by the chunks: it looks at learners whose rows are news, and gives up where more may be."""
+
+    def __init__(self, parts: Parts, swept: Swept, looked_up: Mapping[Code, int]) -> None:
+        self._parts = parts
+        self._swept = swept
+        self._looked_up = looked_up
+        self._traces = Traces()
+        self._news: list[Record | Held | Elsewhere] = []
+        self._old: set[str] = set()
+        """The MISIDs in chunks that are no longer there, or were not at rest."""
+        self._kept: Counter[str] = Counter()
+        """How many rows of this organisation were not looked at, by feed."""
+        self._elsewhere: Counter[str] = Counter()
+        self._is_quiet = True
+        self._room = _MOST_NEWS
+
+    def survey(self) -> Survey | None:
+        """What was found; ``None`` where everything must be read."""
+        if not all(map(self._glance_at, in_order(self._parts.feeds))) or not all(map(self._is_kept, self._parts.links)):
+            return None
+        if self._parts.links and not self._is_quiet:
+            return None
+        try:
+            return self._of_news()
+        except _NotAsItWas:
+            return None
+
+    def _glance_at(self, feed: Feed) -> bool:
+        with opened(self._parts, feed) as sheet:
+            return self._follow(sheet)
+
+    def _is_kept(self, feed: Feed) -> bool:
+        with opened_links(self._parts, feed) as sheet:
+            return all(isinstance(each, Kept) for each in self._told(sheet))
+
+    def _follow(self, sheet: Sheet[Record]) -> bool:
+        feed = sheet.feed
+        are_learners = feed.role is Role.LEARNER
+        met: set[int | None] = set()
+        for each in self._told(sheet):
+            met.add(each.position)
+            if isinstance(each, Kept):
+                self._kept[feed.name] += each.chunk.ours
+                self._elsewhere[feed.name] += each.chunk.rows - each.chunk.ours
+                continue
+            self._is_quiet = False
+            self._room -= len(each.rows)
+            if self._room < 0 or (each.position is None and not are_learners):
+                return False
+            if are_learners:
+                looked_at = list(sheet.look(each, self._traces))
+                self._news.extend(looked_at)
+                if each.position is not None:
+                    self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
+        lost = set(range(len(self._swept.feeds.get(feed.name, ())))) - met
+        if lost:
+            self._is_quiet = False
+            with self._parts.store.begin() as connection:
+                self._old |= chunks.misids(connection, self._parts.organisation_id, feed.name, lost)
+        return are_learners or not lost
+
+    def _told(self, sheet: Sheet[Record] | Sheet[Link]) -> Iterator[Kept | Span]:
+        feed = sheet.feed.name
+        self._traces.begin(feed)
+        for each in follow(self._swept.feeds.get(feed, ()), sheet.take, sheet.digester):
+            if isinstance(each, Kept):
+                self._traces.keep(feed, each)
+            yield each
+
+    def _of_news(self) -> Survey | None:
+        store, organisation_id = self._parts.store, self._parts.organisation_id
+        looked_at = {read.key for read in self._news if not isinstance(read, Elsewhere)}
+        about = {key.misid for key in looked_at} | self._old
+        with store.begin() as connection:
+            refused = holding.refused(connection, organisation_id)
+            holds, warnings = holding.entries(connection, organisation_id)
+            known = (
+                accounts.not_in_use(connection, organisation_id)
+                if self._is_quiet
+                else accounts.known_around(connection, organisation_id, Role.LEARNER, about)
+            )
+        held = [hold for hold in holds if self._is_as_it_was(hold.key, about)]
+        warned = [warning for warning in warnings if self._is_as_it_was(warning.key, about)]
+        if self._may_be_twice(looked_at, known, held):
+            return None
+        records = chain(self._referents(), self._news)
+        sifted = sift(records, known, store.vault.fingerprint_secret, refused, looked_up=self._looked_up)
+        if not sifted.changed.keys() <= known.keys():
+            # Somebody new: OneFile may have them under any account that we know.
+            return None
+        self._add_what_was_kept(sifted, held, warned)
+        return Survey(sifted, known, traces=self._traces, swept=self._swept, is_whole=False, is_quiet=self._is_quiet)
+
+    def _is_as_it_was(self, key: Key, about: Set[str]) -> bool:
+        return self._is_quiet or (key.role is Role.LEARNER and bool(key.misid) and key.misid not in about)
+
+    def _may_be_twice(self, looked_at: Set[Key], known: Mapping[Key, Known], held: list[Held]) -> bool:
+        """Whether a row has the MISID of one that was not looked at."""
+        there = {key for key, account in known.items() if account.status is Status.ACTIVE} | {each.key for each in held}
+        return any(key in there for key in looked_at if key.misid not in self._old)
+
+    def _referents(self) -> Iterator[Record | Held | Elsewhere]:
+        """Whoever the news may refer to, read once more; nobody if there is none."""
+        if self._is_quiet:
+            return
+        for feed in in_order(self._parts.feeds):
+            if feed.role is Role.LEARNER:
+                continue
+            before = [replace(chunk, is_at_rest=False) for chunk in self._swept.feeds.get(feed.name, ())]
+            self._traces.begin(feed.name)
+            del self._kept[feed.name], self._elsewhere[feed.name]
+            with opened(self._parts, feed) as sheet:
+                positions = set()
+                for span in follow(before, sheet.take, sheet.digester):
+                    if isinstance(span, Kept) or span.position is None:
+                        raise _NotAsItWas
+                    positions.add(span.position)
+                    yield from sheet.look(span, self._traces)
+            if len(positions) < len(before):
+                raise _NotAsItWas
+
+    def _add_what_was_kept(self, sifted: Sifted, held: list[Held], warned: list[Warned]) -> None:
+        sifted.rows += self._kept
+        sifted.elsewhere += self._elsewhere
+        sifted.held += held
+        sifted.warnings += warned
+        of_records = {hold.key for hold in held if hold.feed in self._kept}
+        sifted.unchanged += self._kept.total() - len(of_records)
+        for key in of_records:
+            sifted.absent.pop(key, None)
+            sifted.missed.pop(key, None)
