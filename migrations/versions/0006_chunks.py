@@ -30,8 +30,10 @@ def upgrade() -> None:
         sa.Column("first", sa.String(length=32), nullable=False, comment="a keyed hash of the first row"),
         sa.Column("digest", sa.String(length=32), nullable=False, comment="the same of all of them"),
         sa.Column("ours", sa.Integer(), nullable=False, comment="how many are of this organisation"),
-        sa.Column("is_at_rest", sa.Boolean(), nullable=False, comment="the same rows would come to nothing new"),
-        sa.Column("misids", sa.Text(), nullable=False, comment="JSON"),
+        sa.Column(
+            "restless", sa.JSON(), nullable=False, comment="which rows may come to something new as they are, from 0"
+        ),
+        sa.Column("misids", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("organisation_id", "feed", "position", name=op.f("pk_chunk")),
         comment="what the feeds gave at the last poll that went well, a thousand rows each",
     )

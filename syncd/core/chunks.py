@@ -31,28 +31,19 @@ class Chunk:
     """Of all of them."""
     ours: int
     """How many are of the organisation that remembers them."""
-    is_at_rest: bool
-    """Whether reading the same rows again would come to nothing new."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A chunk whose rows are as they were, and need not be looked at."""
-
-    position: int
-    """Among the chunks that are remembered of its feed, from 0."""
-    chunk: Chunk
+    restless: tuple[int, ...] = ()
+    """Which of them, from 0, may come to something new although they are as they were."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Rows to be looked at."""
+    """Rows of a feed."""
 
     number: int
     """Of the first of them in the feed, from 1."""
     rows: Rows
     position: int | None = None
-    """That of a chunk with just these rows, which was not at rest."""
+    """That of the chunk which has just these rows, among those that are remembered of the feed, from 0."""
 
 
 class Digester:
@@ -84,8 +75,8 @@ def _in_words(value: object) -> object:
     return [type(value).__name__, str(value)]
 
 
-def follow(remembered: Sequence[Chunk], take: Take, digester: Digester) -> Iterator[Kept | Span]:
-    """Read a feed beside what is remembered of it: every row is in a kept chunk or in a span, in the feed's order."""
+def follow(remembered: Sequence[Chunk], take: Take, digester: Digester) -> Iterator[Span]:
+    """Read a feed beside what is remembered of it: every row is in one span, in the order of the feed."""
     return _Following(remembered, take, digester).run()
 
 
@@ -99,7 +90,7 @@ class _Following:
         self._position = 0
         self._number = 1
 
-    def run(self) -> Iterator[Kept | Span]:
+    def run(self) -> Iterator[Span]:
         while self._position < len(self._remembered):
             position, chunk = self._position, self._remembered[self._position]
             rows = self._take(chunk.rows)
@@ -108,11 +99,7 @@ class _Following:
                 yield from self._strays()
                 continue
             self._position += 1
-            if chunk.is_at_rest:
-                self._number += len(rows)
-                yield Kept(position, chunk)
-            else:
-                yield self._span(rows, position)
+            yield self._span(rows, position)
         while rows := self._take(CHUNK):
             yield self._span(rows)
 

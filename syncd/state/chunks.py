@@ -1,6 +1,5 @@
 """What the feeds gave when all was in step, so that the next poll need not look at it again."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from syncd.core.chunks import Chunk, Kept
+from syncd.core.chunks import Chunk
 from syncd.state.tables import chunk, sweep
 
 
@@ -27,10 +26,13 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A chunk to be remembered, and the MISIDs in it."""
+    """A chunk to be remembered."""
 
     chunk: Chunk
-    misids: Sequence[str]
+    misids: Sequence[str] = ()
+    """Those in it, of a new one."""
+    position: int | None = None
+    """Where it is remembered already."""
 
 
 def remembered(connection: Connection, organisation_id: int, now: datetime) -> Swept:
@@ -42,12 +44,13 @@ def remembered(connection: Connection, organisation_id: int, now: datetime) -> S
         return Swept("", now, 0)
     columns = chunk.c
     feeds: dict[str, list[Chunk]] = {}
-    for feed, *content in connection.execute(
-        select(columns.feed, columns.rows, columns.first, columns.digest, columns.ours, columns.is_at_rest)
+    for row in connection.execute(
+        select(columns.feed, columns.rows, columns.first, columns.digest, columns.ours, columns.restless)
         .where(columns.organisation_id == organisation_id, found.circumstances != "")
         .order_by(columns.feed, columns.position)
     ):
-        feeds.setdefault(feed, []).append(Chunk(*content))
+        known = Chunk(row.rows, row.first, row.digest, row.ours, tuple(row.restless))
+        feeds.setdefault(row.feed, []).append(known)
     return Swept(found.circumstances, found.swept_at, found.generation, feeds)
 
 
@@ -56,7 +59,7 @@ def misids(connection: Connection, organisation_id: int, feed: str, positions: C
     found = connection.scalars(
         select(chunk.c.misids).where(_is_of(organisation_id, feed), chunk.c.position.in_(positions))
     )
-    return {misid for content in found for misid in json.loads(content)}
+    return {misid for content in found for misid in content}
 
 
 def suspend(connection: Connection, organisation_id: int) -> None:
@@ -74,7 +77,7 @@ def keep(
     connection: Connection,
     organisation_id: int,
     swept: Swept,
-    feeds: Mapping[str, Sequence[Kept | Noted]],
+    feeds: Mapping[str, Sequence[Noted]],
     *,
     is_anew: bool,
 ) -> None:
@@ -92,31 +95,33 @@ def keep(
         return
     if is_anew:
         connection.execute(chunk.delete().where(chunk.c.organisation_id == organisation_id))
-    for feed, told in feeds.items():
-        before = () if is_anew else swept.feeds.get(feed, ())
-        if any(isinstance(each, Kept) and each.position != place for place, each in enumerate(told)):
-            told, before = _all_of(connection, organisation_id, feed, told), ()  # noqa: PLW2901 - the same, in full
-            connection.execute(chunk.delete().where(_is_of(organisation_id, feed)))
-        others = [
-            _row(organisation_id, feed, place, each)
-            for place, each in enumerate(told)
-            if isinstance(each, Noted) and (place >= len(before) or before[place] != each.chunk)
-        ]
-        for row in others if before else ():
-            connection.execute(chunk.delete().where(_is_of(organisation_id, feed), chunk.c.position == row["position"]))
-        if others:
-            connection.execute(chunk.insert(), others)
-        if len(before) > len(told):
-            connection.execute(chunk.delete().where(_is_of(organisation_id, feed), chunk.c.position >= len(told)))
+    for feed, noted in feeds.items():
+        _keep_feed(connection, organisation_id, feed, () if is_anew else swept.feeds.get(feed, ()), noted)
 
 
-def _all_of(
-    connection: Connection, organisation_id: int, feed: str, told: Sequence[Kept | Noted]
-) -> list[Kept | Noted]:
-    """The same with the MISIDs of those too that have moved."""
-    rows = connection.execute(select(chunk.c.position, chunk.c.misids).where(_is_of(organisation_id, feed)))
-    content = {position: json.loads(misids) for position, misids in rows}
-    return [Noted(each.chunk, content[each.position]) if isinstance(each, Kept) else each for each in told]
+def _keep_feed(
+    connection: Connection, organisation_id: int, feed: str, before: Sequence[Chunk], noted: Sequence[Noted]
+) -> None:
+    here = _is_of(organisation_id, feed)
+    if any(each.position not in {None, place} for place, each in enumerate(noted)):
+        # Of those that move it must be known what is in them.
+        content = {row.position: row.misids for row in connection.execute(select(chunk).where(here))}
+        noted = [each if each.position is None else Noted(each.chunk, content[each.position]) for each in noted]
+        connection.execute(chunk.delete().where(here))
+        before = ()
+    new: list[dict[str, Any]] = []
+    for place, each in enumerate(noted):
+        at_place = here & (chunk.c.position == place)
+        if each.position is None:
+            new.append(_row(organisation_id, feed, place, each))
+            if place < len(before):
+                connection.execute(chunk.delete().where(at_place))
+        elif each.chunk != before[place]:
+            connection.execute(chunk.update().where(at_place).values(restless=each.chunk.restless))
+    if new:
+        connection.execute(chunk.insert(), new)
+    if len(noted) < len(before):
+        connection.execute(chunk.delete().where(here, chunk.c.position >= len(noted)))
 
 
 def _row(organisation_id: int, feed: str, position: int, noted: Noted) -> dict[str, Any]:
@@ -128,8 +133,8 @@ def _row(organisation_id: int, feed: str, position: int, noted: Noted) -> dict[s
         "first": noted.chunk.first,
         "digest": noted.chunk.digest,
         "ours": noted.chunk.ours,
-        "is_at_rest": noted.chunk.is_at_rest,
-        "misids": json.dumps(noted.misids, ensure_ascii=False, separators=(",", ":")),
+        "restless": noted.chunk.restless,
+        "misids": noted.misids,
     }
 
 

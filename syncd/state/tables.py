@@ -289,7 +289,7 @@ chunk: Final = Table(
     Column("first", String(32), nullable=False, comment="a keyed hash of the first row"),
     Column("digest", String(32), nullable=False, comment="the same of all of them"),
     Column("ours", Integer, nullable=False, comment="how many are of this organisation"),
-    Column("is_at_rest", Boolean, nullable=False, comment="the same rows would come to nothing new"),
-    Column("misids", Text, nullable=False, comment="JSON"),
+    Column("restless", JSON, nullable=False, comment="which rows may come to something new as they are, from 0"),
+    Column("misids", JSON, nullable=False),
     comment="what the feeds gave at the last poll that went well, a thousand rows each",
 )

@@ -1,12 +1,12 @@
 """Reading the feeds: the MIS's rows become records and links, or are held."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from syncd.core.assignments import Link, LinksLayout
-from syncd.core.chunks import Chunk, Digester, Kept, Span, Take, follow
+from syncd.core.chunks import Chunk, Digester, Span, Take, follow
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER
 from syncd.core.records import Elsewhere, Held, Key, Layout, Reason, Record, Row, UnusableColumns
 from syncd.errors import ConfigurationError
@@ -20,56 +20,46 @@ _Row_co = TypeVar("_Row_co", Record, Link, covariant=True)
 
 @dataclass(slots=True)
 class Trace:
-    """What is left of a span once its rows were looked at."""
+    """What is left of a span: its chunk, and whose the rows are that were looked at."""
 
-    rows: int
-    first: str
-    digest: str
-    ours: int = 0
-    keys: list[Key] = field(default_factory=list)
-    is_nameless: bool = False
-    """Whether a row of it is known by its number only, which may be another's by the next poll."""
-
-    def note(self, read: Record | Link | Held | Elsewhere) -> None:
-        """Take in one row."""
-        if isinstance(read, Elsewhere):
-            return
-        self.ours += 1
-        self.keys.append(read.key)
-        self.is_nameless = self.is_nameless or not read.key.misid
+    chunk: Chunk
+    position: int | None
+    keys: dict[int, Key] = field(default_factory=dict)
 
     def noted(self, restless: Set[Key]) -> Noted:
         """What is to be remembered; ``restless`` are those of whom the same row may come to something new."""
-        is_at_rest = not self.is_nameless and restless.isdisjoint(self.keys)
-        return Noted(Chunk(self.rows, self.first, self.digest, self.ours, is_at_rest), [key.misid for key in self.keys])
+        # A row without a MISID is known by its number, which may be another's by the next poll.
+        places = tuple(place for place, key in self.keys.items() if not key.misid or key in restless)
+        if self.position is not None:
+            return Noted(replace(self.chunk, restless=places), position=self.position)
+        misids = [key.misid for key in self.keys.values()]
+        return Noted(replace(self.chunk, ours=len(misids), restless=places), misids)
 
 
 class Traces:
-    """What was read of each feed, for the next poll to go by."""
+    """What was read of each feed, for the next poll to go by; ``remembered`` is what this one goes by."""
 
-    def __init__(self) -> None:
-        self._feeds: dict[str, list[Kept | Trace]] = {}
+    def __init__(self, remembered: Mapping[str, Sequence[Chunk]] | None = None) -> None:
+        self._remembered = remembered or {}
+        self._feeds: dict[str, list[Trace]] = {}
 
     def begin(self, feed: str) -> None:
         """A feed is being read."""
         self._feeds[feed] = []
 
-    def keep(self, feed: str, kept: Kept) -> None:
-        """Rows of it were not looked at."""
-        self._feeds[feed].append(kept)
-
     def of(self, feed: str, span: Span, digester: Digester) -> Trace:
-        """Rows of it are looked at."""
-        trace = Trace(len(span.rows), digester.of(span.rows[:1]), digester.of(span.rows))
+        """Rows of it have come."""
+        if span.position is not None:
+            chunk = self._remembered[feed][span.position]
+        else:
+            chunk = Chunk(len(span.rows), digester.of(span.rows[:1]), digester.of(span.rows), 0)
+        trace = Trace(chunk, span.position)
         self._feeds[feed].append(trace)
         return trace
 
-    def noted(self, restless: Set[Key]) -> Mapping[str, list[Kept | Noted]]:
+    def noted(self, restless: Set[Key]) -> Mapping[str, list[Noted]]:
         """What is to be remembered of every feed."""
-        return {
-            feed: [each if isinstance(each, Kept) else each.noted(restless) for each in told]
-            for feed, told in self._feeds.items()
-        }
+        return {feed: [trace.noted(restless) for trace in told] for feed, told in self._feeds.items()}
 
 
 class _Layout(Protocol[_Row_co]):
@@ -86,14 +76,17 @@ class Sheet(Generic[_Row]):
     _layout: _Layout[_Row]
     _parts: Parts
 
-    def look(self, span: Span, traces: Traces | None = None) -> Iterator[_Row | Held | Elsewhere]:
-        """What the rows of a span come to; of other organisations' only that they are there."""
+    def look(
+        self, span: Span, traces: Traces | None = None, places: Iterable[int] | None = None
+    ) -> Iterator[_Row | Held | Elsewhere]:
+        """What its rows come to, or those in some places; of other organisations' only that they are there."""
         trace = traces.of(self.feed.name, span, self.digester) if traces is not None else None
-        for number, row in enumerate(span.rows, start=span.number):
-            read = _of_this_organisation(self._layout.read(row, number), self.feed, self._parts)
-            if trace is not None:
-                trace.note(read)
-            yield read
+        for place in range(len(span.rows)) if places is None else places:
+            read = self._layout.read(span.rows[place], span.number + place)
+            ours = _of_this_organisation(read, self.feed, self._parts)
+            if trace is not None and not isinstance(ours, Elsewhere):
+                trace.keys[place] = ours.key
+            yield ours
 
 
 @contextmanager
@@ -144,8 +137,7 @@ def _all_of(sheet: Sheet[_Row], traces: Traces | None) -> Iterator[_Row | Held |
     if traces is not None:
         traces.begin(sheet.feed.name)
     for span in follow([], sheet.take, sheet.digester):
-        if isinstance(span, Span):
-            yield from sheet.look(span, traces)
+        yield from sheet.look(span, traces)
 
 
 def check_feeds(parts: Parts) -> None:

@@ -5,7 +5,7 @@ by them: rows that are as they were come to what they came to. Whatever it canno
 once a day it does so anyway.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from syncd import __version__
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import Link, Pair, Remembered, SiftedLinks, sift_links
-from syncd.core.chunks import Digester, Kept, Span, follow
+from syncd.core.chunks import Digester, Span, follow
 from syncd.core.fields import Role
 from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned
 from syncd.core.sift import Sifted, sift
@@ -124,10 +124,10 @@ class _Glance:
         self._parts = parts
         self._swept = swept
         self._looked_up = looked_up
-        self._traces = Traces()
+        self._traces = Traces(swept.feeds)
         self._news: list[Record | Held | Elsewhere] = []
         self._old: set[str] = set()
-        """The MISIDs in chunks that are no longer there, or were not at rest."""
+        """The MISIDs in chunks that are no longer there, and in rows that were restless."""
         self._kept: Counter[str] = Counter()
         """How many rows of this organisation were not looked at, by feed."""
         self._elsewhere: Counter[str] = Counter()
@@ -145,47 +145,53 @@ class _Glance:
         except _NotAsItWas:
             return None
 
-    def _glance_at(self, feed: Feed) -> bool:
-        with opened(self._parts, feed) as sheet:
-            return self._follow(sheet)
-
     def _is_kept(self, feed: Feed) -> bool:
+        chunks_ = self._swept.feeds.get(feed.name, ())
         with opened_links(self._parts, feed) as sheet:
-            return all(isinstance(each, Kept) for each in self._told(sheet))
+            positions = []
+            for span in self._followed(sheet):
+                if span.position is None or chunks_[span.position].restless:
+                    return False
+                positions.append(span.position)
+                deque(sheet.look(span, self._traces, ()))
+        return len(positions) == len(chunks_)
 
-    def _follow(self, sheet: Sheet[Record]) -> bool:
-        feed = sheet.feed
-        are_learners = feed.role is Role.LEARNER
-        met: set[int | None] = set()
-        for each in self._told(sheet):
-            met.add(each.position)
-            if isinstance(each, Kept):
-                self._kept[feed.name] += each.chunk.ours
-                self._elsewhere[feed.name] += each.chunk.rows - each.chunk.ours
-                continue
-            self._is_quiet = False
-            self._room -= len(each.rows)
-            if self._room < 0 or (each.position is None and not are_learners):
-                return False
-            if are_learners:
-                looked_at = list(sheet.look(each, self._traces))
-                self._news.extend(looked_at)
-                if each.position is not None:
-                    self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
+    def _glance_at(self, feed: Feed) -> bool:
+        """Look at what may be news of one feed; gives whether that will do."""
+        with opened(self._parts, feed) as sheet:
+            met: set[int] = set()
+            for span in self._followed(sheet):
+                if span.position is not None:
+                    met.add(span.position)
+                if not self._glance_over(sheet, span):
+                    return False
         lost = set(range(len(self._swept.feeds.get(feed.name, ())))) - met
         if lost:
             self._is_quiet = False
             with self._parts.store.begin() as connection:
                 self._old |= chunks.misids(connection, self._parts.organisation_id, feed.name, lost)
-        return are_learners or not lost
+        return feed.role is Role.LEARNER or not lost
 
-    def _told(self, sheet: Sheet[Record] | Sheet[Link]) -> Iterator[Kept | Span]:
+    def _followed(self, sheet: Sheet[Record] | Sheet[Link]) -> Iterator[Span]:
         feed = sheet.feed.name
         self._traces.begin(feed)
-        for each in follow(self._swept.feeds.get(feed, ()), sheet.take, sheet.digester):
-            if isinstance(each, Kept):
-                self._traces.keep(feed, each)
-            yield each
+        return follow(self._swept.feeds.get(feed, ()), sheet.take, sheet.digester)
+
+    def _glance_over(self, sheet: Sheet[Record], span: Span) -> bool:
+        feed, places = sheet.feed, None
+        if span.position is not None:
+            chunk = self._swept.feeds[feed.name][span.position]
+            places = chunk.restless
+            self._kept[feed.name] += chunk.ours - len(places)
+            self._elsewhere[feed.name] += chunk.rows - chunk.ours
+        looked_at = list(sheet.look(span, self._traces, places))
+        self._is_quiet = self._is_quiet and not looked_at
+        self._room -= len(looked_at)
+        if span.position is not None:
+            self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
+        if feed.role is Role.LEARNER:
+            self._news += looked_at
+        return self._room >= 0 and (span.position is not None or feed.role is Role.LEARNER)
 
     def _of_news(self) -> Survey | None:
         store, organisation_id = self._parts.store, self._parts.organisation_id
@@ -205,10 +211,11 @@ class _Glance:
             return None
         records = chain(self._referents(), self._news)
         sifted = sift(records, known, store.vault.fingerprint_secret, refused, looked_up=self._looked_up)
-        if not sifted.changed.keys() <= known.keys():
-            # Somebody new: OneFile may have them under any account that we know.
-            return None
         self._add_what_was_kept(sifted, held, warned)
+        if not sifted.changed.keys() <= known.keys():
+            # OneFile may have somebody new under any account that we know.
+            with store.begin() as connection:
+                known = accounts.known(connection, organisation_id)
         return Survey(sifted, known, traces=self._traces, swept=self._swept, is_whole=False, is_quiet=self._is_quiet)
 
     def _is_as_it_was(self, key: Key, about: Set[str]) -> bool:
@@ -226,17 +233,15 @@ class _Glance:
         for feed in in_order(self._parts.feeds):
             if feed.role is Role.LEARNER:
                 continue
-            before = [replace(chunk, is_at_rest=False) for chunk in self._swept.feeds.get(feed.name, ())]
-            self._traces.begin(feed.name)
             del self._kept[feed.name], self._elsewhere[feed.name]
             with opened(self._parts, feed) as sheet:
-                positions = set()
-                for span in follow(before, sheet.take, sheet.digester):
-                    if isinstance(span, Kept) or span.position is None:
+                positions = []
+                for span in self._followed(sheet):
+                    if span.position is None:
                         raise _NotAsItWas
-                    positions.add(span.position)
+                    positions.append(span.position)
                     yield from sheet.look(span, self._traces)
-            if len(positions) < len(before):
+            if len(positions) < len(self._swept.feeds.get(feed.name, ())):
                 raise _NotAsItWas
 
     def _add_what_was_kept(self, sifted: Sifted, held: list[Held], warned: list[Warned]) -> None:

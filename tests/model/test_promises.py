@@ -16,6 +16,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from syncd.core import chunks
 from syncd.state.store import Store
 from syncd.state.vault import Vault
 
@@ -31,6 +32,12 @@ _NO_EXPLANATION = (Phase.generate, Phase.shrink)
 def no_pauses_and_no_log() -> Iterator[None]:
     with stamina.set_testing(True, attempts=3), structlog.testing.capture_logs():
         yield
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that in a college of a few people too there are rows that a poll does not look at."""
+    monkeypatch.setattr(chunks, "CHUNK", 2)
 
 
 @pytest.fixture

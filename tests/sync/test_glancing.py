@@ -1,0 +1,242 @@
+"""A poll that looks only at what may be news finds what one finds that reads everything."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from syncd.core import chunks as core_chunks
+from syncd.core.fields import Role
+from syncd.core.guard import Limits
+from syncd.core.plan import Plan
+from syncd.onefile import Interrupted
+from syncd.state import chunks, holding
+from syncd.sync import one_pass
+from syncd.sync.parts import Feed, Parts
+from syncd.sync.planning import Planned, make_plan
+from syncd.sync.reading import Sheet
+
+from .conftest import ORGANISATION, College, Found
+
+_LEARNERS = """
+    SELECT misid AS "MISID", forename AS "FirstName", surname AS "LastName", email AS "Email", phone AS "Telephone",
+           classroom AS "ClassroomName", placement AS "PlacementID", assessor AS "DefaultAssessorMISID"
+    FROM person WHERE role IS NULL ORDER BY misid
+"""
+_STAFF = """
+    SELECT misid AS "MISID", forename AS "FirstName", surname AS "LastName", email AS "Email"
+    FROM person WHERE role = 'Assessor' ORDER BY misid
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_chunks, "CHUNK", 3)
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many rows were looked at, by feed."""
+    counted: Counter[str] = Counter()
+    look = Sheet.look
+
+    def counting(sheet: Sheet[Any], *arguments: Any) -> Any:
+        for each in look(sheet, *arguments):
+            counted[sheet.feed.name] += 1
+            yield each
+
+    monkeypatch.setattr(Sheet, "look", counting)
+    return counted
+
+
+@pytest.fixture
+def college(found: Found) -> College:
+    college = found()
+    college.add_columns("role")
+    college.parts = replace(
+        college.parts,
+        feeds=(Feed("learners", Role.LEARNER, _LEARNERS), Feed("staff", Role.ASSESSOR, _STAFF)),
+        policy=replace(college.parts.policy, limits=Limits(100, 1000)),
+    )
+    college.enrol("A1", "A2", role="Assessor")
+    college.enrol(*(f"L{number:02}" for number in range(30)))
+    return college
+
+
+def settled(college: College) -> None:
+    """In step, and remembered to be: what a run has sent the next one looks at once more."""
+    college.run()
+    college.run()
+
+
+def test_a_quiet_poll_looks_at_no_row_and_calls_nobody(college: College, looked_at: Counter[str]) -> None:
+    settled(college)
+    college.run()
+    looked_at.clear()
+    done = college.run()
+    assert done.is_in_step
+    assert (done.unchanged, done.calls) == (32, 0)
+    assert not looked_at
+
+
+def test_an_edit_costs_the_rows_beside_it(college: College, looked_at: Counter[str]) -> None:
+    settled(college)
+    college.run()
+    looked_at.clear()
+    college.correct("L13", surname="Other")
+    done = college.run()
+    assert (done.sent, done.unchanged) == (1, 31)
+    assert looked_at["learners"] <= 6
+    assert college.run().unchanged == 32
+
+
+def test_what_is_held_stays_held_and_is_told_of_without_being_looked_at(
+    college: College, looked_at: Counter[str]
+) -> None:
+    college.enrol("L30", "L31", email=None)
+    settled(college)
+    college.run()
+    looked_at.clear()
+    done = college.run()
+    assert (done.held, done.unchanged) == (2, 32)
+    assert not looked_at
+    assert college.held == {"L30": "missing", "L31": "missing"}
+
+
+@pytest.mark.parametrize("event", ["a day", "a clock set back", "retry", "another query", "a colleague's other id"])
+def test_whatever_may_make_a_row_come_to_something_else_has_all_of_them_read(
+    college: College, looked_at: Counter[str], event: str
+) -> None:
+    settled(college)
+    college.run()
+    looked_at.clear()
+    match event:
+        case "a day":
+            college.clock.now += timedelta(days=1)
+        case "a clock set back":
+            college.clock.now -= timedelta(hours=1)
+        case "retry":
+            with college.parts.store.begin() as connection:
+                holding.retry(connection, ORGANISATION, ["L01"], college.clock.now)
+        case "another query":
+            learners, staff = college.parts.feeds
+            college.parts = replace(college.parts, feeds=(replace(learners, query=learners.query + " "), staff))
+        case _:
+            college.correct("A2", surname="Other")
+    college.run()
+    assert looked_at["learners"] >= 30
+
+
+def test_what_happens_to_an_account_beside_a_run_voids_what_that_run_has_found(
+    college: College, looked_at: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(college)
+
+    def retried_meanwhile(parts: Parts, *arguments: Any, **options: Any) -> Planned:
+        planned = make_plan(parts, *arguments, **options)
+        with parts.store.begin() as connection:
+            chunks.lift(connection, ORGANISATION)
+        return planned
+
+    college.correct("L01", surname="Other")
+    monkeypatch.setattr(one_pass, "make_plan", retried_meanwhile)
+    college.run()
+    monkeypatch.undo()
+    core_chunks.CHUNK = 3  # type: ignore[misc]
+    with college.parts.store.begin() as connection:
+        assert chunks.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
+
+
+def test_a_run_that_breaks_off_leaves_nothing_to_go_by(college: College) -> None:
+    settled(college)
+    college.correct("L01", surname="Other")
+    college.clock.is_stopping = True
+    with pytest.raises(Interrupted):
+        college.run()
+    with college.parts.store.begin() as connection:
+        assert chunks.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
+
+
+def rename(college: College, old: str, new: str) -> None:
+    college._execute("UPDATE person SET misid = :new WHERE misid = :old", {"new": new, "old": old})
+
+
+def come(college: College, misid: str) -> None:
+    college.withdraw(misid)
+    college.enrol(misid)
+
+
+_EDITS: dict[str, Callable[[College, random.Random, str], None]] = {
+    "rename": lambda college, chance, misid: college.correct(misid, surname=chance.choice(["Ashe", "Birch", "Cole"])),
+    "lose the e-mail": lambda college, _chance, misid: college.correct(misid, email=None),
+    "find the e-mail": lambda college, _chance, misid: college.correct(misid, email=f"{misid}@students.example.org"),
+    "a bad phone": lambda college, chance, misid: college.correct(misid, phone=chance.choice([None, "x" * 80])),
+    "another assessor": lambda college, chance, misid: college.correct(
+        misid, assessor=chance.choice(["A1", "A2", "A3", "A9"])
+    ),
+    "an unknown class": lambda college, chance, misid: college.correct(
+        misid, classroom=chance.choice(["Business Admin L2", "Nowhere"])
+    ),
+    "leave": lambda college, _chance, misid: college.withdraw(misid),
+    "come": lambda college, _chance, misid: come(college, misid),
+    "come twice": lambda college, _chance, misid: college.enrol(misid),
+    "a new MISID": lambda college, chance, misid: rename(college, misid, f"L{chance.randrange(45):02}"),
+    "an empty MISID": lambda college, _chance, misid: rename(college, misid, ""),
+    "a colleague": lambda college, chance, _misid: college.correct(
+        chance.choice(["A1", "A2"]), surname=chance.choice(["Ashe", "Birch"])
+    ),
+    "another colleague": lambda college, _chance, _misid: college.enrol("A3", role="Assessor"),
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2, pytest.param(range(3, 15), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("archives", [False, True], ids=["", "archiving"])
+def test_it_makes_the_plan_that_reading_everything_makes(
+    college: College, seed: int | range, archives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    college.with_policy(archives_leavers=archives, grace=timedelta(hours=3))
+    ways: Counter[str] = Counter()
+
+    def both(parts: Parts, only: frozenset[str], ambiguous: Any, **options: Any) -> Planned:
+        planned = make_plan(parts, only, ambiguous, **options)
+        if planned.survey and not planned.survey.is_whole:
+            whole = make_plan(parts, only, ambiguous, **{**options, "is_poll": False})
+            assert in_no_order(planned.plan) == in_no_order(whole.plan)
+            assert planned.objections == whole.objections
+            ways["quiet" if planned.survey.is_quiet else "news"] += 1
+        else:
+            ways["whole"] += 1
+        return planned
+
+    monkeypatch.setattr(one_pass, "make_plan", both)
+    for each in [seed] if isinstance(seed, int) else seed:
+        _play(college, random.Random(each))
+    assert min(ways["news"], ways["whole"]) > 3, ways
+
+
+def _play(college: College, chance: random.Random) -> None:
+    for _ in range(60):
+        college.clock.now += timedelta(minutes=chance.choice([1, 15, 240]))
+        if chance.random() < 0.5:
+            # Mostly a few edits of people who are there, as on an ordinary day.
+            edits = chance.choices(
+                list(_EDITS), weights=[9, 2, 5, 2, 3, 1, 1, 1, 0.5, 0.5, 0.2, 0.2, 0.2], k=chance.choice([1, 1, 3])
+            )
+            for edit in edits:
+                _EDITS[edit](college, chance, f"L{chance.randrange(40):02}")
+        if chance.random() < 0.05:
+            with college.parts.store.begin() as connection:
+                holding.retry(connection, ORGANISATION, [], college.clock.now)
+        only = frozenset({f"L{chance.randrange(40):02}"}) if chance.random() < 0.05 else frozenset[str]()
+        limits = Limits(0, 0) if chance.random() < 0.1 else Limits(100, 1000)
+        college.with_policy(limits=limits)
+        college.run(only=only)
+
+
+def in_no_order(plan: Plan) -> dict[str, Any]:
+    told = {each.name: getattr(plan, each.name) for each in fields(plan)}
+    return {name: sorted(map(repr, value)) if isinstance(value, tuple) else value for name, value in told.items()}
