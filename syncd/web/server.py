@@ -20,12 +20,14 @@ def served(app: ASGIApp, address: tuple[str, int]) -> Iterator[None]:
     host, port = address
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family)
+        unnamed = socket.create_server((host, port), family=family)
     except OSError as problem:
         raise ConfigurationError(
             f"admin.listen: {host}:{port} cannot be listened on: {problem.strerror}. "
             'Is another daemon running? Choose another port, or "" for none.'
         ) from None
+    # Named a TCP socket it gets TCP_NODELAY from asyncio; without, every answer takes 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, unnamed.detach())
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
     )

@@ -1,0 +1,91 @@
+"""`python -m tests.benchmarks`: measures, prints a table, writes JSON, and fills the README's section."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .contenders import Hollow
+from .measures import MEASURES, Choice, run
+from .results import HEADS, Measured, markdown, put_into, table_rows
+
+#: A table that is broken to fit a terminal cannot be read.
+_WIDTH = 160
+_MAKES = ("sqlite", "postgresql")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    rows: Annotated[str, typer.Option(help="How many learners; several sizes with commas.")] = "10000,100000",
+    databases: Annotated[
+        str, typer.Option(help="The MIS's make, or the MIS's and the state store's with a slash.")
+    ] = "sqlite,postgresql",
+    only: Annotated[str, typer.Option(help=f"What to measure, of {', '.join(MEASURES)}.")] = ",".join(MEASURES),
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
+    calls: Annotated[int, typer.Option(min=1, help="How many calls a round of send makes.")] = 300,
+    peers_up_to: Annotated[int, typer.Option(help="Leave the peers out with more learners than this.")] = 100_000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all of it here.")] = None,
+    readme: Annotated[
+        Path | None, typer.Option("--markdown", help="Fill the section Benchmarks of this file, from --from if given.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="Measure nothing, and read this JSON.")] = None,
+) -> None:
+    """Measure syncd beside its floors: the bare driver, OneFile's limit, the least page."""
+    console = Console(width=_WIDTH)
+    if source is None:
+        choice = Choice(
+            sizes=tuple(int(size) for size in rows.split(",")),
+            pairs=tuple(_pair(named) for named in databases.split(",")),
+            rounds=rounds,
+            measures=_measures(only),
+            calls=calls,
+            peers_up_to=peers_up_to,
+        )
+        try:
+            document = run(choice, lambda measured: _print(console, measured)).document()
+        except Hollow as problem:
+            console.print(f"This benchmark is worth nothing: {problem}.", markup=False)
+            raise typer.Exit(1) from None
+        for each in document["growth"]:
+            where = f"{each['measure']} {each['source']}/{each['state']} {each['contender']}"
+            console.print(f"{where}: grows as rows^{each['exponent']:.2f}, its floor as {each['floor_exponent']:.2f}")
+    else:
+        document = json.loads(source.read_text(encoding="utf-8"))
+    if json_file:
+        json_file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if readme:
+        put_into(readme, markdown(document))
+
+
+def _pair(named: str) -> tuple[str, str]:
+    mis, _, state = named.partition("/")
+    for make in (mis, state or mis):
+        if make not in _MAKES:
+            raise typer.BadParameter(f"{make!r} is none of {', '.join(_MAKES)}")
+    return mis, state or mis
+
+
+def _measures(only: str) -> tuple[str, ...]:
+    measures = tuple(only.split(","))
+    for measure in measures:
+        if measure not in MEASURES:
+            raise typer.BadParameter(f"{measure!r} is none of {', '.join(MEASURES)}")
+    return measures
+
+
+def _print(console: Console, measured: Sequence[Measured]) -> None:
+    table = Table(*HEADS, box=None, show_header=True)
+    for cells in table_rows(measured):
+        table.add_row(*cells)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,195 @@
+"""A college to measure: an MIS with learners, a state store that is in step with it or empty, a configuration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from threading import Event
+from typing import Any, Final, Self
+
+import structlog
+
+from syncd.core.accounts import Status
+from syncd.core.fields import Referent, Role
+from syncd.core.records import Code, Record, stamped
+from syncd.core.references import References
+from syncd.settings import Settings, load_settings
+from syncd.simulator import CUSTOMER_TOKEN
+from syncd.state import references
+from syncd.state.tables import account
+from syncd.sync.parts import Parts
+from syncd.sync.reading import read_feeds
+from syncd.wiring.parts import open_parts
+from syncd.wiring.store import open_store
+
+from .learners import ASSESSORS, CLASSES, FEED, PLACEMENTS, misid_of
+
+ORGANISATION: Final = 5740
+
+_CONFIGURATION = """
+[onefile]
+base_url = "{onefile}"
+organisation_id = {organisation}
+customer_token_file = "token"
+calls_per_minute = {calls_per_minute}
+[source]
+url = "{source}"
+[state]
+url = "{state}"
+[guard]
+floor = {floor}
+[schedule]
+quiet = []
+[admin]
+listen = "{admin}"
+[[feeds]]
+name = "learners"
+role = "Learner"
+query_file = "learners.sql"
+"""
+
+_FIRST_CLASS, _FIRST_PLACEMENT, _FIRST_ASSESSOR, _FIRST_LEARNER = 1_000, 2_000, 300_001, 400_001
+
+#: What the codes of the feed stand for in OneFile.
+IDS: Final = {
+    **{Code(Referent.CLASSROOM, "Name", name): number for number, name in enumerate(CLASSES, _FIRST_CLASS)},
+    **{Code(Referent.PLACEMENT, "Name", name): number for number, name in enumerate(PLACEMENTS, _FIRST_PLACEMENT)},
+    **{Code(Referent.ASSESSOR, "MISID", misid): number for number, misid in enumerate(ASSESSORS, _FIRST_ASSESSOR)},
+}
+_AT_ONCE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class College:
+    """Where everything of it is; a process that measures is told so, and opens what it needs."""
+
+    folder: Path
+    source: str
+    """The URL of its MIS."""
+    state: str
+    """The URL of its state store."""
+    onefile: str = "http://127.0.0.1:9/api/v2.1"
+    """The simulator's base URL; by default one that nobody serves, for those who are not to call."""
+    admin: str = ""
+    calls_per_minute: int = 300
+
+    def laid_out(self) -> Self:
+        """The same, with its files written, before any process measures it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "token").write_text(CUSTOMER_TOKEN, encoding="utf-8")
+        (self.folder / "learners.sql").write_text(FEED, encoding="utf-8")
+        self._file.write_text(
+            _CONFIGURATION.format(
+                onefile=self.onefile,
+                organisation=ORGANISATION,
+                calls_per_minute=self.calls_per_minute,
+                source=self.source,
+                state=self.state,
+                floor=10_000_000,
+                admin=self.admin,
+            ),
+            encoding="utf-8",
+        )
+        return self
+
+    @property
+    def settings(self) -> Settings:
+        """Its configuration."""
+        return load_settings(self._file)
+
+    @contextmanager
+    def parts(self) -> Iterator[Parts]:
+        """All that a pass needs, as the daemon opens it; the log is left out."""
+        settings = self.settings
+        log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger("critical"))
+        store = open_store(settings)
+        try:
+            with open_parts(settings, store, log, Event()) as parts:
+                yield parts
+        finally:
+            store.close()
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "syncd.toml"
+
+
+def seed() -> dict[str, Any]:
+    """What the simulator is to hold so that every code of the feed stands for something."""
+    place = {"OrganisationID": ORGANISATION}
+    return {
+        "classrooms": [
+            place | {"ID": number, "Name": code.text}
+            for code, number in IDS.items()
+            if code.referent is Referent.CLASSROOM
+        ],
+        "placements": [
+            place | {"ID": number, "Name": code.text}
+            for code, number in IDS.items()
+            if code.referent is Referent.PLACEMENT
+        ],
+        "users": [
+            place | {"ID": number, "Role": 5, "MISID": code.text, "FirstName": "Siân", "LastName": "Pryce"}
+            for code, number in IDS.items()
+            if code.referent is Referent.ASSESSOR
+        ],
+    }
+
+
+def residents(learners: int) -> list[dict[str, Any]]:
+    """The learners as OneFile has them once `put_in_step` says that it does."""
+    return [
+        {
+            "OrganisationID": ORGANISATION,
+            "ID": number,
+            "Role": 1,
+            "MISID": misid_of(number - _FIRST_LEARNER + 1),
+            "FirstName": "Ann",
+            "LastName": "Example",
+        }
+        for number in range(_FIRST_LEARNER, _FIRST_LEARNER + learners)
+    ]
+
+
+def look_up_codes(parts: Parts) -> None:
+    """Have the store know what the codes of the feed stand for, as after any run."""
+    with parts.store.begin() as connection:
+        references.keep(connection, parts.organisation_id, IDS, parts.clock())
+
+
+def put_in_step(parts: Parts) -> int:
+    """Write an account for every record that the feed has now, as if OneFile had taken them all; gives how many.
+
+    It goes round OneFile and the journal, because a million calls take days. Whether it is what a run leaves behind is
+    for the next run to say: it must find everybody unchanged.
+    """
+    look_up_codes(parts)
+    secret, vault, now = parts.store.vault.fingerprint_secret, parts.store.vault, parts.clock()
+    known = References({}, {}, IDS)
+    numbers = count(_FIRST_LEARNER)
+
+    def row_of(record: Record) -> dict[str, Any]:
+        ids = known.ids(record)
+        key = record.key
+        return {
+            "organisation_id": key.organisation_id,
+            "role": key.role,
+            "misid": key.misid,
+            "user_id": next(numbers),
+            "status": Status.ACTIVE,
+            "feed": record.feed,
+            "values": vault.seal(record.fields | ids),
+            "fingerprint": stamped(record.fingerprint(secret), ids),
+            "created_at": now,
+            "synced_at": now,
+        }
+
+    read = read_feeds(parts)
+    records = (record for record in read if isinstance(record, Record) and record.key.role is Role.LEARNER)
+    written = 0
+    while rows := [row_of(record) for record in islice(records, _AT_ONCE)]:
+        with parts.store.begin() as connection:
+            connection.execute(account.insert(), rows)
+        written += len(rows)
+    return written

@@ -1,0 +1,50 @@
+"""The benchmarks run, and what they say was measured was done; how long it took is no matter here."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from .__main__ import app
+from .college import College
+from .contenders import FETCHED, STORED, Hollow
+from .learners import fill
+from .racing import Entry, race
+
+_ROWS = 500
+_SEEN = {"poll": _ROWS, "diff": _ROWS, "plan": _ROWS, "page": FETCHED, "store": STORED, "send": 10}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", ["sqlite", "postgresql"])
+def test_all_is_measured_and_written_down(make: str, tmp_path: Path) -> None:
+    written, readme = tmp_path / "benchmarks.json", tmp_path / "README.md"
+    readme.write_text("before\n<!-- benchmarks begin -->\nold\n<!-- benchmarks end -->\nafter\n")
+
+    arguments = ["--rows", str(_ROWS), "--databases", make, "--rounds", "1", "--calls", "10", "--peers-up-to", "0"]
+    finished = CliRunner().invoke(app, [*arguments, "--json", str(written), "--markdown", str(readme)])
+
+    assert finished.exit_code == 0, finished.output
+    document = json.loads(written.read_text())
+    assert document.keys() == {"date", "commit", "machine", "rounds", "sizes", "measured", "growth"}
+    assert document["machine"].keys() == {"cpu", "cpus", "memory_gb", "system", "python"}
+    ours = {each["measure"]: each for each in document["measured"] if not each["is_floor"]}
+    assert {measure: each["seen"] for measure, each in ours.items()} == _SEEN
+    for each in document["measured"]:
+        assert each["median_seconds"] > 0
+        assert each["ratio_low"] <= each["ratio"] <= each["ratio_high"]
+        assert each["peak_mb"] > 0
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert text.count("| syncd |") + text.count("| overview |") == len(_SEEN)
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_has_not_seen_everybody_is_worth_nothing(tmp_path: Path) -> None:
+    college = College(tmp_path, f"sqlite:///{tmp_path / 'mis.db'}", f"sqlite:///{tmp_path / 'state.db'}").laid_out()
+    fill(college.source, 20)
+    with pytest.raises(Hollow, match="has seen 20 and not 21"):
+        race([Entry("bare driver", "contenders.bare_driver", college, 21)], rounds=1)
