@@ -16,6 +16,9 @@ Rows: TypeAlias = Sequence[Sequence[object]]
 Take: TypeAlias = Callable[[int], Rows]
 """Gives the next rows of a feed, at most so many, and none at its end."""
 
+SHORT: Final = 16
+"""How long a short digest is."""
+NO_DIGEST: Final = "-" * SHORT
 CHUNK: Final = 1000
 """How many rows a chunk has, as long as none is put in or taken out."""
 
@@ -26,9 +29,9 @@ class Chunk:
 
     rows: int
     first: str
-    """The digest of the first of them."""
+    """The short digest of the first of them."""
     digest: str
-    """Of all of them."""
+    """That of all of them."""
     ours: int
     """How many are of the organisation that remembers them."""
     restless: tuple[int, ...] = ()
@@ -42,8 +45,10 @@ class Span:
     number: int
     """Of the first of them in the feed, from 1."""
     rows: Rows
-    position: int | None = None
-    """That of the chunk which has just these rows, among those that are remembered of the feed, from 0."""
+    position: int
+    """That of the chunk which has just these rows, or where they were looked for; from 0."""
+    is_kept: bool = False
+    """Whether they are just that chunk's."""
 
 
 class Digester:
@@ -69,6 +74,10 @@ class Digester:
         except (ValueError, OverflowError, msgspec.MsgspecError):
             return ""
         return blake2b(self._content, key=self._secret, digest_size=16).hexdigest()
+
+    def short(self, row: Sequence[object]) -> str:
+        """The digest of one row, as short as will do among the few that it is held against; `NO_DIGEST` for none."""
+        return self.of(row)[:SHORT] or NO_DIGEST
 
 
 def _in_words(value: object) -> object:
@@ -99,39 +108,40 @@ class _Following:
                 yield from self._strays()
                 continue
             self._position += 1
-            yield self._span(rows, position)
+            yield self._span(rows, position, is_kept=True)
         while rows := self._take(CHUNK):
-            yield self._span(rows)
+            yield self._span(rows, self._position)
 
     def _strays(self) -> Iterator[Span]:
         """Rows up to the next that a remembered chunk begins with."""
         begins = {
             chunk.first: position
             for position, chunk in reversed(list(enumerate(self._remembered)))
-            if position > self._position and chunk.first
+            if position > self._position and chunk.first != NO_DIGEST
         }
         strays: list[Sequence[object]] = []
+        lost = self._position
         while rows := self._take(CHUNK):
             for index, row in enumerate(rows):
-                position = begins.get(self._digester.of([row]))
+                position = begins.get(self._digester.short(row))
                 if position is not None:
                     strays.extend(rows[:index])
                     self._ahead[:0] = rows[index:]
                     self._position = position
                     if strays:
-                        yield self._span(strays)
+                        yield self._span(strays, lost)
                     return
             strays.extend(rows)
             # What is left over is not cut off from the rest, lest the chunks become ever smaller.
             if len(strays) >= 2 * CHUNK:
-                yield self._span(strays[:CHUNK])
+                yield self._span(strays[:CHUNK], lost)
                 del strays[:CHUNK]
         self._position = len(self._remembered)
         if strays:
-            yield self._span(strays)
+            yield self._span(strays, lost)
 
-    def _span(self, rows: Rows, position: int | None = None) -> Span:
-        span = Span(self._number, rows, position)
+    def _span(self, rows: Rows, position: int, *, is_kept: bool = False) -> Span:
+        span = Span(self._number, rows, position, is_kept)
         self._number += len(rows)
         return span
 

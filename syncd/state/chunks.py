@@ -1,13 +1,13 @@
 """What the feeds gave when all was in step, so that the next poll need not look at it again."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from syncd.core.chunks import Chunk
+from syncd.core.chunks import SHORT, Chunk
 from syncd.state.tables import chunk, sweep
 
 
@@ -25,14 +25,24 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """The rows of a chunk."""
+
+    misids: Sequence[str | None]
+    """Whose they are; ``None`` for another organisation's."""
+    digests: Sequence[str]
+    """The short digests of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """A chunk to be remembered."""
 
     chunk: Chunk
-    misids: Sequence[str] = ()
-    """Those in it, of a new one."""
-    position: int | None = None
-    """Where it is remembered already."""
+    inside: "Inside | None"
+    """``None`` where it is remembered already."""
+    position: int
+    """Where that is."""
 
 
 def remembered(connection: Connection, organisation_id: int, now: datetime) -> Swept:
@@ -54,12 +64,17 @@ def remembered(connection: Connection, organisation_id: int, now: datetime) -> S
     return Swept(found.circumstances, found.swept_at, found.generation, feeds)
 
 
-def misids(connection: Connection, organisation_id: int, feed: str, positions: Collection[int]) -> set[str]:
-    """The MISIDs in some of a feed's chunks."""
-    found = connection.scalars(
-        select(chunk.c.misids).where(_is_of(organisation_id, feed), chunk.c.position.in_(positions))
+def inside(connection: Connection, organisation_id: int, feed: str, positions: Collection[int]) -> dict[int, Inside]:
+    """The rows of some of a feed's chunks, by position."""
+    rows = connection.execute(
+        select(chunk.c.position, chunk.c.misids, chunk.c.row_digests).where(
+            _is_of(organisation_id, feed), chunk.c.position.in_(positions)
+        )
     )
-    return {misid for content in found for misid in content}
+    return {
+        position: Inside(misids, [told[start : start + SHORT] for start in range(0, len(told), SHORT)])
+        for position, misids, told in rows
+    }
 
 
 def suspend(connection: Connection, organisation_id: int) -> None:
@@ -103,17 +118,17 @@ def _keep_feed(
     connection: Connection, organisation_id: int, feed: str, before: Sequence[Chunk], noted: Sequence[Noted]
 ) -> None:
     here = _is_of(organisation_id, feed)
-    if any(each.position not in {None, place} for place, each in enumerate(noted)):
-        # Of those that move it must be known what is in them.
-        content = {row.position: row.misids for row in connection.execute(select(chunk).where(here))}
-        noted = [each if each.position is None else Noted(each.chunk, content[each.position]) for each in noted]
+    if any(each.inside is None and each.position != place for place, each in enumerate(noted)):
+        # Where one moves, so do those behind it, most often.
+        known = inside(connection, organisation_id, feed, range(len(before)))
+        noted = [replace(each, inside=each.inside or known[each.position]) for each in noted]
         connection.execute(chunk.delete().where(here))
         before = ()
     new: list[dict[str, Any]] = []
     for place, each in enumerate(noted):
         at_place = here & (chunk.c.position == place)
-        if each.position is None:
-            new.append(_row(organisation_id, feed, place, each))
+        if each.inside is not None:
+            new.append(_row(organisation_id, feed, place, each.chunk, each.inside))
             if place < len(before):
                 connection.execute(chunk.delete().where(at_place))
         elif each.chunk != before[place]:
@@ -124,17 +139,18 @@ def _keep_feed(
         connection.execute(chunk.delete().where(here, chunk.c.position >= len(noted)))
 
 
-def _row(organisation_id: int, feed: str, position: int, noted: Noted) -> dict[str, Any]:
+def _row(organisation_id: int, feed: str, position: int, told: Chunk, rows: Inside) -> dict[str, Any]:
     return {
         "organisation_id": organisation_id,
         "feed": feed,
         "position": position,
-        "rows": noted.chunk.rows,
-        "first": noted.chunk.first,
-        "digest": noted.chunk.digest,
-        "ours": noted.chunk.ours,
-        "restless": noted.chunk.restless,
-        "misids": noted.misids,
+        "rows": told.rows,
+        "first": told.first,
+        "digest": told.digest,
+        "ours": told.ours,
+        "restless": told.restless,
+        "misids": rows.misids,
+        "row_digests": "".join(rows.digests),
     }
 
 

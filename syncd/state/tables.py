@@ -290,6 +290,7 @@ chunk: Final = Table(
     Column("digest", String(32), nullable=False, comment="the same of all of them"),
     Column("ours", Integer, nullable=False, comment="how many are of this organisation"),
     Column("restless", JSON, nullable=False, comment="which rows may come to something new as they are, from 0"),
-    Column("misids", JSON, nullable=False),
+    Column("misids", JSON, nullable=False, comment="of each row; null where it is another organisation's"),
+    Column("row_digests", Text, nullable=False, comment="16 characters of the keyed hash of each row"),
     comment="what the feeds gave at the last poll that went well, a thousand rows each",
 )

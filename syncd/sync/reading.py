@@ -11,7 +11,7 @@ from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER
 from syncd.core.records import Elsewhere, Held, Key, Layout, Reason, Record, Row, UnusableColumns
 from syncd.errors import ConfigurationError
 from syncd.mis import Rows
-from syncd.state.chunks import Noted
+from syncd.state.chunks import Inside, Noted
 from syncd.sync.parts import Feed, Parts
 
 _Row = TypeVar("_Row", Record, Link)
@@ -23,17 +23,26 @@ class Trace:
     """What is left of a span: its chunk, and whose the rows are that were looked at."""
 
     chunk: Chunk
-    position: int | None
+    position: int
+    digests: Sequence[str] = ()
+    """Of each row, short ones; none where the chunk is an old one."""
     keys: dict[int, Key] = field(default_factory=dict)
+    """Of the rows of this organisation that were looked at, by place."""
+    kept: dict[int, str | None] = field(default_factory=dict)
+    """The MISIDs in rows that were as they were, in a chunk that was not; ``None`` for other organisations'."""
 
     def noted(self, restless: Set[Key]) -> Noted:
         """What is to be remembered; ``restless`` are those of whom the same row may come to something new."""
         # A row without a MISID is known by its number, which may be another's by the next poll.
         places = tuple(place for place, key in self.keys.items() if not key.misid or key in restless)
-        if self.position is not None:
-            return Noted(replace(self.chunk, restless=places), position=self.position)
-        misids = [key.misid for key in self.keys.values()]
-        return Noted(replace(self.chunk, ours=len(misids), restless=places), misids)
+        if not self.digests:
+            return Noted(replace(self.chunk, restless=places), None, self.position)
+        misids = [self._misid_in(place) for place in range(len(self.digests))]
+        ours = len(misids) - misids.count(None)
+        return Noted(replace(self.chunk, ours=ours, restless=places), Inside(misids, self.digests), self.position)
+
+    def _misid_in(self, place: int) -> str | None:
+        return self.keys[place].misid if place in self.keys else self.kept.get(place)
 
 
 class Traces:
@@ -49,11 +58,11 @@ class Traces:
 
     def of(self, feed: str, span: Span, digester: Digester) -> Trace:
         """Rows of it have come."""
-        if span.position is not None:
-            chunk = self._remembered[feed][span.position]
+        if span.is_kept:
+            trace = Trace(self._remembered[feed][span.position], span.position)
         else:
-            chunk = Chunk(len(span.rows), digester.of(span.rows[:1]), digester.of(span.rows), 0)
-        trace = Trace(chunk, span.position)
+            digests = [digester.short(row) for row in span.rows]
+            trace = Trace(Chunk(len(span.rows), digests[0], digester.of(span.rows), 0), span.position, digests)
         self._feeds[feed].append(trace)
         return trace
 
@@ -77,10 +86,9 @@ class Sheet(Generic[_Row]):
     _parts: Parts
 
     def look(
-        self, span: Span, traces: Traces | None = None, places: Iterable[int] | None = None
+        self, span: Span, trace: Trace | None = None, places: Iterable[int] | None = None
     ) -> Iterator[_Row | Held | Elsewhere]:
         """What its rows come to, or those in some places; of other organisations' only that they are there."""
-        trace = traces.of(self.feed.name, span, self.digester) if traces is not None else None
         for place in range(len(span.rows)) if places is None else places:
             read = self._layout.read(span.rows[place], span.number + place)
             ours = _of_this_organisation(read, self.feed, self._parts)
@@ -137,7 +145,8 @@ def _all_of(sheet: Sheet[_Row], traces: Traces | None) -> Iterator[_Row | Held |
     if traces is not None:
         traces.begin(sheet.feed.name)
     for span in follow([], sheet.take, sheet.digester):
-        yield from sheet.look(span, traces)
+        trace = traces.of(sheet.feed.name, span, sheet.digester) if traces is not None else None
+        yield from sheet.look(span, trace)
 
 
 def check_feeds(parts: Parts) -> None:

@@ -5,8 +5,8 @@ by them: rows that are as they were come to what they came to. Whatever it canno
 once a day it does so anyway.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Set
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import chain
@@ -17,19 +17,21 @@ from sqlalchemy import Connection
 from syncd import __version__
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import Link, Pair, Remembered, SiftedLinks, sift_links
-from syncd.core.chunks import Digester, Span, follow
+from syncd.core.chunks import NO_DIGEST, Chunk, Digester, Span, follow
 from syncd.core.fields import Role
 from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned
 from syncd.core.sift import Sifted, sift
 from syncd.state import accounts, assignments, chunks, holding, references
 from syncd.state.chunks import Swept
 from syncd.sync.parts import Feed, Parts
-from syncd.sync.reading import Sheet, Traces, in_order, opened, opened_links, read_feeds, read_links
+from syncd.sync.reading import Sheet, Trace, Traces, in_order, opened, opened_links, read_feeds, read_links
 
 #: However sure a poll is that there is nothing new, once a day it looks.
 _LASTS: Final = timedelta(days=1)
 #: The news is held in memory, and of more rows than this it is as well to read them all.
 _MOST_NEWS: Final = 20_000
+#: How many chunks of a feed are looked into at a time.
+_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class _Glance:
         self._traces = Traces(swept.feeds)
         self._news: list[Record | Held | Elsewhere] = []
         self._old: set[str] = set()
-        """The MISIDs in chunks that are no longer there, and in rows that were restless."""
+        """The MISIDs in rows that are no longer there, or were restless."""
         self._kept: Counter[str] = Counter()
         """How many rows of this organisation were not looked at, by feed."""
         self._elsewhere: Counter[str] = Counter()
@@ -146,52 +148,93 @@ class _Glance:
             return None
 
     def _is_kept(self, feed: Feed) -> bool:
-        chunks_ = self._swept.feeds.get(feed.name, ())
+        chunks_ = self._chunks_of(feed)
         with opened_links(self._parts, feed) as sheet:
-            positions = []
+            spans = 0
             for span in self._followed(sheet):
-                if span.position is None or chunks_[span.position].restless:
+                if not span.is_kept or chunks_[span.position].restless:
                     return False
-                positions.append(span.position)
-                deque(sheet.look(span, self._traces, ()))
-        return len(positions) == len(chunks_)
+                self._traces.of(feed.name, span, sheet.digester)
+                spans += 1
+        return spans == len(chunks_)
 
     def _glance_at(self, feed: Feed) -> bool:
         """Look at what may be news of one feed; gives whether that will do."""
+        lost = set(range(len(self._chunks_of(feed))))
+        rows_kept: dict[str, int] = {}
         with opened(self._parts, feed) as sheet:
-            met: set[int] = set()
             for span in self._followed(sheet):
-                if span.position is not None:
-                    met.add(span.position)
-                if not self._glance_over(sheet, span):
+                trace = self._traces.of(feed.name, span, sheet.digester)
+                if span.is_kept:
+                    lost.remove(span.position)
+                    places: Sequence[int] = self._kept_of(feed, span)
+                elif feed.role is Role.LEARNER:
+                    places = self._changed_in(feed, trace, rows_kept)
+                else:
                     return False
-        lost = set(range(len(self._swept.feeds.get(feed.name, ())))) - met
+                looked_at = list(sheet.look(span, trace, places))
+                self._is_quiet = self._is_quiet and span.is_kept and not looked_at
+                self._room -= len(looked_at)
+                if span.is_kept:
+                    self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
+                if feed.role is Role.LEARNER:
+                    self._news += looked_at
+                if self._room < 0:
+                    return False
         if lost:
             self._is_quiet = False
+            self._forget(feed, sorted(lost), rows_kept.keys())
+        # Where a row is in a chunk that is there as it was, there are two of it.
+        return lost.issuperset(rows_kept.values()) and (feed.role is Role.LEARNER or not lost)
+
+    def _kept_of(self, feed: Feed, span: Span) -> Sequence[int]:
+        """Count a chunk that is as it was; gives which rows of it are to be looked at all the same."""
+        chunk = self._chunks_of(feed)[span.position]
+        self._kept[feed.name] += chunk.ours - len(chunk.restless)
+        self._elsewhere[feed.name] += chunk.rows - chunk.ours
+        return chunk.restless
+
+    def _changed_in(self, feed: Feed, trace: Trace, rows_kept: dict[str, int]) -> Sequence[int]:
+        """Which rows are others than those of the chunks that they stand in for.
+
+        ``rows_kept`` says of those that are not, by their digests, in which chunk each was: there it counts once.
+        """
+        with self._parts.store.begin() as connection:
+            near = range(trace.position, trace.position + 2)
+            there = chunks.inside(connection, self._parts.organisation_id, feed.name, near)
+        at_rest = {
+            digest: (position, inside.misids[place])
+            for position, inside in there.items()
+            for place, digest in enumerate(inside.digests)
+            if digest != NO_DIGEST and place not in self._chunks_of(feed)[position].restless
+        }
+        for place, digest in enumerate(trace.digests):
+            if digest in at_rest and digest not in rows_kept:
+                rows_kept[digest], trace.kept[place] = at_rest[digest]
+        elsewhere = sum(misid is None for misid in trace.kept.values())
+        self._elsewhere[feed.name] += elsewhere
+        self._kept[feed.name] += len(trace.kept) - elsewhere
+        return [place for place in range(len(trace.digests)) if place not in trace.kept]
+
+    def _forget(self, feed: Feed, lost: Sequence[int], rows_kept: Set[str]) -> None:
+        """Take note of whose rows were in chunks that are no more, and are in no other either."""
+        for start in range(0, len(lost), _AT_ONCE):
             with self._parts.store.begin() as connection:
-                self._old |= chunks.misids(connection, self._parts.organisation_id, feed.name, lost)
-        return feed.role is Role.LEARNER or not lost
+                some = lost[start : start + _AT_ONCE]
+                there = chunks.inside(connection, self._parts.organisation_id, feed.name, some)
+            self._old |= {
+                misid
+                for inside in there.values()
+                for misid, digest in zip(inside.misids, inside.digests, strict=True)
+                if misid is not None and digest not in rows_kept
+            }
 
     def _followed(self, sheet: Sheet[Record] | Sheet[Link]) -> Iterator[Span]:
-        feed = sheet.feed.name
-        self._traces.begin(feed)
-        return follow(self._swept.feeds.get(feed, ()), sheet.take, sheet.digester)
+        self._traces.begin(sheet.feed.name)
+        return follow(self._chunks_of(sheet.feed), sheet.take, sheet.digester)
 
-    def _glance_over(self, sheet: Sheet[Record], span: Span) -> bool:
-        feed, places = sheet.feed, None
-        if span.position is not None:
-            chunk = self._swept.feeds[feed.name][span.position]
-            places = chunk.restless
-            self._kept[feed.name] += chunk.ours - len(places)
-            self._elsewhere[feed.name] += chunk.rows - chunk.ours
-        looked_at = list(sheet.look(span, self._traces, places))
-        self._is_quiet = self._is_quiet and not looked_at
-        self._room -= len(looked_at)
-        if span.position is not None:
-            self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
-        if feed.role is Role.LEARNER:
-            self._news += looked_at
-        return self._room >= 0 and (span.position is not None or feed.role is Role.LEARNER)
+    def _chunks_of(self, feed: Feed) -> Sequence[Chunk]:
+        return self._swept.feeds.get(feed.name, ())
 
     def _of_news(self) -> Survey | None:
         store, organisation_id = self._parts.store, self._parts.organisation_id
@@ -235,13 +278,13 @@ class _Glance:
                 continue
             del self._kept[feed.name], self._elsewhere[feed.name]
             with opened(self._parts, feed) as sheet:
-                positions = []
+                spans = 0
                 for span in self._followed(sheet):
-                    if span.position is None:
+                    if not span.is_kept:
                         raise _NotAsItWas
-                    positions.append(span.position)
-                    yield from sheet.look(span, self._traces)
-            if len(positions) < len(self._swept.feeds.get(feed.name, ())):
+                    spans += 1
+                    yield from sheet.look(span, self._traces.of(feed.name, span, sheet.digester))
+            if spans < len(self._chunks_of(feed)):
                 raise _NotAsItWas
 
     def _add_what_was_kept(self, sifted: Sifted, held: list[Held], warned: list[Warned]) -> None:
