@@ -17,6 +17,8 @@ from syncd.state.vault import Vault
 
 #: Databases limit how many parameters one statement may have.
 _AT_ONCE: Final = 500
+_NOT_IN_USE: Final = [status for status in Status if status is not Status.ACTIVE]
+_REFERENTS: Final = [role for role in Role if role is not Role.LEARNER]
 
 
 def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
@@ -26,29 +28,31 @@ def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
 
 def not_in_use(connection: Connection, organisation_id: int) -> dict[Key, Known]:
     """The accounts whose record is gone, or was at some time and is not known to be back."""
-    return _known(connection, (account.c.organisation_id == organisation_id) & (account.c.status != Status.ACTIVE))
-
-
-def known_around(connection: Connection, organisation_id: int, role: Role, misids: Collection[str]) -> dict[Key, Known]:
-    """The accounts of this role with these MISIDs, those that are not settled, and all of other roles."""
-    columns = account.c
-    here = columns.organisation_id == organisation_id
-    others = (
-        (columns.role != role)
-        | (columns.status != Status.ACTIVE)
-        | columns.user_id.is_(None)
-        | (columns.fingerprint == "")
-    )
-    found = _known(connection, here & others)
-    wanted = sorted(misids)
-    for start in range(0, len(wanted), _AT_ONCE):
-        found |= _known(connection, here & (columns.role == role) & columns.misid.in_(wanted[start : start + _AT_ONCE]))
-    return found
+    return _known(connection, _are(organisation_id, list(Role), _NOT_IN_USE))
 
 
 def referents(connection: Connection, organisation_id: int) -> dict[Key, Known]:
     """The accounts that others may refer to: whoever is no learner, and places."""
-    return _known(connection, (account.c.organisation_id == organisation_id) & (account.c.role != Role.LEARNER))
+    return _known(connection, _are(organisation_id, _REFERENTS, list(Status)))
+
+
+def known_around(connection: Connection, organisation_id: int, misids: Collection[str]) -> dict[Key, Known]:
+    """The learners with these MISIDs, those whose account is not settled, and everybody else."""
+    columns = account.c
+    learners = (columns.organisation_id == organisation_id) & (columns.role == Role.LEARNER)
+    found = referents(connection, organisation_id)
+    unsettled = columns.status.in_(_NOT_IN_USE) | columns.user_id.is_(None) | (columns.fingerprint == "")
+    found |= _known(connection, learners & unsettled)
+    wanted = sorted(misids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        found |= _known(connection, learners & columns.misid.in_(wanted[start : start + _AT_ONCE]))
+    return found
+
+
+def _are(organisation_id: int, roles: Collection[Role], statuses: Collection[Status]) -> ColumnElement[bool]:
+    # Named one by one, as that is what the index can be asked for.
+    columns = account.c
+    return (columns.organisation_id == organisation_id) & columns.role.in_(roles) & columns.status.in_(statuses)
 
 
 def _known(connection: Connection, condition: ColumnElement[bool]) -> dict[Key, Known]:

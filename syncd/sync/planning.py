@@ -61,6 +61,8 @@ def make_plan(
     """
     store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
     found = survey(parts, only, is_poll=is_poll)
+    if found.is_quiet:
+        return _with_nothing_new(parts, found)
     known, sifted, links = found.known, found.sifted, found.links
     with store.begin() as connection:
         kept = references.known(connection, organisation_id, now)
@@ -103,6 +105,15 @@ def make_plan(
         to_approve(plan, limits, active, sizes),
         survey=found,
     )
+
+
+def _with_nothing_new(parts: Parts, found: Survey) -> Planned:
+    """What is held stays held, and whoever left some time ago may have to be archived; nothing need be looked up."""
+    secret, rules = parts.store.vault.fingerprint_secret, parts.policy.rules(parts.clock())
+    plan = compare(found.sifted, Surroundings(found.known, {}), rules, secret)
+    objections = guard(plan, parts.policy.limits, 0, _sizes(parts, found.sifted, {}, {}))
+    directory = Directory(parts.onefile, parts.organisation_id, found.known, parts.policy.max_in_flight)
+    return Planned(plan, objections, directory, survey=found)
 
 
 def _coming(plan: Plan) -> Set[Key]:

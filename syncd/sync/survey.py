@@ -241,12 +241,12 @@ class _Glance:
         looked_at = {read.key for read in self._news if not isinstance(read, Elsewhere)}
         about = {key.misid for key in looked_at} | self._old
         with store.begin() as connection:
-            refused = holding.refused(connection, organisation_id)
+            refused = {} if self._is_quiet else holding.refused(connection, organisation_id)
             holds, warnings = holding.entries(connection, organisation_id)
             known = (
                 accounts.not_in_use(connection, organisation_id)
                 if self._is_quiet
-                else accounts.known_around(connection, organisation_id, Role.LEARNER, about)
+                else accounts.known_around(connection, organisation_id, about)
             )
         held = [hold for hold in holds if self._is_as_it_was(hold.key, about)]
         warned = [warning for warning in warnings if self._is_as_it_was(warning.key, about)]

@@ -84,10 +84,10 @@ def diff(college: College) -> Iterator[Go]:
     with college.parts() as parts:
 
         def go() -> int:
-            planned = make_plan(parts, asks_again=False)
+            planned = make_plan(parts, asks_again=False, is_poll=True)
             return planned.plan.unchanged + len(planned.plan.updates)
 
-        if not make_plan(parts, asks_again=False).plan.updates:
+        if not make_plan(parts, asks_again=False, is_poll=True).plan.updates:
             raise Hollow("nothing differs")
         yield go
 
