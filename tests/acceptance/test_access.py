@@ -93,6 +93,7 @@ def test_without_any_secret_it_does_not_listen_to_others(syncd: Syncd) -> None:
     assert "syncd admin password" in refused.stderr
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_password_is_hashed_by_a_command_and_then_admits_a_browser(syncd: Syncd) -> None:
     hashed = subprocess.run(
@@ -129,6 +130,7 @@ def test_a_password_typed_at_a_terminal_is_typed_twice_and_not_shown() -> None:
     assert Credentials(password_hash=hashed.strip()).of_secret(PASSWORD) == EVERYTHING
 
 
+@pytest.mark.slow
 def test_a_short_password_is_not_hashed() -> None:
     refused = subprocess.run(
         [*COMMAND, "admin", "password"], input="eleven char", capture_output=True, text=True, check=False

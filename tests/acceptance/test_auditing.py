@@ -89,6 +89,7 @@ def test_the_history_of_everybody_is_that_of_whole_days_in_london(syncd: Syncd, 
     assert [re.findall(r"\bL[0-9]\b", line) for line in lines] == [["L2"], ["L3"], ["L4"]]
 
 
+@pytest.mark.slow
 def test_the_history_of_one_person_is_what_it_was_and_may_be_of_a_time(syncd: Syncd, store: Store) -> None:
     long_ago, lately = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(days=6)
     for at in (long_ago, lately):
@@ -120,14 +121,19 @@ def test_a_spreadsheet_takes_nothing_in_the_history_for_a_formula(syncd: Syncd, 
     ("arguments", "word"),
     [
         (("history",), "MISID"),
-        (("history", "--until", "7d"), "--since"),
         (("history", "--since", "yesterday"), "2026-11-25"),
-        (("history", "--since", "99999d"), ""),
-        (("history", "--since", "2026-02-30"), "2026-11-25"),
-        (("history", "--since", "2026-11-25", "--until", "2026-11-24"), "before"),
-        (("history", "--since", "7d", "--csv", "--json"), "--json"),
-        (("report", "--since", ""), ""),
-        (("report", "--html", "page.html", "--json"), "--json"),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (
+                (("history", "--until", "7d"), "--since"),
+                (("history", "--since", "99999d"), ""),
+                (("history", "--since", "2026-02-30"), "2026-11-25"),
+                (("history", "--since", "2026-11-25", "--until", "2026-11-24"), "before"),
+                (("history", "--since", "7d", "--csv", "--json"), "--json"),
+                (("report", "--since", ""), ""),
+                (("report", "--html", "page.html", "--json"), "--json"),
+            )
+        ),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
 )
@@ -256,6 +262,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_a_report_of_nothing_says_so(syncd: Syncd) -> None:
     said = syncd("report")
     assert said.exit == Exit.IN_STEP, said.stderr

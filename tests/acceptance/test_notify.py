@@ -22,6 +22,7 @@ def inbox() -> Iterator[Inbox]:
         yield inbox
 
 
+@pytest.mark.slow
 def test_a_test_message_goes_to_all_and_it_is_said_of_each_whether_it_went(syncd: Syncd, inbox: Inbox) -> None:
     syncd.environment = {"SYNCD_NOTIFY__URLS": f"{inbox.url} json://{_SECRET}@127.0.0.1:1", "SYNCD_LOG__LEVEL": "debug"}
     tried = syncd("notify", "test")
@@ -46,6 +47,7 @@ def test_nobody_to_tell_and_a_url_that_is_none_are_said_in_a_sentence(syncd: Syn
         assert _SECRET not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_daemon_tells_once_that_a_run_waits_and_that_it_no_longer_does_whatever_is_restarted(
     syncd: Syncd, inbox: Inbox
 ) -> None:

@@ -126,6 +126,7 @@ def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_makes_one_
     assert len({row.run_id for row in _answered(syncd)}) == 1
 
 
+@pytest.mark.slow
 def test_who_asks_in_a_quiet_window_is_told_that_it_begins_after_it(syncd: Syncd) -> None:
     syncd.configure(schedule={"quiet": ["00:00-12:00", "12:00-00:00"]})
     asked = syncd("resync")
@@ -134,6 +135,7 @@ def test_who_asks_in_a_quiet_window_is_told_that_it_begins_after_it(syncd: Syncd
     assert _number_of_requests(syncd) == 1
 
 
+@pytest.mark.slow
 def test_who_stops_waiting_takes_nothing_back(mis: Mis, syncd: Syncd) -> None:
     assert syncd("db", "upgrade").exit == Exit.IN_STEP
     with syncd.start("resync", "--wait") as asker:
@@ -146,6 +148,7 @@ def test_who_stops_waiting_takes_nothing_back(mis: Mis, syncd: Syncd) -> None:
     assert _number_of_requests(syncd) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal here")
 def test_a_signal_asks_too(mis: Mis, syncd: Syncd) -> None:
     with _daemon(syncd) as daemon:

@@ -94,12 +94,14 @@ def test_a_fix_that_is_too_large_waits_for_approval(onefile: OneFile, in_step: S
     assert len(onefile.writes) == written + 2
 
 
+@pytest.mark.slow
 def test_with_nobody_in_onefile_yet_there_is_no_drift(onefile: OneFile, mis: Mis, syncd: Syncd) -> None:
     with onefile.watched() as calls:
         assert syncd("verify").exit == _NONE
     assert calls == []
 
 
+@pytest.mark.slow
 def test_a_onefile_that_cannot_be_reached_is_said_in_a_sentence(in_step: Syncd) -> None:
     in_step.configure(onefile={"base_url": "http://127.0.0.1:1/api/v2.1"})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
@@ -246,6 +246,8 @@ _histories = st.lists(
 )
 
 
+# Each is a store of its own.
+@settings(max_examples=25)
 @given(_histories)
 def test_whatever_has_happened_what_syncd_goes_by_is_the_same_afterwards(history: list[Any]) -> None:
     store = Store("sqlite://", Vault())

@@ -193,7 +193,7 @@ _EDITS: dict[str, Callable[[College, random.Random, str], None]] = {
 }
 
 
-@pytest.mark.parametrize("seed", [1, 2, pytest.param(range(3, 7), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [1, pytest.param(range(2, 6), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("archives", [False, True], ids=["", "archiving"])
 def test_it_makes_the_plan_that_reading_everything_makes(
     college: College, seed: int | range, archives: bool, monkeypatch: pytest.MonkeyPatch
@@ -219,7 +219,7 @@ def test_it_makes_the_plan_that_reading_everything_makes(
 
 
 def _play(college: College, chance: random.Random) -> None:
-    for _ in range(60):
+    for _ in range(40):
         college.clock.now += timedelta(minutes=chance.choice([1, 15, 240]))
         if chance.random() < 0.5:
             # Mostly a few edits of people who are there, as on an ordinary day.
