@@ -448,6 +448,7 @@ class FeedSettings(Section):
     role: Role | None = None
     query: str = ""
     query_file: ConfigPath | None = None
+    watermark: str = ""
 
     @field_validator("role", mode="before")
     @classmethod
@@ -466,6 +467,12 @@ class FeedSettings(Section):
     def _one_query(self) -> Self:
         if bool(self.query.strip()) == bool(self.query_file):
             raise ValueError("needs either query_file or query, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _watermark_of_learners(self) -> Self:
+        if self.watermark and self.yields is not Role.LEARNER:
+            raise ValueError("has a watermark, which only feeds of learners may have: the others are read as a whole")
         return self
 
     @model_validator(mode="after")

@@ -22,6 +22,19 @@ def upgrade() -> None:
         comment="until when, and by what, polls may go by the chunks",
     )
     op.create_table(
+        "watermark",
+        sa.Column("organisation_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("feed", sa.String(length=100), nullable=False),
+        sa.Column("column", sa.Text(), nullable=False),
+        sa.Column("mark", sa.JSON(), nullable=False, comment="its type, and the highest value of it"),
+        sa.Column("risen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False, comment="the column of the MISID"),
+        sa.Column("keys", sa.JSON(), nullable=False, comment="MISIDs to ask for whatever theirs is"),
+        sa.Column("elsewhere", sa.Integer(), nullable=False, comment="how many rows other organisations had"),
+        sa.PrimaryKeyConstraint("organisation_id", "feed", name=op.f("pk_watermark")),
+        comment="from where to ask a feed for what has changed",
+    )
+    op.create_table(
         "chunk",
         sa.Column("organisation_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("feed", sa.String(length=100), nullable=False),
@@ -33,9 +46,7 @@ def upgrade() -> None:
         sa.Column(
             "restless", sa.JSON(), nullable=False, comment="which rows may come to something new as they are, from 0"
         ),
-        sa.Column(
-            "misids", sa.JSON(), nullable=False, comment="of each row; null where it is another organisation's"
-        ),
+        sa.Column("misids", sa.JSON(), nullable=False, comment="of each row; null where it is another organisation's"),
         sa.Column("row_digests", sa.Text(), nullable=False, comment="16 characters of the keyed hash of each row"),
         sa.PrimaryKeyConstraint("organisation_id", "feed", "position", name=op.f("pk_chunk")),
         comment="what the feeds gave at the last poll that went well, a thousand rows each",
@@ -44,4 +55,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("chunk")
+    op.drop_table("watermark")
     op.drop_table("sweep")

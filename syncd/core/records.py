@@ -194,20 +194,28 @@ class Layout:
         columns: Sequence[str],
         organisation_id: int,
         defaults: Defaults | None = None,
+        watermark: str = "",
     ) -> Self:
         """Match a feed's column names with OneFile's fields, in any letter case.
 
+        A column that is only the ``watermark`` is none of them.
         Raises `UnusableColumns` for an unknown or doubled column, and for a mandatory one that is not there.
         """
         spellings = columns_of(role)
         positions: dict[str, int] = {}
         for position, column in enumerate(columns):
             name = spellings.get(column.strip().lower())
+            if name is None and column.lower() == watermark.lower():
+                continue
             if name is None:
                 raise UnusableColumns(_unknown_column(role, column, spellings))
             if name in positions:
                 raise UnusableColumns(f"column {name} is there twice; keep one")
             positions[name] = position
+        if watermark and watermark.lower() not in map(str.lower, columns):
+            nearest = get_close_matches(watermark, columns, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else "have the query give it"
+            raise UnusableColumns(f"the watermark {watermark!r} is not among the columns; {hint}")
         defaults = {name: value for name, value in (defaults or {}).items() if role in FIELDS[name].roles}
         matched = tuple(_column(name, position) for name, position in positions.items() if name != ORGANISATION_COLUMN)
         supplied = frozenset(column.field.name for column in matched) | defaults.keys()

@@ -14,6 +14,7 @@ from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import streaming
 from syncd.mis.makes import Make, completed, file_of, make_of
 from syncd.mis.saying import why_unreachable, why_unreadable, without_secrets
+from syncd.mis.since import Since
 from syncd.mis.streaming import Page, Pages, pages_of
 
 TIMEOUT_SECONDS: Final = 300.0
@@ -69,15 +70,16 @@ class Mis:
             yield connection
 
     @contextmanager
-    def read(self, feed: str, query: str) -> Iterator[Rows]:
+    def read(self, feed: str, query: str, since: Since | None = None) -> Iterator[Rows]:
         """Run a feed's query and stream its rows; nothing is held in memory but the page that is being read.
 
+        ``since`` limits it to what has changed.
         Raises `MisUnreachable`, also while the rows are read, with a sentence that names the feed and no value.
         """
         with self.connect() as connection:
             reading = _Reading(feed, connection, self._timeout_seconds)
             try:
-                columns = reading.run(query.rstrip().rstrip(";"))
+                columns = reading.run(query.rstrip().rstrip(";"), since)
                 yield Rows(columns, reading.take)
             finally:
                 reading.close()
@@ -118,10 +120,13 @@ class _Reading:
         self._timeout_seconds = timeout_seconds
         self._pages: Pages = pages_of(connection, timeout_seconds)
 
-    def run(self, query: str) -> tuple[str, ...]:
+    def run(self, query: str, since: Since | None) -> tuple[str, ...]:
         """Run it, and give its columns."""
         with self._in_plain_words():
-            self._pages.run(query)
+            if since is None:
+                self._pages.run(query)
+            else:
+                self._pages.run(*since.of(query, self._connection.dialect))
         described = self._pages.cursor.description
         if not described:
             raise MisUnreachable(

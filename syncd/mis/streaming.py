@@ -1,7 +1,7 @@
 """Rows as they come from a driver, a page at a time, none of which is lost because of one value in it."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
 from time import monotonic
@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 AT_ONCE: Final = 1000
 
 Page: TypeAlias = Sequence[Sequence[object]]
+Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 
 
 class Pages:
@@ -31,9 +32,12 @@ class Pages:
         # For drivers that fetch ahead.
         self.cursor.arraysize = AT_ONCE
 
-    def run(self, query: str) -> None:
-        """Run the query as it stands: neither a colon nor a percent sign in it means anything here."""
-        self.cursor.execute(query)
+    def run(self, query: str, parameters: Parameters | None = None) -> None:
+        """Run the query as it stands: neither a colon nor a percent sign means anything in one without parameters."""
+        if parameters is None:
+            self.cursor.execute(query)
+        else:
+            self.cursor.execute(query, parameters)
 
     def page(self, rows: int) -> Page:
         """The next rows, at most so many; none at the end."""
@@ -120,13 +124,13 @@ class _SqlitePages(Pages):
         super().__init__(connection)
         self._seconds = seconds
         self._until = monotonic() + seconds
-        self._query = ""
+        self._query: tuple[Any, ...] = ()
         self._given = 0
         self._driver.set_progress_handler(lambda: monotonic() > self._until, 100_000)  # type: ignore[union-attr]
 
-    def run(self, query: str) -> None:
-        self._query = query
-        super().run(query)
+    def run(self, query: str, parameters: Parameters | None = None) -> None:
+        self._query = (query, parameters or ())
+        super().run(query, parameters)
 
     def page(self, rows: int) -> Page:
         self._until = monotonic() + self._seconds
@@ -146,7 +150,7 @@ class _SqlitePages(Pages):
         for each text whether it can be decoded would make every reading half as slow again.
         """
         self._driver.text_factory = bytes  # type: ignore[union-attr]
-        self.cursor.execute(self._query)
+        self.cursor.execute(*self._query)
         for _ in islice(self.cursor, self._given):
             pass
         self._driver.text_factory = _text_if_it_is  # type: ignore[union-attr]

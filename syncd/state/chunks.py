@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 
 from syncd.core.chunks import SHORT, Chunk
-from syncd.state.tables import chunk, sweep
+from syncd.core.watermarks import Mark, read, told
+from syncd.state.tables import chunk, sweep, watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,27 @@ class Swept:
     """A digest of all that the rows were compared by; empty where there is nothing to go by."""
     at: datetime
     """When the feeds were last read as a whole."""
+    surveyed_at: datetime
+    """When it was asked what there is to go by."""
     generation: int
     """Another one once something has happened that no run knew of."""
     feeds: Mapping[str, Sequence[Chunk]] = field(default_factory=dict)
+    marks: Mapping[str, "Marked"] = field(default_factory=dict)
+    """Of the feeds with a watermark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """From where to ask a feed for what has changed, and for whom whatever has."""
+
+    column: str
+    mark: Mark
+    risen_at: datetime
+    """When it was first seen to be as high as that."""
+    key: str
+    keys: Sequence[str | int] = ()
+    elsewhere: int = 0
+    """How many of its rows were other organisations'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +70,7 @@ def remembered(connection: Connection, organisation_id: int, now: datetime) -> S
     if found is None:
         nothing = {"circumstances": "", "swept_at": now, "generation": 0}
         connection.execute(sweep.insert().values(organisation_id=organisation_id, **nothing))
-        return Swept("", now, 0)
+        return Swept("", now, now, 0)
     columns = chunk.c
     feeds: dict[str, list[Chunk]] = {}
     for row in connection.execute(
@@ -61,7 +80,11 @@ def remembered(connection: Connection, organisation_id: int, now: datetime) -> S
     ):
         known = Chunk(row.rows, row.first, row.digest, row.ours, tuple(row.restless))
         feeds.setdefault(row.feed, []).append(known)
-    return Swept(found.circumstances, found.swept_at, found.generation, feeds)
+    marks = {
+        row.feed: Marked(row.column, read(row.mark), row.risen_at, row.key, row.keys, row.elsewhere)
+        for row in connection.execute(select(watermark).where(watermark.c.organisation_id == organisation_id))
+    }
+    return Swept(found.circumstances, found.swept_at, now, found.generation, feeds, marks)
 
 
 def inside(connection: Connection, organisation_id: int, feed: str, positions: Collection[int]) -> dict[int, Inside]:
@@ -93,6 +116,7 @@ def keep(
     organisation_id: int,
     swept: Swept,
     feeds: Mapping[str, Sequence[Noted]],
+    marks: Mapping[str, Marked],
     *,
     is_anew: bool,
 ) -> None:
@@ -108,6 +132,20 @@ def keep(
     )
     if not kept.rowcount:
         return
+    connection.execute(watermark.delete().where(watermark.c.organisation_id == organisation_id))
+    for feed, marked in marks.items():
+        connection.execute(
+            watermark.insert().values(
+                organisation_id=organisation_id,
+                feed=feed,
+                column=marked.column,
+                mark=told(marked.mark),
+                risen_at=marked.risen_at,
+                key=marked.key,
+                keys=marked.keys,
+                elsewhere=marked.elsewhere,
+            )
+        )
     if is_anew:
         connection.execute(chunk.delete().where(chunk.c.organisation_id == organisation_id))
     for feed, noted in feeds.items():

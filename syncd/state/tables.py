@@ -279,6 +279,20 @@ sweep: Final = Table(
     comment="until when, and by what, polls may go by the chunks",
 )
 
+watermark: Final = Table(
+    "watermark",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("feed", String(100), primary_key=True),
+    Column("column", Text, nullable=False),
+    Column("mark", JSON, nullable=False, comment="its type, and the highest value of it"),
+    Column("risen_at", UtcDateTime, nullable=False),
+    Column("key", Text, nullable=False, comment="the column of the MISID"),
+    Column("keys", JSON, nullable=False, comment="MISIDs to ask for whatever theirs is"),
+    Column("elsewhere", Integer, nullable=False, comment="how many rows other organisations had"),
+    comment="from where to ask a feed for what has changed",
+)
+
 chunk: Final = Table(
     "chunk",
     metadata,

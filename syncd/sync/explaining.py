@@ -21,7 +21,7 @@ from syncd.onefile import OneFile
 from syncd.state import accounts, assignments, changes, holding
 from syncd.sync.parts import Parts
 from syncd.sync.planning import make_plan
-from syncd.sync.reading import read_links
+from syncd.sync.reading import layout_of, read_links
 from syncd.sync.reasons import HELD
 
 
@@ -283,7 +283,7 @@ def _rows(parts: Parts) -> Iterator[_Read]:
     for feed in sorted(parts.feeds, key=lambda feed: SENDING_ORDER.index(feed.role), reverse=True):
         with parts.mis.read(feed.name, feed.query) as rows:
             try:
-                layout = Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
+                layout = layout_of(parts, feed, rows.columns)
             except UnusableColumns as problem:
                 raise ConfigurationError(f"Feed {feed.name}: {problem}.") from None
             for number, row in enumerate(rows.stream, start=1):

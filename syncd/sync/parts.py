@@ -23,6 +23,8 @@ class Feed:
     name: str
     role: Role
     query: str
+    watermark: str = ""
+    """The column that grows with every change of a row, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from syncd.core.assignments import Link, LinksLayout
 from syncd.core.chunks import Chunk, Digester, Span, Take, follow
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER
 from syncd.core.records import Elsewhere, Held, Key, Layout, Reason, Record, Row, UnusableColumns
+from syncd.core.watermarks import Marking
 from syncd.errors import ConfigurationError
 from syncd.mis import Rows
+from syncd.mis.since import Since
 from syncd.state.chunks import Inside, Noted
 from syncd.sync.parts import Feed, Parts
 
@@ -51,6 +53,8 @@ class Traces:
     def __init__(self, remembered: Mapping[str, Sequence[Chunk]] | None = None) -> None:
         self._remembered = remembered or {}
         self._feeds: dict[str, list[Trace]] = {}
+        self.marks: dict[str, Marking] = {}
+        """How far the feeds with a watermark have come."""
 
     def begin(self, feed: str) -> None:
         """A feed is being read."""
@@ -75,7 +79,7 @@ class _Layout(Protocol[_Row_co]):
     def read(self, row: Row, number: int, /) -> _Row_co | Held: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sheet(Generic[_Row]):
     """A feed that is being read: how its columns are understood, and its rows."""
 
@@ -84,12 +88,16 @@ class Sheet(Generic[_Row]):
     digester: Digester
     _layout: _Layout[_Row]
     _parts: Parts
+    marking: Marking | None = None
+    """Of a feed with a watermark."""
 
     def look(
         self, span: Span, trace: Trace | None = None, places: Iterable[int] | None = None
     ) -> Iterator[_Row | Held | Elsewhere]:
         """What its rows come to, or those in some places; of other organisations' only that they are there."""
         for place in range(len(span.rows)) if places is None else places:
+            if self.marking is not None:
+                self.marking.note(span.rows[place])
             read = self._layout.read(span.rows[place], span.number + place)
             ours = _of_this_organisation(read, self.feed, self._parts)
             if trace is not None and not isinstance(ours, Elsewhere):
@@ -98,12 +106,29 @@ class Sheet(Generic[_Row]):
 
 
 @contextmanager
-def opened(parts: Parts, feed: Feed) -> Iterator[Sheet[Record]]:
-    """Run the query of a feed of people or places. Raises `MisUnreachable`, `ConfigurationError` for its columns."""
-    with parts.mis.read(feed.name, feed.query) as rows:
+def opened(parts: Parts, feed: Feed, since: Since | None = None) -> Iterator[Sheet[Record]]:
+    """Run the query of a feed of people or places, or that part of it.
+
+    Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+    """
+    with parts.mis.read(feed.name, feed.query, since) as rows:
         with _naming(feed):
-            layout = Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
-        yield Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
+            layout = layout_of(parts, feed, rows.columns)
+        sheet = Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
+        if feed.watermark:
+            place, key = _position_of(feed.watermark, rows.columns), layout.misid_position
+            sheet.marking = Marking(rows.columns[place], place, rows.columns[key], key)
+        yield sheet
+
+
+def layout_of(parts: Parts, feed: Feed, columns: Sequence[str]) -> Layout:
+    """How the columns of a feed are understood. Raises `UnusableColumns`."""
+    policy = parts.policy
+    return Layout.of(feed.role, feed.name, columns, parts.main_organisation, policy.defaults, feed.watermark)
+
+
+def _position_of(watermark: str, columns: Sequence[str]) -> int:
+    return [column.lower() for column in columns].index(watermark.lower())
 
 
 @contextmanager
@@ -142,6 +167,9 @@ def read_links(parts: Parts, traces: Traces | None = None) -> Iterator[Link | He
 
 
 def _all_of(sheet: Sheet[_Row], traces: Traces | None) -> Iterator[_Row | Held | Elsewhere]:
+    if traces is not None and sheet.marking is not None:
+        traces.marks[sheet.feed.name] = sheet.marking
+        traces = None
     if traces is not None:
         traces.begin(sheet.feed.name)
     for span in follow([], sheet.take, sheet.digester):

@@ -8,7 +8,7 @@ once a day it does so anyway.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
@@ -17,12 +17,14 @@ from sqlalchemy import Connection
 from syncd import __version__
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import Link, Pair, Remembered, SiftedLinks, sift_links
-from syncd.core.chunks import NO_DIGEST, Chunk, Digester, Span, follow
+from syncd.core.chunks import CHUNK, NO_DIGEST, Chunk, Digester, Span, follow
 from syncd.core.fields import Role
 from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned
 from syncd.core.sift import Sifted, sift
+from syncd.core.watermarks import OVERLAP, Mark, higher, since
+from syncd.mis.since import Since
 from syncd.state import accounts, assignments, chunks, holding, references
-from syncd.state.chunks import Swept
+from syncd.state.chunks import Marked, Swept
 from syncd.sync.parts import Feed, Parts
 from syncd.sync.reading import Sheet, Trace, Traces, in_order, opened, opened_links, read_feeds, read_links
 
@@ -30,6 +32,8 @@ from syncd.sync.reading import Sheet, Trace, Traces, in_order, opened, opened_li
 _LASTS: Final = timedelta(days=1)
 #: The news is held in memory, and of more rows than this it is as well to read them all.
 _MOST_NEWS: Final = 20_000
+#: Whom a feed with a watermark may be asked for by name; of more it is as well to ask for all.
+_MOST_KEYS: Final = 500
 #: How many chunks of a feed are looked into at a time.
 _AT_ONCE: Final = 50
 
@@ -59,7 +63,32 @@ class Survey:
             return
         restless = self.sifted.changed.keys() | {pair.learner for pair in self.links.to_assign}
         restless |= {hold.key for hold in self.sifted.held if hold.reason is Reason.DUPLICATE_KEY}
-        chunks.keep(connection, organisation_id, self.swept, self.traces.noted(restless), is_anew=self.is_whole)
+        noted, marks = self.traces.noted(restless), self._marks(restless)
+        chunks.keep(connection, organisation_id, self.swept, noted, marks, is_anew=self.is_whole)
+
+    def _marks(self, restless: Set[Key]) -> dict[str, Marked]:
+        """From where to ask next, of each feed that can be asked so."""
+        swept = self.swept
+        if self.traces is None or swept is None or len(restless) > _MOST_KEYS:
+            return {}
+        misids = sorted(key.misid for key in restless if key.role is Role.LEARNER and key.misid)
+        return {
+            feed: Marked(
+                marking.column,
+                marking.highest,
+                self._risen_at(feed, marking.highest, swept),
+                marking.key,
+                [int(misid) for misid in misids] if marking.are_numbers else misids,
+                self.sifted.elsewhere[feed],
+            )
+            for feed, marking in self.traces.marks.items()
+            if marking.highest is not None
+        }
+
+    @staticmethod
+    def _risen_at(feed: str, mark: Mark, swept: Swept) -> datetime:
+        before = swept.marks.get(feed)
+        return before.risen_at if before is not None and before.mark == mark else swept.surveyed_at
 
 
 def survey(parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = False) -> Survey:
@@ -85,7 +114,9 @@ def survey(parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = 
         found = _Glance(parts, swept, looked_up).survey()
         if found is not None:
             return found
-    return replace(_everything(parts, only, Traces()), swept=Swept(circumstances, now, swept.generation))
+    return replace(
+        _everything(parts, only, Traces()), swept=replace(swept, circumstances=circumstances, at=now, feeds={})
+    )
 
 
 def _everything(parts: Parts, only: frozenset[str], traces: Traces | None = None) -> Survey:
@@ -107,6 +138,7 @@ def _circumstances(parts: Parts, referents: Mapping[Key, Known], looked_up: Mapp
     told = [
         __version__,
         [(feed.name, feed.role, feed.query) for feed in (*parts.feeds, *parts.links)],
+        [feed.watermark for feed in parts.feeds],
         parts.organisations,
         (policy.clear, policy.archives_leavers, policy.learner_in_assign_path, sorted(policy.defaults.items())),
         sorted((key, account.user_id if account.is_usable else None) for key, account in referents.items()),
@@ -133,6 +165,8 @@ class _Glance:
         self._kept: Counter[str] = Counter()
         """How many rows of this organisation were not looked at, by feed."""
         self._elsewhere: Counter[str] = Counter()
+        self._asked: dict[str, set[Key]] = {}
+        """Whose rows the feeds with a watermark have given."""
         self._is_quiet = True
         self._room = _MOST_NEWS
 
@@ -160,6 +194,8 @@ class _Glance:
 
     def _glance_at(self, feed: Feed) -> bool:
         """Look at what may be news of one feed; gives whether that will do."""
+        if feed.watermark:
+            return self._ask_since(feed)
         lost = set(range(len(self._chunks_of(feed))))
         rows_kept: dict[str, int] = {}
         with opened(self._parts, feed) as sheet:
@@ -186,6 +222,44 @@ class _Glance:
             self._forget(feed, sorted(lost), rows_kept.keys())
         # Where a row is in a chunk that is there as it was, there are two of it.
         return lost.issuperset(rows_kept.values()) and (feed.role is Role.LEARNER or not lost)
+
+    def _ask_since(self, feed: Feed) -> bool:
+        """The same of one with a watermark, which is asked for what has changed and whatever was restless."""
+        marked = self._swept.marks.get(feed.name)
+        if marked is None:
+            return False
+        keys = self._asked.setdefault(feed.name, set())
+        # A change may be stamped before it can be seen. Once that is past, nothing is asked for again.
+        is_young = abs(self._parts.clock() - marked.risen_at) <= OVERLAP
+        mark = since(marked.mark) if is_young else marked.mark
+        asked = Since(marked.column, mark, is_young, marked.key, marked.keys)
+        with opened(self._parts, feed, asked) as sheet:
+            while rows := sheet.take(CHUNK):
+                looked_at = list(sheet.look(Span(1, rows, 0)))
+                self._room -= len(looked_at)
+                self._news += looked_at
+                keys |= {read.key for read in looked_at if not isinstance(read, Elsewhere)}
+                # A row without a MISID is known by its number among all of them.
+                if self._room < 0 or not all(key.misid for key in keys):
+                    return False
+        if sheet.marking is not None:
+            sheet.marking.highest = higher(marked.mark, sheet.marking.highest)
+            sheet.marking.are_numbers = sheet.marking.are_numbers and all(isinstance(key, int) for key in marked.keys)
+            self._traces.marks[feed.name] = sheet.marking
+        self._old |= {key.misid for key in keys}
+        self._elsewhere[feed.name] = marked.elsewhere
+        self._is_quiet = self._is_quiet and not keys
+        return True
+
+    def _count_the_unasked(self, connection: Connection, known: Mapping[Key, Known], held: list[Held]) -> None:
+        """Of a feed with a watermark the accounts tell how many rows there are besides those that it gave."""
+        by_feed = accounts.by_feed(connection, self._parts.organisation_id) if self._asked else {}
+        for feed, keys in self._asked.items():
+            in_use = sum(key in known and known[key].status is Status.ACTIVE for key in keys)
+            at_rest = {hold.key for hold in held if hold.feed == feed}
+            theirs = accounts.known_around(connection, self._parts.organisation_id, {key.misid for key in at_rest})
+            without = sum(key not in theirs or theirs[key].status is not Status.ACTIVE for key in at_rest)
+            self._kept[feed] = by_feed.get(feed, 0) - in_use + without
 
     def _kept_of(self, feed: Feed, span: Span) -> Sequence[int]:
         """Count a chunk that is as it was; gives which rows of it are to be looked at all the same."""
@@ -254,6 +328,8 @@ class _Glance:
             return None
         records = chain(self._referents(), self._news)
         sifted = sift(records, known, store.vault.fingerprint_secret, refused, looked_up=self._looked_up)
+        with store.begin() as connection:
+            self._count_the_unasked(connection, known, held)
         self._add_what_was_kept(sifted, held, warned)
         if not sifted.changed.keys() <= known.keys():
             # OneFile may have somebody new under any account that we know.

@@ -50,7 +50,7 @@ def open_parts(
     )
     feeds, links = (
         tuple(
-            Feed(feed.name, feed.yields, _query_of(feed))
+            Feed(feed.name, feed.yields, _query_of(feed), feed.watermark)
             for feed in settings.feeds
             if (feed.kind == "links") is are_links
         )

@@ -18,6 +18,7 @@ from syncd.core.accounts import Status
 from syncd.core.chunks import Take
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
 from syncd.mis import Mis, Rows
+from syncd.mis.since import Since
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from syncd.state.lock import Purpose, locked
@@ -258,8 +259,8 @@ class _Dropped(Mis):
         self._administrator = create_engine(url, isolation_level="AUTOCOMMIT")
 
     @contextmanager
-    def read(self, feed: str, query: str) -> Iterator[Rows]:
-        with super().read(feed, query) as rows:
+    def read(self, feed: str, query: str, since: Since | None = None) -> Iterator[Rows]:
+        with super().read(feed, query, since) as rows:
             yield Rows(rows.columns, partial(self._broken, rows.take, count()))
 
     def _broken(self, take: Take, pages: Iterator[int], rows: int) -> Any:

@@ -13,6 +13,7 @@ from syncd.core import chunks as core_chunks
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.plan import Plan
+from syncd.errors import ConfigurationError
 from syncd.onefile import Interrupted
 from syncd.state import chunks, holding
 from syncd.sync import one_pass
@@ -240,3 +241,89 @@ def _play(college: College, chance: random.Random) -> None:
 def in_no_order(plan: Plan) -> dict[str, Any]:
     told = {each.name: getattr(plan, each.name) for each in fields(plan)}
     return {name: sorted(map(repr, value)) if isinstance(value, tuple) else value for name, value in told.items()}
+
+
+_MARKED = """
+    SELECT misid AS "MISID", forename AS "FirstName", surname AS "LastName", email AS "Email", phone AS "Telephone",
+           classroom AS "ClassroomName", placement AS "PlacementID", assessor AS "DefaultAssessorMISID",
+           updated AS "UpdatedAt"
+    FROM person WHERE role IS NULL
+"""
+
+
+@pytest.fixture
+def marked(college: College) -> College:
+    """Each row of it says when it was last changed."""
+    college.add_columns("updated")
+    stamp(college)
+    learners, staff = college.parts.feeds
+    college.parts = replace(college.parts, feeds=(replace(learners, query=_MARKED, watermark="updatedat"), staff))
+    settled(college)
+    college.run()
+    return college
+
+
+def stamp(college: College, *misids: str) -> None:
+    for misid in misids or [f"L{number:02}" for number in range(30)]:
+        college.correct(misid, updated=college.clock.now.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def test_a_feed_with_a_watermark_is_asked_only_for_what_has_changed(marked: College, looked_at: Counter[str]) -> None:
+    marked.clock.now += timedelta(hours=3)
+    marked.correct("L13", surname="Other")
+    stamp(marked, "L13")
+    marked.enrol("L31")
+    stamp(marked, "L31")
+    done = marked.run()
+    assert (done.sent, done.unchanged) == (2, 31)
+    marked.run()
+    marked.clock.now += timedelta(hours=3)
+    marked.correct("L14", email=None)
+    stamp(marked, "L14")
+    marked.run()
+    looked_at.clear()
+    done = marked.run()
+    assert (done.calls, done.held, done.unchanged) == (0, 1, 32)
+    assert looked_at["learners"] == 1
+
+
+def test_what_is_held_for_a_code_is_asked_for_whatever_its_watermark_says(
+    marked: College, looked_at: Counter[str]
+) -> None:
+    marked.correct("L13", assessor="A3")
+    stamp(marked, "L13")
+    marked.run()
+    assert marked.held == {"L13": "reference_not_found"}
+    marked.clock.now += timedelta(hours=5)
+    marked.correct("L20", surname="Other")
+    stamp(marked, "L20")
+    marked.run()
+    looked_at.clear()
+    marked.enrol("A3", role="Assessor")
+    marked.run()
+    assert marked.held == {}
+
+
+@pytest.mark.parametrize("lie", ["a change without a stamp", "somebody who has gone"])
+def test_a_lying_watermark_loses_nothing_beyond_the_daily_sweep(
+    marked: College, looked_at: Counter[str], lie: str
+) -> None:
+    marked.clock.now += timedelta(hours=3)
+    if lie == "somebody who has gone":
+        marked.withdraw("L13")
+    else:
+        marked.correct("L13", surname="Other")
+    done = marked.run()
+    assert (done.sent, done.left) == (0, 0)
+    marked.clock.now += timedelta(days=1)
+    looked_at.clear()
+    done = marked.run()
+    assert (done.sent, done.left) == ((0, 1) if lie == "somebody who has gone" else (1, 0))
+    assert looked_at["learners"] >= 29
+
+
+def test_a_watermark_that_is_no_column_is_said_with_the_nearest(college: College) -> None:
+    learners, staff = college.parts.feeds
+    college.parts = replace(college.parts, feeds=(replace(learners, watermark="Telphone"), staff))
+    with pytest.raises(ConfigurationError, match="watermark 'Telphone' is not among the columns; did you mean"):
+        college.run()

@@ -1,0 +1,99 @@
+"""A column that grows with every change: how far it had come, and from where to ask for what has changed since."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+Mark: TypeAlias = datetime | date | int | Decimal | str | bytes
+"""A value of such a column."""
+
+#: A clock that is an hour behind, as every autumn, or a change that took its time to be committed.
+OVERLAP: Final = timedelta(hours=2)
+
+_READERS: Final[Mapping[str, Callable[[str], Mark]]] = {
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "int": int,
+    "Decimal": Decimal,
+    "str": str,
+    "bytes": bytes.fromhex,
+}
+
+
+def higher(mark: Mark | None, value: object) -> Mark | None:
+    """The higher of the two; a value that is empty, or that cannot be told from the other, is passed over."""
+    if isinstance(value, memoryview | bytearray):
+        value = bytes(value)
+    if isinstance(value, bool) or not isinstance(value, datetime | date | int | Decimal | str | bytes):
+        return mark
+    if mark is None:
+        return value
+    try:
+        return max(mark, value)
+    except TypeError:
+        return mark
+
+
+def since(mark: Mark) -> Mark:
+    """From where to ask again: a moment some time before it, in whichever form it comes; any other value as it is."""
+    match mark:
+        case datetime():
+            return mark - OVERLAP
+        case date():
+            return mark - timedelta(days=1)
+        case str():
+            return _text_since(mark)
+        case _:
+            return mark
+
+
+def _text_since(mark: str) -> str:
+    try:
+        moment = datetime.fromisoformat(mark)
+    except ValueError:
+        return mark
+    if len(mark) == len("2026-01-01"):
+        return (moment.date() - timedelta(days=1)).isoformat()
+    # Texts are compared letter by letter: a shorter one comes first, and so does one with no zone.
+    return (moment - OVERLAP).replace(tzinfo=None).isoformat(sep=mark[10], timespec="seconds")
+
+
+@dataclass(slots=True)
+class Marking:
+    """What reading a feed tells of its watermark."""
+
+    column: str
+    """The watermark, as the query names it."""
+    position: int
+    key: str
+    """The column of the MISID, as the query names it."""
+    key_position: int
+    highest: Mark | None = None
+    are_numbers: bool = True
+    """Whether every MISID is a number to the database."""
+
+    def note(self, row: Sequence[object]) -> None:
+        """Take in one row."""
+        self.highest = higher(self.highest, row[self.position])
+        self.are_numbers = self.are_numbers and isinstance(row[self.key_position], int)
+
+
+def told(mark: Mark) -> list[str]:
+    """As it can be kept."""
+    match mark:
+        case datetime():
+            return ["datetime", mark.astimezone(UTC).isoformat() if mark.tzinfo else mark.isoformat()]
+        case date():
+            return ["date", mark.isoformat()]
+        case bytes():
+            return ["bytes", mark.hex()]
+        case _:
+            return [type(mark).__name__, str(mark)]
+
+
+def read(kept: list[str]) -> Mark:
+    """What was kept."""
+    kind, text = kept
+    return _READERS[kind](text)
