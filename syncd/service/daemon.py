@@ -154,7 +154,7 @@ class Daemon:
         verify = self._work.orders.schedule.verify
         if not verify:
             return None
-        with self._store.begin() as connection:
+        with self._store.reading() as connection:
             lasts = [runs.last_finished(connection, each, Trigger.VERIFY) for each in self._organisations]
         due = [verify.after(started_at) for started_at, _ in filter(None, lasts)]
         return max(now, min(due)) if due else None

@@ -51,7 +51,7 @@ class StoredTurns:
 
     def calls_of_last_minute(self, now: datetime) -> int:
         """About how many calls have left in the 60 seconds up to now, whoever made them. Raises `StateUnusable`."""
-        with self._store.begin() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(select(pace).where(pace.c.token == self._token)).one_or_none()
         if row is None:
             return 0

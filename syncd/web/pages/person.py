@@ -39,7 +39,7 @@ def routes(site: Site) -> list[Route]:
 
     def search(request: Request) -> Response:
         wanted, page = _wanted(request), number_in(request, "page")
-        with site.store.begin() as connection:
+        with site.store.reading() as connection:
             found, count = people.find(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
         exactly = [each for each in found if wanted.text in {each.misid, str(each.user_id)}]
         if wanted.text and len(exactly) == 1:
@@ -102,7 +102,7 @@ def _explained(site: Site, key: Key, *, shows_values: bool = False) -> _Told:
 
 
 def _page(site: Site, request: Request, key: Key, told: _Told | None) -> Response:
-    with site.store.begin() as connection:
+    with site.store.reading() as connection:
         others = [each for each in people.roles_with(connection, site.organisations, key.misid) if each != key]
         account = people.account_of(connection, key)
         entries = holding.of_person(connection, key)
