@@ -1,6 +1,7 @@
 """The pace: when the next call may leave, over all threads, runs and restarts of one customer token."""
 
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
@@ -179,4 +180,14 @@ def _left_of(now: datetime, start: time, end: time) -> float:
     ends_at = now.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
     if ends_at <= now:
         ends_at += timedelta(days=1)
-    return ends_at.timestamp() - now.timestamp()
+    return _first_at_or_after(ends_at) - now.timestamp()
+
+
+def _first_at_or_after(moment: datetime) -> float:
+    """When the clock first shows this or a later time, in seconds since 1970: in spring it leaves an hour out."""
+    later, earlier = moment.replace(fold=0), moment.replace(fold=1)
+    if earlier.timestamp() >= later.timestamp():
+        return moment.timestamp()
+    seconds = range(int(earlier.timestamp()), int(later.timestamp()) + 1)
+    jump = bisect_left(seconds, True, key=lambda at: datetime.fromtimestamp(at, moment.tzinfo) >= moment)
+    return float(seconds[jump])

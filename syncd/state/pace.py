@@ -78,6 +78,9 @@ class StoredTurns:
 def _counts_in(row: Row[Any], minute: int) -> dict[str, int]:
     """The calls of a minute so far and of the one before it."""
     match minute - row.minute:
+        case -1:
+            # Of a burst the line is ahead by a second or so, and what it counts has left in this minute.
+            calls, before = row.calls_before + row.calls, 0
         case 0:
             calls, before = row.calls, row.calls_before
         case 1:
