@@ -33,9 +33,7 @@ def upgrade() -> None:
         sa.Column(
             "restless", sa.JSON(), nullable=False, comment="which rows may come to something new as they are, from 0"
         ),
-        sa.Column(
-            "misids", sa.JSON(), nullable=False, comment="of each row; null where it is another organisation's"
-        ),
+        sa.Column("misids", sa.JSON(), nullable=False, comment="of each row; null where it is another organisation's"),
         sa.Column("row_digests", sa.Text(), nullable=False, comment="16 characters of the keyed hash of each row"),
         sa.PrimaryKeyConstraint("organisation_id", "feed", "position", name=op.f("pk_chunk")),
         comment="what the feeds gave at the last poll that went well, a thousand rows each",
