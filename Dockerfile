@@ -19,7 +19,9 @@ RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/syncd --shell 
 COPY --from=build /opt/syncd /opt/syncd
 # It writes to the volume and nowhere else, so the root file system may be read-only. STATE_DIRECTORY is where the state
 # store is unless the configuration names another one; nothing here overrides the configuration.
+# glibc would keep memory apart for each thread, of which little comes back.
 ENV PATH=/opt/syncd/bin:$PATH \
+    MALLOC_ARENA_MAX=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     STATE_DIRECTORY=/var/lib/syncd \

@@ -7,6 +7,7 @@ SyncdError                     one or two plain sentences: what, where, what to 
 ├── NothingToSettle            approve or reject with no such run waiting
 ├── AnotherRun                 the lock is held; exit 5
 ├── LockLost                   the lock was held and is no longer
+├── Unforeseen                 a run met a defect of syncd's; the log says where
 ├── DaemonBroken               the daemon cannot go on, for a reason that nobody has foreseen
 ├── NotTold                    a notification did not go
 └── OneFileError
@@ -47,6 +48,10 @@ class AnotherRun(SyncdError):
 
 class LockLost(SyncdError):
     """This process may write no more: another one may have begun to."""
+
+
+class Unforeseen(SyncdError):
+    """Something that nobody has foreseen has ended a run: a defect, whose own words may quote values."""
 
 
 class DaemonBroken(SyncdError):

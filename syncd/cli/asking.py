@@ -91,7 +91,7 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event) 
             "The request stands, and the next daemon answers it."
         )
     elif run.state == RunState.FINISHED or run.state in _STOPPED:
-        with store.begin() as connection:
+        with store.reading() as connection:
             done = _done(connection, run)
         printing.print_done(done)
         return exit_code(done)
@@ -107,7 +107,7 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event) -
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     with progress_bar() as progress:
         while True:
-            with store.begin() as connection:
+            with store.reading() as connection:
                 answer = runs.answer_to(connection, request)
                 newest = runs.last(connection, organisation_id)
                 begun = runs.begun(connection, newest.id) if newest else 0

@@ -128,7 +128,7 @@ def report(
     here = now()
     span = Span.read(since, until, _zone(settings), here).before(here)
     store = open_store_to_read(settings)
-    with store.begin() as connection:
+    with store.reading() as connection:
         told = reporting.report(connection, organisations, span.since, span.until)
         held = [row for each in organisations for row in holding.listing(connection, each)] if details else None
     context = Context(

@@ -34,7 +34,7 @@ _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "sy
 def _reading(config: Path | None, organisation: int | None) -> Iterator[tuple[Connection, tuple[int, ...]]]:
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
-    with open_store_to_read(settings).begin() as connection:
+    with open_store_to_read(settings).reading() as connection:
         yield connection, organisations
 
 

@@ -1,9 +1,12 @@
 """The pace: when the next call may leave, over all threads, runs and restarts of one customer token."""
 
 import random
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from threading import Lock
+from time import sleep as pause_for
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -56,7 +59,8 @@ class Pacer:
     """Lets each call wait for its turn.
 
     ``calls_per_minute`` is OneFile's limit; ``quiet`` are windows of the day, in ``zone``, in which no call leaves.
-    ``clock`` gives the time in UTC. ``sleep`` waits, and is to come back early with true when syncd is to stop.
+    ``clock`` gives the time in UTC. ``sleep`` waits, and is to come back early with true when syncd is to stop;
+    ``pause`` waits whatever is to be.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Pacer:
         *,
         clock: Callable[[], datetime],
         sleep: Sleep,
+        pause: Callable[[float], object] = pause_for,
         quiet: tuple[tuple[time, time], ...] = (),
         zone: str = "UTC",
     ) -> None:
@@ -74,6 +79,8 @@ class Pacer:
         self._algorithm = GCRA()
         self._clock = clock
         self._sleep = sleep
+        self._pause = pause
+        self._ends_at: datetime | None = None
         self._quiet = quiet
         self._zone = ZoneInfo(zone)
         # One at a time waits at the line, so that turns are taken in order.
@@ -122,8 +129,22 @@ class Pacer:
 
     def rest(self, seconds: float) -> None:
         """Wait, unless syncd is to stop. Raises `Interrupted`."""
-        if self._sleep(seconds):
+        if self._ends_at is None:
+            if self._sleep(seconds):
+                raise Interrupted
+            return
+        if self._clock() + timedelta(seconds=seconds) > self._ends_at:
             raise Interrupted
+        self._pause(seconds)
+
+    @contextmanager
+    def before_the_end(self, seconds: float) -> Iterator[None]:
+        """Meanwhile syncd, which is to stop, may call and wait for so many seconds more, to leave things in order."""
+        self._ends_at = self._clock() + timedelta(seconds=seconds)
+        try:
+            yield
+        finally:
+            self._ends_at = None
 
     def _step(self, free_at: int) -> tuple[int, float]:
         now = int(self._clock().timestamp() * 1000)
@@ -159,4 +180,14 @@ def _left_of(now: datetime, start: time, end: time) -> float:
     ends_at = now.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
     if ends_at <= now:
         ends_at += timedelta(days=1)
-    return ends_at.timestamp() - now.timestamp()
+    return _first_at_or_after(ends_at) - now.timestamp()
+
+
+def _first_at_or_after(moment: datetime) -> float:
+    """When the clock first shows this or a later time, in seconds since 1970: in spring it leaves an hour out."""
+    later, earlier = moment.replace(fold=0), moment.replace(fold=1)
+    if earlier.timestamp() >= later.timestamp():
+        return moment.timestamp()
+    seconds = range(int(earlier.timestamp()), int(later.timestamp()) + 1)
+    jump = bisect_left(seconds, True, key=lambda at: datetime.fromtimestamp(at, moment.tzinfo) >= moment)
+    return float(seconds[jump])

@@ -3,12 +3,13 @@
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from threading import Event
-from typing import Final
+from threading import Event, Thread
+from typing import Final, TypeVar
 
 from syncd.errors import DaemonBroken, StateUnusable, SyncdError
 from syncd.onefile import Interrupted
@@ -29,6 +30,8 @@ _AT_NIGHT: Final = "30 2 * * *"
 
 #: How long it leaves a OneFile alone that is down, longer each time.
 PAUSES_SECONDS: Final = (30.0, 60.0, 120.0, 240.0, 480.0, 900.0)
+
+_Result = TypeVar("_Result")
 
 _POLL: Final = "poll"
 _VERIFY: Final = "verify"
@@ -65,6 +68,7 @@ class Daemon:
         self._telling = telling or Silence()
         self._work = Work(orders, signals.stopping, signals.asked, self._telling.look_soon)
         self._retired: list[Orders] = []
+        self._rereading: Future[Orders] | None = None
         self._signals = signals
         self._reread = reread
         self._pauses = pauses
@@ -154,7 +158,7 @@ class Daemon:
         verify = self._work.orders.schedule.verify
         if not verify:
             return None
-        with self._store.begin() as connection:
+        with self._store.reading() as connection:
             lasts = [runs.last_finished(connection, each, Trigger.VERIFY) for each in self._organisations]
         due = [verify.after(started_at) for started_at, _ in filter(None, lasts)]
         return max(now, min(due)) if due else None
@@ -180,11 +184,17 @@ class Daemon:
         self._log.info("put_off", job=name, until=_written(until), why=why)
 
     def _reload_if_told_to(self) -> bool:
-        """Read the configuration again when told to; gives whether another one is gone by from now on."""
-        if self._signals.reload.is_set():
+        """Read the configuration again when told to; gives whether another one is gone by from now on.
+
+        An MIS that hangs while it is asked about the feeds keeps nothing waiting, least of all the end.
+        """
+        if self._rereading is None and self._signals.reload.is_set():
             self._signals.reload.clear()
+            self._rereading = _begun(self._reread)
+        if self._rereading is not None and self._rereading in wait([self._rereading], _LOOK_AGAIN_SECONDS).done:
+            rereading, self._rereading = self._rereading, None
             try:
-                orders = self._reread()
+                orders = rereading.result()
             except SyncdError as problem:
                 self._log.error("configuration_refused", reason=str(problem))
             except Exception as problem:  # noqa: BLE001 - the old one still serves
@@ -230,6 +240,22 @@ class Daemon:
         self._work.pass_on_what_was_asked()
         if self._reload_if_told_to():
             self._log.info("configuration_reloaded")
+
+
+def _begun(work: Callable[[], _Result]) -> Future[_Result]:
+    """Do it in a thread that nobody has to wait for, not even when the process ends."""
+    future: Future[_Result] = Future()
+
+    def do() -> None:
+        try:
+            result = work()
+        except BaseException as problem:  # noqa: BLE001 - whoever asks for the result is told
+            future.set_exception(problem)
+        else:
+            future.set_result(result)
+
+    Thread(target=do, name="reload", daemon=True).start()
+    return future
 
 
 def _written(moment: datetime | None) -> str | None:

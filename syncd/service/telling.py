@@ -145,7 +145,7 @@ class Telling:
             told.forget_others(connection, organisation_id, [one.address.key for one in self._listeners])
             amiss = troubles(connection, organisation_id)
         for listener in self._listeners:
-            with self._store.begin() as connection:
+            with self._store.reading() as connection:
                 known = told.told_to(connection, organisation_id, listener.address.key)
             self._tell_news(organisation_id, listener, amiss, known, now)
             self._tell_digest(organisation_id, listener, known.get(Subject.DIGEST), now)
@@ -173,7 +173,7 @@ class Telling:
             return
         if last is not None and not self._occasions.digest_is_due(last, now):
             return
-        with self._store.begin() as connection:
+        with self._store.reading() as connection:
             new = holding.new_between(connection, organisation_id, last, now) if last else {}
             held, _ = holding.counts(connection, organisation_id)
         notice = digest(new, held.total())

@@ -53,7 +53,7 @@ class Work:
             return
         # That the store cannot be reached is for the polls to say.
         with suppress(StateUnusable):
-            with self._store.begin() as connection:
+            with self._store.reading() as connection:
                 asked_for = runs.organisations_asked_for(connection)
             for each in self._organisations:
                 if each in asked_for:
@@ -128,7 +128,7 @@ class Work:
 
     def _answer(self, parts: Parts) -> None:
         """Make one run for all who ask."""
-        with parts.store.begin() as connection:
+        with parts.store.reading() as connection:
             requests = runs.requests_waiting(connection, parts.organisation_id)
         if not requests:
             return

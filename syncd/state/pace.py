@@ -51,7 +51,7 @@ class StoredTurns:
 
     def calls_of_last_minute(self, now: datetime) -> int:
         """About how many calls have left in the 60 seconds up to now, whoever made them. Raises `StateUnusable`."""
-        with self._store.begin() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(select(pace).where(pace.c.token == self._token)).one_or_none()
         if row is None:
             return 0
@@ -78,6 +78,9 @@ class StoredTurns:
 def _counts_in(row: Row[Any], minute: int) -> dict[str, int]:
     """The calls of a minute so far and of the one before it."""
     match minute - row.minute:
+        case -1:
+            # Of a burst the line is ahead by a second or so, and what it counts has left in this minute.
+            calls, before = row.calls_before + row.calls, 0
         case 0:
             calls, before = row.calls, row.calls_before
         case 1:

@@ -32,7 +32,7 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"
     """The process was told to end, or ended; the next run goes on."""
     FAILED = "failed"
-    """The MIS or OneFile could not be reached."""
+    """Something kept it from being done; the reason says what."""
 
 
 class Problem(StrEnum):

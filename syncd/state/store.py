@@ -14,6 +14,9 @@ from syncd.errors import ConfigurationError, StateUnusable
 from syncd.state import schema
 from syncd.state.vault import Vault
 
+#: The option of a connection to SQLite that only reads.
+_READS: Final = "syncd_reads"
+
 
 class Store:
     """The state store, open.
@@ -43,6 +46,24 @@ class Store:
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that sees everything as it was at its beginning, waits for nobody who writes, and cannot.
+
+        Raises `StateUnusable`.
+        """
+        try:
+            with self.engine.connect() as connection, connection.execution_options(**self._for_reading).begin():
+                yield connection
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
+
+    @property
+    def _for_reading(self) -> dict[str, Any]:
+        if self.url.get_backend_name() == "sqlite":
+            return {_READS: True}
+        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
     def upgrade(self) -> None:
         """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
         revision = self.revision()
@@ -64,7 +85,7 @@ class Store:
         """The migration the schema is at; ``None`` where there is none yet, and none is made."""
         if self.file and not self.file.exists():
             return None
-        with self.begin() as connection:
+        with self.reading() as connection:
             return schema.revision_of(connection)
 
     @property
@@ -104,7 +125,7 @@ def _engine(url: str) -> Engine:
                 options |= {"connect_args": {"timeout": 30}}
             engine = create_engine(url, **options)
             event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_immediately)
+            event.listen(engine, "begin", _begin)
             return engine
         case "postgresql":
             return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
@@ -120,9 +141,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin_immediately(connection: Connection) -> None:
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if reads else 'OFF'}")
     # A transaction that reads first and writes later would fail at once when another one writes in between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 @contextmanager

@@ -308,3 +308,11 @@ chunk: Final = Table(
     Column("row_digests", Text, nullable=False, comment="16 characters of the keyed hash of each row"),
     comment="what the feeds gave at the last poll that went well, a thousand rows each",
 )
+
+signed_out: Final = Table(
+    "signed_out",
+    metadata,
+    Column("session", String(32), primary_key=True, comment="a hash of what only this session has"),
+    Column("until", UtcDateTime, nullable=False),
+    comment="sessions that were ended before their time, for as long as they would have lasted",
+)

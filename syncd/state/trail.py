@@ -30,7 +30,7 @@ def _of_organisation(
     of_one = [] if misid is None else [change.c.misid == misid]
     at, number = since, 0
     while True:
-        with store.begin() as connection:
+        with store.reading() as connection:
             page = connection.execute(
                 select(change)
                 .where(

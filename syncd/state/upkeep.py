@@ -23,7 +23,7 @@ _SEALED = ((account, "values"), (change, "detail"), (credential, "secret"))
 
 def check_key(store: Store) -> None:
     """Raises `StateUnusable` when what the store holds cannot be opened with the key that is configured."""
-    with store.begin() as connection:
+    with store.reading() as connection:
         sealed = connection.scalar(select(account.c["values"]).order_by(account.c.id.desc()).limit(1))
     if sealed is not None:
         store.vault.open(sealed)
@@ -31,7 +31,7 @@ def check_key(store: Store) -> None:
 
 def defects(store: Store) -> Iterator[str]:
     """What is wrong with the store, a sentence each: its file, its tables, what is sealed in them, and the mapping."""
-    with store.begin() as connection:
+    with store.reading() as connection:
         if store.url.get_backend_name() == "sqlite":
             yield from _of_file(connection)
         for table in metadata.sorted_tables:

@@ -174,7 +174,7 @@ def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
     if store.revision() is not None:
         if not store.is_current:
             return _BEHIND
-        with store.begin() as connection:
+        with store.reading() as connection:
             last, waiting = runs.last(connection, organisation_id), runs.waiting(connection, organisation_id)
     if waiting:
         return Outcome(
@@ -200,7 +200,7 @@ def of_daemon(store: Store, organisation_id: int, now: datetime) -> Outcome:
     if store.revision() is not None:
         if not store.is_current:
             return _BEHIND
-        with store.begin() as connection:
+        with store.reading() as connection:
             due = daemons.next_run_at(connection, organisation_id)
     if due is None:
         return Outcome("none is running; 'syncd run' is one")

@@ -160,11 +160,11 @@ def explain(parts: Parts, misid: str) -> Explanation:
     Raises what `make_plan` raises.
     """
     organisation_id, store = parts.organisation_id, parts.store
-    with store.begin() as connection:
+    with store.reading() as connection:
         known = accounts.known(connection, organisation_id)
     found = _read(parts, misid, known)
     plan = make_plan(parts, found.bearing).plan
-    with store.begin() as connection:
+    with store.reading() as connection:
         # Once more, so that nothing told of an account is older than the rest.
         known = accounts.known(connection, organisation_id)
         values = accounts.values(connection, store.vault, [key for key in known if key.misid == misid])

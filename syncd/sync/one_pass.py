@@ -1,9 +1,11 @@
 """One pass, from the lock to the summary: settle, read, compare, guard, send, finish."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
+from traceback import extract_tb
 from typing import Final, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
@@ -11,7 +13,15 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.sampling import sample_of
-from syncd.errors import AnswerLost, CredentialsRefused, MisUnreachable, OneFileError, OneFileUnreachable, SyncdError
+from syncd.errors import (
+    AnswerLost,
+    CredentialsRefused,
+    MisUnreachable,
+    OneFileError,
+    OneFileUnreachable,
+    SyncdError,
+    Unforeseen,
+)
 from syncd.onefile import Interrupted
 from syncd.state import chunks, holding, references, runs
 from syncd.state.changes import Action, Outcome
@@ -109,8 +119,8 @@ def carry_out(
 
     ``lists_held_of`` are the MISIDs whose held records the plan tells all of, empty for everybody's; ``None`` leaves
     the held list as it is. The caller holds the organisation's lock.
-    Raises what kept it from being done (`MisUnreachable`, `OneFileUnreachable`, …) once that is written down, and
-    `Interrupted` when syncd was told to stop.
+    Raises what kept it from being done (`MisUnreachable`, `OneFileUnreachable`, …) once that is written down,
+    `Unforeseen` for what is no `SyncdError`, and `Interrupted` when syncd was told to stop.
     """
     with parts.store.begin() as connection:
         is_whole = lists_held_of == frozenset()
@@ -126,6 +136,10 @@ def carry_out(
     except SyncdError as problem:
         pass_.end(RunState.FAILED, str(problem), problem)
         raise
+    except Exception as defect:
+        unforeseen = _unforeseen(defect)
+        pass_.end(RunState.FAILED, str(unforeseen), unforeseen, where=_where(defect))
+        raise unforeseen from defect
 
 
 class _Pass:
@@ -221,7 +235,9 @@ class _Pass:
         self.log.warning("run_stopped", reason=reason, **_counts(done))
         return done
 
-    def end(self, state: RunState, reason: str = "", problem: SyncdError | None = None) -> Done:
+    def end(
+        self, state: RunState, reason: str = "", problem: SyncdError | None = None, where: Sequence[str] = ()
+    ) -> Done:
         done = self._done(state)
         was = OneFileWas.OK if done.calls else None
         if isinstance(problem, OneFileError):
@@ -257,6 +273,7 @@ class _Pass:
             state=state,
             **_counts(done),
             **({"reason": reason} if reason else {}),
+            **({"where": where} if where else {}),
         )
         return done
 
@@ -285,6 +302,18 @@ class _Pass:
             calls=self.parts.onefile.pacer.calls - self._calls_before,
             objections=self._planned.objections if self._planned else (),
         )
+
+
+def _unforeseen(defect: Exception) -> Unforeseen:
+    return Unforeseen(
+        f"The run met something that nobody has foreseen ({type(defect).__name__}), which is a defect of syncd. "
+        "Its line run_finished in the log says where; please report that. The next run goes on from here."
+    )
+
+
+def _where(defect: Exception) -> list[str]:
+    """The way to a defect, innermost last: files, lines and names of functions, and nothing of what they were given."""
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in extract_tb(defect.__traceback__)]
 
 
 def _kind_of(problem: SyncdError | None) -> Problem:

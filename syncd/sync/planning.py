@@ -64,7 +64,7 @@ def make_plan(
     if found.is_quiet:
         return _with_nothing_new(parts, found)
     known, sifted, links = found.known, found.sifted, found.links
-    with store.begin() as connection:
+    with store.reading() as connection:
         kept = references.known(connection, organisation_id, now)
         unsettled = changes.unsettled(connection, store.vault, organisation_id)
         accounts_by_feed = accounts.by_feed(connection, organisation_id)
@@ -73,7 +73,7 @@ def make_plan(
     # Whoever is gone matters only if somebody new may be the same person.
     is_anybody_new = not sifted.changed.keys() <= known.keys()
     wanted = (sifted.changed.keys() & known.keys()) | (sifted.absent.keys() if is_anybody_new else set())
-    with store.begin() as connection:
+    with store.reading() as connection:
         values = accounts.values(connection, store.vault, wanted)
 
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
@@ -143,7 +143,7 @@ def _gone_by_feed(parts: Parts, plan: Plan) -> Counter[str]:
     """How many accounts each feed has newly lost."""
     if not plan.new_leavers:
         return Counter()
-    with parts.store.begin() as connection:
+    with parts.store.reading() as connection:
         feeds = accounts.feeds(connection, parts.organisation_id)
     return Counter(feeds[leaver.key] for leaver in plan.new_leavers)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -19,7 +20,15 @@ from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey,
 from syncd.core.privacy import without_values
 from syncd.core.records import Held, Key, Reason, stamped
 from syncd.core.values import Sent
-from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreachable, Refused, StateUnusable
+from syncd.errors import (
+    AnswerLost,
+    CredentialsRefused,
+    LockLost,
+    OneFileError,
+    OneFileUnreachable,
+    Refused,
+    StateUnusable,
+)
 from syncd.onefile import Answered, Created, Interrupted
 from syncd.state import accounts, assignments, changes, credentials, holding
 from syncd.state.changes import Action, Outcome
@@ -30,6 +39,8 @@ from syncd.sync.parts import Parts
 #: So many answers lost running, and none got, is a OneFile that is down.
 _LOST_RUNNING: Final = 5
 _FIRST_LOOK_AGAIN_SECONDS: Final = 1.0
+#: Service managers kill what takes too long to end, and before this there may be calls in flight to wait for.
+_LAST_SECONDS: Final = 20.0
 
 _HALTING: Final = (OneFileUnreachable, CredentialsRefused, StateUnusable, Interrupted)
 
@@ -75,6 +86,15 @@ class Sender:
         `LockLost` or `Interrupted`. All that was begun is concluded by then, as far as it can be.
         """
         self._total = plan.calls
+        try:
+            self._send(plan)
+        except Interrupted:
+            self._find_the_accepted_before_the_end()
+            raise
+        finally:
+            self._doubt_the_accepted()
+
+    def _send(self, plan: Plan) -> None:
         self._note_without_calling(plan)
         self._side_by_side(partial(self._unarchive, back) for back in plan.returners if back.is_archived)
         self._side_by_side(partial(self._rekey, rekey) for rekey in plan.rekeys)
@@ -444,6 +464,13 @@ class Sender:
             pause = min(pause * 2, left)
             left -= pause
             self._parts.onefile.pacer.rest(pause)
+        self._doubt_the_accepted()
+
+    def _find_the_accepted_before_the_end(self) -> None:
+        with suppress(OneFileError, Interrupted), self._parts.onefile.pacer.before_the_end(_LAST_SECONDS):
+            self._find_the_accepted()
+
+    def _doubt_the_accepted(self) -> None:
         for accepted in self._accepted.values():
             accepted.log.warning("change_in_doubt")
             self._count(Outcome.IN_DOUBT)

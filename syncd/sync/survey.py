@@ -121,7 +121,7 @@ def survey(parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = 
 
 def _everything(parts: Parts, only: frozenset[str], traces: Traces | None = None) -> Survey:
     store, organisation_id = parts.store, parts.organisation_id
-    with store.begin() as connection:
+    with store.reading() as connection:
         known = accounts.known(connection, organisation_id)
         refused = holding.refused(connection, organisation_id)
         looked_up = references.looked_up(connection, organisation_id)

@@ -56,7 +56,7 @@ def _monitoring(
         return Response(measured.scrape(), media_type=CONTENT_TYPE_LATEST)
 
     def status(_request: Request) -> Response:
-        with store.begin() as connection:
+        with store.reading() as connection:
             return JSONResponse(overview.status(connection, organisations))
 
     return [
@@ -101,7 +101,7 @@ def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], da
 def _checks(store: Store, organisations: Sequence[int], now: datetime) -> dict[str, bool]:
     try:
         is_current = store.is_current
-        with store.begin() as connection:
+        with store.reading() as connection:
             lasts = [runs.last(connection, each) for each in organisations]
             due = daemons.next_run_at(connection, organisations[0])
     except StateUnusable:

@@ -24,7 +24,7 @@ from syncd.web.own_site import OwnSite
 from syncd.web.refusals import refused
 from syncd.web.sessions import Sessions, SignedIn
 from syncd.web.signing_in import signing_in
-from syncd.web.wall import Identification, Wall
+from syncd.web.wall import Identification, Wall, not_identified
 
 _PLAINLY: Final = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 _UNKNOWN: Final = "syncd met something it does not know. Its log has a line about it."
@@ -43,7 +43,7 @@ def make_app(
     With any ``credentials`` every request needs some; without them anybody who reaches it may ask, so it is then only
     to be served on loopback.
     """
-    signed_in = SignedIn(clock)
+    signed_in = SignedIn(store, clock)
     # Two daemons on one machine differ by port only, for which cookies do not care.
     cookie = f"syncd_{organisations[0]}"
     key = credentials.signing_key() if credentials else token_bytes(32)
@@ -57,7 +57,9 @@ def make_app(
             Middleware(SecurityHeaders),
             Middleware(OwnSite, is_on_loopback=not credentials),
             Middleware(Sessions, key=key, cookie=cookie),
-            Middleware(AuthenticationMiddleware, backend=Identification(credentials, signed_in)),
+            Middleware(
+                AuthenticationMiddleware, backend=Identification(credentials, signed_in), on_error=not_identified
+            ),
             Middleware(Wall, cookie=cookie),
         ],
         exception_handlers=_HANDLERS,

@@ -154,7 +154,7 @@ class StoreCollector(Collector):
         families["syncd_build_info"].add_metric([__version__, platform.python_version()], 1)
         families["syncd_allowance_used_ratio"].add_metric([], self._allowance_used())
         now = self._clock()
-        with self._store.begin() as connection:
+        with self._store.reading() as connection:
             for organisation_id in self._organisations:
                 whose = [str(organisation_id)]
                 counted = ledger.counted(connection, organisation_id)

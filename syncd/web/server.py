@@ -4,11 +4,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from syncd.errors import ConfigurationError
+
+#: An answer that is being made when syncd is told to end may be finished, but not for ever.
+_PATIENCE_AT_THE_END_SECONDS: Final = 10.0
 
 
 @contextmanager
@@ -39,4 +43,5 @@ def served(app: ASGIApp, address: tuple[str, int]) -> Iterator[None]:
             yield
         finally:
             server.should_exit = True
-            thread.join()
+            # Somebody may be waiting for an MIS that hangs.
+            thread.join(_PATIENCE_AT_THE_END_SECONDS)

@@ -1,12 +1,14 @@
 """The sessions of browsers: a signed cookie, and who is signed in by it."""
 
 from collections.abc import Callable, MutableMapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from syncd.state import signed_out
+from syncd.state.store import Store
 from syncd.web.access import CSRF_FIELD, NOBODY, Person
 
 LASTS: Final = timedelta(hours=12)
@@ -30,15 +32,14 @@ class Sessions:
 
 
 class SignedIn:
-    """Whose session is whose: for twelve hours, or until they sign out.
+    """Whose session is whose: for twelve hours, or until they sign out, which the store remembers.
 
-    That somebody signed out is remembered as long as the daemon lives; their cookie is taken from them in any case.
+    A session is known by its CSRF token, which no other one has.
     """
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
         self._clock = clock
-        self._ended: dict[str, float] = {}
-        """Until when a session would have lasted, by its CSRF token, which no other session has."""
 
     def begin(self, session: Session, token: str, name: str, *, may_steer: bool) -> None:
         """Make it the session of somebody who has shown that they may, with a new CSRF token."""
@@ -48,15 +49,18 @@ class SignedIn:
         )
 
     def end(self, session: Session) -> None:
-        """Sign them out."""
-        now = self._clock().timestamp()
-        self._ended = {token: until for token, until in self._ended.items() if until > now}
+        """Sign them out, so that no copy of their cookie is worth anything. Raises `StateUnusable`."""
         if "until" in session:
-            self._ended[session[CSRF_FIELD]] = session["until"]
+            until = datetime.fromtimestamp(session["until"], UTC)
+            with self._store.begin() as connection:
+                signed_out.end(connection, session[CSRF_FIELD], until, self._clock())
         session.clear()
 
     def person(self, session: Session) -> Person:
-        """Who is signed in."""
-        if session.get("until", 0) <= self._clock().timestamp() or session[CSRF_FIELD] in self._ended:
+        """Who is signed in. Raises `StateUnusable`."""
+        if session.get("until", 0) <= self._clock().timestamp():
             return NOBODY
+        with self._store.reading() as connection:
+            if signed_out.is_ended(connection, session[CSRF_FIELD]):
+                return NOBODY
         return Person(session["name"], is_signed_in=True, may_steer=session["may_steer"])

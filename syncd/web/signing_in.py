@@ -51,7 +51,7 @@ def signing_in(credentials: Credentials, signed_in: SignedIn, clock: Callable[[]
         return RedirectResponse(target, 303)
 
     async def sign_out(request: Request) -> Response:
-        signed_in.end(request.session)
+        await run_in_threadpool(signed_in.end, request.session)
         return RedirectResponse(SIGN_IN, 303)
 
     return [

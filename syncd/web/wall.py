@@ -4,12 +4,14 @@ import hmac
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from starlette.authentication import AuthCredentials, AuthenticationBackend
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from syncd.errors import StateUnusable
 from syncd.web.access import (
     ANYBODY_HERE,
     CSRF_FIELD,
@@ -50,8 +52,14 @@ class Identification(AuthenticationBackend):
         self._signed_in = signed_in
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Person]:
-        """Who it is, and what they may; `NOBODY` and nothing if that cannot be told."""
-        person = self._person(conn)
+        """Who it is, and what they may; `NOBODY` and nothing if that cannot be told.
+
+        Raises `AuthenticationError` when the store is needed for it and cannot be used.
+        """
+        try:
+            person = await run_in_threadpool(self._person, conn)
+        except StateUnusable as problem:
+            raise AuthenticationError(str(problem)) from problem
         scopes = EVERYTHING if person.may_steer else LOOKING if person.is_authenticated else NOTHING
         return AuthCredentials(sorted(scopes)), person
 
@@ -62,6 +70,12 @@ class Identification(AuthenticationBackend):
             return self._signed_in.person(conn.session)
         scopes = self._credentials.of_token(_authorization(conn).removeprefix(_BEARER))
         return program(may_steer=STEER in scopes) if scopes else NOBODY
+
+
+def not_identified(conn: HTTPConnection, problem: Exception) -> Response:
+    """The answer to somebody of whom it cannot be told whether they have signed out."""
+    conn.scope.update(user=NOBODY, auth=AuthCredentials())
+    return refused(Request(conn.scope), 503, str(problem))
 
 
 class Wall:

@@ -84,4 +84,4 @@ def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLog
     def allowance() -> Allowance:
         return Allowance(turns.calls_of_last_minute(now()), in_force().onefile.calls_per_minute)
 
-    return Site(store, onefile.all_organisations, now, ZoneInfo(settings.schedule.timezone), explain, allowance)
+    return Site(store, onefile.all_organisations, now, ZoneInfo(settings.schedule.timezone), explain, allowance, log)

@@ -37,6 +37,9 @@ def test_it_picks_up_a_change_in_the_mis_and_ends_on_sigterm(mis: Mis, onefile: 
 
 
 @on_sqlite
+@pytest.mark.parametrize(
+    "onefile", ["without Keychain", pytest.param("with Keychain", marks=pytest.mark.slow)], indirect=True
+)
 def test_sigterm_in_the_middle_of_a_run_leaves_nothing_in_doubt(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     syncd.configure(guard={"floor": 1000}, onefile={"calls_per_minute": SLOW})
     with syncd.start("run") as daemon:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,25 @@ def test_a_daemon_takes_up_feeds_and_settings_and_refuses_what_is_wrong_or_takes
     events = [event["event"] for event in finished.events]
     assert (events.count("daemon_started"), finished.exit) == (1, Exit.IN_STEP)
     assert not Path(syncd.folder, "other.db").exists()
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.slow
+def test_an_mis_that_hangs_while_the_new_feeds_are_looked_at_does_not_hold_up_the_end(
+    onefile: OneFile, syncd: Syncd
+) -> None:
+    with syncd.start("run") as daemon:
+        daemon.wait_for_event("daemon_started")
+        syncd.write_feed(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS MISID FROM n"
+        )
+        daemon.process.send_signal(signal.SIGHUP)
+        time.sleep(3)
+        told_to_end_at = time.monotonic()
+        finished = daemon.terminate()
+    assert finished.exit == Exit.IN_STEP, finished.stderr
+    assert time.monotonic() - told_to_end_at < 15
+    assert "configuration_reloaded" not in finished.stderr
     assert "Traceback" not in finished.stderr
 
 

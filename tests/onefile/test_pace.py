@@ -1,6 +1,7 @@
 """The pace, in simulated time: as fast as the limit allows, and never a 429, whichever way OneFile counts."""
 
 from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.errors import OneFileUnreachable
 from syncd.onefile import Interrupted, Pacer
-from syncd.onefile.pace import rate_of
+from syncd.onefile.pace import rate_of, seconds_of_quiet
 from syncd.simulator import LimiterShape, make_limiter
 
 from .conftest import Time, Turns
@@ -134,6 +135,31 @@ def test_on_the_day_with_two_hours_from_one_to_two_a_window_in_it_is_quiet_twice
         clock = Time(datetime(2026, 10, 25, hour, minutes_into_the_hour, tzinfo=UTC))
         Pacer(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London").wait()
         assert clock.now == datetime(2026, 10, 25, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("window", "began"),
+    [
+        ((time(0, 30), time(1, 30)), datetime(2026, 3, 29, 0, 45, tzinfo=UTC)),
+        ((time(23, 30), time(1)), datetime(2026, 3, 28, 23, 45, tzinfo=UTC)),
+        ((time(0, 30), time(1, 59)), datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)),
+        ((time(0, 30), time(2)), datetime(2026, 3, 29, 0, 45, tzinfo=UTC)),
+    ],
+)
+def test_a_window_that_ends_in_the_hour_that_spring_leaves_out_ends_as_the_clock_jumps_over_it(
+    window: tuple[time, time], began: datetime
+) -> None:
+    zone = ZoneInfo("Europe/London")
+    jumps_at = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    assert seconds_of_quiet(began, [window], zone) == (jumps_at - began).total_seconds()
+    assert seconds_of_quiet(jumps_at - timedelta(microseconds=1), [window], zone) == pytest.approx(0, abs=1e-5)
+    assert seconds_of_quiet(jumps_at, [window], zone) == 0
+
+
+def test_a_window_within_the_hour_that_spring_leaves_out_is_left_out_too() -> None:
+    for minutes in range(180):
+        at = datetime(2026, 3, 29, tzinfo=UTC) + timedelta(minutes=minutes)
+        assert seconds_of_quiet(at, [(time(1, 10), time(1, 50))], ZoneInfo("Europe/London")) == 0
 
 
 def test_after_a_429_nobody_calls_for_as_long_as_it_says_however_many_calls_drew_it() -> None:

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+import structlog
 
 from syncd.errors import MisUnreachable
 from syncd.onefile import Interrupted
@@ -138,9 +139,15 @@ def test_values_are_shown_to_those_who_have_signed_in_and_may_steer(found: Found
     assert visitor.get("/people/Learner/L1").path.startswith("/sign-in")
     visitor.sign_in(TOKEN)
     assert "Show values" in visitor.get("/people/Learner/L1?explain=yes").buttons
-    page = visitor.post("/people/values", **asked)
+    with structlog.testing.capture_logs() as log:
+        page = visitor.post("/people/values", **asked)
     assert f'"{SECRET}"' in page.text
     assert page.headers["Cache-Control"] == "no-store"
+    (shown,) = (line for line in log if line["event"] == "values_shown")
+    assert (shown["organisation_id"], shown["role"], shown["misid"]) == (ORGANISATION, "Learner", "L1")
+    assert shown["asked_by"] == "Morgan (page)"
+    assert {"LastName", "Email", "ClassroomID"} <= {*shown["fields"]}
+    assert SECRET not in str(log)
 
 
 def test_signing_in_on_the_way_to_a_page_leads_there_whatever_is_in_its_address(found: Found) -> None:
@@ -160,8 +167,9 @@ def test_values_are_shown_to_nobody_else(found: Found) -> None:
     looker.sign_in(VIEWER)
     for visitor in (looker, Visitor(college)):
         assert "Show values" not in visitor.get("/people/Learner/L1?explain=yes").buttons
-        page = visitor.post("/people/values", **asked)
-        assert (page.status, SECRET in page.html) == (403, False)
+        with structlog.testing.capture_logs() as log:
+            page = visitor.post("/people/values", **asked)
+        assert (page.status, SECRET in page.html, log) == (403, False, [])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A daemon that is told to read its configuration again while it works."""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -71,6 +72,31 @@ def test_orders_that_are_refused_leave_everything_as_it_was(found: Found, proble
         wait_for(lambda: _is_over(log[seen:]))
     (refused,) = (line for line in log if line["event"] == "configuration_refused")
     assert refused["reason"] in {"FILE: unknown key 'x'.", "unexpected RuntimeError"}
+
+
+def test_a_configuration_that_takes_for_ever_to_be_read_keeps_no_daemon_from_its_work_or_its_end(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    reload, is_over, read = threading.Event(), threading.Event(), []
+
+    def hang(orders: Orders) -> Orders:
+        read.append(orders)
+        is_over.wait(60)
+        return orders
+
+    try:
+        with structlog.testing.capture_logs() as log, living(college, every=1, reload=reload, reread=hang):
+            wait_for(lambda: _is_over(log))
+            reload.set()
+            wait_for(lambda: bool(read))
+            seen = len(log)
+            wait_for(lambda: _is_over(log[seen:]))
+            told_to_end_at = time.monotonic()
+        assert time.monotonic() - told_to_end_at < 10
+    finally:
+        is_over.set()
+    assert [line["event"] for line in log][-1] == "daemon_stopped"
+    assert len(read) == 1
 
 
 def test_a_schedule_that_stays_as_it_is_keeps_its_next_poll_and_another_one_begins_anew(found: Found) -> None:

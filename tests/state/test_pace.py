@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from syncd.state.pace import StoredTurns
 from syncd.state.store import Store
 
@@ -28,6 +30,17 @@ def test_calls_fade_away_within_the_next_minute(store: Store) -> None:
         _call(turns, NOON + timedelta(seconds=second))
     told = [turns.calls_of_last_minute(NOON + timedelta(seconds=seconds)) for seconds in (60, 75, 90, 119, 120, 600)]
     assert told == [60, 45, 30, 1, 0, 0]
+
+
+def test_a_line_that_is_ahead_into_the_next_minute_hides_none_of_this_ones(store: Store) -> None:
+    turns = StoredTurns(store, "token")
+    for second in range(60):
+        _call(turns, NOON + timedelta(seconds=second))
+    # A burst: they leave at once, and the line is free a second later.
+    for tenth in range(5):
+        _call(turns, NOON + timedelta(seconds=60, milliseconds=100 * tenth))
+    assert turns.calls_of_last_minute(NOON + timedelta(seconds=59.5)) == 65
+    assert turns.calls_of_last_minute(NOON + timedelta(seconds=60.5)) == pytest.approx(65, abs=1)
 
 
 def test_a_call_that_has_to_wait_is_not_counted_yet(store: Store) -> None:

@@ -186,7 +186,7 @@ def found(tmp_path: Path, state_url: str) -> Iterator[Found]:
             store = Store(state_url, Vault())
             store.upgrade()
             stack.callback(store.close)
-            pacer = Pacer(StoredTurns(store, "token"), 600_000, clock=clock, sleep=clock.sleep)
+            pacer = Pacer(StoredTurns(store, "token"), 600_000, clock=clock, sleep=clock.sleep, pause=clock.sleep)
             client = stack.enter_context(
                 OneFile(simulator.base_url, simulator.customer_token, pacer, clock=clock, timeout_seconds=30)
             )

@@ -1,10 +1,12 @@
 """However a create's answer is lost, there is one account in the end, and it is known."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from syncd.errors import OneFileUnreachable
+from syncd.onefile import Interrupted
 from syncd.simulator import Fault, FaultKind, MisidFilter
 
 from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, Found
@@ -72,6 +74,33 @@ def test_with_keychain_on_it_looks_again_until_the_search_has_caught_up(found: F
     college.enrol(*(f"L{number}" for number in range(10)))
     assert college.run().is_in_step
     assert college.known_id("L3") == college.in_onefile("L3")[0].id
+
+
+@pytest.mark.parametrize(("lag_seconds", "doubted"), [(0, 0), (10, 0), (40, 2)])
+def test_a_run_that_is_told_to_stop_finds_for_a_short_while_what_it_has_created(
+    found: Found, lag_seconds: float, doubted: int
+) -> None:
+    college = found(keychain=True, search_lag_seconds=lag_seconds)
+    college.enrol("L1", "L2", "L3", "L4")
+    college.with_policy(max_in_flight=1)
+
+    def stops_after_two() -> bool:
+        made = [user for user in list(college.onefile.world.users.values()) if user.role == 1]
+        college.clock.is_stopping = len(made) == 2
+        return college.clock.is_stopping
+
+    college.parts = replace(college.parts, is_stopping=stops_after_two)
+    began = college.clock.now
+    with pytest.raises(Interrupted):
+        college.run()
+
+    assert college.in_doubt == doubted
+    assert (college.clock.now - began).total_seconds() <= 20
+    college.parts = replace(college.parts, is_stopping=lambda: False)
+    college.clock.is_stopping = False
+    assert college.run().is_in_step
+    for misid in ("L1", "L2", "L3", "L4"):
+        assert [user.id for user in college.in_onefile(misid)] == [college.known_id(misid)]
 
 
 def test_what_onefile_said_yes_to_is_never_made_again_however_long_it_is_not_found(found: Found) -> None:

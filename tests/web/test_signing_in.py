@@ -5,11 +5,11 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from syncd.state import runs
 from syncd.state.store import Store
-from syncd.state.tables import approval
+from syncd.state.tables import approval, signed_out
 from syncd.web.attempts import Attempts
 from syncd.web.credentials import Credentials, hash_of
 from syncd.web.signing_in import _local
@@ -159,6 +159,34 @@ def test_who_signs_out_is_out_even_with_a_copy_of_the_cookie(store: Store, secre
     assert copy.get("/page").status_code == 303
     assert browser.sign_in(secret).status_code == 303
     assert browser.get("/page").status_code == 200
+
+
+def test_who_has_signed_out_stays_out_after_a_restart_and_with_another_daemon(store: Store) -> None:
+    clock = Clock()
+    browser, copy, colleague = (Visitor(site(store, clock=clock)) for _ in range(3))
+    browser.sign_in()
+    colleague.sign_in()
+    copy.cookies.update(browser.cookies)
+    assert copy.get("/page").status_code == 200
+    browser.post("/sign-out", data=browser.form_of("/page"))
+    assert [each.get("/page").status_code for each in (copy, colleague)] == [303, 200]
+
+    clock.go_on(hours=12)
+    colleague.sign_in()
+    colleague.post("/sign-out", data=colleague.form_of("/page"))
+    with store.reading() as connection:
+        assert len(connection.execute(select(signed_out)).all()) == 1, "what has run out is kept"
+
+
+def test_nobody_who_signed_in_is_let_in_while_it_cannot_be_told_whether_they_have_signed_out(store: Store) -> None:
+    browser, script = Visitor(site(store)), Visitor(site(store))
+    browser.sign_in()
+    with store.begin() as connection:
+        connection.execute(text("ALTER TABLE signed_out RENAME TO away"))
+    answer = browser.get("/page")
+    assert (answer.status_code, "The state store" in answer.text) == (503, True)
+    assert answer.headers["X-Content-Type-Options"] == script.get("/sign-in").headers["X-Content-Type-Options"]
+    assert script.get("/api/status", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
 def test_a_token_seen_before_signing_in_is_worth_nothing_after(store: Store) -> None:

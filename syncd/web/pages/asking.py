@@ -29,7 +29,7 @@ def routes(site: Site) -> list[Route]:
 
     def show(request: Request) -> Response:
         number = request.path_params["request"]
-        with site.store.begin() as connection:
+        with site.store.reading() as connection:
             asked = run_list.request(connection, site.organisations, number) if number < 2**31 else None
             if asked is None:
                 raise HTTPException(404, "There is no such request; those of long ago are forgotten.")

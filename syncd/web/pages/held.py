@@ -40,7 +40,7 @@ def routes(site: Site) -> list[Route]:
         organisation_id = site.organisation_in(request.query_params.get("organisation"))
         page = number_in(request, "page") if reason else 0
         chosen = site.organisations if organisation_id is None else [organisation_id]
-        with site.store.begin() as connection:
+        with site.store.reading() as connection:
             counts = [holding.counts(connection, each) for each in site.organisations]
             groups = [group for each in chosen for group in _groups(connection, each, reason, page, warnings=warnings)]
         query = {"list": "left-out"} if warnings else {}

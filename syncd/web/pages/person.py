@@ -20,6 +20,7 @@ from syncd.state import changes, holding, people
 from syncd.state.people import Wanted
 from syncd.sync.explaining import Explained
 from syncd.sync.reasons import HELD, LEFT_OUT
+from syncd.web.access import asked_by
 from syncd.web.pages.site import ROWS, Site, go_to, key_in, number_in
 
 _LONGEST_SEARCH: Final = 255
@@ -39,7 +40,7 @@ def routes(site: Site) -> list[Route]:
 
     def search(request: Request) -> Response:
         wanted, page = _wanted(request), number_in(request, "page")
-        with site.store.begin() as connection:
+        with site.store.reading() as connection:
             found, count = people.find(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
         exactly = [each for each in found if wanted.text in {each.misid, str(each.user_id)}]
         if wanted.text and len(exactly) == 1:
@@ -70,6 +71,9 @@ def routes(site: Site) -> list[Route]:
         form = await request.form()
         key = key_in(site, request, form)
         told = await run_in_threadpool(_explained, site, key, shows_values=True)
+        if told.record:
+            names = _names_shown(told.record)
+            site.log.info("values_shown", **key._asdict(), fields=names, asked_by=asked_by(request))
         answer = await run_in_threadpool(_page, site, request, key, told)
         answer.headers["Cache-Control"] = "no-store"
         return answer
@@ -101,8 +105,14 @@ def _explained(site: Site, key: Key, *, shows_values: bool = False) -> _Told:
     return _Told(record, missing, shows_values)
 
 
+def _names_shown(record: Explained) -> list[str]:
+    """The fields whose values the page shows of somebody."""
+    cells = {cell.field or cell.column for row in record.rows for cell in row.cells}
+    return sorted(cells.union(*(call.fields for call in record.calls)))
+
+
 def _page(site: Site, request: Request, key: Key, told: _Told | None) -> Response:
-    with site.store.begin() as connection:
+    with site.store.reading() as connection:
         others = [each for each in people.roles_with(connection, site.organisations, key.misid) if each != key]
         account = people.account_of(connection, key)
         entries = holding.of_person(connection, key)

@@ -23,7 +23,7 @@ def routes(site: Site) -> list[Route]:
 
     def show_list(request: Request) -> Response:
         page, quiet_too = number_in(request, "page"), request.query_params.get("all") == "yes"
-        with site.store.begin() as connection:
+        with site.store.reading() as connection:
             rows, count = run_list.listing(
                 connection, site.organisations, quiet_too=quiet_too, first=page * ROWS, most=ROWS
             )
@@ -37,7 +37,7 @@ def routes(site: Site) -> list[Route]:
         page = number_in(request, "page")
         action = _one_of(Action, request.query_params.get("action"))
         outcome = _one_of(Outcome, request.query_params.get("outcome"))
-        with site.store.begin() as connection:
+        with site.store.reading() as connection:
             run = _found(run_list.one(connection, site.organisations, number))
             outcomes = run_list.outcomes(connection, number)
             changes = run_list.changes_of(

@@ -1,17 +1,19 @@
 """What all pages have in common: where they read, how they say things, and whom they link to."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from structlog.typing import FilteringBoundLogger
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
@@ -47,6 +49,7 @@ class Site:
 
     ``explain`` tells all of one MISID of an organisation, for which it reads the MIS, and raises a `SyncdError` or
     `Interrupted` when it cannot. ``allowance`` looks how fast OneFile is being called. Moments are told in ``zone``.
+    ``log`` is told who was shown whose values.
     """
 
     store: Store
@@ -55,6 +58,7 @@ class Site:
     zone: ZoneInfo
     explain: Callable[[int, str], Explanation]
     allowance: Callable[[], Allowance]
+    log: FilteringBoundLogger = field(default_factory=structlog.get_logger)
 
     def show(self, request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:
         """A page, with the words and the links that every template needs."""

@@ -1,0 +1,31 @@
+"""The unit of systemd: what it hands over is a key that there is, and every section's secrets can be handed over."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from syncd.settings import Settings
+
+_REPOSITORY = Path(__file__).parents[2]
+_UNIT = (_REPOSITORY / "config" / "syncd.service").read_text(encoding="utf-8")
+
+
+def _sections() -> dict[str, Any]:
+    return {name: field.annotation for name, field in Settings.model_fields.items()}
+
+
+def test_each_credential_is_loaded_and_handed_over_as_the_file_of_a_secret() -> None:
+    handed_over = dict(re.findall(r"^#?Environment=SYNCD_(\w+)_FILE=%d/(\S+)$", _UNIT, re.MULTILINE))
+    loaded = dict(re.findall(r"^#?LoadCredential=(\S+):/etc/syncd/(\S+)$", _UNIT, re.MULTILINE))
+    assert loaded == {name: name for name in handed_over.values()}
+    secrets = {
+        f"{section}__{key}".upper() for section, its in _sections().items() for key in getattr(its, "SECRETS", ())
+    }
+    assert handed_over.keys() <= secrets
+    assert {key.partition("__")[0] for key in handed_over} == {key.partition("__")[0] for key in secrets}
+    assert {"NOTIFY__URLS", "STATE__URL"} <= handed_over.keys()
+
+
+def test_it_keeps_memory_as_the_image_does() -> None:
+    dockerfile = (_REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"MALLOC_ARENA_MAX=\d+", _UNIT) == re.findall(r"MALLOC_ARENA_MAX=\d+", dockerfile) != []

@@ -1,0 +1,34 @@
+"""Reading waits for nobody, sees one moment, and changes nothing."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import func, select
+
+from syncd.errors import StateUnusable
+from syncd.state import runs
+from syncd.state.store import Store
+from syncd.state.tables import resync_request
+
+_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+_COUNT = select(func.count()).select_from(resync_request)
+
+
+def test_a_reader_sees_the_store_as_it_was_when_it_began_whoever_writes_meanwhile(store: Store) -> None:
+    with store.reading() as reader:
+        assert reader.scalar(_COUNT) == 0
+        with store.begin() as writer:
+            runs.request(writer, 5740, "jo", _NOW)
+            with store.reading() as another:
+                assert another.scalar(_COUNT) == 0
+        assert reader.scalar(_COUNT) == 0
+    with store.reading() as later:
+        assert later.scalar(_COUNT) == 1
+
+
+def test_what_only_reads_cannot_write(store: Store) -> None:
+    with pytest.raises(StateUnusable, match=r"(?i)read-?only"), store.reading() as reader:
+        runs.request(reader, 5740, "jo", _NOW)
+    with store.begin() as writer:
+        runs.request(writer, 5740, "jo", _NOW)
+        assert writer.scalar(_COUNT) == 1

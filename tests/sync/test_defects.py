@@ -1,0 +1,63 @@
+"""A defect of syncd's ends its run as failed, says where it is, and quotes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+
+from syncd.core.notices import Subject
+from syncd.errors import Unforeseen
+from syncd.state import accounts, runs
+from syncd.state.runs import RunState
+from syncd.state.troubles import troubles
+from syncd.sync import survey
+
+from .conftest import ORGANISATION, College, Found
+
+pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
+
+_VALUE = "Siân O'Dowd, 01224 555"
+
+
+def _breaking(*_arguments: Any, **_options: Any) -> None:
+    raise KeyError(_VALUE)
+
+
+def _in_reading(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(survey, "read_feeds", _breaking)
+
+
+def _in_sending(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(accounts, "keep", _breaking)
+
+
+@pytest.mark.parametrize("break_it", [_in_reading, _in_sending])
+def test_a_defect_ends_the_run_as_failed_and_is_told_without_a_value(
+    found: Found, break_it: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    college = found()
+    college.enrol("L1")
+    with pytest.MonkeyPatch.context() as patch, structlog.testing.capture_logs() as log:
+        break_it(patch)
+        with pytest.raises(Unforeseen, match=r"\(KeyError\).* defect of syncd") as raised:
+            college.run()
+
+    assert _VALUE not in f"{raised.value} {log}"
+    (finished,) = (line for line in log if line["event"] == "run_finished")
+    assert (finished["state"], finished["log_level"], finished["reason"]) == ("failed", "error", str(raised.value))
+    assert finished["where"][-1].startswith("test_defects.py:")
+    assert finished["where"][-1].endswith(" _breaking")
+    assert _standing(college) == (RunState.FAILED, str(raised.value), {Subject.FAILING})
+
+    college.clock.sleep(3600)
+    assert college.run().is_in_step
+    assert _standing(college) == (RunState.FINISHED, "", set())
+    assert len(college.in_onefile("L1")) == 1
+
+
+def _standing(college: College) -> tuple[str, str, set[Subject]]:
+    with college.parts.store.begin() as connection:
+        last = runs.last(connection, ORGANISATION)
+        assert last is not None
+        return last.state, last.reason, set(troubles(connection, ORGANISATION))
