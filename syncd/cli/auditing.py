@@ -22,7 +22,7 @@ from syncd.cli.common import (
     settings_of,
 )
 from syncd.cli.moments import SinceOption, Span, UntilOption
-from syncd.cli.printing import in_words, shortly
+from syncd.cli.printing import shortly
 from syncd.cli.program import app
 from syncd.cli.reporting import Context, document, print_report, write_page
 from syncd.cli.spreadsheets import as_text
@@ -30,6 +30,7 @@ from syncd.errors import ConfigurationError
 from syncd.settings import Settings
 from syncd.state import holding, reporting, trail
 from syncd.state.overview import moment
+from syncd.sync.reasons import in_words
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
 
@@ -53,7 +54,7 @@ _CSV_COLUMNS: Final = (
 def history(
     misid: Annotated[
         str | None,
-        typer.Argument(metavar="[MISID]", help="Whose; everybody's if left out, and then --since is needed."),
+        typer.Argument(metavar="MISID", help="Whose; everybody's if left out, and then --since is needed."),
     ] = None,
     *,
     since: SinceOption = None,

@@ -17,7 +17,7 @@ from syncd.cli.common import (
     set_up_logs,
     settings_of,
 )
-from syncd.cli.printing import in_words, shortly
+from syncd.cli.printing import shortly
 from syncd.cli.program import app
 from syncd.cli.running import stopped_by_signals
 from syncd.core.fields import Kind
@@ -25,6 +25,7 @@ from syncd.core.values import Unusable, read_value
 from syncd.state.overview import moment
 from syncd.sync.explaining import Account, Call, Cell, Explained, Explanation
 from syncd.sync.explaining import explain as explanation_of
+from syncd.sync.reasons import in_words
 from syncd.wiring.parts import open_parts
 from syncd.wiring.store import open_store_to_read
 

@@ -16,6 +16,7 @@ from syncd.state.overview import moment
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done
 from syncd.sync.planning import Planned
+from syncd.sync.reasons import in_words
 
 _SAMPLE: Final = 5
 _MINUTE: Final = 60
@@ -154,11 +155,6 @@ def counted(counts: Counts) -> str:
     named = ((counts.creates, "create"), (counts.updates, "update"), (counts.leavers, "leaver"))
     words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in named if count]
     return " and ".join((", ".join(words[:-1]), words[-1]) if len(words) > 1 else words) or "no changes"
-
-
-def in_words(name: str) -> str:
-    """A reason or a state as people write it."""
-    return name.replace("_", " ")
 
 
 def shortly(at: datetime | None) -> str:

@@ -13,10 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import Row
 
 from syncd.cli.common import print_table
-from syncd.cli.printing import PAST, in_words
+from syncd.cli.printing import PAST
 from syncd.state.changes import Action, Outcome
 from syncd.state.overview import moment
 from syncd.state.reporting import Report
+from syncd.sync.reasons import in_words
 
 _DONE: Final = frozenset({Outcome.APPLIED, Outcome.ACCEPTED})
 _OF_CHANGE: Final = ("organisation_id", "role", "misid", "user_id", "action", "fields", "outcome")

@@ -14,14 +14,13 @@ from syncd.core.accounts import Known, Status
 from syncd.core.assignments import Link, Pair, Remembered
 from syncd.core.fields import GRANT, SENDING_ORDER, Kind, Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
-from syncd.core.records import Code, Column, Held, Key, Layout, Reason, Record, Row, UnusableColumns
+from syncd.core.records import Code, Column, Held, Key, Layout, Reason, Record, Row
 from syncd.core.values import Sent, Unusable, Value
-from syncd.errors import ConfigurationError
 from syncd.onefile import OneFile
 from syncd.state import accounts, assignments, changes, holding
 from syncd.sync.parts import Parts
 from syncd.sync.planning import make_plan
-from syncd.sync.reading import read_links
+from syncd.sync.reading import naming, read_links
 from syncd.sync.reasons import HELD
 
 
@@ -282,10 +281,8 @@ def _rows(parts: Parts) -> Iterator[_Read]:
     is_main = parts.organisation_id == parts.main_organisation
     for feed in sorted(parts.feeds, key=lambda feed: SENDING_ORDER.index(feed.role), reverse=True):
         with parts.mis.read(feed.name, feed.query) as rows:
-            try:
+            with naming(feed):
                 layout = Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
-            except UnusableColumns as problem:
-                raise ConfigurationError(f"Feed {feed.name}: {problem}.") from None
             for number, row in enumerate(rows.stream, start=1):
                 record = layout.read(row, number)
                 organisation_id = record.key.organisation_id

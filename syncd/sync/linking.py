@@ -25,7 +25,7 @@ from syncd.core.matching import (
 from syncd.core.plan import Plan, Update
 from syncd.core.records import Elsewhere, Held, Key, Record
 from syncd.core.sift import sift
-from syncd.errors import Refused, SyncdError
+from syncd.errors import LinksUnusable, Refused
 from syncd.state import accounts, changes
 from syncd.sync.directory import Directory
 from syncd.sync.one_pass import Done, PlanMaker, Trigger, carry_out
@@ -38,10 +38,6 @@ _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
-
-
-class LinksUnusable(SyncdError):
-    """The links a person has chosen cannot be made; the message says where and why, and that nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Sheet(Generic[_Row]):
 def opened(parts: Parts, feed: Feed) -> Iterator[Sheet[Record]]:
     """Run the query of a feed of people or places. Raises `MisUnreachable`, `ConfigurationError` for its columns."""
     with parts.mis.read(feed.name, feed.query) as rows:
-        with _naming(feed):
+        with naming(feed):
             layout = Layout.of(feed.role, feed.name, rows.columns, parts.main_organisation, parts.policy.defaults)
         yield Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
 
@@ -110,7 +110,7 @@ def opened(parts: Parts, feed: Feed) -> Iterator[Sheet[Record]]:
 def opened_links(parts: Parts, feed: Feed) -> Iterator[Sheet[Link]]:
     """The same of a feed that says who is assigned to whom."""
     with parts.mis.read(feed.name, feed.query) as rows:
-        with _naming(feed):
+        with naming(feed):
             layout = LinksLayout.of(feed.role, feed.name, rows.columns, parts.main_organisation)
         yield Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
 
@@ -163,11 +163,13 @@ def check_feeds(parts: Parts) -> None:
 
 
 @contextmanager
-def _naming(feed: Feed) -> Iterator[None]:
+def naming(feed: Feed) -> Iterator[None]:
+    """Say which feed it is that has columns that do not fit. Raises `ConfigurationError`."""
     try:
         yield
     except UnusableColumns as problem:
-        raise ConfigurationError(f"Feed {feed.name}: {problem}.") from None
+        sentence = f"Feed {feed.name}: {problem}"
+        raise ConfigurationError(sentence if sentence.endswith("?") else f"{sentence}.") from None
 
 
 def _of_this_organisation(read: _Row | Held, feed: Feed, parts: Parts) -> _Row | Held | Elsewhere:

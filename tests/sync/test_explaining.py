@@ -174,7 +174,7 @@ def test_a_create_without_an_answer_is_in_doubt(college: College) -> None:
     told = _of(college, "L6")
 
     assert (told.decided.decision, told.in_doubt_since) == (Decision.HELD, since)
-    assert "looks for the account" in told.decided.why
+    assert "looks for it in OneFile first" in told.decided.why
 
 
 def test_somebody_who_looks_like_somebody_gone_is_held_though_the_other_was_not_asked_about(college: College) -> None:
