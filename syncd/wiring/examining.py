@@ -87,6 +87,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     yield Check("schedule", lambda: examining.of_schedule(schedule.poll, schedule.quiet, is_live=is_live))
     yield Check("leavers", leavers, "Correct leavers.protect.")
     yield Check("admin", lambda: _of_admin(settings))
+    yield Check("notify", lambda: _of_notify(settings))
     yield Check(
         "state store",
         lambda: examining.of_store(store(), upgrades_itself=state.auto_upgrade),
@@ -174,6 +175,15 @@ def _of_configuration(file: Path, settings: Settings) -> Outcome:
 def _of_admin(settings: Settings) -> Outcome:
     address = settings.admin.address
     return examining.of_admin(settings.admin.listen, is_loopback=address is not None and is_loopback(address[0]))
+
+
+def _of_notify(settings: Settings) -> Outcome:
+    # Apprise takes time to load, which only who needs it waits for.
+    if not settings.notify.urls:
+        return examining.of_notify(())
+    from syncd.service.addresses import addresses_of  # noqa: PLC0415
+
+    return examining.of_notify([address.name for address in addresses_of(settings.notify.urls)])
 
 
 def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:
