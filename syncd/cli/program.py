@@ -25,7 +25,8 @@ app = typer.Typer(
 COMMANDS: Final = {
     "beginning": {"demo", "init", "simulate"},
     "examining": {"doctor"},
-    "running": {"plan", "sync", "run"},
+    "planning": {"plan"},
+    "running": {"sync", "run"},
     "asking": {"resync"},
     "settling": {"approve", "reject", "retry"},
     "correcting": {"rekey", "restore"},

@@ -21,7 +21,7 @@ class Advice:
 HELD: Final[Mapping[Reason, Advice]] = {
     Reason.MISSING: Advice(
         "A mandatory value is empty in the MIS, and OneFile takes no record without it.",
-        "Fill it in in the MIS; the next run sends the record.",
+        "Give it a value in the MIS; the next run sends the record.",
     ),
     Reason.UNUSABLE: Advice(
         "A mandatory value cannot be right, such as an e-mail address that is none.",
