@@ -90,6 +90,8 @@ def test_only_what_differs_would_be_updated(college: College) -> None:
 
     assert (told.decided.decision, told.decided.sentence) == (Decision.UPDATE, "would be updated: LastName")
     assert [cell.column for cell in told.rows[0].cells if cell.is_sent] == ["LastName"]
+    differences = {cell.column: cell.difference for cell in told.rows[0].cells}
+    assert (differences["LastName"], differences["FirstName"]) == ("differs", "same")
     assert told.account is not None
     assert told.account.user_id == college.known_id("L1")
     assert told.account.accepted["LastName"] == "Example-L1"
