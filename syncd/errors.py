@@ -3,7 +3,7 @@
 SyncdError                     one or two plain sentences: what, where, what to do; exit 1
 ├── ConfigurationError         the configuration file, the environment, a feed's columns
 ├── MisUnreachable             the MIS does not answer, or refuses the query
-├── StateUnusable              the state store: unreachable, newer schema, wrong key, another OneFile's
+├── StateUnusable              the state store: unreachable, newer schema, wrong key
 ├── NothingToSettle            approve, reject, rekey, … with nothing there that they could be about
 ├── LinksUnusable              the CSV of links that a person has approved
 ├── AnotherRun                 the lock is held; exit 5
@@ -42,8 +42,8 @@ class ConfigurationError(SyncdError):
 
     title = "configuration"
     meaning = (
-        "syncd.toml, a variable SYNCD_…, a feed's columns or a file that a command was given cannot be used. "
-        "Nothing was sent."
+        "syncd.toml, a variable SYNCD_…, a feed's columns or a file that a command was given cannot be used, or they "
+        "are not those of the state store. Nothing was sent."
     )
     remedy = "Correct what the message names. 'syncd doctor' then checks the rest, and 'syncd init' writes an example."
 
@@ -65,7 +65,7 @@ class StateUnusable(SyncdError):
     title = "state store"
     meaning = (
         "The database where syncd remembers who is which account cannot be used: it is unreachable, full, of a newer "
-        "version, encrypted with another key, or another OneFile's."
+        "version, or encrypted with another key."
     )
     remedy = (
         "Put right what the message names. Never delete the store to get on: without it syncd does not know whose "

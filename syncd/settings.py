@@ -42,6 +42,7 @@ from syncd.core.records import Code
 from syncd.errors import ConfigurationError
 
 CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
+LOOPBACK: Final = "localhost"
 _CONFIG: Final = CONFIG_VARIABLE.removeprefix("SYNCD_")
 DEFAULT_FILE: Final = Path("syncd.toml")
 #: Of one customer token (§3).
@@ -61,6 +62,14 @@ class Environment(StrEnum):
         """Where its API lives."""
         host = {"live": "wsapi", "practice": "wsapi2", "beta": "wsapibeta"}[self]
         return f"https://{host}.onefile.co.uk/api/v2.1"
+
+
+def onefile_named(host: str) -> str:
+    """A OneFile as people call it, by the host of its API."""
+    for each in Environment:
+        if urlsplit(each.base_url).hostname == host:
+            return f"OneFile's {each} environment"
+    return "the simulated OneFile on this machine" if host == LOOPBACK else f"the OneFile at {host}"
 
 
 #: Where the configuration file is: relative paths in it, or in the environment, start there.
@@ -160,7 +169,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host == LOOPBACK
 
 
 def _password_hash(given: object) -> object:
@@ -243,6 +252,12 @@ class OneFileSettings(Section):
     def url(self) -> str:
         """The API's base URL, without a slash at its end."""
         return (self.environment.base_url if self.environment else self.base_url).rstrip("/")
+
+    @property
+    def host(self) -> str:
+        """Which OneFile it is; every simulator on this machine is the same one, whatever its port."""
+        host = str(urlsplit(self.url).hostname)
+        return LOOPBACK if is_loopback(host) else host
 
     @property
     def all_organisations(self) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ from syncd.errors import LinksUnusable, Refused
 from syncd.state import accounts, changes
 from syncd.sync.directory import Directory
 from syncd.sync.one_pass import Done, PlanMaker, Trigger, carry_out
+from syncd.sync.owning import confirm_customer
 from syncd.sync.parts import Parts
 from syncd.sync.planning import Planned
 from syncd.sync.reading import read_feeds
@@ -79,6 +80,7 @@ def find_links(parts: Parts, on_reading: Callable[[int], None] = lambda _calls: 
     ``on_reading`` is told how many accounts are about to be read, at a call each. The caller holds the organisation's
     lock. Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, what OneFile's reads raise, `Interrupted`.
     """
+    confirm_customer(parts)
     known, people, feeds = _strangers(parts)
     roles = sorted({feed.role for feed in _of_users(parts).feeds})
     listed = _listed(parts, roles, {key.misid for key in people}, on_reading)

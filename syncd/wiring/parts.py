@@ -13,6 +13,7 @@ from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, OnRequest, Pacer
 from syncd.settings import FeedSettings, Settings
+from syncd.state.owner import customer_hash
 from syncd.state.pace import StoredTurns
 from syncd.state.store import Store
 from syncd.sync.parts import Feed, Parts, Policy
@@ -78,6 +79,7 @@ def open_parts(
             is_stopping=stopping.is_set,
             links=links,
             organisations=onefile.all_organisations,
+            customer=customer_hash(token),
         )
 
 
