@@ -92,9 +92,16 @@ def held(
     if json:
         print_json([_held(row) for row in rows])
         return
+    several = len(organisations) > 1
     print_table(
-        ("reason", "role", "MISID", "what", "since"),
-        ((in_words(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)) for row in rows),
+        (*(["organisation"] if several else []), "reason", "role", "MISID", "what", "since"),
+        (
+            (
+                *([row.organisation_id] if several else []),
+                *(in_words(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)),
+            )
+            for row in rows
+        ),
         "Nothing is left out." if warnings else "Nobody is held.",
     )
     advice = LEFT_OUT if warnings else HELD

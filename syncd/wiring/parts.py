@@ -40,7 +40,9 @@ def open_parts(
             "There is no customer token: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or onefile.customer_token_file."
         )
     if not (token.isascii() and token.isprintable()):
-        raise ConfigurationError("onefile.customer_token is not a customer token: it holds characters that none has.")
+        raise ConfigurationError(
+            "onefile.customer_token is not a customer token: it holds characters that none has. Copy it again, alone."
+        )
     pacer = Pacer(
         StoredTurns(store, token),
         onefile.calls_per_minute,
