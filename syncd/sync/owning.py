@@ -14,7 +14,9 @@ def confirm_customer(parts: Parts) -> None:
     noted once it has proved to be the same customer's: an organisation belongs to one customer, and it must see one
     that the store knows. Raises `ConfigurationError` otherwise, and what OneFile's reads raise.
     """
-    if not parts.customer:
+    with parts.store.begin() as connection:
+        known = owner.owner_of(connection) if parts.customer else None
+    if known is None or known.customer == parts.customer:
         return
     if not is_same_customer(parts.store, parts.onefile, parts.customer):
         raise ConfigurationError(
@@ -22,11 +24,9 @@ def confirm_customer(parts: Parts) -> None:
             "its organisations. Give this customer a store of its own in state.url, or put the right token back."
         )
     with parts.store.begin() as connection:
-        known = owner.owner_of(connection)
-        if known and known.customer != parts.customer:
-            owner.note_customer(connection, parts.customer)
-            if known.customer:
-                parts.log.info("customer_token_changed")
+        owner.note_customer(connection, parts.customer)
+    if known.customer:
+        parts.log.info("customer_token_changed")
 
 
 def is_same_customer(store: Store, onefile: OneFile, customer: str) -> bool:
