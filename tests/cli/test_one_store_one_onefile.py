@@ -23,23 +23,24 @@ def in_step(college: College, syncd: Syncd) -> College:
     return college
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["sync", "plan", "status", "approve", "reject", "retry", "resync", "link", "verify", "rekey A B", "run", "held"],
-)
-def test_a_store_of_another_environment_is_refused_before_anything_is_done(
-    command: str, in_step: College, syncd: Syncd
-) -> None:
+_COMMANDS = [
+    *("sync", "plan", "status", "approve", "reject", "retry", "resync", "link", "verify", "rekey A B", "run", "held"),
+    *("explain L1001", "history L1001", "accounts", "report", "unlink L1001", "restore L1001", "db reseal"),
+]
+
+
+def test_a_store_of_another_environment_is_refused_before_anything_is_done(in_step: College, syncd: Syncd) -> None:
     in_step.configure(base_url=_ELSEWHERE, calls_per_minute="")
-    refused = syncd(*command.split())
-    assert (refused.exit, refused.stdout) == (1, "")
-    (sentence,) = refused.stderr.splitlines()
-    assert re.fullmatch(
-        r"The state store sqlite:///\S*syncd.db is about the simulated OneFile on this machine since \d\d \w{3} \d{4}, "
-        r"and the configuration about the OneFile at onefile\.example, where its UserIDs and approvals mean nothing. "
-        r"Name another one in state.url: .*'syncd link'.*",
-        sentence,
-    )
+    for command in _COMMANDS:
+        refused = syncd(*command.split())
+        assert (refused.exit, refused.stdout) == (1, ""), command
+        (sentence,) = refused.stderr.splitlines()
+        assert re.fullmatch(
+            r"The state store sqlite:///\S*syncd.db is about the simulated OneFile on this machine since "
+            r"\d\d \w{3} \d{4}, and the configuration about the OneFile at onefile\.example, where its UserIDs and "
+            r"approvals mean nothing. Name another one in state.url: .*'syncd link'.*",
+            sentence,
+        ), command
 
 
 def test_doctor_says_so_too_and_a_backup_can_be_made(in_step: College, syncd: Syncd) -> None:
