@@ -42,6 +42,8 @@ from syncd.core.records import Code
 from syncd.errors import ConfigurationError
 
 CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
+LOOPBACK: Final = "localhost"
+_CONFIG: Final = CONFIG_VARIABLE.removeprefix("SYNCD_")
 DEFAULT_FILE: Final = Path("syncd.toml")
 #: Of one customer token (§3).
 _ALLOWED_PER_MINUTE: Final = 300
@@ -60,6 +62,14 @@ class Environment(StrEnum):
         """Where its API lives."""
         host = {"live": "wsapi", "practice": "wsapi2", "beta": "wsapibeta"}[self]
         return f"https://{host}.onefile.co.uk/api/v2.1"
+
+
+def onefile_named(host: str) -> str:
+    """A OneFile as people call it, by the host of its API."""
+    for each in Environment:
+        if urlsplit(each.base_url).hostname == host:
+            return f"OneFile's {each} environment"
+    return "the simulated OneFile on this machine" if host == LOOPBACK else f"the OneFile at {host}"
 
 
 #: Where the configuration file is: relative paths in it, or in the environment, start there.
@@ -159,7 +169,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host == LOOPBACK
 
 
 def _password_hash(given: object) -> object:
@@ -242,6 +252,12 @@ class OneFileSettings(Section):
     def url(self) -> str:
         """The API's base URL, without a slash at its end."""
         return (self.environment.base_url if self.environment else self.base_url).rstrip("/")
+
+    @property
+    def host(self) -> str:
+        """Which OneFile it is; every simulator on this machine is the same one, whatever its port."""
+        host = str(urlsplit(self.url).hostname)
+        return LOOPBACK if is_loopback(host) else host
 
     @property
     def all_organisations(self) -> tuple[int, ...]:
@@ -455,7 +471,9 @@ class FeedSettings(Section):
     def _of_users(cls, given: object) -> object:
         if given not in USERS:
             *others, last = map(repr, map(str, USERS))
-            raise ValueError(f"must be {', '.join(others)} or {last}")
+            nearest = get_close_matches(str(given).title(), map(str, USERS), n=1)
+            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(f"must be {', '.join(others)} or {last}{meant}")
         return given
 
     @property
@@ -568,7 +586,7 @@ def load_settings(file: Path) -> Settings:
     try:
         return Settings(**_without_overridden(given))
     except ValidationError as problems:
-        raise ConfigurationError(_in_words(file, problems.errors(include_url=False, include_input=False))) from None
+        raise ConfigurationError(_in_words(file, given, problems.errors(include_url=False))) from None
     finally:
         _folder.reset(token)
 
@@ -581,6 +599,17 @@ def _refuse_unknown_variables() -> None:
                 f"The environment variable {variable} sets nothing: there is no section {section!r}"
                 + _ended(_nearest(section, Settings.model_fields))
             )
+        if variable.upper().startswith("SYNCD_") and not separator and (meant := _variable_meant(section)):
+            raise ConfigurationError(f"The environment variable {variable} sets nothing; did you mean {meant}?")
+
+
+def _variable_meant(name: str) -> str:
+    """The variable that this was probably to be; nothing for one that is none of syncd's."""
+    section, _, key = name.partition("_")
+    if section in Settings.model_fields and get_close_matches(key, _keys_at([section]), n=1, cutoff=0.8):
+        return _variable(section, key)
+    is_near = name.upper() != _CONFIG and bool(get_close_matches(name.upper(), [_CONFIG], cutoff=0.8))
+    return CONFIG_VARIABLE if is_near else ""
 
 
 def _without_overridden(given: dict[str, Any]) -> dict[str, Any]:
@@ -626,28 +655,50 @@ _PLAINLY: Final = {
 }
 
 
-def _in_words(file: Path, problems: list[ErrorDetails]) -> str:
-    """One sentence for the first problem, and a word on how many more there are."""
+def _in_words(file: Path, given: Mapping[str, Any], problems: list[ErrorDetails]) -> str:
+    """One sentence for the first problem, without what was given for it, and a word on how many more there are."""
     # A misspelt key is often why another one seems to be missing.
     problem = min(problems, key=lambda each: (each["type"] != "extra_forbidden", each["type"] == "missing"))
     *path, last = [str(part) for part in problem["loc"]] or ["feeds"]
-    key = ".".join((*path, last))
-    where = f"the environment variable {_variable(*path, last)}" if _is_set(*path, last) else str(file)
+    where, names = str(file), [*path, last]
+    if _is_set(*names):
+        where = f"the environment variable {_variable(*names)}"
+    elif names[0] == "feeds" and names[1:]:
+        where = f"{where}: {_feed_at(int(names[1]), given)}"
+        names = names[2:]
+    key = ".".join(names)
+    keyed = f"{where}: {key}" if key else where
     match problem["type"]:
         case "extra_forbidden":
             sentence = f"{where}: unknown key {key!r}{_nearest(last, _keys_at(path))}"
         case "missing":
             sentence = f"{where}: the key {key!r} is missing"
         case "value_error":
-            sentence = f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+            sentence = f"{keyed}: {problem['msg'].removeprefix('Value error, ')}"
         case "enum" | "literal_error":
-            sentence = f"{where}: {key}: must be {problem.get('ctx', {}).get('expected')}"
+            sentence = f"{keyed}: must be {problem.get('ctx', {}).get('expected')}{_meant(problem)}"
         case "tuple_type" if key == "feeds":
             sentence = f"{where}: each feed must be a table of its own, headed [[feeds]]"
         case kind:
-            sentence = f"{where}: {key}: {_PLAINLY.get(kind) or problem['msg'].replace('Input should be', 'must be')}"
+            sentence = f"{keyed}: {_PLAINLY.get(kind) or problem['msg'].replace('Input should be', 'must be')}"
     more = len(problems) - 1
     return _ended(sentence) + (f" There {'is' if more == 1 else 'are'} {more} more like this." if more else "")
+
+
+def _feed_at(index: int, given: Mapping[str, Any]) -> str:
+    """A feed by its name, or by its place where it has none."""
+    try:
+        name = given["feeds"][index]["name"]
+    except (LookupError, TypeError):
+        name = ""
+    return f"the feed {name!r}" if name and isinstance(name, str) else f"feed number {index + 1}"
+
+
+def _meant(problem: ErrorDetails) -> str:
+    """Which of the allowed words was probably meant; what was given itself is not repeated."""
+    allowed = re.findall("'([^']+)'", str(problem.get("ctx", {}).get("expected")))
+    nearest = get_close_matches(str(problem["input"]).lower(), allowed, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def _keys_at(path: list[str]) -> Mapping[str, object]:

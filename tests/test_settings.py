@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from syncd.core.compare import Clear
 from syncd.core.fields import Role
 from syncd.service.schedule import When
-from syncd.settings import Environment, Settings, configuration_file
+from syncd.settings import Environment, Settings, configuration_file, onefile_named
 from tests.configuration import GOOD, SECRET, Configuration
 
 
@@ -320,3 +320,10 @@ def test_weekdays_are_counted_as_cron_counts_them(configuration: Configuration, 
     monday = datetime(2026, 1, 12, tzinfo=UTC)
     week = [When(given.poll).after(monday + timedelta(days=day)) for day in range(7)]
     assert {each.strftime("%a").lower() for each in week} == {*days.split()}
+
+
+def test_a_onefile_is_called_by_what_people_know_it_as() -> None:
+    assert onefile_named("wsapi.onefile.co.uk") == "OneFile's live environment"
+    assert onefile_named("wsapi2.onefile.co.uk") == "OneFile's practice environment"
+    assert onefile_named("localhost") == "the simulated OneFile on this machine"
+    assert onefile_named("onefile.example") == "the OneFile at onefile.example"

@@ -1,7 +1,6 @@
 """history, report: what was done, and by whose leave; OneFile and the MIS are not asked."""
 
 import csv
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,14 +21,14 @@ from syncd.cli.common import (
     settings_of,
 )
 from syncd.cli.moments import SinceOption, Span, UntilOption
-from syncd.cli.printing import in_words, shortly
+from syncd.cli.printing import shortly
 from syncd.cli.program import app
-from syncd.cli.reporting import Context, document, print_report, write_page
+from syncd.cli.reporting import Context, document, page_of, print_report
 from syncd.cli.spreadsheets import as_text
-from syncd.errors import ConfigurationError
 from syncd.settings import Settings
 from syncd.state import holding, reporting, trail
 from syncd.state.overview import moment
+from syncd.sync.reasons import in_words
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
 
@@ -53,7 +52,7 @@ _CSV_COLUMNS: Final = (
 def history(
     misid: Annotated[
         str | None,
-        typer.Argument(metavar="[MISID]", help="Whose; everybody's if left out, and then --since is needed."),
+        typer.Argument(metavar="MISID", help="Whose; everybody's if left out, and then --since is needed."),
     ] = None,
     *,
     since: SinceOption = None,
@@ -109,16 +108,16 @@ def report(
 
     The document of --json:
 
-    since, until, organisations, is_whole: false if some of that time is no longer kept
-    runs: trigger, state, count, calls
-    calls; verifies: how many runs read accounts back; warnings; in_doubt
-    approvals: run, at, by, creates, updates, leavers
-    rejections: run, began, by
-    requests: at, by, people: 0 is everybody, run
-    changes: role, action, outcome, count
-    drift: run, at, accounts
-    accounts: how many there are now of each role
-    held: role, reason, count, oldest
+      since, until, organisations, is_whole: false if some of that time is no longer kept
+      runs: trigger, state, count, calls
+      calls; verifies: how many runs read accounts back; warnings; in_doubt
+      approvals: run, at, by, creates, updates, leavers
+      rejections: run, began, by
+      requests: at, by, people: 0 is everybody, run
+      changes: role, action, outcome, count
+      drift: run, at, accounts
+      accounts: how many there are now of each role
+      held: role, reason, count, oldest
     With --details also each_change and each_held.
     """
     if json and html:
@@ -142,7 +141,8 @@ def report(
     if json:
         print_json(document(context))
     elif html:
-        _write(html, context)
+        page_of(context, html)
+        typer.echo(f"The report is in {html}.")
     else:
         print_report(context)
 
@@ -212,16 +212,3 @@ def _document(row: Row[Any]) -> dict[str, Any]:
 def _of_anybody(row: Row[Any]) -> dict[str, Any]:
     whose = ("organisation_id", "role", "misid", "user_id")
     return {**{name: getattr(row, name) for name in whose}, **_document(row)}
-
-
-def _write(file: Path, context: Context) -> None:
-    """Write the page, for its owner's eyes only. Raises `ConfigurationError`."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            write_page(context, stream)
-    except FileExistsError:
-        raise ConfigurationError(f"{file} is there already and is not overwritten. Name another file.") from None
-    except OSError as problem:
-        raise ConfigurationError(f"{file} cannot be written: {problem.strerror}.") from None
-    typer.echo(f"The report is in {file}.")

@@ -3,11 +3,13 @@
 import getpass
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
+from difflib import get_close_matches
 from pathlib import Path
-from textwrap import indent
+from textwrap import fill, indent
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,6 +18,7 @@ from rich.table import Table
 from structlog.typing import FilteringBoundLogger
 
 from syncd import logs
+from syncd.core.fields import Role
 from syncd.settings import Settings, configuration_file, load_settings
 
 ConfigOption = Annotated[
@@ -29,11 +32,31 @@ MisidOption = Annotated[
     list[str] | None, typer.Option("--misid", metavar="MISID", help="Only this person; may be given several times.")
 ]
 
+
+def whole_number(text: str) -> int:
+    """What a person has typed where a number is meant. Raises a sentence for what is none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number") from None
+
+
+def role_named(text: str) -> Role:
+    """The role that a person has typed, in any letter case. Raises a sentence with the nearest one."""
+    named = {role.lower(): role for role in Role}
+    if role := named.get(text.strip().lower()):
+        return role
+    nearest = get_close_matches(text.lower(), named, n=1)
+    meant = f"did you mean {named[nearest[0]].value!r}?" if nearest else f"it is one of {', '.join(Role)}"
+    raise typer.BadParameter(f"{text!r} is not a role; {meant}")
+
+
 OrganisationOption = Annotated[
     int | None,
     typer.Option(
         "--organisation",
         metavar="ID",
+        parser=whole_number,
         help="Only this organisation, where the configuration has several.",
         show_default=False,
     ),
@@ -109,6 +132,18 @@ def print_json_list(documents: Iterable[Any]) -> None:
     typer.echo("\n]" if begun else "[]")
 
 
+def width() -> int:
+    """How many characters go into a line: as many as the terminal has, and in a pipe there is no end to them."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
+
+
+def print_item(name: str, *paragraphs: str) -> None:
+    """Paragraphs under the name of what they are about."""
+    typer.echo(f"\n{typer.style(name, bold=True)}")
+    for text in paragraphs:
+        typer.echo(fill(text, width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """A table, or the sentence for there being nothing to show."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -117,6 +152,6 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     if table.row_count:
-        Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table)
+        Console(width=width()).print(table)
     else:
         typer.echo(empty)

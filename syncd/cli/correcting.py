@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.common import ConfigOption, OrganisationOption, whoami
+from syncd.cli.common import ConfigOption, OrganisationOption, role_named, whoami
 from syncd.cli.printing import print_done
 from syncd.cli.program import app
 from syncd.cli.running import at_work, exit_code
@@ -16,7 +16,14 @@ from syncd.sync.correcting import Move, rekey_plan, restore_plan
 from syncd.sync.one_pass import PlanMaker, Trigger, carry_out
 
 RoleOption = Annotated[
-    Role, typer.Option("--role", help="The role of the account, where the person has several.", show_default=True)
+    Role,
+    typer.Option(
+        "--role",
+        metavar="ROLE",
+        parser=role_named,
+        help=f"The role of the account: {', '.join(Role)}.",
+        show_default=True,
+    ),
 ]
 ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it beforehand, however much it is.")]
 

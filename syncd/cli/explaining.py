@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
@@ -16,15 +17,17 @@ from syncd.cli.common import (
     print_table,
     set_up_logs,
     settings_of,
+    width,
 )
-from syncd.cli.printing import in_words, shortly
+from syncd.cli.printing import shortly
 from syncd.cli.program import app
 from syncd.cli.running import stopped_by_signals
 from syncd.core.fields import Kind
 from syncd.core.values import Unusable, read_value
 from syncd.state.overview import moment
-from syncd.sync.explaining import Account, Call, Cell, Explained, Explanation
+from syncd.sync.explaining import Account, Call, Cell, Decision, Explained, Explanation
 from syncd.sync.explaining import explain as explanation_of
+from syncd.sync.reasons import in_words
 from syncd.wiring.parts import open_parts
 from syncd.wiring.store import open_store_to_read
 
@@ -55,7 +58,7 @@ def explain(
       decision: create, update, link, rekey, unarchive, assign, held,
         in_step, leaver, archived or nothing
       calls: method, path, fields
-      rows: feed, row, columns: column, field, read, sent
+      rows: feed, row, columns: column, field, read, sent, difference
       account: null, or user_id, status, synced_at, left_at, feed, accepted
       held, warnings: reason, field, detail, since
       in_doubt_since
@@ -107,7 +110,8 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
         said = record.decided.sentence.rstrip(".")
         typer.echo(typer.style(f"{record.key.role} {misid}{of_organisation} {said}.", bold=True))
         for name, line in _lines(record, shows=shows):
-            typer.echo(f"  {name + ':' if name else '':<13}{line}")
+            label, indent = f"  {name + ':' if name else '':<13}", " " * 15
+            typer.echo(fill(line, width(), initial_indent=label, subsequent_indent=indent, break_on_hyphens=False))
         for row in record.rows:
             typer.echo(f"\n  Row {row.number} of the feed {row.feed}:")
             _print_cells(row.cells, record, shows=shows)
@@ -129,7 +133,7 @@ def _lines(record: Explained, *, shows: bool) -> Iterator[tuple[str, str]]:
     else:
         yield "account", "none that syncd knows"
     for entry in record.entries:
-        what = "left out" if entry.is_warning else "held"
+        what = "left out" if entry.is_warning else "held" if record.decided.decision is Decision.HELD else "was held"
         yield what, f"{entry.detail} ({in_words(entry.reason)}), since {shortly(entry.since)}"
     if record.in_doubt_since:
         yield (
@@ -160,7 +164,13 @@ def _call(call: Call, *, shows: bool) -> str:
 
 def _print_cells(cells: Collection[Cell], record: Explained, *, shows: bool) -> None:
     accepted = record.account.accepted if record.account else {}
-    headings = ("column", "OneFile field", "read as", "to send", *(("value", "OneFile last accepted") if shows else ()))
+    headings = (
+        "column",
+        "OneFile field",
+        "read as",
+        "difference",
+        *(("value", "OneFile last accepted") if shows else ()),
+    )
     print_table(
         [f"    {headings[0]}", *headings[1:]],
         (
@@ -168,7 +178,7 @@ def _print_cells(cells: Collection[Cell], record: Explained, *, shows: bool) -> 
                 f"    {cell.column}",
                 cell.field,
                 escape(cell.how),
-                "yes" if cell.is_sent else "",
+                f"{cell.difference}, sent" if cell.is_sent else cell.difference,
                 *((_cell(cell.value), _cell(accepted.get(cell.field))) if shows else ()),
             )
             for cell in cells
@@ -263,5 +273,6 @@ def _column(cell: Cell, *, shows: bool) -> dict[str, Any]:
         "field": cell.field,
         "read": cell.how,
         "sent": cell.is_sent,
+        "difference": cell.difference,
         **({"value": value} if shows else {}),
     }

@@ -1,4 +1,4 @@
-"""db: the state store's schema."""
+"""db: looking after the state store."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,9 @@ from syncd.state import upkeep
 from syncd.state.schema import NEWEST
 from syncd.wiring.store import bare_store, open_store, open_store_to_read
 
-db = typer.Typer(no_args_is_help=True, help="Look at the state store's schema, and bring it up to date.")
+db = typer.Typer(
+    no_args_is_help=True, help="Look after the state store: is it sound, its schema, a copy of it, its encryption."
+)
 app.add_typer(db, name="db", rich_help_panel="Setting up")
 
 

@@ -11,16 +11,16 @@ from typing import Annotated, Final
 
 import typer
 
-from syncd.cli.common import ConfigOption, OrganisationOption, whoami
+from syncd.cli.common import ConfigOption, OrganisationOption, role_named, whoami
 from syncd.cli.program import app
 from syncd.cli.running import at_work, exit_code
 from syncd.cli.spreadsheets import as_text, from_text
 from syncd.core.fields import Role
 from syncd.core.matching import Likeness, Proposal
-from syncd.errors import NothingToSettle
+from syncd.errors import LinksUnusable, NothingToSettle
 from syncd.state.changes import Action
 from syncd.state.runs import RunState
-from syncd.sync.linking import Found, Link, LinksUnusable, Unlinked, apply_links, find_links, forget, known_keys, unlink
+from syncd.sync.linking import Found, Link, Unlinked, apply_links, find_links, forget, known_keys, unlink
 from syncd.sync.one_pass import Done
 from syncd.sync.parts import Parts
 
@@ -91,7 +91,15 @@ def link(
 def unlink_(
     misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose account is the wrong one.")],
     *,
-    role: Annotated[Role | None, typer.Option("--role", help="Where the person has accounts of several roles.")] = None,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            parser=role_named,
+            help=f"Where the person has accounts of several roles: {', '.join(Role)}.",
+        ),
+    ] = None,
     forget_only: Annotated[
         bool, typer.Option("--forget", help="Only forget it here, and leave OneFile as it is, unasked.")
     ] = False,

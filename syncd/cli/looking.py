@@ -15,16 +15,19 @@ from syncd.cli.common import (
     JsonOption,
     OrganisationOption,
     organisations_of,
+    print_item,
     print_json,
     print_table,
     settings_of,
 )
-from syncd.cli.printing import in_words, shortly
+from syncd.cli.printing import shortly
 from syncd.cli.program import app
 from syncd.cli.spreadsheets import as_text
+from syncd.core.records import Reason
 from syncd.state import accounts as accounts_
 from syncd.state import holding, overview
 from syncd.state.overview import moment
+from syncd.sync.reasons import HELD, LEFT_OUT, in_words
 from syncd.wiring.store import open_store_to_read
 
 _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "synced_at")
@@ -83,17 +86,27 @@ def held(
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List the records that cannot be sent, each with its reason and since when."""
+    """List the records that cannot be sent: each with its reason, since when, and what to do about it."""
     with _reading(config, organisation) as (connection, organisations):
         rows = [row for each in organisations for row in holding.listing(connection, each, warnings=warnings)]
     if json:
         print_json([_held(row) for row in rows])
         return
+    several = len(organisations) > 1
     print_table(
-        ("reason", "role", "MISID", "what", "since"),
-        ((in_words(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)) for row in rows),
+        (*(["organisation"] if several else []), "reason", "role", "MISID", "what", "since"),
+        (
+            (
+                *([row.organisation_id] if several else []),
+                *(in_words(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)),
+            )
+            for row in rows
+        ),
         "Nothing is left out." if warnings else "Nobody is held.",
     )
+    advice = LEFT_OUT if warnings else HELD
+    for reason in sorted({Reason(row.reason) for row in rows} & advice.keys()):
+        print_item(in_words(reason), advice[reason].meaning, advice[reason].remedy)
 
 
 @app.command(rich_help_panel="Looking")

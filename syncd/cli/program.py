@@ -3,6 +3,7 @@
 import sys
 import traceback
 from importlib import import_module
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,10 +22,11 @@ app = typer.Typer(
 )
 
 #: The modules that add commands, in the order in which --help lists them, and which ones each adds.
-_COMMANDS: Final = {
+COMMANDS: Final = {
     "beginning": {"demo", "init", "simulate"},
     "examining": {"doctor"},
-    "running": {"plan", "sync", "run"},
+    "planning": {"plan"},
+    "running": {"sync", "run"},
     "asking": {"resync"},
     "settling": {"approve", "reject", "retry"},
     "correcting": {"rekey", "restore"},
@@ -37,6 +39,7 @@ _COMMANDS: Final = {
     "housekeeping": {"db"},
     "admitting": {"admin"},
     "notifying": {"notify"},
+    "helping": {"help"},
 }
 
 
@@ -65,9 +68,10 @@ def syncd(
 def main() -> None:
     """Run a command, and end the process with the exit code that the contract gives it."""
     # Who asks for one command does not wait for the others to load.
-    named = [module for module, commands in _COMMANDS.items() if not commands.isdisjoint(sys.argv[1:])]
-    for module in named or _COMMANDS:
+    named = [module for module, commands in COMMANDS.items() if not commands.isdisjoint(sys.argv[1:])]
+    for module in named or COMMANDS:
         import_module(f"syncd.cli.{module}")
+    _unwrap_help(app)
     try:
         app()
     except SyncdError as problem:
@@ -81,6 +85,18 @@ def main() -> None:
         place = traceback.extract_tb(problem.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         _end(f"syncd met something it does not know: {type(problem).__name__} at {where}. Please report this.", 1)
+
+
+def _unwrap_help(commands: typer.Typer) -> None:
+    """Have lines of --help end where the terminal does, and not where the source's do; lists stay as they are."""
+    for command in commands.registered_commands:
+        command.help = "\n\n".join(
+            paragraph if "\n  " in paragraph else paragraph.replace("\n", " ")
+            for paragraph in (getdoc(command.callback) or "").split("\n\n")
+        )
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _unwrap_help(group.typer_instance)
 
 
 def _end(sentence: str, code: int) -> None:

@@ -1,29 +1,26 @@
 """A report as text, as JSON and as a page to print; it has no values, and MISIDs only where they are asked for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import Row
 
-from syncd.cli.common import print_table
-from syncd.cli.printing import PAST, in_words
+from syncd.cli.pages import Section, print_section, write_page
+from syncd.cli.printing import PAST
 from syncd.state.changes import Action, Outcome
 from syncd.state.overview import moment
 from syncd.state.reporting import Report
+from syncd.sync.reasons import in_words
 
 _DONE: Final = frozenset({Outcome.APPLIED, Outcome.ACCEPTED})
 _OF_CHANGE: Final = ("organisation_id", "role", "misid", "user_id", "action", "fields", "outcome")
 _OF_HELD: Final = ("organisation_id", "role", "misid", "reason", "field")
-_TEMPLATES: Final = Path(__file__).parent / "templates"
-
-Cells: TypeAlias = Sequence[str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +47,18 @@ class Context:
         return "less than a day" if days < 1 else _counted(days, "day")
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    title: str
-    headings: Sequence[str]
-    rows: Iterable[Cells]
-    none: str
-    """What is said where there is no row."""
-    said: str = ""
-    """What is said above the table."""
-
-
 def print_report(context: Context) -> None:
     """Print it for people."""
     typer.echo(typer.style(_title(context), bold=True))
     for sentence in (*_summary(context), _made(context)):
         typer.echo(sentence)
     for section in _sections(context):
-        typer.echo(f"\n{typer.style(section.title, bold=True)}")
-        if section.said:
-            typer.echo(section.said)
-        print_table(section.headings, section.rows, section.none)
+        print_section(section)
 
 
-def write_page(context: Context, file: IO[bytes]) -> None:
-    """Write it as one HTML page that needs nothing else, and prints well."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html").stream(
-        title=_title(context), made=_made(context), summary=_summary(context), sections=_sections(context)
-    )
-    page.enable_buffering(100)
-    page.dump(file, encoding="utf-8")
+def page_of(context: Context, file: Path) -> None:
+    """Write it as one HTML page. Raises `ConfigurationError`."""
+    write_page(file, _title(context), _made(context), _summary(context), _sections(context))
 
 
 def document(context: Context) -> dict[str, Any]:
@@ -154,27 +126,27 @@ def _is_whole(context: Context) -> bool:
     return not context.keep or context.report.since >= context.now - context.keep
 
 
-def _sections(context: Context) -> Iterator[_Section]:
+def _sections(context: Context) -> Iterator[Section]:
     report, when = context.report, context.when
-    yield _Section(
+    yield Section(
         "Runs",
         ("started by", "how it ended", "runs", "calls"),
         [(in_words(each.trigger), in_words(each.state), each.count, each.calls) for each in report.runs],
         "There was no run.",
     )
-    yield _Section(
+    yield Section(
         "Runs that somebody approved",
         ("when", "by whom", "run", "creates", "updates", "leavers"),
         [(when(each.at), each.by, each.run, each.creates, each.updates, each.leavers) for each in report.approvals],
         "None was approved.",
     )
-    yield _Section(
+    yield Section(
         "Runs that somebody rejected",
         ("begun", "by whom", "run"),
         [(when(each.began), each.by or "not noted", each.run) for each in report.rejections],
         "None was rejected.",
     )
-    yield _Section(
+    yield Section(
         "Runs that somebody asked for",
         ("when", "by whom", "for whom", "run"),
         [
@@ -189,7 +161,7 @@ def _sections(context: Context) -> Iterator[_Section]:
         "None was asked for.",
     )
     yield _accounts(report)
-    yield _Section(
+    yield Section(
         "Refused by OneFile, or without a sure answer",
         ("role", "what", "how it ended", "changes"),
         [
@@ -199,31 +171,31 @@ def _sections(context: Context) -> Iterator[_Section]:
         ],
         "There were none.",
     )
-    yield _Section(
+    yield Section(
         "Accounts that others had changed in OneFile",
         ("when", "run", "accounts"),
         [(when(each.at), each.run, each.accounts) for each in report.drift],
         "None was found." if report.verifies else "Nobody looked: no verify was made.",
         said=f"Accounts were read back {report.verifies} times." if report.verifies > 1 else "",
     )
-    yield _Section(
+    yield Section(
         "Held now",
         ("reason", "role", "records", "the longest for"),
         [(in_words(each.reason), each.role, each.count, context.how_long(each.oldest)) for each in report.held],
         "Nobody is held.",
     )
-    yield _Section("Accounts now", ("role", "accounts"), sorted(report.accounts.items()), "There are none yet.")
+    yield Section("Accounts now", ("role", "accounts"), sorted(report.accounts.items()), "There are none yet.")
     yield from _details(context)
 
 
-def _accounts(report: Report) -> _Section:
+def _accounts(report: Report) -> Section:
     """What became of accounts: a row for each role, a column for each kind of change that there was."""
     done = _changes(report, are_done=True)
     actions = [action for action in Action if any(action == kind for _, kind in done)]
     by_role: dict[str, dict[str, int]] = defaultdict(dict)
     for (role, action), count in done.items():
         by_role[role][action] = count
-    return _Section(
+    return Section(
         "Changes of accounts",
         ("role", *(PAST[action] for action in actions)),
         [(role, *(counts.get(action, 0) for action in actions)) for role, counts in sorted(by_role.items())],
@@ -231,9 +203,9 @@ def _accounts(report: Report) -> _Section:
     )
 
 
-def _details(context: Context) -> Iterator[_Section]:
+def _details(context: Context) -> Iterator[Section]:
     if context.changes is not None:
-        yield _Section(
+        yield Section(
             "Every change",
             ("when", "run", "role", "MISID", "what", "how it ended", "fields"),
             (
@@ -251,7 +223,7 @@ def _details(context: Context) -> Iterator[_Section]:
             "There was none.",
         )
     if context.held is not None:
-        yield _Section(
+        yield Section(
             "Everybody who is held now",
             ("reason", "role", "MISID", "field", "for"),
             (

@@ -16,13 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from syncd.cli import printing
 from syncd.cli.common import (
     ConfigOption,
-    JsonOption,
     MisidOption,
     OrganisationOption,
     file_of,
     organisation_of,
     organisations_of,
-    print_json,
     set_up_logs,
     settings_of,
     whoami,
@@ -34,41 +32,12 @@ from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done, Trigger, run_once
 from syncd.sync.parts import Parts
-from syncd.sync.planning import make_plan
 from syncd.sync.sending import Progress as OnProgress
 from syncd.wiring.parts import open_parts
-from syncd.wiring.store import open_store, open_store_to_read
+from syncd.wiring.store import open_store
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 _GRAVEST_FIRST = (AnotherRun.exit_code, _AWAITING_APPROVAL, _SOME_HELD, _IN_STEP)
-
-
-@app.command(rich_help_panel="Running")
-def plan(
-    *,
-    json: JsonOption = False,
-    misid: MisidOption = None,
-    organisation: OrganisationOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Show what a run would do, and change nothing anywhere.
-
-    Reads the MIS, compares it with what OneFile was last told, and asks OneFile only for what it must know.
-    Ends with 0, or with 1 when the MIS, OneFile or the configuration cannot be used.
-    """
-    settings = settings_of(config)
-    organisations = organisations_of(settings, organisation)
-    log = set_up_logs(settings, is_watched=True)
-    store = open_store_to_read(settings)
-    with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
-        plans = {each: make_plan(parts.turn_of(each), frozenset(misid or ())) for each in organisations}
-        per_second = parts.onefile.pacer.calls_per_second
-    if json:
-        print_json(printing.plans_document(plans, per_second))
-        return
-    for each, planned in plans.items():
-        head(each, organisations)
-        printing.print_plan(planned, per_second)
 
 
 @app.command(rich_help_panel="Running")

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from syncd.cli import printing
-from syncd.cli.common import ConfigOption, OrganisationOption, organisations_of, settings_of, whoami
+from syncd.cli.common import ConfigOption, OrganisationOption, organisations_of, settings_of, whoami, whole_number
 from syncd.cli.program import app
 from syncd.state import holding, runs
 from syncd.sync.one_pass import Trigger
@@ -22,7 +22,9 @@ _NOW_DO: Final[dict[str, str]] = {
     )
 }
 
-RunArgument = Annotated[int | None, typer.Argument(metavar="[RUN]", help="The run; the one that waits if left out.")]
+RunArgument = Annotated[
+    int | None, typer.Argument(metavar="RUN", parser=whole_number, help="The run; the one that waits if left out.")
+]
 
 
 @app.command(rich_help_panel="Deciding")
@@ -54,7 +56,7 @@ def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
 @app.command(rich_help_panel="Deciding")
 def retry(
     misid: Annotated[
-        list[str] | None, typer.Argument(metavar="[MISID]…", help="Whom; everybody who was refused if left out.")
+        list[str] | None, typer.Argument(metavar="MISID", help="Whom; everybody who was refused if left out.")
     ] = None,
     *,
     organisation: OrganisationOption = None,
@@ -69,4 +71,7 @@ def retry(
     with open_store(settings).begin() as connection:
         organisations = organisations_of(settings, organisation)
         count = sum(holding.retry(connection, each, misid or [], now()) for each in organisations)
+    if not count:
+        typer.echo("There is nothing to try again: 'syncd held' lists who is held, and every run looks at them afresh.")
+        return
     typer.echo(f"{count} held {'record' if count == 1 else 'records'} will be tried again by the next run.")

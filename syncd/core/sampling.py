@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from syncd.core.fields import GRANT, Role
 from syncd.core.plan import Plan
@@ -10,6 +10,15 @@ from syncd.core.records import Key
 
 #: More than this nobody reads before they decide.
 _MOST: Final = 20
+
+
+_Any = TypeVar("_Any")
+
+
+def spread(steps: Sequence[_Any], most: int) -> list[_Any]:
+    """So many of them, from the first to the last: what is wrong with a plan is seldom all at its beginning."""
+    shown = min(most, len(steps))
+    return [steps[number * len(steps) // shown] for number in range(shown)]
 
 
 class _Step(NamedTuple):
@@ -64,16 +73,10 @@ def _group(steps: Sequence[_Step], most: int) -> dict[str, Any]:
                 "misid": step.key.misid,
                 "fields": sorted(step.fields),
             }
-            for step in _spread(steps, most)
+            for step in spread(steps, most)
         ],
     }
 
 
 def _counted(roles: Iterable[Role]) -> list[tuple[str, int]]:
     return [(role.value, count) for role, count in Counter(roles).most_common()]
-
-
-def _spread(steps: Sequence[_Step], most: int) -> list[_Step]:
-    """So many of them, from the first to the last: what is wrong with a plan is seldom all at its beginning."""
-    shown = min(most, len(steps))
-    return [steps[number * len(steps) // shown] for number in range(shown)]

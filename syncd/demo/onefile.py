@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from syncd.demo.errors import StoryBroken
+from syncd.errors import StoryBroken
 from syncd.simulator.rules import LEARNER
 
 _PATIENCE_SECONDS: Final = 10

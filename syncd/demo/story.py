@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from syncd.demo import ashby_vale
 from syncd.demo.ashby_vale import AshbyVale
-from syncd.demo.errors import StoryBroken
 from syncd.demo.onefile import OneFile, simulated_onefile
 from syncd.demo.telling import LOG, Ending, Growth, Teller
+from syncd.errors import StoryBroken
 
 _SHIPPED: Final = Path(__file__).parent / "folder"
 

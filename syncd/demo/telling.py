@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from syncd.demo.errors import StoryBroken
+from syncd.errors import StoryBroken
 
 LOG: Final = "syncd.log"
 

@@ -114,11 +114,14 @@ class OneFile:
         with _readable("the customer"):
             return customer_of(object_of(self._read("GET", "/Customer")))
 
+    def organisations(self) -> list[Organisation]:
+        """All that the customer token sees: those of its customer (§7)."""
+        with _readable("the organisations"):
+            return [organisation_of(row) for row in rows_of(self._read("POST", "/Organisation/Search", {}))]
+
     def organisation(self, organisation_id: int) -> Organisation:
         """The organisation with its Keychain setting (§7). Raises `CredentialsRefused` if the token has none such."""
-        with _readable("the organisations"):
-            rows = rows_of(self._read("POST", "/Organisation/Search", {}))
-            organisations = [organisation_of(row) for row in rows]
+        organisations = self.organisations()
         for organisation in organisations:
             if organisation.id == organisation_id:
                 return organisation

@@ -249,6 +249,23 @@ newcomer: Final = Table(
     comment="MISIDs of which a person has said that they are somebody new",
 )
 
+owner: Final = Table(
+    "owner",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="1: there is one"),
+    Column("onefile", String(255), nullable=False, comment="the host of its API"),
+    Column(
+        "customer",
+        String(32),
+        nullable=False,
+        default="",
+        server_default="",
+        comment="a hash of the customer token, empty before the first run",
+    ),
+    Column("noted_at", UtcDateTime, nullable=False),
+    comment="whose accounts these are: UserIDs mean nothing anywhere else",
+)
+
 told: Final = Table(
     "told",
     metadata,

@@ -2,13 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from itertools import chain
 from typing import Final
 
+from syncd.core.assignments import Link
 from syncd.core.fields import FIELDS, Role
 from syncd.core.records import Code, Defaults, Elsewhere, Held, Key, Reason, Record
 from syncd.errors import Refused, SyncdError
@@ -21,6 +22,7 @@ from syncd.state.store import Store
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
 from syncd.sync.reading import read_feeds, read_links
+from syncd.sync.reasons import in_words
 
 _IN_WORDS: Final = {Reason.DUPLICATE_KEY: "in more than one row"}
 
@@ -121,9 +123,9 @@ def of_schedule(poll: str, quiet: Sequence[tuple[time, time]], *, is_live: bool)
 def of_leavers(grace: timedelta, protected: int, *, archives: bool) -> Outcome:
     """What becomes of leavers, of whom ``protected`` are never archived."""
     if not archives:
-        return Outcome("accounts whose record is gone are reported, and left as they are")
+        return Outcome("leavers are reported, and their accounts stay as they are")
     return Outcome(
-        f"accounts whose record is gone for {grace.days} days are archived, {protected or 'none'} of them protected",
+        f"who is gone for {grace.days} days is archived; protected are {protected or 'none'}",
         'Until you trust the feeds, leavers.action = "report" only lists them; leavers.protect names exceptions.',
         State.WARNING,
     )
@@ -140,6 +142,13 @@ def of_admin(listen: str, *, is_loopback: bool) -> Outcome:
         "Put a proxy with TLS in front of it, or set admin.listen to an address such as 127.0.0.1:8642.",
         State.WARNING,
     )
+
+
+def of_notify(names: Sequence[str]) -> Outcome:
+    """Who is told when syncd needs somebody: the names of the addresses, of which nothing is sent to any."""
+    if not names:
+        return Outcome("nobody is told when syncd needs somebody: notify.urls is empty")
+    return Outcome(f"Apprise knows how to write to {', '.join(names)}; 'syncd notify test' tries")
 
 
 def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
@@ -183,7 +192,10 @@ def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
             State.WARNING,
         )
     if last:
-        return Outcome(f"the last one is run {last.id}, {last.state.replace('_', ' ')}, {moment(last.started_at)}")
+        said = f"the last one is run {last.id}, {in_words(last.state)}, {moment(last.started_at)}"
+        if last.state == runs.RunState.FAILED:
+            return Outcome(f"{said}: {last.reason or 'it broke off'}", "Put that right, and run again.", State.WARNING)
+        return Outcome(said)
     if not is_live:
         return Outcome("none was made yet; 'syncd plan' shows what the first would do")
     return Outcome(
@@ -228,39 +240,48 @@ class Census:
     _seen: set[Key] = field(default_factory=set)
 
     def of_feed(self, parts: Parts) -> Outcome:
-        """How many rows the one feed of these parts has, and how many of them could not be sent.
+        """How many rows the one feed of these parts has for each organisation, and how many could not be sent.
 
-        Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+        It is read once for each of them, as a run does. Raises `MisUnreachable`, and `ConfigurationError` for columns
+        that do not fit.
         """
-        rows, elsewhere, left_out = 0, 0, Counter[str]()
+        organisations = parts.organisations or (parts.organisation_id,)
+        rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
         held: dict[tuple[Key, int], tuple[Reason, str]] = {}
-        for row in chain(read_feeds(parts), read_links(parts)):
+        for row in chain.from_iterable(_turn(parts.turn_of(each)) for each in organisations):
             match row:
                 case Elsewhere():
-                    elsewhere += 1
                     continue
                 case Held():
                     held[row.key, row.row] = row.reason, row.field
                 case Record():
                     left_out.update(warned.field for warned in row.warnings)
                     self.mapped |= row.supplied
-            rows += 1
+            rows[row.key.organisation_id] += 1
             # A learner may have many links, and who has no MISID is nobody's double.
             if parts.feeds and row.key.misid:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
                 self._seen.add(row.key)
-        return _counted(rows, elsewhere, Counter(held.values()), left_out)
+        return _counted(rows, Counter(held.values()), left_out)
 
 
-def _counted(rows: int, elsewhere: int, held: Counter[tuple[Reason, str]], left_out: Counter[str]) -> Outcome:
+def _turn(parts: Parts) -> Iterator[Record | Link | Held | Elsewhere]:
+    yield from read_feeds(parts)
+    yield from read_links(parts)
+
+
+def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str]], left_out: Counter[str]) -> Outcome:
+    rows = sum(by_organisation.values())
     if not rows:
         return Outcome(
-            "it has no rows for this organisation",
+            f"it has no rows for {' or '.join(map(str, by_organisation))}",
             "Look at its query: the guard stops a run with an empty feed.",
             State.WARNING,
         )
-    said = f"{rows} row{'s' * (rows != 1)}" + (f", and {elsewhere} of other organisations" if elsewhere else "")
+    said = f"{rows} row{'s' * (rows != 1)}"
+    if len(by_organisation) > 1:
+        said += f" ({', '.join(f'{count} of {each}' for each, count in by_organisation.items())})"
     if left_out:
         said += f"; unusable values to be left out: {', '.join(f'{n} {name}' for name, n in left_out.most_common())}"
     if not held:
@@ -278,13 +299,13 @@ def _counted(rows: int, elsewhere: int, held: Counter[tuple[Reason, str]], left_
 def of_encryption(mapped: Iterable[str], *, has_key: bool) -> Outcome:
     """Whether what the feeds hold is encrypted at rest."""
     if has_key:
-        return Outcome("personal values and first passwords are encrypted in the state store")
+        return Outcome("values and first passwords are encrypted in the state store")
     supplied = frozenset(mapped)
     if not supplied:
         return Outcome("not checked: no key is set, and no feed shows what it would encrypt", state=State.SKIPPED)
     special = [name for name, field in FIELDS.items() if field.special and name in supplied]
     if not special:
-        return Outcome("no key is set: personal values are kept in plain text, first passwords not at all")
+        return Outcome("no key is set: values are not encrypted, passwords not kept")
     return Outcome(
         f"no key is set, and {', '.join(special)} would be kept in plain text: special-category or sensitive data",
         "Set SYNCD_STATE__ENCRYPTION_KEY, and then run 'syncd db reseal' if there is a state store already.",
@@ -308,10 +329,10 @@ def of_organisation(organisation: Organisation) -> Outcome:
 
 def of_keychain(organisation: Organisation) -> Outcome:
     """What becomes of a new account in this organisation."""
-    told = {None: "", True: "; KeychainEmailSuppression is on", False: "; KeychainEmailSuppression is off"}
+    told = {None: "", True: "; EmailSuppression is on", False: "; EmailSuppression is off"}
     suppression = told[organisation.suppresses_emails]
     if not organisation.creates_keychains:
-        return Outcome(f"creation is off: OneFile tells each new account's first password{suppression}")
+        return Outcome(f"creation is off: OneFile tells new accounts' passwords{suppression}")
     return Outcome(
         f"creation is on: OneFile e-mails the person of each new account{suppression}",
         "These are real e-mails to real people: be sure of 'syncd plan' before you approve a run.",

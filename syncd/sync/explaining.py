@@ -14,9 +14,8 @@ from syncd.core.accounts import Known, Status
 from syncd.core.assignments import Link, Pair, Remembered
 from syncd.core.fields import GRANT, SENDING_ORDER, Kind, Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
-from syncd.core.records import Code, Column, Held, Key, Layout, Reason, Record, Row, UnusableColumns
+from syncd.core.records import Code, Column, Held, Key, Layout, Reason, Record, Row
 from syncd.core.values import Sent, Unusable, Value
-from syncd.errors import ConfigurationError
 from syncd.onefile import OneFile
 from syncd.state import accounts, assignments, changes, holding
 from syncd.sync.parts import Parts
@@ -54,6 +53,8 @@ class Cell:
     value: object = None
     """What it came to; where that is nothing, what the MIS has."""
     is_sent: bool = False
+    difference: str = ""
+    """How it stands to what OneFile last accepted: new, differs or same; empty where there is nothing to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +283,7 @@ def _rows(parts: Parts) -> Iterator[_Read]:
     is_main = parts.organisation_id == parts.main_organisation
     for feed in sorted(parts.feeds, key=lambda feed: SENDING_ORDER.index(feed.role), reverse=True):
         with parts.mis.read(feed.name, feed.query) as rows:
-            try:
-                layout = layout_of(parts, feed, rows.columns)
-            except UnusableColumns as problem:
-                raise ConfigurationError(f"Feed {feed.name}: {problem}.") from None
+            layout = layout_of(parts, feed, rows.columns)
             for number, row in enumerate(rows.stream, start=1):
                 record = layout.read(row, number)
                 organisation_id = record.key.organisation_id
@@ -350,13 +348,14 @@ class _Case:
     def cells(self, read: _Read) -> Iterator[Cell]:
         """The columns of a row, and the defaults that stand in for some."""
         layout, record = read.layout, read.record
-        yield Cell("MISID", "MISID", "the key", self._key.misid, "MISID" in self._sent)
+        yield Cell("MISID", "MISID", "the key", self._key.misid, "MISID" in self._sent, self._difference("MISID"))
         for column in layout.columns:
             yield self._cell(column, read.row[column.position], record)
         if isinstance(record, Record):
             for name in sorted(record.defaulted):
                 given = record.codes.get(name) or record.fields[name]
-                yield Cell("", name, f"from [defaults]: {self._meant(name, given)}", _plain(given), name in self._sent)
+                how = f"from [defaults]: {self._meant(name, given)}"
+                yield Cell("", name, how, _plain(given), name in self._sent, self._difference(name))
 
     def _cell(self, column: Column, raw: object, record: Record | Held) -> Cell:
         name = column.field.name
@@ -367,11 +366,18 @@ class _Case:
             return Cell(column.name, name, f"{'holds the record' if is_why_held else 'left out'}: {problem}", raw)
         if value is None:
             is_cleared = name in self._sent and self._sent[name] in {"", None}
-            return Cell(column.name, name, "empty, and holds the record" if is_why_held else "empty", None, is_cleared)
+            how = "empty, and holds the record" if is_why_held else "empty"
+            return Cell(column.name, name, how, None, is_cleared, "differs" if is_cleared else "")
         if isinstance(record, Record) and value != record.codes.get(name, record.fields.get(name)):
             return Cell(column.name, name, "not used: another column says it more surely", _plain(value))
         how = self._meant(name, value) if column.field.referent else _KINDS[column.field.kind]
-        return Cell(column.name, name, how, _plain(value), name in self._sent)
+        return Cell(column.name, name, how, _plain(value), name in self._sent, self._difference(name))
+
+    def _difference(self, name: str) -> str:
+        has_it = self._account is not None and self._account.accepted.get(name) is not None
+        if name in self._sent:
+            return "differs" if has_it else "new"
+        return "same" if has_it and self._hold is None else ""
 
     def _meant(self, name: str, given: Value | Code) -> str:
         """What an id, or the code for one, stands for."""
@@ -429,7 +435,7 @@ class _Case:
                 why = "OneFile has it already and syncd did not know it: it becomes ours, and no second one is made."
             case Update():
                 decision, sentence = Decision.UPDATE, f"updated: {', '.join(sorted(self._body(step)))}"
-                why = "That is not what OneFile last accepted."
+                why = "The MIS has something else there than OneFile last accepted; what is the same is not sent."
                 if step.assigned is not None:
                     why = "A learner's default employer is told once the employer is assigned to the learner."
             case Grant():

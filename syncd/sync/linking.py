@@ -25,10 +25,11 @@ from syncd.core.matching import (
 from syncd.core.plan import Plan, Update
 from syncd.core.records import Elsewhere, Held, Key, Record
 from syncd.core.sift import sift
-from syncd.errors import Refused, SyncdError
+from syncd.errors import LinksUnusable, Refused
 from syncd.state import accounts, changes
 from syncd.sync.directory import Directory
 from syncd.sync.one_pass import Done, PlanMaker, Trigger, carry_out
+from syncd.sync.owning import confirm_customer
 from syncd.sync.parts import Parts
 from syncd.sync.planning import Planned
 from syncd.sync.reading import read_feeds
@@ -38,10 +39,6 @@ _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
-
-
-class LinksUnusable(SyncdError):
-    """The links a person has chosen cannot be made; the message says where and why, and that nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +80,7 @@ def find_links(parts: Parts, on_reading: Callable[[int], None] = lambda _calls: 
     ``on_reading`` is told how many accounts are about to be read, at a call each. The caller holds the organisation's
     lock. Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, what OneFile's reads raise, `Interrupted`.
     """
+    confirm_customer(parts)
     known, people, feeds = _strangers(parts)
     roles = sorted({feed.role for feed in _of_users(parts).feeds})
     listed = _listed(parts, roles, {key.misid for key in people}, on_reading)

@@ -26,6 +26,7 @@ from syncd.onefile import Interrupted
 from syncd.state import chunks, holding, references, runs
 from syncd.state.changes import Action, Outcome
 from syncd.state.runs import Approval, OneFileWas, Problem, RunState
+from syncd.sync.owning import confirm_customer
 from syncd.sync.parts import Parts
 from syncd.sync.planning import Planned, make_plan
 from syncd.sync.sending import Progress, Sender
@@ -154,6 +155,7 @@ class _Pass:
         self._sender: Sender | None = None
 
     def make(self, maker: PlanMaker, lists_held_of: frozenset[str] | None, approved_by: str) -> Done:
+        confirm_customer(self.parts)
         planned = self._planned = maker(self.parts)
         if lists_held_of is not None:
             self._note(planned, lists_held_of)

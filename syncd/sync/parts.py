@@ -69,6 +69,8 @@ class Parts:
     """The feeds that say who is assigned to whom; the role is that of whoever is assigned."""
     organisations: tuple[int, ...] = ()
     """All that the feeds have rows of, if there are several; each has its turn."""
+    customer: str = ""
+    """What the customer is known by in the store; nothing where the store is nobody's concern."""
 
     @property
     def main_organisation(self) -> int:

@@ -112,8 +112,7 @@ def opened(parts: Parts, feed: Feed, since: Since | None = None) -> Iterator[She
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
     with parts.mis.read(feed.name, feed.query, since) as rows:
-        with _naming(feed):
-            layout = layout_of(parts, feed, rows.columns)
+        layout = layout_of(parts, feed, rows.columns)
         sheet = Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
         if feed.watermark:
             place, key = _position_of(feed.watermark, rows.columns), layout.misid_position
@@ -122,9 +121,10 @@ def opened(parts: Parts, feed: Feed, since: Since | None = None) -> Iterator[She
 
 
 def layout_of(parts: Parts, feed: Feed, columns: Sequence[str]) -> Layout:
-    """How the columns of a feed are understood. Raises `UnusableColumns`."""
+    """How the columns of a feed are understood. Raises `ConfigurationError`."""
     policy = parts.policy
-    return Layout.of(feed.role, feed.name, columns, parts.main_organisation, policy.defaults, feed.watermark)
+    with _naming(feed):
+        return Layout.of(feed.role, feed.name, columns, parts.main_organisation, policy.defaults, feed.watermark)
 
 
 def _position_of(watermark: str, columns: Sequence[str]) -> int:
@@ -192,10 +192,12 @@ def check_feeds(parts: Parts) -> None:
 
 @contextmanager
 def _naming(feed: Feed) -> Iterator[None]:
+    """Say which feed it is that has columns that do not fit. Raises `ConfigurationError`."""
     try:
         yield
     except UnusableColumns as problem:
-        raise ConfigurationError(f"Feed {feed.name}: {problem}.") from None
+        sentence = f"Feed {feed.name}: {problem}"
+        raise ConfigurationError(sentence if sentence.endswith("?") else f"{sentence}.") from None
 
 
 def _of_this_organisation(read: _Row | Held, feed: Feed, parts: Parts) -> _Row | Held | Elsewhere:

@@ -1,4 +1,7 @@
-"""Why a record is held or a value left out, in words: what it means, and what a person can do about it."""
+"""Why a record is held or a value left out, in words: what it means, and what a person can do about it.
+
+The one source of these words: for 'syncd held', 'syncd help', 'syncd explain', the pages and a plan's page.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,44 +20,43 @@ class Advice:
 
 HELD: Final[Mapping[Reason, Advice]] = {
     Reason.MISSING: Advice(
-        "A record without a mandatory value is not sent.",
-        "It is once the MIS has the value.",
+        "A mandatory value is empty in the MIS, and OneFile takes no record without it.",
+        "Give it a value in the MIS; the next run sends the record.",
     ),
     Reason.UNUSABLE: Advice(
-        "A record with a mandatory value that is of no use is not sent.",
-        "It is once the MIS is put right.",
+        "A mandatory value cannot be right, such as an e-mail address that is none.",
+        "Correct it in the MIS; the next run sends the record.",
     ),
     Reason.DUPLICATE_KEY: Advice(
-        "Which of the rows is right is not for syncd to guess.",
-        "Leave one row for each MISID.",
+        "Several rows have this MISID, and which of them is right is not for syncd to guess.",
+        "Leave one row for each MISID, in the MIS or by the feed's query.",
     ),
     Reason.REFERENCE_NOT_FOUND: Advice(
-        "A record is sent only when OneFile has, or is about to get, what its codes stand for.",
-        "Put the code right in the MIS, or make in OneFile what it stands for.",
+        "The row names an assessor, a class or the like by a code, and OneFile has nothing with that code.",
+        "Correct the code in the MIS, or make in OneFile what it stands for.",
     ),
     Reason.AMBIGUOUS: Advice(
-        "More than one in OneFile could be meant, and syncd does not guess.",
-        "Put that right in OneFile.",
+        "OneFile has more than one account or place that could be meant, and syncd does not guess.",
+        "In OneFile, leave this MISID or name on one of them.",
     ),
     Reason.REFUSED: Advice(
-        "What OneFile has refused is not sent again as it is.",
-        "It is once the row is another, or after 'syncd retry'.",
+        "OneFile has said no, and the same is not sent again.",
+        "Correct the row in the MIS; if the cause lay in OneFile and is gone, 'syncd retry MISID'.",
     ),
     Reason.IN_DOUBT: Advice(
-        "The answer to its create was lost.",
-        "A run first looks for the account in OneFile, and then records or creates it, so that there are never two.",
+        "A create was sent and its answer was lost, so OneFile may or may not have the account.",
+        "Nothing: a run looks for it in OneFile first, and links it or creates it, so that there are never two.",
     ),
     Reason.REKEYED: Advice(
-        "Whoever may have an account under an older MISID gets no second one: a person must say.",
-        "For the same person, 'syncd rekey OLD NEW' moves the account to the new MISID. "
-        "For somebody new, 'syncd retry MISID' says so.",
+        "The person looks like one whose record is gone, and nobody gets a second account unasked.",
+        "The same person: 'syncd rekey OLD NEW'. Somebody new: 'syncd retry MISID'.",
     ),
 }
 
 LEFT_OUT: Final[Mapping[Reason, Advice]] = {
     Reason.UNUSABLE: Advice(
         "An optional value that cannot be right is left out, and its record is sent without it.",
-        "It is sent once the MIS is put right.",
+        "Correct it in the MIS; the next run sends it.",
     ),
     Reason.CLEARED: Advice(
         "The MIS no longer has what OneFile still has, and nobody outside OneFile knows whether it can clear a field.",
@@ -62,6 +64,11 @@ LEFT_OUT: Final[Mapping[Reason, Advice]] = {
     ),
     Reason.REFUSED: Advice(
         "OneFile has refused this part of the record, and the rest of it is sent.",
-        "It is sent again once the row is another, or after 'syncd retry'.",
+        "Correct the row in the MIS; if the cause lay in OneFile and is gone, 'syncd retry MISID'.",
     ),
 }
+
+
+def in_words(code: str) -> str:
+    """A code such as ``duplicate_key``, of a reason or a state, as people write it."""
+    return code.replace("_", " ")

@@ -8,6 +8,7 @@ from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.state.changes import Action, Outcome
 from syncd.state.runs import RunState
+from syncd.sync import reasons
 from syncd.sync.one_pass import Trigger
 
 
@@ -71,6 +72,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     "leave": "has left the MIS",
 }
 
+#: As everywhere else.
+in_words: Final = reasons.in_words
+
 _PLURALS: Final[Mapping[str, str]] = {Role.IQA: "IQAs"}
 
 
@@ -88,8 +92,3 @@ def listed(counts: Mapping[str, int]) -> str:
     """Numbers with their nouns, those left out of which there is nothing."""
     said = [counted(count, noun) for noun, count in counts.items() if count]
     return " and ".join((", ".join(said[:-1]), said[-1]) if said[1:] else said) or "nothing"
-
-
-def in_words(text: str) -> str:
-    """A code of the store, such as ``duplicate_key``, as words."""
-    return text.replace("_", " ")

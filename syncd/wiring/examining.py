@@ -21,15 +21,17 @@ from syncd.settings import (
     is_loopback,
     load_settings,
 )
+from syncd.state.owner import customer_hash, owner_of
 from syncd.state.store import Store, empty_store
 from syncd.state.vault import Vault
 from syncd.sync import examining
 from syncd.sync.examining import Census, Check, Finding, Outcome, State
+from syncd.sync.owning import is_same_customer
 from syncd.sync.parts import Parts
 from syncd.wiring.clock import now
 from syncd.wiring.parts import open_parts
 from syncd.wiring.patience import Impatient
-from syncd.wiring.store import bare_store, open_store_to_read
+from syncd.wiring.store import A_STORE_OF_ITS_OWN, bare_store, open_store_to_read, others
 
 #: What is not checked when there is no configuration to go by.
 _WITHOUT_CONFIGURATION: Final = ("state store", "MIS", "feeds", "log-in", "organisation", "Keychain", "references")
@@ -87,9 +89,10 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     yield Check("schedule", lambda: examining.of_schedule(schedule.poll, schedule.quiet, is_live=is_live))
     yield Check("leavers", leavers, "Correct leavers.protect.")
     yield Check("admin", lambda: _of_admin(settings))
+    yield Check("notify", lambda: _of_notify(settings))
     yield Check(
         "state store",
-        lambda: examining.of_store(store(), upgrades_itself=state.auto_upgrade),
+        lambda: _of_store(store(), settings),
         "Put it right, or correct state.url.",
     )
     for number in organisations:
@@ -122,7 +125,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     )
     yield Check(
         "log-in",
-        lambda: examining.of_login(onefile()),
+        lambda: _of_login(onefile(), settings),
         "Is onefile.environment, or onefile.base_url, the right one, and can this machine reach it?",
         needs="customer token",
     )
@@ -174,6 +177,34 @@ def _of_configuration(file: Path, settings: Settings) -> Outcome:
 def _of_admin(settings: Settings) -> Outcome:
     address = settings.admin.address
     return examining.of_admin(settings.admin.listen, is_loopback=address is not None and is_loopback(address[0]))
+
+
+def _of_store(store: Store, settings: Settings) -> Outcome:
+    outcome = examining.of_store(store, upgrades_itself=settings.state.auto_upgrade)
+    if outcome.state is State.OK and store.revision() and store.is_current:
+        with store.begin() as connection:
+            why = others(owner_of(connection), settings)
+        if why:
+            return Outcome(f"{store} {why}", A_STORE_OF_ITS_OWN, State.FAILED)
+    return outcome
+
+
+def _of_login(onefile: OneFile, settings: Settings) -> Outcome:
+    outcome = examining.of_login(onefile)
+    token = settings.onefile.customer_token.get_secret_value()
+    if not is_same_customer(_store_for_turns(settings), onefile, customer_hash(token)):
+        found = f"{outcome.found}, and not of the customer whose accounts the state store knows"
+        return Outcome(found, A_STORE_OF_ITS_OWN, State.FAILED)
+    return outcome
+
+
+def _of_notify(settings: Settings) -> Outcome:
+    # Apprise takes time to load, which only who needs it waits for.
+    if not settings.notify.urls:
+        return examining.of_notify(())
+    from syncd.service.addresses import addresses_of  # noqa: PLC0415
+
+    return examining.of_notify([address.name for address in addresses_of(settings.notify.urls)])
 
 
 def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:

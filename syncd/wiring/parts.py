@@ -13,6 +13,7 @@ from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, OnRequest, Pacer
 from syncd.settings import FeedSettings, Settings
+from syncd.state.owner import customer_hash
 from syncd.state.pace import StoredTurns
 from syncd.state.store import Store
 from syncd.sync.parts import Feed, Parts, Policy
@@ -39,7 +40,9 @@ def open_parts(
             "There is no customer token: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or onefile.customer_token_file."
         )
     if not (token.isascii() and token.isprintable()):
-        raise ConfigurationError("onefile.customer_token is not a customer token: it holds characters that none has.")
+        raise ConfigurationError(
+            "onefile.customer_token is not a customer token: it holds characters that none has. Copy it again, alone."
+        )
     pacer = Pacer(
         StoredTurns(store, token),
         onefile.calls_per_minute,
@@ -78,6 +81,7 @@ def open_parts(
             is_stopping=stopping.is_set,
             links=links,
             organisations=onefile.all_organisations,
+            customer=customer_hash(token),
         )
 
 

@@ -1,17 +1,26 @@
 """The state store, as the configuration has it."""
 
-from syncd.errors import StateUnusable
-from syncd.settings import Settings
+from typing import Final
+
+from syncd.errors import ConfigurationError, StateUnusable
+from syncd.settings import Settings, onefile_named
 from syncd.state import upkeep
+from syncd.state.owner import Owner, claim, owner_of
 from syncd.state.schema import NEWEST
 from syncd.state.store import Store, empty_store
 from syncd.state.vault import Vault
+from syncd.wiring.clock import now
+
+A_STORE_OF_ITS_OWN: Final = (
+    "Name another one in state.url: it is made by the first run, and 'syncd link' finds out whose accounts are whose."
+)
 
 
 def open_store(settings: Settings) -> Store:
     """The state store for those who write to it, its schema brought up to date unless that is switched off.
 
-    A key that does not open what is in it is an error before anything else is done.
+    A key that does not open what is in it is an error before anything else is done, and so is another OneFile than the
+    one it is about: who writes to it first makes it theirs.
 
     Raises `StateUnusable`, `ConfigurationError`.
     """
@@ -21,6 +30,7 @@ def open_store(settings: Settings) -> Store:
     else:
         _refuse_old_schema(store)
     upkeep.check_key(store)
+    _refuse_others(store, claim(store, settings.onefile.host, now()), settings)
     return store
 
 
@@ -33,6 +43,8 @@ def open_store_to_read(settings: Settings) -> Store:
     if store.revision() is None:
         return empty_store(store.vault)
     _refuse_old_schema(store)
+    with store.begin() as connection:
+        _refuse_others(store, owner_of(connection), settings)
     return store
 
 
@@ -43,6 +55,23 @@ def bare_store(settings: Settings) -> Store:
 
 def _store(settings: Settings) -> Store:
     return Store(settings.state.url.get_secret_value(), Vault(settings.state.encryption_key.get_secret_value()))
+
+
+def others(owner: Owner | None, settings: Settings) -> str:
+    """Why a store is not for the OneFile of the configuration; nothing when it is, or is nobody's yet."""
+    host = settings.onefile.host
+    if owner is None or owner.onefile == host:
+        return ""
+    since = f"{owner.since.astimezone():%d %b %Y}"
+    return (
+        f"is about {onefile_named(owner.onefile)} since {since}, and the configuration about {onefile_named(host)}, "
+        "where its UserIDs and approvals mean nothing"
+    )
+
+
+def _refuse_others(store: Store, owner: Owner | None, settings: Settings) -> None:
+    if why := others(owner, settings):
+        raise ConfigurationError(f"The state store {store} {why}. {A_STORE_OF_ITS_OWN}")
 
 
 def _refuse_old_schema(store: Store) -> None:

@@ -105,7 +105,13 @@ def test_values_are_in_the_document_only_when_asked_for(
     (shown,) = syncd("explain", warned.learn_ref_number, "--json", "--values").json["records"]
 
     (column,) = (one for one in plain["rows"][0]["columns"] if one["column"] == "DOB")
-    assert column == {"column": "DOB", "field": "DOB", "read": "left out: is not an ISO 8601 date", "sent": False}
+    assert column == {
+        "column": "DOB",
+        "field": "DOB",
+        "read": "left out: is not an ISO 8601 date",
+        "sent": False,
+        "difference": "",
+    }
     (column,) = (one for one in shown["rows"][0]["columns"] if one["column"] == "DOB")
     assert column["value"] == "31/02/1999"
     assert shown["calls"][0]["values"]["LastName"] == warned.family_name

@@ -120,11 +120,15 @@ def test_a_picture_of_the_readme_is_small_enough_to_be_kept() -> None:
 def _explain(organisation_id: int, misid: str) -> Explanation:
     cells = (
         Cell("MISID", "MISID", "the key", misid),
-        Cell("forename", "FirstName", "text", "Anwen"),
-        Cell("surname", "LastName", "text", "Okonkwo-Whittle", is_sent=True),
+        Cell("forename", "FirstName", "text", "Anwen", difference="same"),
+        Cell("surname", "LastName", "text", "Okonkwo-Whittle", is_sent=True, difference="differs"),
         Cell("class_code", "ClassroomID", "looked up as the classroom with the MISID 'CHEF2': ID 15381", 15381),
     )
-    decided = Decided(Decision.UPDATE, "would be updated: LastName", "That is not what OneFile last accepted.")
+    decided = Decided(
+        Decision.UPDATE,
+        "would be updated: LastName",
+        "The MIS has something else there than OneFile last accepted; what is the same is not sent.",
+    )
     calls = (Call("POST", "/User/400007", {"LastName": "Okonkwo-Whittle"}),)
     key = Key(organisation_id, Role.LEARNER, misid)
     record = Explained(key, (RowRead("learners", 8, cells),), None, (), None, None, decided, calls, ())

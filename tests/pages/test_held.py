@@ -26,7 +26,7 @@ def test_it_groups_by_reason_and_says_what_each_means_and_what_to_do(found: Foun
     college.enrol("L2", classroom="Nowhere")
     college.run()
     text = Visitor(college).get("/held").text
-    assert "Missing 1 A record without a mandatory value is not sent. It is once the MIS has the value." in text
+    assert f"Missing 1 {HELD[Reason.MISSING].meaning} {HELD[Reason.MISSING].remedy}" in text
     assert "L1 Learner Email is empty 15 Jan 2026, 12:00" in text
     assert "Reference not found 1" in text
     assert "OneFile has no classroom with the Name 'Nowhere'" in text

@@ -125,7 +125,9 @@ def test_what_the_next_run_would_do_is_told_when_asked_for(found: Found) -> None
     visitor = Visitor(college)
     assert "Row 1 of the feed" not in visitor.get("/people/Learner/L1").text
     page = visitor.get("/people/Learner/L1?explain=yes")
-    assert "Learner L1 would be updated: LastName. That is not what OneFile last accepted." in page.text
+    assert "Learner L1 would be updated: LastName. The MIS has something else there than" in page.text
+    assert "LastName LastName text differs, sent" in page.text
+    assert "FirstName FirstName text same" in page.text
     assert "Row 1 of the feed learners" in page.text
     assert SECRET not in page.html
     assert college.outcomes("L1") == [("create", "applied")]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from syncd.cli import printing
+from syncd.cli.planning import Shown, print_plan
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code
 from syncd.simulator import Fault, FaultKind
@@ -189,7 +189,7 @@ def test_plan_and_history_say_who_has_changed_roles_and_how_many_use_a_default(
     whole.college.with_policy(defaults={"PlacementID": Code(Referent.PLACEMENT, "MISID", "P1")})
     whole.write()
 
-    printing.print_plan(make_plan(whole.college.parts), 4.9)
+    print_plan(Shown(ORGANISATION, make_plan(whole.college.parts), 4.9, 300))
 
     said = capsys.readouterr().out
     assert "T2 was Trainee Assessor and is Assessor now" in said

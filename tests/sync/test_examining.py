@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from syncd.errors import ConfigurationError
 from syncd.onefile import Organisation
-from syncd.state import daemons
+from syncd.state import daemons, runs
 from syncd.state.store import empty_store
 from syncd.state.vault import Vault
 from syncd.sync.examining import (
@@ -22,10 +22,12 @@ from syncd.sync.examining import (
     of_daemon,
     of_encryption,
     of_keychain,
+    of_notify,
     of_runs,
     of_schedule,
     of_store,
 )
+from syncd.sync.one_pass import Trigger
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -108,6 +110,21 @@ def test_a_daemon_that_is_overdue_is_a_warning() -> None:
     assert of_daemon(store, 5740, _NOW + timedelta(minutes=1)).state is State.OK
     assert of_daemon(store, 5740, _NOW + timedelta(hours=1)).state is State.WARNING
     assert of_daemon(store, 1, _NOW + timedelta(hours=1)).state is State.OK
+
+
+def test_a_last_run_that_failed_is_a_warning_with_why() -> None:
+    store = empty_store(Vault())
+    with store.begin() as connection:
+        number = runs.start(connection, 5740, Trigger.COMMAND, _NOW)
+        runs.finish(connection, number, runs.RunState.FAILED, _NOW, reason="The MIS is gone.")
+    outcome = of_runs(store, 5740, is_live=False)
+    assert outcome.state is State.WARNING
+    assert "The MIS is gone" in outcome.found
+
+
+def test_nobody_to_tell_is_no_trouble() -> None:
+    assert of_notify(()).state is State.OK
+    assert "URL 1 (JSON)" in of_notify(["URL 1 (JSON)"]).found
 
 
 def test_only_what_others_can_reach_is_a_warning() -> None:

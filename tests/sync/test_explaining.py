@@ -90,6 +90,8 @@ def test_only_what_differs_would_be_updated(college: College) -> None:
 
     assert (told.decided.decision, told.decided.sentence) == (Decision.UPDATE, "would be updated: LastName")
     assert [cell.column for cell in told.rows[0].cells if cell.is_sent] == ["LastName"]
+    differences = {cell.column: cell.difference for cell in told.rows[0].cells}
+    assert (differences["LastName"], differences["FirstName"]) == ("differs", "same")
     assert told.account is not None
     assert told.account.user_id == college.known_id("L1")
     assert told.account.accepted["LastName"] == "Example-L1"
@@ -174,7 +176,7 @@ def test_a_create_without_an_answer_is_in_doubt(college: College) -> None:
     told = _of(college, "L6")
 
     assert (told.decided.decision, told.in_doubt_since) == (Decision.HELD, since)
-    assert "looks for the account" in told.decided.why
+    assert "looks for it in OneFile first" in told.decided.why
 
 
 def test_somebody_who_looks_like_somebody_gone_is_held_though_the_other_was_not_asked_about(college: College) -> None:

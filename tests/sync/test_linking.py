@@ -9,13 +9,13 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.matching import Likeness
 from syncd.core.records import Key
+from syncd.errors import LinksUnusable
 from syncd.simulator import Fault, FaultKind
 from syncd.state.changes import Action
 from syncd.state.runs import RunState
 from syncd.sync.linking import (
     Found,
     Link,
-    LinksUnusable,
     Unlinked,
     apply_links,
     find_links,

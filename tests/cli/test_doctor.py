@@ -1,0 +1,62 @@
+"""doctor as a person sees it: a line a check, on one screen, and what to do next."""
+
+import json
+from io import BytesIO, TextIOWrapper
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from .conftest import College, Syncd, terminal
+
+_KEY = "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgYSBzZWNyZXQ="
+
+
+def test_when_all_is_well_it_fits_on_one_screen(
+    college: College, syncd: Syncd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_STATE__ENCRYPTION_KEY", _KEY)
+    college.configure('[notify]\nurls = ["json://127.0.0.1:1/path"]')
+    with terminal(monkeypatch) as screen:
+        assert syncd("doctor").exit == 0
+    assert len(screen) < 24
+    assert max(map(len, screen)) <= 80
+    assert "All is well" in screen[-1]
+    assert "syncd plan" in screen[-1]
+    assert [line[2:].split()[0] for line in screen if line[0] in "✓!"][:6] == (
+        ["configuration", "schedule", "leavers", "admin", "notify", "state"]
+    )
+
+
+def test_a_terminal_without_ticks_gets_plain_signs(
+    college: College, syncd: Syncd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    college.configure('[notify]\nurls = ["json://127.0.0.1:1/path", "Pa55word-nonsense"]')
+    screen = BytesIO()
+    with TextIOWrapper(screen, encoding="cp1252", errors="strict", write_through=True) as page:
+        monkeypatch.setattr("sys.stdout", page)
+        assert syncd("doctor").exit == 1
+        said = screen.getvalue().decode("cp1252").splitlines()
+    assert not any("Pa55word" in line for line in said)
+    assert [line[0] for line in said if not line.startswith(" ")][:6] == ["+", "+", "+", "+", "x", "+"]
+    at = next(at for at, line in enumerate(said) if line.startswith("x notify"))
+    assert "URL 2" in said[at]
+    assert "slack" in said[at + 1]
+    assert said[-1] == "1 to put right (x), 1 to think about (!). When you have, run 'syncd doctor' again."
+
+
+def test_each_feed_is_counted_for_every_organisation(college: College, syncd: Syncd) -> None:
+    college.onefile.sow({"organisations": [{"ID": 5741, "Name": "Ashby Vale Sixth Form"}]})
+    college.configure(organisation_id="organisation_id = 5740\norganisations = [5741]")
+    mis = create_engine(f"sqlite:///{college.folder / 'mis.db'}")
+    with mis.begin() as connection:
+        connection.execute(text("ALTER TABLE learner ADD COLUMN organisation INTEGER"))
+        connection.execute(text("UPDATE learner SET organisation = CASE WHEN code < 'L1010' THEN 5741 ELSE 5740 END"))
+    mis.dispose()
+    feed = college.folder / "learners.sql"
+    feed.write_text(feed.read_text().replace("SELECT\n", "SELECT learner.organisation AS OrganisationID,\n", 1))
+
+    found = {one["check"]: one for one in json.loads(syncd("doctor", "--json").stdout)}["feed learners"]
+
+    assert found["found"].startswith("65 rows (56 of 5740, 9 of 5741)")
+    # One of the nine is L1007, who has no e-mail address.
+    assert "1 Email missing" in found["found"]

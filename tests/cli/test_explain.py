@@ -1,0 +1,64 @@
+"""explain as a person reads it: each field's way, the difference, the decision with its rule, the exact call."""
+
+import pytest
+
+from syncd.demo import ashby_vale
+
+from .conftest import College, Syncd, terminal
+
+
+def _field(said: str, name: str) -> str:
+    """What is said of a field: how it was read, and how it differs."""
+    (line,) = (line for line in said.splitlines() if line.split()[1:2] == [name])
+    return " ".join(line.split()[2:])
+
+
+def test_the_cases_that_people_ask_about(college: College, syncd: Syncd) -> None:
+    create = syncd("explain", "L1001").stdout
+    assert create.startswith("Learner L1001 would be created.")
+    assert "POST /User with OrganisationID, Role, MISID, FirstName" in create
+    assert _field(create, "DOB") == "a date new, sent"
+    assert "ID 15" in _field(create, "ClassroomID")
+
+    assert syncd("sync", "--approve").exit == 4
+    college.let_a_week_pass()
+
+    update = syncd("explain", ashby_vale.MARRIED).stdout
+    user_id = next(user.id for user in college.onefile.world.users_with_misid(ashby_vale.MARRIED))
+    assert update.startswith(f"Learner {ashby_vale.MARRIED} would be updated: LastName.")
+    assert f"POST /User/{user_id} with LastName\n" in update
+    assert "what is the same is not sent" in update
+    assert _field(update, "LastName") == "text differs, sent"
+    assert _field(update, "FirstName") == "text same"
+
+    leaver = syncd("explain", ashby_vale.LEFT).stdout
+    assert f"Learner {ashby_vale.LEFT} is a leaver" in leaver
+    assert 'leavers.action is "report"' in leaver
+    assert "call: none" in " ".join(leaver.split())
+
+    held = syncd("explain", ashby_vale.ENROLLED_TWICE).stdout
+    assert f"Learner {ashby_vale.ENROLLED_TWICE} is held" in held
+    assert "Leave one row for each MISID" in held
+
+    unchanged = syncd("explain", "L1001").stdout
+    assert unchanged.startswith("Learner L1001 is in step: nothing to send.")
+    assert _field(unchanged, "DOB") == "a date same"
+
+
+def test_who_is_no_longer_held_was_held(college: College, syncd: Syncd) -> None:
+    assert syncd("sync", "--approve").exit == 4
+    college.let_a_week_pass()
+    told = syncd("explain", ashby_vale.NO_EMAIL).stdout
+    assert told.startswith(f"Learner {ashby_vale.NO_EMAIL} would be created.")
+    assert "was held:    Email is empty (missing)" in told
+
+
+def test_long_lines_are_broken_for_the_terminal(
+    college: College, syncd: Syncd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with terminal(monkeypatch) as lines:
+        assert syncd("explain", "L1001").exit == 0
+    upper = lines[: lines.index("")]
+    assert max(map(len, upper)) <= 80
+    at = next(at for at, line in enumerate(upper) if line.startswith("  call:"))
+    assert upper[at + 1].startswith(" " * 15)

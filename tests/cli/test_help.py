@@ -1,0 +1,81 @@
+"""'syncd help' has every reason and every kind of error, in the words that everything else says them in."""
+
+import pkgutil
+from importlib import import_module
+from typing import get_type_hints
+
+import pytest
+
+import syncd as package
+from syncd.cli.helping import entries
+from syncd.core.records import Reason
+from syncd.errors import SyncdError
+from syncd.sync.reasons import HELD, LEFT_OUT, in_words
+
+from .conftest import Syncd
+
+
+def _kinds(error: type[SyncdError]) -> set[type[SyncdError]]:
+    below = error.__subclasses__()
+    return {error} if not below else set().union(*map(_kinds, below))
+
+
+def test_every_reason_and_every_error_in_the_code_has_its_entry(syncd: Syncd) -> None:
+    for module in pkgutil.walk_packages(package.__path__, "syncd."):
+        if "migrations" not in module.name and module.name != "syncd.__main__":
+            import_module(module.name)
+    kinds = _kinds(SyncdError)
+    assert {kind.__module__ for kind in kinds} == {"syncd.errors"}, "an error that is defined elsewhere may be missed"
+    assert HELD.keys() | LEFT_OUT.keys() == {*Reason}
+
+    told = syncd("help")
+
+    assert told.exit == 0
+    lines = told.stdout.splitlines()
+    for name, meaning, remedy in (
+        *((in_words(reason), said.meaning, said.remedy) for each in (HELD, LEFT_OUT) for reason, said in each.items()),
+        *((kind.title, kind.meaning, kind.remedy) for kind in kinds),
+    ):
+        ats = [at for at, line in enumerate(lines) if line.startswith(f"  {meaning}")]
+        assert [lines[at + 1] for at in ats] == [f"  {remedy}"]
+        assert name in lines
+    assert {entry.name for entry in entries()} == {in_words(reason) for reason in Reason} | {k.title for k in kinds}
+
+
+def test_every_error_says_itself_what_it_means() -> None:
+    for kind in _kinds(SyncdError):
+        for word in ("title", "meaning", "remedy"):
+            assert word in get_type_hints(kind)
+            assert getattr(kind, word).strip()
+
+
+@pytest.mark.parametrize("topic", ["duplicate_key", "Duplicate Key", "duplicate-key", "rekeyed?", "REKEYED"])
+def test_a_reason_is_found_however_it_is_written(topic: str, syncd: Syncd) -> None:
+    reason = Reason.REKEYED if "k" in topic.lower()[:3] else Reason.DUPLICATE_KEY
+    assert HELD[reason].remedy in syncd("help", *topic.split()).stdout
+
+
+def test_a_reason_of_both_lists_and_of_an_error_is_told_of_in_all_of_them(syncd: Syncd) -> None:
+    told = syncd("help", "refused").stdout
+    assert HELD[Reason.REFUSED].meaning in told
+    assert LEFT_OUT[Reason.REFUSED].meaning in told
+    assert "OneFile understood a call and said no to it." in told
+
+
+def test_a_command_is_a_topic_too(syncd: Syncd) -> None:
+    assert "Usage: syncd db reseal" in syncd("help", "db", "reseal").stdout
+
+
+@pytest.mark.parametrize(
+    ("topic", "meant"),
+    [
+        ("refusd", "refused"),
+        ("reference not fund", "reference not found"),
+        ("token", "customer token"),
+        ("snyc", "sync"),
+    ],
+)
+def test_a_misspelt_topic_gets_the_nearest_one(topic: str, meant: str, syncd: Syncd) -> None:
+    wrong = syncd("help", *topic.split())
+    assert wrong.exit == 2
+    assert f"did you mean '{meant}'?" in wrong.words
