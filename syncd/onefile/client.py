@@ -114,11 +114,15 @@ class OneFile:
         with _readable("the customer"):
             return customer_of(object_of(self._read("GET", "/Customer")))
 
-    def organisation(self, organisation_id: int) -> Organisation:
-        """The organisation with its Keychain setting (§7). Raises `CredentialsRefused` if the token has none such."""
+    def organisations(self) -> list[Organisation]:
+        """All organisations that the customer token gives access to (§7)."""
         with _readable("the organisations"):
             rows = rows_of(self._read("POST", "/Organisation/Search", {}))
-            organisations = [organisation_of(row) for row in rows]
+            return [organisation_of(row) for row in rows]
+
+    def organisation(self, organisation_id: int) -> Organisation:
+        """The organisation with its Keychain setting (§7). Raises `CredentialsRefused` if the token has none such."""
+        organisations = self.organisations()
         for organisation in organisations:
             if organisation.id == organisation_id:
                 return organisation
