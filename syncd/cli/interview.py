@@ -185,7 +185,7 @@ def _source(given: Given, said: str, settled: Settled, folder: Path) -> str:
     if url.drivername.startswith("sqlite") and url.database:
         place = Path(url.database).absolute()
         inside = place.relative_to(folder.absolute()) if place.is_relative_to(folder.absolute()) else place
-        settled.values.setdefault(("source", "url"), f"sqlite:///{inside.as_posix()}")
+        settled.values["source", "url"] = f"sqlite:///{inside.as_posix()}"
         url = url.set(database=str(place))
     elif ("source", "url_file") not in settled.values:
         # Options may be secrets too.

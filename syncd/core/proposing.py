@@ -127,10 +127,15 @@ _OF_LEARNER: Final = (
     "DefaultEmployerMISID",
 )  # fmt: skip
 #: What may be in a table that one of theirs leads to, such as that of their class.
-_OF_PLACE: Final = ("ClassroomMISID", "ClassroomName", "DefaultAssessorMISID", "PlacementMISID", "PlacementName")
+_OF_PLACE: Final = (
+    "ClassroomMISID", "ClassroomName", "DefaultAssessorMISID", "PlacementMISID", "PlacementName", "StartOn",
+    "PlannedEndDate",
+)  # fmt: skip
 #: What is worth another join: OneFile will not have a learner without it, or it says which of several is the newest.
 _WORTH_A_JOIN: Final = frozenset({"Email", "ClassroomID", "DefaultAssessorID", "PlacementID", "StartOn"})
 _SURE_ENOUGH: Final = 0.3
+#: Many tables have a key that is called so: it says nothing without the table's name.
+_COMMON_KEYS: Final = frozenset((name,) for name in ("id", "code", "name", "ref", "number", "key"))
 _LeadsTo: TypeAlias = Callable[[Table, str], str]
 _MOST_JOINS: Final = 5
 
@@ -291,10 +296,20 @@ class _Proposing:
                 newest_by = () if is_one else _order_of(table, {})
                 yield Join(table.name, base.name, on, newest_by, "has rows of each learner"), _OF_LEARNER
         for name in joined:
-            for reference in self._tables[name].references:
-                if reference.table in self._tables and reference.table not in joined:
-                    on = tuple(zip(reference.their_columns, reference.columns, strict=True))
-                    yield Join(reference.table, name, on, (), f"is what {name} leads to"), _OF_PLACE
+            for target, on in self._leading_from(self._tables[name]):
+                if target not in joined:
+                    yield Join(target, name, on, (), f"is what {name} leads to"), _OF_PLACE
+
+    def _leading_from(self, table: Table) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+        """The tables of which each row of this one names one: by a foreign key, or by what their key is called."""
+        for reference in table.references:
+            if reference.table in self._tables:
+                yield reference.table, tuple(zip(reference.their_columns, reference.columns, strict=True))
+        for other in self._tables.values():
+            if other is table or len(other.key) != 1 or words_of(other.key[0]) in _COMMON_KEYS:
+                continue
+            if own := table.column(other.key[0]):
+                yield other.name, ((other.key[0], own.name),)
 
     def _others(self, learners: Feed) -> Iterator[Feed]:
         taken = {learners.table}
@@ -437,7 +452,7 @@ def _score(table: Table, column: Column, name: str, leading: str) -> tuple[float
     if leading:
         return (1.2, "where it leads") if leading == name else (0, "")
     shape = column.look.shape
-    by_name = likeness(column.name, name)
+    by_name = likeness(column.name, name, things_of(table.name))
     if name == "MISID":
         return _score_of_key(table, column, by_name)
     if name == "Name" and shape in spellings.NOT_KEYS | {Shape.NUMBER}:
@@ -491,8 +506,7 @@ def _on(table: Table, base: Table, keys: tuple[str, ...]) -> tuple[tuple[str, st
             return tuple(zip(reference.columns, reference.their_columns, strict=True))
     pairs = []
     for key in keys:
-        common = words_of(key) in {("id",), ("code",), ("name",), ("ref",), ("number",)}
-        called = [base.name + "_" + key] if common else [key, base.name + "_" + key]
+        called = [base.name + "_" + key] if words_of(key) in _COMMON_KEYS else [key, base.name + "_" + key]
         squashed = {"".join(map(singular_of_last, (words_of(each),))) for each in called}
         for column in table.columns:
             if "".join(words_of(column.name)) in squashed:
@@ -510,8 +524,10 @@ def singular_of_last(words: tuple[str, ...]) -> str:
 
 def _order_of(table: Table, supplied: Mapping[str, Supplied]) -> tuple[Column, ...]:
     """By which columns the newest of several rows is last: when it began, else any date, and the key."""
-    start = supplied.get("StartOn") or _matched(table, ["StartOn"]).get("StartOn")
-    days = [column for column in table.columns if column.look.shape is Shape.DAY]
+    found = _matched(table, ["StartOn", "DOB"])
+    start = supplied.get("StartOn") or found.get("StartOn")
+    born = found["DOB"].columns if "DOB" in found else ()
+    days = [column for column in table.columns if column.look.shape is Shape.DAY and column not in born]
     first = start.columns[:1] if start and start.table == table.name else tuple(days[:1])
     key = tuple(column for column in table.columns if column.name in table.key and column not in first)
     return (*first, *key) or table.columns[:1]

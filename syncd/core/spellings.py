@@ -35,7 +35,7 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
             "homeemail workemail mail emailaddr emailaddress1 email1"
         ),
         "DOB": "dateofbirth dob birthdate birthday borndate dateborn bornon born",
-        "ULN": "uln uniquelearnernumber uniquelearnerno ulnnumber ulnno",
+        "ULN": "uln uniquelearnernumber uniquelearnerno uniquelearnno ulnnumber ulnno",
         "NINO": "nino ninumber nationalinsurancenumber nationalinsuranceno nationalinsurance nin ninsno",
         "MobileNumber": (
             "mobile mobilenumber mobileno mobilephone mobilephonenumber mobiletel mobiletelno mobiletelephone "
@@ -152,10 +152,12 @@ SOMEBODY_ELSES: Final = _words(
     "parent guardian carer kin nok emergency employer manager mentor supervisor company tutor assessor trainer "
     "staff previous prior old former alternative alt school referrer"
 )
+#: What makes of a day another than the one it is called like: an actual end is not a planned one.
+OTHER_DAYS: Final = _words("act actual orig original achieved achievement withdrawn left leaving modified")
 _SUBJECTS: Final = LEARNERS | PEOPLE | {"stu", "lrn", "learn"}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def words_of(name: str) -> tuple[str, ...]:
     """The words that a name is made of, in lower case."""
     return tuple(word.lower() for word in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[^\W\d_]+|\d+", name))
@@ -169,32 +171,36 @@ def singular(word: str) -> str:
     return word.removesuffix("s") if not word.endswith("ss") else word
 
 
+@lru_cache(maxsize=65536)
 def things_of(name: str) -> frozenset[str]:
     """What a table is about: the words of its name, each in the singular."""
     return frozenset(map(singular, words_of(name)))
 
 
-def likeness(column: str, field: str) -> float:
-    """How much a column is called like a field: 1 is as sure as a name can be, 0 not at all."""
-    return _likeness(words_of(column), field)
+def likeness(column: str, field: str, about: frozenset[str] = frozenset()) -> float:
+    """How much a column is called like a field: 1 is as sure as a name can be, 0 not at all.
+
+    ``about`` is what its table is about: the ``TutorID`` of a table of tutors is as good as an ``ID``.
+    """
+    # Most columns say nothing of it, and then one answer serves them all.
+    return _likeness(words_of(column), field, about & things_of(column))
 
 
 @lru_cache(maxsize=65536)
-def _likeness(words: tuple[str, ...], field: str) -> float:
+def _likeness(words: tuple[str, ...], field: str, about: frozenset[str]) -> float:
     spellings = SPELLINGS[field]
     squashed = "".join(words)
     if squashed in spellings:
         return 1 - 0.01 * spellings.index(squashed)
-    own = [word for word in words if singular(word) not in _SUBJECTS]
+    own = [word for word in words if singular(word) not in _SUBJECTS | about]
     if own and "".join(own) in spellings and len(own) < len(words):
         return 0.95 - 0.01 * spellings.index("".join(own))
-    if SOMEBODY_ELSES.intersection(words) and not any(spelling.startswith(words[0]) for spelling in spellings):
+    another = (SOMEBODY_ELSES - about).intersection(words)
+    if OTHER_DAYS.intersection(words) or any(not any(word in each for each in spellings) for word in another):
         return 0
     # Some of its words, in a row: ContactEmailAddress2.
     runs = {"".join(own[start:end]) for start in range(len(own)) for end in range(start + 1, len(own) + 1)}
-    found = [
-        spelling for spelling in spellings if len(spelling) > 2 and spelling in runs and spelling not in _TOO_COMMON
-    ]
+    found = [each for each in spellings if len(each) > 2 and each in runs and each not in _TOO_COMMON]
     return 0.6 * max(map(len, found)) / len("".join(own)) if found else 0
 
 

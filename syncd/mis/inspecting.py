@@ -34,8 +34,10 @@ class Inspected:
             try:
                 self.tables: Final = self._read(connection)
             except (SQLAlchemyError, NotImplementedError):
+                which = f" of the schema {schema}" if schema else ""
                 raise MisUnreachable(
-                    f"The tables of the MIS at {mis} cannot be listed: may this login see them?"
+                    f"The tables{which} of the MIS at {mis} cannot be listed. "
+                    "Are they there, and may this login see them?"
                 ) from None
 
     def looked_at(self, one: Table) -> Table:

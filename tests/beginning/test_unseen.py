@@ -1,6 +1,5 @@
 """Three databases that ``init`` has never seen: ``doctor`` accepts what it proposes, after two answers at most."""
 
-import os
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -19,13 +18,13 @@ from syncd.sync.one_pass import Done, Trigger, run_once
 from syncd.wiring.parts import open_parts
 from syncd.wiring.patience import Impatient
 from syncd.wiring.store import open_store
-from tests.acceptance.ilr import Learner, read_return
+from tests.acceptance.ilr import Learner
 from tests.acceptance.small_return import made_up_learners
 
 from .ilr_tables import fill
 from .office import Office
+from .real_return import real_return
 
-_REAL_RETURN = "ILR-10033670-1819-20180704-120055-03.xml"
 _MOST_CHANGED = 2
 
 _OF_ONE_CENTRE = Size(centres=1, placements=6, classes=6, staff=30, employers=6, observers=2, learners=30)
@@ -79,7 +78,7 @@ def test_the_tables_of_an_ilr_are_accepted_with_one_answer_changed(
     url: str, office: Office, onefile: Simulator, request: pytest.FixtureRequest
 ) -> None:
     mis_url = request.getfixturevalue(url)
-    learners = _real_return() if url == "mariadb_url" else made_up_learners()
+    learners = real_return() if url == "mariadb_url" else made_up_learners()
     engine = create_engine(mis_url)
     fill(engine, learners)
     engine.dispose()
@@ -162,11 +161,6 @@ def _export(file: Path, learners: list[Learner]) -> None:
             connection.execute(f'INSERT INTO "Learner Export" VALUES ({", ".join("?" * len(row))})', row)
     connection.commit()
     connection.close()
-
-
-def _real_return() -> list[Learner]:
-    beside_the_repository = Path(__file__).parents[3] / "shared" / "data"
-    return list(read_return(Path(os.environ.get("SYNCD_TEST_DATA", beside_the_repository), _REAL_RETURN)))
 
 
 def _run(office: Office) -> Done:
