@@ -16,8 +16,18 @@ from sqlalchemy.exc import ArgumentError
 from syncd.cli.common import print_table
 from syncd.cli.configuring import FeedEntry
 from syncd.cli.recipes import Recipe
-from syncd.core.fields import Role, columns_of
-from syncd.core.proposing import Feed, NotJoined, Table, field_of, learners_tables, promising, propose, with_employers
+from syncd.core.fields import FIELDS, Role, columns_of
+from syncd.core.proposing import (
+    Feed,
+    NotJoined,
+    Supplied,
+    Table,
+    field_of,
+    learners_tables,
+    promising,
+    propose,
+    with_employers,
+)
 from syncd.core.queries import select_of
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.mis import Mis
@@ -208,7 +218,8 @@ def _mapping(mis: Mis, given: Given, asking: Asking, settled: Settled) -> Feed:
     where = given.where
     if where is None:
         where = asking.text(
-            "Which of them? A condition in SQL, such as learner.status = 'current' (Enter for everybody)"
+            f"Which of them? A condition in SQL, such as {inspected.dialect.alias(base.name)}.… = 'current' "
+            "(Enter for everybody)"
         )
     _print_others(feeds[1:])
     on = _feeds_on(feeds, given, asking)
@@ -237,15 +248,17 @@ def _learners_table(tables: Sequence[Table], given: Given, asking: Asking) -> Ta
         return found
     if not likely and not asking.is_answered:
         raise ConfigurationError(
-            f"Of {len(names)} tables and views none looks as if it held learners. Name it with --learners, or another "
+            f"Of {_counted(len(names))} none looks as if it held learners. Name it with --learners, or another "
             "schema than the login's own with --schema."
         )
     also = [one.name for one in likely[1:4]]
-    typer.echo(
-        f"It has {len(names)} tables and views." + (f" Others that hold people: {', '.join(also)}." if also else "")
-    )
+    typer.echo(f"It has {_counted(len(names))}." + (f" Others that hold people: {', '.join(also)}." if also else ""))
     name = asking.one_of("Which table or view holds the learners?", names, likely[0].name if likely else "")
     return next(one for one in tables if one.name == name)
+
+
+def _counted(tables: int) -> str:
+    return "one table" if tables == 1 else f"{tables} tables and views"
 
 
 def _proposed(tables: Sequence[Table], base: Table, given: Given, asking: Asking) -> tuple[Feed, ...]:
@@ -302,14 +315,26 @@ def _choice(said: str, base: Table) -> tuple[str, tuple[str, str] | None]:
 def _print_mapping(learners: Feed) -> None:
     typer.echo(f"\nLearners, from {learners.table}:\n")
     rows = [
-        (one.name, str(one), one.reason + (f"; left out: {one.off}" if one.off else "")) for one in learners.supplied
+        (_with_meaning(one.name), _columns_of(one, learners.table), f"left out: {one.off}" if one.off else one.reason)
+        for one in learners.supplied
     ]
-    rows += [(name, "STILL MISSING", "mandatory") for name in learners.missing]
+    rows += [(name, "STILL MISSING", "it is mandatory") for name in learners.missing]
     print_table(("OneFile", "from", "because of"), rows, "")
     for join in learners.joins:
         which = ", of several rows the last" if join.newest_by else ""
         typer.echo(f"  {join.table} {join.reason}{which}.")
     typer.echo()
+
+
+def _with_meaning(name: str) -> str:
+    """The name of a feed's column, and what it means if that cannot be told from it."""
+    meaning = FIELDS[name].source.partition(": ")[2] if FIELDS.get(name, FIELDS["MISID"]).special else ""
+    return f"{name} ({meaning})" if meaning else name
+
+
+def _columns_of(one: Supplied, base: str) -> str:
+    """The columns that it comes from, with their table where that is not the learners' own."""
+    return ", ".join(column.name for column in one.columns) if one.table == base else str(one)
 
 
 def _print_others(others: Sequence[Feed]) -> None:

@@ -468,7 +468,7 @@ def _score(table: Table, column: Column, name: str, leading: str) -> tuple[float
 
 def _score_by_form(column: Column, name: str, by_name: float, shape: Shape) -> tuple[float, str]:
     if by_name:
-        return by_name + 0.3, f"its name, and its values are {shape}"
+        return by_name + 0.3, "its name" if shape is Shape.WORDS else f"its name, and its values are {shape}"
     is_somebody_elses = bool(spellings.SOMEBODY_ELSES.intersection(words_of(column.name)))
     return (0.4, f"its values are {shape}") if name in spellings.TELLING and not is_somebody_elses else (0, "")
 
