@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,9 +11,13 @@ import typer
 from syncd import demo as demo_
 from syncd.cli.common import print_table
 from syncd.cli.configuring import configured
-from syncd.cli.interview import Asking, Given, is_terminal, settle
+from syncd.cli.contacting import contacted, stand_ins
+from syncd.cli.interview import Asking, Given, Settled, is_terminal
+from syncd.cli.locating import reached, source_of
+from syncd.cli.mapping import mapped
 from syncd.cli.program import app
-from syncd.cli.recipes import recipe, recipes
+from syncd.cli.recipes import Recipe, recipe, recipes
+from syncd.core.proposals import Feed
 from syncd.errors import ConfigurationError
 from syncd.settings import Environment
 from syncd.shipped import shipped
@@ -119,7 +124,7 @@ def init(
         customer_token_file, default or (),
     )  # fmt: skip
     asking = Asking(is_answered=is_terminal() and not no_input and recipe_ is None)
-    settled = settle(given, asking, folder, recipe_)
+    settled = _settle(given, asking, folder, recipe_)
     if not settled.feeds:
         settled.files = {name: (shipped("config") / name).read_bytes() for name in _EXAMPLE_FEEDS}
         settled.left += ["Set source.url in syncd.toml.", "Make learners.sql a SELECT over your own MIS."]
@@ -135,6 +140,30 @@ def init(
         for number, what in enumerate(settled.left, start=1):
             typer.echo(f"  {number}. {what}")
     typer.echo(f"{_NEXT}{shipped('config') / 'syncd.service'}.")
+
+
+def _settle(given: Given, asking: Asking, folder: Path, recipe_: Recipe | None) -> Settled:
+    """Ask, look and propose until all is settled. Raises `SyncdError`."""
+    settled = Settled()
+    learners: Feed | None = None
+    if recipe_:
+        _take_recipe(recipe_, given, settled, folder)
+    elif (given.has_database or asking.is_answered) and (mis := reached(given, asking, settled, folder)):
+        typer.echo(f"\nThe MIS at {mis} answers. Nothing is changed in it, and no value of anybody is shown.")
+        learners = mapped(mis, given, asking, settled)
+    with ExitStack() as stack:
+        onefile, organisation_id = contacted(given, asking, settled, stack)
+        stand_ins(given, asking, settled, learners, onefile, organisation_id)
+    return settled
+
+
+def _take_recipe(recipe_: Recipe, given: Given, settled: Settled, folder: Path) -> None:
+    settled.values["source", "url"] = recipe_.url
+    if given.has_database:
+        source_of(given, given.database or "", settled, folder)
+    settled.feeds = list(recipe_.feeds)
+    settled.files = dict(recipe_.files)
+    settled.left += [what for what in recipe_.left if not (given.has_database and "source.url" in what)]
 
 
 def _refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from syncd.core.fields import REFERENCE_COLUMNS, Role
-from syncd.core.proposing import Column, Feed, Having, Supplied, Table
+from syncd.core.proposals import Column, Feed, Having, Supplied, Table
 from syncd.core.shapes import Shape
 from syncd.core.spellings import words_of
 

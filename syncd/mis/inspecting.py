@@ -9,7 +9,7 @@ from sqlalchemy import ColumnClause, Connection, LargeBinary, column, inspect, s
 from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
 
-from syncd.core.proposing import Column, Reference, Table
+from syncd.core.proposals import Column, Reference, Table
 from syncd.core.queries import Dialect
 from syncd.core.shapes import look_of
 from syncd.errors import MisUnreachable

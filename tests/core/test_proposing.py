@@ -7,16 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.core.fields import Role, columns_of
-from syncd.core.proposing import (
-    Column,
-    Feed,
-    NotJoined,
-    Reference,
-    Table,
-    learners_tables,
-    propose,
-    with_employers,
-)
+from syncd.core.proposals import Column, Feed, NotJoined, Reference, Table
+from syncd.core.proposing import learners_tables, propose, with_employers
 from syncd.core.queries import Dialect, select_of
 from syncd.core.records import Layout
 from syncd.core.shapes import Look, Shape, look_of, shape_of
