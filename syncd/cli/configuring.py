@@ -30,7 +30,8 @@ def configured(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
     """The example with these values and, if there are any, these feeds in the place of its own."""
     feeds = list(feeds)
     left = dict(values)
-    section, lines = "", []
+    section = ""
+    lines: list[str] = []
     for line in example.splitlines():
         if header := re.fullmatch(r"\[+([a-z]+)\]+", line):
             section = header[1]
@@ -39,6 +40,7 @@ def configured(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
         key = re.match(r"#?([a-z_]+) = ", line)
         if key and (section, key[1]) in left:
             line = f"{key[1]} = {_toml(left.pop((section, key[1])))}"  # noqa: PLW2901 - it is this line, changed
+            _say_no_more_that_it_is_to_be_changed(lines)
         elif key and (section, key[1]) in _OTHERWISE and (section, _OTHERWISE[section, key[1]]) in values:
             # The example gives it in another of its ways, of which there may be one.
             line = line if line.startswith("#") else f"#{line}"  # noqa: PLW2901
@@ -47,6 +49,16 @@ def configured(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
         raise AssertionError(f"the example has no {', '.join(map('.'.join, left))}")
     lines += [line for feed in feeds for line in _block(feed)]
     return "\n".join((*lines, "")).replace("\n\n\n", "\n\n")
+
+
+def _say_no_more_that_it_is_to_be_changed(lines: list[str]) -> None:
+    """Of the comment at the end of these lines."""
+    for place in range(len(lines) - 1, -1, -1):
+        if not lines[place].startswith("#"):
+            return
+        before, mark, after = lines[place].partition("CHANGE THIS: ")
+        if mark:
+            lines[place] = before + after[0].upper() + after[1:]
 
 
 #: Ways to give one thing that exclude each other.

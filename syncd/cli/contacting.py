@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 import typer
+from pydantic import ValidationError
 
 from syncd.cli.interview import TOKEN_VARIABLE, Asking, Given, Settled
 from syncd.core.fields import Role
 from syncd.core.proposals import Feed, field_of
-from syncd.errors import ConfigurationError, SyncdError
+from syncd.errors import ConfigurationError, OneFileError
 from syncd.onefile import OneFile
-from syncd.settings import DefaultsSettings, Environment
+from syncd.settings import DefaultsSettings, Environment, OneFileSettings
 from syncd.wiring.beginning import open_onefile
 
 _MOST_SHOWN: Final = 20
@@ -33,33 +34,27 @@ _NO_OTHER: Final = (
 
 
 def contacted(given: Given, asking: Asking, settled: Settled, stack: ExitStack) -> tuple[OneFile | None, int | None]:
-    """OneFile, if there is a token to ask it with, and the organisation."""
-    environment = given.environment
-    if given.base_url:
-        settled.values["onefile", "base_url"] = given.base_url
-    elif environment or asking.is_answered:
-        typer.echo()
+    """OneFile, if it is known which and there is a token to ask it with; and the organisation. Raises `SyncdError`."""
+    where: dict[str, str] = {"base_url": given.base_url} if given.base_url else {}
+    if not where and (given.environment or asking.is_answered):
         names = [str(each) for each in Environment]
-        environment = environment or Environment(
-            asking.one_of(f"Which OneFile: {', '.join(names)}?", names, "practice")
+        where["environment"] = given.environment or asking.one_of(
+            f"\nWhich OneFile: {', '.join(names)}?", names, Environment.PRACTICE
         )
-        settled.values["onefile", "environment"] = environment
-    token, organisation_id = _token(given, asking, settled), given.organisation
-    onefile = None
-    if token:
-        url = given.base_url or (environment or Environment.PRACTICE).base_url
+    settled.values |= {("onefile", key): value for key, value in where.items()}
+    token, organisation_id, onefile = _token(given, asking, settled), given.organisation, None
+    if token and where:
         try:
-            onefile = stack.enter_context(open_onefile(url.rstrip("/"), token))
+            onefile = stack.enter_context(open_onefile(_url(where), token))
             organisation_id = _organisation(onefile, given, asking, settled)
-        except SyncdError as problem:
+        except OneFileError as problem:
             if not asking.is_answered:
                 raise
             onefile = None
             typer.echo(str(problem))
-    if not onefile:
-        settled.left.insert(
-            0, f"Put OneFile's customer token into {TOKEN_VARIABLE}, or a file that customer_token_file names."
-        )
+    if not token:
+        left = f"Put OneFile's customer token into {TOKEN_VARIABLE}, or a file that customer_token_file names."
+        settled.left.insert(0, left)
     if organisation_id is None and asking.is_answered:
         said = asking.text("The number of your organisation in OneFile (Enter if you do not know it)")
         organisation_id = int(said) if said.isdecimal() else None
@@ -68,6 +63,15 @@ def contacted(given: Given, asking: Asking, settled: Settled, stack: ExitStack) 
     else:
         settled.values["onefile", "organisation_id"] = organisation_id
     return onefile, organisation_id
+
+
+def _url(where: Mapping[str, str]) -> str:
+    """Where OneFile is, if that is somewhere a secret may be sent to. Raises `ConfigurationError`."""
+    try:
+        return OneFileSettings.model_validate({"organisation_id": 1, **where}).url
+    except ValidationError as problems:
+        what = problems.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"--base-url: {what}.") from None
 
 
 def _token(given: Given, asking: Asking, settled: Settled) -> str:

@@ -1,9 +1,14 @@
 """What ``init`` asks, what it takes from flags and the environment, and what it never writes down."""
 
 import os
+import pty
+import signal
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
 from syncd.cli import beginning
@@ -14,6 +19,7 @@ from syncd.demo.tables import LEARNER
 from syncd.errors import ConfigurationError, MisUnreachable, SyncdError
 from syncd.settings import Environment, load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
+from tests.acceptance.command import COMMAND
 
 from .office import Office
 
@@ -58,6 +64,7 @@ def test_somebody_is_asked_everything_and_can_put_right_what_is_proposed(
     assert "There is no table or view nowhere." in said
     assert "The customer token sees 5740 (Ynys Môn College)." in said
     assert office.failed() == []
+    assert "CHANGE THIS" not in office.written("syncd.toml")
     settings = load_settings(office.folder / "syncd.toml")
     assert [feed.name for feed in settings.feeds] == ["classrooms", "learners"]
     assert settings.onefile.organisation_id == 5740
@@ -73,6 +80,52 @@ def test_somebody_is_asked_everything_and_can_put_right_what_is_proposed(
         for name in ("forename", "surname", "email", "uln", "nino", "mobile", "date_of_birth"):
             assert f" {row[name]} " not in said
             assert str(row[name]) not in office.written("learners.sql") + office.written("syncd.toml")
+
+
+@pytest.mark.mariadb
+@pytest.mark.usefixtures("_at_a_terminal")
+def test_a_password_is_asked_for_where_it_is_needed_and_never_shown(
+    office: Office, mariadb_url: str, onefile: Simulator
+) -> None:
+    College(mariadb_url, _generated())
+    url = make_url(mariadb_url)
+    user = "syncd_reader"
+    engine = create_engine(mariadb_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as administrator:
+        administrator.exec_driver_sql(f"CREATE OR REPLACE USER {user}@'127.0.0.1' IDENTIFIED BY 'hunter2'")
+        try:
+            administrator.exec_driver_sql(f"GRANT SELECT ON `{url.database}`.* TO {user}@'127.0.0.1'")
+            asked = f"mysql+pymysql://{user}@127.0.0.1/{url.database}"
+            said = office.init("--base-url", onefile.base_url, typed=f"{asked}\nhunter2\n" + "\n" * 9)
+        finally:
+            administrator.exec_driver_sql(f"DROP USER {user}@'127.0.0.1'")
+    engine.dispose()
+    assert "Check the user and the password" in said
+    assert "Give syncd the URL with its password: set SYNCD_SOURCE__URL" in said
+    assert "hunter2" not in said + office.written("syncd.toml")
+    assert f'url = "{asked}"' in office.written("syncd.toml")
+
+
+@pytest.mark.slow
+def test_a_terminal_is_known_for_one(office: Office, mis: Path) -> None:
+    terminal, its_end = pty.openpty()
+    asked = subprocess.Popen(
+        [*COMMAND, "init", str(office.folder)], stdin=its_end, stdout=its_end, stderr=its_end, close_fds=True
+    )
+    os.close(its_end)
+    said = b""
+    with suppress(OSError):  # is what the end of a terminal reads as
+        for prompt, answer in ((b"to fill in)", str(mis)), (b"[learner]", ""), (b"all is right)", "")):
+            while prompt not in said:
+                said += os.read(terminal, 4096)
+            os.write(terminal, f"{answer}\n".encode())
+        asked.send_signal(signal.SIGINT)
+        while chunk := os.read(terminal, 4096):
+            said += chunk
+    os.close(terminal)
+    assert asked.wait(30) == 1
+    assert b"Traceback" not in said
+    assert not office.folder.exists()
 
 
 @pytest.mark.usefixtures("_at_a_terminal")
@@ -155,6 +208,20 @@ def test_what_cannot_be_is_said_in_a_sentence_and_nothing_is_written(
         office.init("--database", str(mis), "--base-url", onefile.base_url, *arguments)
     assert str(refused.value).count("\n") == 0
     assert not office.folder.exists()
+
+
+def test_the_token_goes_nowhere_unasked_and_never_in_plain_text(
+    office: Office, mis: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SYNCD_ONEFILE__CUSTOMER_TOKEN", _SECRET)
+    with pytest.raises(ConfigurationError, match="must be https"):
+        office.init("--database", str(mis), "--base-url", "http://onefile.invalid/api/v2.1")
+    # Which OneFile was not said, and there is nobody to ask.
+    said = office.init("--database", str(mis))
+    assert "Set onefile.organisation_id" in said
+    assert _SECRET not in said + office.written("syncd.toml")
+    said = Office(tmp_path / "another").init()
+    assert "Set source.url" in said
 
 
 @pytest.mark.parametrize(

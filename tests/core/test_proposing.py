@@ -182,6 +182,31 @@ def test_somebody_knows_better() -> None:
         propose([table], table, {"Email": ("Student", "nothing")})
 
 
+@pytest.mark.parametrize(
+    ("make", "lines", "day"),
+    [
+        ("sqlite", "COALESCE(t.a, '') || CHAR(10) || COALESCE(t.b, '')", "SUBSTR(t.d, 7, 4) || '-' ||"),
+        ("postgresql", "COALESCE(t.a, '') || CHR(10) || COALESCE(t.b, '')", "SUBSTR(t.d, 7, 4) || '-' ||"),
+        ("oracle", "COALESCE(t.a, '') || CHR(10) || COALESCE(t.b, '')", "SUBSTR(t.d, 7, 4) || '-' ||"),
+        ("mysql", "CONCAT_WS(CHAR(10 USING utf8mb4), t.a, t.b)", "CONCAT(SUBSTR(t.d, 7, 4), '-',"),
+        ("mssql", "CONCAT_WS(CHAR(10), t.a, t.b)", "CONCAT(SUBSTRING(t.d, 7, 4), '-',"),
+    ],
+)
+def test_a_query_is_in_the_sql_of_its_database(make: str, lines: str, day: str) -> None:
+    dialect = Dialect(make, lambda name: name)
+    assert dialect.joined(["t.a", "t.b"], dialect.line_break) == lines
+    assert day in dialect.day_first("t.d")
+
+
+def test_a_table_whose_name_needs_quotation_marks_has_a_shorter_one() -> None:
+    reserved = {"order"}
+    dialect = Dialect("mssql", lambda name: f"[{name}]" if " " in name or name in reserved else name, "mis")
+    assert dialect.table("Learner Export") == "mis.[Learner Export] learner_export"
+    assert dialect.table("order") == "mis.[order] the_order"
+    assert dialect.table("learner") == "mis.learner"
+    assert dialect.column("Learner Export", "Start Date") == "learner_export.[Start Date]"
+
+
 _NAMES = st.sampled_from(
     sorted({spelling for spellings in SPELLINGS.values() for spelling in spellings} | {"x", "notes"})
 )
