@@ -47,8 +47,9 @@ class Dialect:
         """Texts as one, of which some may be NULL; ``between`` is the expression for what parts them."""
         if self.make in {"mysql", "mariadb", "mssql"}:
             return f"CONCAT_WS({between}, {', '.join(parts)})" if between else f"CONCAT({', '.join(parts)})"
-        whole = [f"COALESCE({part}, '')" if between else part for part in parts]
-        return (f" || {between} || " if between else " || ").join(whole)
+        if not between:
+            return " || ".join(parts)
+        return f"\n{_INDENT * 2}|| {between} || ".join(f"COALESCE({part}, '')" for part in parts)
 
     @property
     def line_break(self) -> str:
@@ -129,7 +130,9 @@ def _from(feed: Feed, dialect: Dialect) -> Iterator[str]:
 def _newest(table: str, mine: list[str], newest_by: tuple[Column, ...], dialect: Dialect) -> Iterator[str]:
     """Of several rows for one, the last."""
     name = dialect.alias(table)
-    order = [part for column in newest_by for part in _descending(dialect.column(table, column.name), column, dialect)]
+    # What is alike in all of them orders nothing.
+    telling = [column for column in newest_by if column.name not in mine] or newest_by
+    order = [part for column in telling for part in _descending(dialect.column(table, column.name), column, dialect)]
     partition = ", ".join(dialect.column(table, column) for column in mine)
     yield f"{_INDENT}-- of several rows for one learner the one that is last"
     yield f"{_INDENT}(SELECT {name}.*, ROW_NUMBER() OVER (PARTITION BY {partition}"
