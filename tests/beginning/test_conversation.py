@@ -119,6 +119,8 @@ def test_a_terminal_is_known_for_one(office: Office, mis: Path) -> None:
             while prompt not in said:
                 said += os.read(terminal, 4096)
             os.write(terminal, f"{answer}\n".encode())
+        while b"for everybody)" not in said:
+            said += os.read(terminal, 4096)
         asked.send_signal(signal.SIGINT)
         while chunk := os.read(terminal, 4096):
             said += chunk
