@@ -99,7 +99,7 @@ def init(
     ] = None,
     default: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="A key of [defaults], such as classroom_name=Induction."),
+        typer.Option(metavar="KEY=VALUE", help=r"A key of \[defaults], such as classroom_name=Induction."),
     ] = None,
     recipe_name: Annotated[
         str, typer.Option("--recipe", metavar="NAME", help="Write a recipe instead of looking at a database.")

@@ -61,7 +61,7 @@ def _learners_table(tables: Sequence[Table], given: Given, asking: Asking) -> Ta
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:_MOST_SHOWN]) or 'none'}."
             raise ConfigurationError(f"There is no table or view {given.learners}; {hint}")
         return found
-    if not likely and not asking.is_answered:
+    if not likely and not (names and asking.is_answered):
         raise ConfigurationError(
             f"Of {_counted(len(names))} none looks as if it held learners. Name it with --learners, or another "
             "schema than the login's own with --schema."
