@@ -220,5 +220,12 @@ def _uncommented(line: re.Match[str]) -> str:
 
 
 def _syncd(folder: Path, *arguments: str) -> Finished:
-    done = subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
     return Finished(done.returncode, done.stdout, done.stderr)

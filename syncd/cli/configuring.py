@@ -1,0 +1,82 @@
+"""The configuration that ``init`` writes: the commented example, with some of its keys set and with other feeds."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Values: TypeAlias = Mapping[tuple[str, str], str | int]
+"""By section and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One ``[[feeds]]``, whose query is in a file of its own."""
+
+    name: str
+    kind: str
+    role: str
+    is_on: bool = True
+    """Otherwise it is written as a comment."""
+
+    @property
+    def file(self) -> str:
+        """The name of the file with its query."""
+        return f"{self.name}.sql"
+
+
+def configured(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
+    """The example with these values and, if there are any, these feeds in the place of its own."""
+    feeds = list(feeds)
+    left = dict(values)
+    section = ""
+    lines: list[str] = []
+    for line in example.splitlines():
+        if header := re.fullmatch(r"\[+([a-z]+)\]+", line):
+            section = header[1]
+        if line == "[[feeds]]" and feeds:
+            break
+        key = re.match(r"#?([a-z_]+) = ", line)
+        if key and (section, key[1]) in left:
+            line = f"{key[1]} = {_toml(left.pop((section, key[1])))}"  # noqa: PLW2901 - it is this line, changed
+            _say_no_more_that_it_is_to_be_changed(lines)
+        elif key and (section, key[1]) in _OTHERWISE and (section, _OTHERWISE[section, key[1]]) in values:
+            # The example gives it in another of its ways, of which there may be one.
+            line = line if line.startswith("#") else f"#{line}"  # noqa: PLW2901
+        lines.append(line)
+    if left:
+        raise AssertionError(f"the example has no {', '.join(map('.'.join, left))}")
+    lines += [line for feed in feeds for line in _block(feed)]
+    return "\n".join((*lines, "")).replace("\n\n\n", "\n\n")
+
+
+def _say_no_more_that_it_is_to_be_changed(lines: list[str]) -> None:
+    """Of the comment at the end of these lines."""
+    for place in range(len(lines) - 1, -1, -1):
+        if not lines[place].startswith("#"):
+            return
+        before, mark, after = lines[place].partition("CHANGE THIS: ")
+        if mark:
+            lines[place] = before + after[0].upper() + after[1:]
+
+
+#: Ways to give one thing that exclude each other.
+_OTHERWISE = {("onefile", "environment"): "base_url", ("source", "url"): "url_file"}
+
+
+def _block(feed: FeedEntry) -> Iterable[str]:
+    mark = "" if feed.is_on else "#"
+    yield f"{mark}[[feeds]]"
+    yield f"{mark}name = {_toml(feed.name)}"
+    if feed.kind != "users":
+        yield f"{mark}kind = {_toml(feed.kind)}"
+    else:
+        yield f"{mark}role = {_toml(feed.role)}"
+    yield f"{mark}query_file = {_toml(feed.file)}"
+    yield ""
+
+
+def _toml(value: str | int) -> str:
+    # Text without control characters, and numbers, are written alike in JSON and in TOML.
+    return json.dumps(value, ensure_ascii=False)
