@@ -115,6 +115,13 @@ class LockLost(SyncdError):
 class Unforeseen(SyncdError):
     """Something that nobody has foreseen has ended a run: a defect, whose own words may quote values."""
 
+    title = "unforeseen"
+    meaning = (
+        "A run met something that syncd does not know, and ended there. What was sent by then is written down, and "
+        "whatever is in doubt the next run settles."
+    )
+    remedy = "Please report it with the line 'run_finished' of the log, which says where it was, and holds no value."
+
 
 class DaemonBroken(SyncdError):
     """The daemon lives and would do nothing any more, so it ends; whoever looks after services starts it again."""

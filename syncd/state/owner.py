@@ -37,7 +37,7 @@ def owner_of(connection: Connection) -> Owner | None:
 
 def claim(store: Store, onefile: str, now: datetime) -> Owner:
     """Whose it is: who writes first makes it theirs. Raises `StateUnusable`."""
-    with store.begin() as connection:
+    with store.reading() as connection:
         found = owner_of(connection)
     if found:
         return found

@@ -43,7 +43,7 @@ def open_store_to_read(settings: Settings) -> Store:
     if store.revision() is None:
         return empty_store(store.vault)
     _refuse_old_schema(store)
-    with store.begin() as connection:
+    with store.reading() as connection:
         _refuse_others(store, owner_of(connection), settings)
     return store
 

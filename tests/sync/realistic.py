@@ -25,8 +25,10 @@ _README = Path(__file__).parents[2] / "README.md"
 
 
 def mapping() -> str:
-    """The configuration that the README shows, as it stands there."""
-    (found,) = re.findall(r"^```toml\n(.+?)^```", _README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    """The whole configuration that the README shows, as it stands there."""
+    (found,) = re.findall(
+        r"^```toml\n(\[onefile\].+?)^```", _README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     return str(found)
 
 
