@@ -243,7 +243,7 @@ class OneFileSettings(Section):
     customer_token: SecretStr = SecretStr("")
     customer_token_file: ConfigPath | None = None
     calls_per_minute: int = Field(300, ge=1)
-    max_in_flight: int = Field(8, ge=1, le=64)
+    max_in_flight: int = Field(16, ge=1, le=64)
     timeout_seconds: float = Field(30, gt=0)
     settle_seconds: float = Field(60, ge=0)
     clear: Clear = Clear.KEEP

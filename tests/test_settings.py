@@ -30,7 +30,7 @@ def test_a_minimal_file_gives_every_default_of_the_contract(configuration: Confi
 
     assert given.onefile.url == "https://wsapi2.onefile.co.uk/api/v2.1"
     assert (given.onefile.organisation_id, given.onefile.clear) == (5740, Clear.KEEP)
-    assert (given.onefile.calls_per_minute, given.onefile.max_in_flight) == (300, 8)
+    assert (given.onefile.calls_per_minute, given.onefile.max_in_flight) == (300, 16)
     assert (given.onefile.timeout_seconds, given.onefile.settle_seconds) == (30, 60)
     assert given.state.auto_upgrade
     assert given.schedule.poll_interval == timedelta(minutes=15)

@@ -67,7 +67,7 @@ class OneFile:
         *,
         clock: Callable[[], datetime],
         timeout_seconds: float = 30,
-        max_in_flight: int = 8,
+        max_in_flight: int = 16,
         on_throttled: Callable[[float], None] = lambda _seconds: None,
         on_request: OnRequest = lambda _request: None,
     ) -> None:

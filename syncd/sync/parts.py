@@ -39,7 +39,8 @@ class Policy:
     defaults: Defaults = field(default_factory=dict)
     settle: timedelta = timedelta(seconds=60)
     """How long after a lost answer a search is trusted."""
-    max_in_flight: int = 8
+    max_in_flight: int = 16
+    """Enough for the pace that OneFile allows when its answers take three seconds."""
     learner_in_assign_path: bool = False
     """Whether the id in the path of an Assign is the learner's (U18)."""
 

@@ -1,0 +1,114 @@
+"""With work waiting, calls leave as fast as OneFile allows, however long it takes to answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+
+import httpx
+import pytest
+import structlog
+from sqlalchemy import Connection
+
+from syncd.core.fields import Role
+from syncd.core.plan import Create, Plan
+from syncd.core.records import Key
+from syncd.mis import Mis
+from syncd.onefile import OneFile, Pacer
+from syncd.simulator import LimiterShape, make_limiter
+from syncd.state import runs
+from syncd.state.changes import Outcome
+from syncd.state.pace import StoredTurns
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+from syncd.sync.directory import Directory
+from syncd.sync.one_pass import Trigger
+from syncd.sync.parts import Parts, Policy
+from syncd.sync.sending import Sender
+
+from .conftest import ORGANISATION
+from .passing_time import Line, PassingTime
+
+_CALLS_PER_MINUTE = 300
+#: What each transaction of the state store takes: a disk that is slow, or a database that is elsewhere.
+_SECONDS_TO_COMMIT = 0.005
+
+
+class _SlowOneFile(httpx.BaseTransport):
+    """Takes each call after so many seconds, and counts it in every way in which OneFile may count."""
+
+    def __init__(self, time: PassingTime, latency: float) -> None:
+        self._time = time
+        self._latency = latency
+        self._lock = Lock()
+        self._limiters = [
+            make_limiter(shape, _CALLS_PER_MINUTE)
+            for shape in (LimiterShape.FIXED, LimiterShape.SLIDING, LimiterShape.BUCKET)
+        ]
+        self.left: list[datetime] = []
+        self.turned_away = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        with self._lock:
+            number = len(self.left)
+            self.left.append(self._time.now)
+            allowed = [limiter.allow(self._time.now.timestamp()) for limiter in self._limiters]
+            self.turned_away += sum(seconds is not None for seconds in allowed)
+        self._time.sleep(self._latency)
+        if request.url.path.endswith("/Authentication"):
+            return httpx.Response(200, text="a session")
+        return httpx.Response(200, json={"ID": number, "Username": f"u{number}"})
+
+
+class _SlowStore(Store):
+    time: PassingTime
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        with super().begin() as connection:
+            yield connection
+        self.time.sleep(_SECONDS_TO_COMMIT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latency", [0.05, 0.6, 3.0])
+def test_ten_thousand_changes_take_no_longer_than_the_limit_has_them_take(latency: float, tmp_path: Path) -> None:
+    _send(10_000, latency, tmp_path)
+
+
+def test_a_onefile_that_takes_three_seconds_to_answer_is_called_as_often_as_any_other(tmp_path: Path) -> None:
+    _send(200, 3.0, tmp_path)
+
+
+def _send(changes: int, latency: float, folder: Path) -> None:
+    time = PassingTime()
+    onefile = _SlowOneFile(time, latency)
+    store = _SlowStore(f"sqlite:///{folder / 'state.db'}", Vault())
+    store.time = time
+    store.upgrade()
+    pacer = Pacer(StoredTurns(store, "token"), _CALLS_PER_MINUTE, clock=time, sleep=time.sleep)
+    pacer._line = Line(time)  # type: ignore[assignment]
+    with OneFile("http://127.0.0.1:9/api/v2.1", "token", pacer, clock=time) as client:
+        client._http._transport._inner = onefile  # type: ignore[attr-defined]
+        parts = Parts(ORGANISATION, Mis("sqlite://"), (), client, store, Policy(), structlog.get_logger(), time)
+        with store.begin() as connection:
+            run = runs.start(connection, ORGANISATION, Trigger.COMMAND, time.now)
+        # A run has logged in by the time that it sends; of many who wait for a log-in time would know nothing.
+        client.user(1)
+        sender = Sender(parts, run, Directory(client, ORGANISATION, {}, 16), lambda _done, _total: None)
+        sender.send(Plan(creates=tuple(_create(number) for number in range(changes))))
+    store.close()
+
+    assert sender.outcomes == {Outcome.APPLIED: changes}
+    assert onefile.turned_away == 0
+    assert len(onefile.left) == changes + 2
+    least = timedelta(minutes=changes / _CALLS_PER_MINUTE)
+    # The last answer, too, takes what it takes.
+    assert time.now - onefile.left[2] <= 1.03 * least + timedelta(seconds=latency)
+
+
+def _create(number: int) -> Create:
+    misid = f"L{number:05}"
+    fields = {"MISID": misid, "FirstName": "Ann", "LastName": f"Example-{number}", "Email": f"{misid}@example.org"}
+    return Create(Key(ORGANISATION, Role.LEARNER, misid), "learners", dict(fields), fingerprint="f" * 32)
