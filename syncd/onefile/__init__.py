@@ -5,12 +5,13 @@ Sections named in docstrings (§8.6, U1) are those of the OneFile API fact sheet
 
 from syncd.onefile.answers import Answered, Created, Organisation, Place, UserRow
 from syncd.onefile.client import OneFile
-from syncd.onefile.pace import Interrupted, Pacer, Turns
+from syncd.onefile.pace import GaveWay, Interrupted, Pacer, Turns
 from syncd.onefile.timing import OnRequest
 
 __all__ = [
     "Answered",
     "Created",
+    "GaveWay",
     "Interrupted",
     "OnRequest",
     "OneFile",

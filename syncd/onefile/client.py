@@ -34,7 +34,7 @@ from syncd.onefile.answers import (
     user_of,
 )
 from syncd.onefile.deadline import PunctualTransport
-from syncd.onefile.pace import Pacer
+from syncd.onefile.pace import Interrupted, Pacer
 from syncd.onefile.session import SessionAuth
 from syncd.onefile.timing import OnRequest, TimedTransport
 from syncd.onefile.transport import PacedTransport
@@ -270,7 +270,7 @@ class OneFile:
                 with attempt:
                     attempts = attempt.num
                     return check(_checked(self._send(method, path, body))), attempts
-        except OneFileError as problem:
+        except (OneFileError, Interrupted) as problem:
             problem.attempts = attempts
             raise
         raise AssertionError("the last attempt returns or raises")

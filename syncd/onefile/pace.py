@@ -39,6 +39,13 @@ Sleep = Callable[[float], bool]
 class Interrupted(Exception):
     """syncd was told to stop while a call waited for its turn; the call was not made."""
 
+    attempts: int | None = None
+    """Which attempt at the call it was, the first being 1; ``None`` for what was no attempt yet."""
+
+
+class GaveWay(Interrupted):
+    """Somebody else's calls are to go ahead of this one; it was not made."""
+
 
 class Turns(Protocol):
     """Where all who call with one customer token keep when the line is free."""
@@ -87,6 +94,7 @@ class Pacer:
         self._line = Lock()
         self._closing = Lock()
         self._throttled_at = self._closed_until = datetime.min.replace(tzinfo=UTC)
+        self._is_called_aside: Callable[[], bool] = lambda: False
         self.calls = 0
         """How many have had their turn here: each is a request, log-ins and repetitions included."""
 
@@ -103,9 +111,20 @@ class Pacer:
         """
         with self._line:
             self.rest(0)
+            if self._is_called_aside():
+                raise GaveWay
             while seconds := self._seconds_closed() or self.seconds_of_quiet() or self._turns.advance(self._step):
                 self.rest(min(seconds, _LOOK_AGAIN_SECONDS))
             self.calls += 1
+
+    @contextmanager
+    def giving_way(self, is_called_aside: Callable[[], bool]) -> Iterator[None]:
+        """Meanwhile every call whose turn comes asks first whether others are to go ahead, and is then not made."""
+        before, self._is_called_aside = self._is_called_aside, is_called_aside
+        try:
+            yield
+        finally:
+            self._is_called_aside = before
 
     def hold_off(self, seconds: float | None) -> float:
         """OneFile said 429: nobody calls for this long, or until its next minute begins if it did not say how long.

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
 from typing import Final
 
 from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
-from syncd.onefile import Interrupted
+from syncd.onefile import GaveWay, Interrupted
 from syncd.service.orders import Daily, Orders
 from syncd.state import runs
 from syncd.state.lock import Purpose, locked_when_free
@@ -16,6 +18,8 @@ from syncd.sync.verifying import verify_once
 
 #: How often one looks whether the lock is free.
 _LOOK_AGAIN_SECONDS: Final = 1.0
+#: A run that has given way makes its plan anew, so those who ask without end must leave it time to send some of it.
+_SENDS_ON: Final = timedelta(seconds=10)
 
 
 class Work:
@@ -34,6 +38,7 @@ class Work:
         self._asked = asked
         self._on_run_over = on_run_over
         self._one_at_a_time = Lock()
+        self._gave_way_at = datetime.min.replace(tzinfo=UTC)
         main = orders.turns[0]
         self._store, self._log, self._clock = main.store, main.log, main.clock
         self._organisations = [parts.organisation_id for parts in orders.turns]
@@ -58,6 +63,23 @@ class Work:
             for each in self._organisations:
                 if each in asked_for:
                     self._is_over(each, self._answer)
+
+    def _let_them_go_first(self) -> None:
+        """Make the runs for which a longer one has given way."""
+        for each in self._organisations:
+            self._is_over(each, lambda parts: self._answer(parts, named_only=True))
+        self._gave_way_at = self._clock()
+
+    def _is_somebody_named(self) -> bool:
+        """Whether a long run is to give way: somebody waits for a run of a few people."""
+        if timedelta() <= self._clock() - self._gave_way_at < _SENDS_ON:
+            return False
+        try:
+            with self._store.begin() as connection:
+                return any(runs.requests_waiting(connection, each, named_only=True) for each in self._organisations)
+        except StateUnusable:
+            # That is for the call to find out.
+            return False
 
     def pass_on_what_was_asked(self) -> None:
         """Whoever asks this process asks the store, and so whichever daemon works."""
@@ -99,16 +121,25 @@ class Work:
         return all(outcomes)
 
     def _is_over(self, organisation_id: int, work: Callable[[Parts], object]) -> bool:
-        """Do it once; false when it is worth trying again soon."""
-        if self._stopping.is_set():
-            return True
+        """Do it once, and once more whenever it has given way; false when it is worth trying again soon."""
+        while not self._stopping.is_set():
+            try:
+                return self._is_over_for_now(organisation_id, work)
+            except GaveWay:
+                self._let_them_go_first()
+        return True
+
+    def _is_over_for_now(self, organisation_id: int, work: Callable[[Parts], object]) -> bool:
         try:
             # Two organisations have two locks in the store, and still their turns one after the other.
             with (
                 self._one_at_a_time,
                 locked_when_free(self._store, organisation_id, Purpose.WRITING, self._wait),
             ):
-                work(self.orders.turn_of(organisation_id))
+                parts = self.orders.turn_of(organisation_id)
+                work(replace(parts, is_called_aside=self._is_somebody_named))
+        except GaveWay:
+            raise
         except OneFileUnreachable:
             return False
         except StateUnusable as problem:
@@ -126,16 +157,20 @@ class Work:
         # Without a traceback, which may quote values.
         self._log.error("poll_failed", organisation_id=organisation_id, reason=reason)
 
-    def _answer(self, parts: Parts) -> None:
-        """Make one run for all who ask."""
+    def _answer(self, parts: Parts, *, named_only: bool = False) -> None:
+        """Make one run for all who ask, or for all who name somebody."""
         with parts.store.reading() as connection:
-            requests = runs.requests_waiting(connection, parts.organisation_id)
+            requests = runs.requests_waiting(connection, parts.organisation_id, named_only=named_only)
         if not requests:
             return
+        only = runs.all_asked_for(requests)
+        if only:
+            # It is what others give way to.
+            parts = replace(parts, is_called_aside=lambda: False)
         answered = [request.id for request in requests]
         try:
             asked_by = ", ".join(sorted({request.requested_by for request in requests}))
-            run_once(parts, Trigger.REQUEST, only=runs.all_asked_for(requests), asked_by=asked_by)
+            run_once(parts, Trigger.REQUEST, only=only, asked_by=asked_by)
         except (Interrupted, StateUnusable):
             # That is no answer: they wait on, for the next daemon if this one is to end.
             answered = []

@@ -324,15 +324,14 @@ def organisations_asked_for(connection: Connection) -> set[int]:
     return set(connection.scalars(asked))
 
 
-def requests_waiting(connection: Connection, organisation_id: int) -> list[Row[Any]]:
-    """The requests that no run has answered."""
-    return list(
-        connection.execute(
-            select(resync_request).where(
-                resync_request.c.organisation_id == organisation_id, resync_request.c.run_id.is_(None)
-            )
+def requests_waiting(connection: Connection, organisation_id: int, *, named_only: bool = False) -> list[Row[Any]]:
+    """The requests that no run has answered, or those of them that name somebody."""
+    waiting_ = connection.execute(
+        select(resync_request).where(
+            resync_request.c.organisation_id == organisation_id, resync_request.c.run_id.is_(None)
         )
     )
+    return [each for each in waiting_ if each.misids or not named_only]
 
 
 def all_asked_for(requests: Sequence[Row[Any]]) -> frozenset[str]:

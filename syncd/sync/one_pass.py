@@ -22,7 +22,7 @@ from syncd.errors import (
     SyncdError,
     Unforeseen,
 )
-from syncd.onefile import Interrupted
+from syncd.onefile import GaveWay, Interrupted
 from syncd.state import chunks, holding, references, runs
 from syncd.state.changes import Action, Outcome
 from syncd.state.runs import Approval, OneFileWas, Problem, RunState
@@ -99,7 +99,7 @@ def run_once(
     """
 
     def maker(parts: Parts) -> Planned:
-        return make_plan(parts, only, settle(parts), asks_again=trigger is not Trigger.SCHEDULE, is_poll=True)
+        return make_plan(parts, only, settle(parts, only), asks_again=trigger is not Trigger.SCHEDULE, is_poll=True)
 
     return carry_out(
         parts, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
@@ -121,7 +121,8 @@ def carry_out(
     ``lists_held_of`` are the MISIDs whose held records the plan tells all of, empty for everybody's; ``None`` leaves
     the held list as it is. The caller holds the organisation's lock.
     Raises what kept it from being done (`MisUnreachable`, `OneFileUnreachable`, …) once that is written down,
-    `Unforeseen` for what is no `SyncdError`, and `Interrupted` when syncd was told to stop.
+    `Unforeseen` for what is no `SyncdError`, and `Interrupted` when syncd was told to stop; `GaveWay`, when others
+    are to go first, is one of those.
     """
     with parts.store.begin() as connection:
         is_whole = lists_held_of == frozenset()
@@ -131,6 +132,9 @@ def carry_out(
     try:
         with parts.onefile.telling(pass_.tell_of_throttling):
             return pass_.make(maker, lists_held_of, approved_by)
+    except GaveWay:
+        pass_.end(RunState.INTERRUPTED, "gave way to a resync of a few people; the next run sends the rest")
+        raise
     except Interrupted:
         pass_.end(RunState.INTERRUPTED, "told to stop")
         raise

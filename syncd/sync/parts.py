@@ -66,6 +66,8 @@ class Parts:
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
     is_stopping: Callable[[], bool] = lambda: False
+    is_called_aside: Callable[[], bool] = lambda: False
+    """Whether somebody's few calls are to go ahead of what a long run has still to send."""
     links: tuple[Feed, ...] = ()
     """The feeds that say who is assigned to whom; the role is that of whoever is assigned."""
     organisations: tuple[int, ...] = ()

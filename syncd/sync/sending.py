@@ -83,8 +83,13 @@ class Sender:
         """Send everything in the plan, staff before the learners they look after.
 
         Raises what ended the sending early: `OneFileUnreachable`, `CredentialsRefused`, `StateUnusable`,
-        `LockLost` or `Interrupted`. All that was begun is concluded by then, as far as it can be.
+        `LockLost`, `Interrupted`, or `GaveWay` when somebody else's calls are to go ahead of the rest. All that was
+        begun is concluded by then, as far as it can be.
         """
+        with self._parts.onefile.pacer.giving_way(self._parts.is_called_aside):
+            self._send(plan)
+
+    def _send(self, plan: Plan) -> None:
         self._total = plan.calls
         try:
             self._send(plan)
@@ -365,7 +370,7 @@ class Sender:
         try:
             created, answered = call()
         except (OneFileUnreachable, CredentialsRefused, LockLost, Interrupted) as problem:
-            # An earlier attempt may have lost its answer, and who is told to stop does not know of which it is.
+            # An earlier attempt may have lost its answer.
             attempts = getattr(problem, "attempts", None)
             also = None if attempts == 1 else doubt_it
             self._conclude(number, Outcome.NOT_DONE, attempts=attempts or 1, also=also)

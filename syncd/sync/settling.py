@@ -11,17 +11,22 @@ from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
 
 
-def settle(parts: Parts) -> Mapping[Key, str]:
+def settle(parts: Parts, only: frozenset[str] = frozenset()) -> Mapping[Key, str]:
     """Search OneFile for every create in doubt: link what is there, note as not done what is not.
 
-    A create that OneFile said yes to is never taken for not done, however long its account cannot be found.
+    A create that OneFile said yes to is never taken for not done, however long its account cannot be found. ``only``
+    limits it to these MISIDs: who waits for them does not wait for what became of others.
     Gives the ones that only a person can settle, with the reason. Raises what OneFile's reads raise, `Interrupted`.
     """
     store, organisation_id = parts.store, parts.organisation_id
     with store.begin() as connection:
         doubt_the_pending(connection, store.vault, organisation_id, parts.clock())
         changes.forget_pending(connection, organisation_id)
-        unsettled = changes.unsettled(connection, store.vault, organisation_id)
+        unsettled = [
+            each
+            for each in changes.unsettled(connection, store.vault, organisation_id)
+            if not only or each.key.misid in only
+        ]
         if not unsettled:
             return {}
         known = accounts.known(connection, organisation_id)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.errors import OneFileUnreachable
-from syncd.onefile import Interrupted, Pacer
+from syncd.onefile import GaveWay, Interrupted, Pacer
 from syncd.onefile.pace import rate_of, seconds_of_quiet
 from syncd.simulator import LimiterShape, make_limiter
 
@@ -212,3 +212,15 @@ def test_a_call_that_waits_when_syncd_is_to_stop_is_not_made() -> None:
         pacer.wait()
 
     assert pacer.calls == 1
+
+
+def test_whoever_is_to_give_way_makes_no_call() -> None:
+    clock = Time()
+    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
+    with pacer.giving_way(lambda: pacer.calls == 2):
+        pacer.wait()
+        pacer.wait()
+        with pytest.raises(GaveWay):
+            pacer.wait()
+    pacer.wait()
+    assert pacer.calls == 3

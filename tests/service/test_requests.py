@@ -10,10 +10,11 @@ import pytest
 import structlog
 from sqlalchemy import Row, select
 
+from syncd.core.guard import Limits
 from syncd.mis import Mis
 from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
-from syncd.state.tables import resync_request, run
+from syncd.state.tables import approval, change, resync_request, run
 from syncd.sync.one_pass import Trigger
 from tests.sync.conftest import ORGANISATION, College, Found
 
@@ -46,6 +47,11 @@ def _runs(college: College, *triggers: Trigger) -> Sequence[Row[Any]]:
 
 def _wait_for_the_first_poll(college: College) -> None:
     wait_for(lambda: any(poll.finished_at for poll in _runs(college, Trigger.SCHEDULE)))
+
+
+def _changes(college: College) -> Sequence[Row[Any]]:
+    with college.parts.store.begin() as connection:
+        return connection.execute(select(change)).all()
 
 
 def _slow_down(college: College, seconds: float) -> None:
@@ -179,6 +185,55 @@ def test_who_asks_while_a_poll_is_at_work_gets_a_run_of_its_own_after_it(found: 
     (poll,) = _runs(college, Trigger.SCHEDULE)
     assert answer.trigger == "request"
     assert answer.started_at >= poll.finished_at
+
+
+def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_the_same_approval(found: Found) -> None:
+    college = found()
+    misids = [f"L{number}" for number in range(24)]
+    college.enrol(*misids)
+    college.with_policy(limits=Limits(floor=5), max_in_flight=2)
+    college.run()
+    with college.parts.store.begin() as connection:
+        runs.approve(connection, ORGANISATION, None, "Morgan", college.clock())
+    # The daemon goes by the time of this machine, for which the approval would have lapsed.
+    with college.parts.store.begin() as connection:
+        connection.execute(approval.update().values(lapses_at=datetime.now(UTC) + timedelta(hours=1)))
+    _slow_down(college, 0.15)
+
+    with living(college):
+        wait_for(lambda: len(college.onefile.journal.writes) > 4)
+        answer = _answered(college, _ask(college, "L23"))
+        sent_by_then = len(college.onefile.journal.writes)
+        wait_for(lambda: len(college.onefile.journal.writes) >= len(misids))
+        wait_for(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
+
+    polls = _runs(college, Trigger.SCHEDULE)
+    assert [one.state for one in polls] == ["interrupted", "finished"]
+    assert "gave way" in polls[0].reason
+    assert (answer.trigger, answer.state, answer.applied) == ("request", "finished", 1)
+    assert sent_by_then < len(misids) / 2
+    created = [call.body["MISID"] for call in college.onefile.journal.writes]
+    assert sorted(created) == sorted(misids)
+    # Who waited at the line has not been called for, so nothing of it is in doubt.
+    assert college.in_doubt == 0
+    assert {each.outcome for each in _changes(college)} == {"applied", "not_done"}
+
+
+@pytest.mark.slow
+def test_those_who_ask_without_end_leave_a_long_run_time_to_send(found: Found) -> None:
+    college = found()
+    misids = [f"L{number}" for number in range(30)]
+    college.enrol(*misids)
+    college.with_policy(max_in_flight=2)
+    _slow_down(college, 0.2)
+    with living(college):
+        wait_for(lambda: len(college.onefile.journal.writes) > 2)
+        _answered(college, _ask(college, "L29"))
+        for number in range(10):
+            _ask(college, f"L{number}")
+        wait_for(lambda: all(college.in_onefile(misid) for misid in misids))
+        wait_for(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
+    assert [one.state for one in _runs(college, Trigger.SCHEDULE)] == ["interrupted", "finished"]
 
 
 def test_of_several_organisations_too_one_run_is_at_work_at_a_time(found: Found) -> None:

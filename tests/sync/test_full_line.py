@@ -72,6 +72,7 @@ class _SlowStore(Store):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("latency", [0.05, 0.6, 3.0])
 def test_ten_thousand_changes_take_no_longer_than_the_limit_has_them_take(latency: float, tmp_path: Path) -> None:
     _send(10_000, latency, tmp_path)
