@@ -18,6 +18,7 @@ from .conftest import STATES
 from .expected import sendable
 from .mis import Mis
 from .onefile import OneFile
+from .small_return import SIZE, made_up_learners
 from .test_daemon import free_address, wait_until_it_listens
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
@@ -82,6 +83,30 @@ def test_a_daemon_begins_within_two_seconds_and_who_waits_is_told_the_outcome(
     assert [row.trigger for row in answered] == ["request"] * 3
     # A machine that does something else meanwhile does so less than three times.
     assert min(row.started_at - row.requested_at for row in answered) < timedelta(seconds=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES, indirect=True)
+def test_a_resync_of_one_person_is_called_for_within_two_seconds_of_being_asked_for_in_the_midst_of_a_long_run(
+    mis: Mis, onefile: OneFile, syncd: Syncd
+) -> None:
+    mis.enrol(made_up_learners(200)[SIZE:])
+    misids = sendable(mis)
+    syncd.configure(onefile={"calls_per_minute": 300}, guard={"floor": 1000}, schedule={"poll": "1h"})
+    with syncd.start("run") as daemon:
+        wait_until(lambda: len(onefile.writes) > 20, "a run that sends")
+        urgent = next(misid for misid in reversed(misids) if misid not in onefile.misids)
+        asked = syncd("resync", "--misid", urgent, "--wait")
+        wait_until(lambda: {*misids} <= {*onefile.misids}, "the rest")
+        assert daemon.terminate().exit == Exit.IN_STEP
+
+    assert asked.exit == Exit.IN_STEP, asked.stderr
+    (request,) = _answered(syncd)
+    (created,) = (call for call in onefile.writes if (call.body or {}).get("MISID") == urgent)
+    assert created.at - request.requested_at.timestamp() < 2
+    assert sorted(filter(None, onefile.misids)) == sorted(misids)
+    ended = [event["state"] for event in daemon.events if event["event"] == "run_finished"]
+    assert ended == ["interrupted", "finished", "finished"]
 
 
 @pytest.mark.slow
