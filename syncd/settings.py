@@ -38,6 +38,7 @@ from sqlalchemy.exc import ArgumentError
 from syncd.core.assignments import ASSIGNABLE
 from syncd.core.compare import Clear
 from syncd.core.fields import USERS, Referent, Role
+from syncd.core.pacing import CALLS_PER_MINUTE
 from syncd.core.records import Code
 from syncd.errors import ConfigurationError
 
@@ -45,8 +46,6 @@ CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
 LOOPBACK: Final = "localhost"
 _CONFIG: Final = CONFIG_VARIABLE.removeprefix("SYNCD_")
 DEFAULT_FILE: Final = Path("syncd.toml")
-#: Of one customer token (§3).
-_ALLOWED_PER_MINUTE: Final = 300
 _LARGEST_JITTER: Final = timedelta(hours=1)
 
 
@@ -242,7 +241,7 @@ class OneFileSettings(Section):
     assign_path: Literal["user", "learner"] = "user"
     customer_token: SecretStr = SecretStr("")
     customer_token_file: ConfigPath | None = None
-    calls_per_minute: int = Field(300, ge=1)
+    calls_per_minute: int = Field(CALLS_PER_MINUTE, ge=1)
     max_in_flight: int = Field(16, ge=1, le=64)
     timeout_seconds: float = Field(30, gt=0)
     settle_seconds: float = Field(60, ge=0)
@@ -270,8 +269,8 @@ class OneFileSettings(Section):
             raise ValueError('needs either environment = "live" (or "practice", "beta") or base_url, and not both')
         if not _is_private(self.url):
             raise ValueError("base_url must be https; plain http is for a simulator on this machine")
-        if self.calls_per_minute > _ALLOWED_PER_MINUTE and not is_loopback(str(urlsplit(self.url).hostname)):
-            raise ValueError(f"calls_per_minute is {self.calls_per_minute}, and OneFile allows {_ALLOWED_PER_MINUTE}")
+        if self.calls_per_minute > CALLS_PER_MINUTE and not is_loopback(str(urlsplit(self.url).hostname)):
+            raise ValueError(f"calls_per_minute is {self.calls_per_minute}, and OneFile allows {CALLS_PER_MINUTE}")
         return self
 
 

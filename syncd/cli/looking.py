@@ -23,6 +23,7 @@ from syncd.cli.common import (
 from syncd.cli.printing import shortly
 from syncd.cli.program import app
 from syncd.cli.spreadsheets import as_text
+from syncd.core.pacing import about
 from syncd.core.records import Reason
 from syncd.state import accounts as accounts_
 from syncd.state import holding, overview
@@ -44,8 +45,9 @@ def _reading(config: Path | None, organisation: int | None) -> Iterator[tuple[Co
 @app.command(rich_help_panel="Looking")
 def status(*, json: JsonOption = False, organisation: OrganisationOption = None, config: ConfigOption = None) -> None:
     """Show how things stand: the last run and the next, what waits, who is held."""
+    limit = settings_of(config).onefile.calls_per_minute
     with _reading(config, organisation) as (connection, organisations):
-        document = overview.status(connection, organisations)
+        document = overview.status(connection, organisations, limit)
     if json:
         print_json(document)
         return
@@ -63,6 +65,7 @@ def _print_status(document: dict[str, Any]) -> None:
         "last run": last
         and f"{last['run']} ({last['trigger']}), {in_words(last['state'])}, {last['started_at']}"
         + (f": {last['reason']}" if last["reason"] else ""),
+        **({"at work": _at_work(document["progress"])} if document["progress"] else {}),
         "next run": document["next_run_at"] or "no daemon is running",
         "waiting for approval": waiting and f"run {waiting['run']}: {waiting['reason']}",
         "accounts": _counted(document["accounts"]),
@@ -74,6 +77,13 @@ def _print_status(document: dict[str, Any]) -> None:
     }
     for name, value in lines.items():
         typer.echo(f"{name + ':':<22}{'none' if value is None else value}")
+
+
+def _at_work(progress: dict[str, Any]) -> str:
+    if not progress["planned"]:
+        return f"run {progress['run']}: reading and comparing"
+    left = f", {about(progress['seconds_left'])} left" if progress["seconds_left"] else ""
+    return f"run {progress['run']}: {progress['begun']:,} of {progress['planned']:,} changes begun{left}"
 
 
 @app.command(rich_help_panel="Looking")

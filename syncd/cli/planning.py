@@ -23,6 +23,7 @@ from syncd.cli.pages import Cells, Section, print_section, refuse_existing, writ
 from syncd.cli.program import app
 from syncd.cli.running import head, stopped_by_signals
 from syncd.core.fields import Role
+from syncd.core.pacing import about
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Returner, Update
 from syncd.core.records import Held, Reason, Warned
 from syncd.core.sampling import spread
@@ -37,7 +38,6 @@ from syncd.wiring.clock import now
 from syncd.wiring.parts import open_parts
 from syncd.wiring.store import open_store_to_read
 
-_MINUTE: Final = 60
 #: Of people of whom the same is to be said so many are named, and so many such groups are shown.
 _NAMED: Final = 5
 _NAMED_ON_A_PAGE: Final = 20
@@ -136,8 +136,7 @@ class Shown:
         if not plan.calls:
             return "Changes to send: 0."
         seconds = plan.seconds(self.calls_per_second)
-        how_long = f"{seconds} s" if seconds < 2 * _MINUTE else f"about {round(seconds / _MINUTE)} minutes"
-        return f"Changes to send: {plan.calls}, each a call; at {self.calls_per_minute} a minute that takes {how_long}."
+        return f"Changes to send: {plan.calls}, each a call; at {self.calls_per_minute} a minute that takes {about(seconds)}."
 
     @property
     def guard(self) -> Sequence[str]:

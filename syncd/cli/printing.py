@@ -11,7 +11,6 @@ from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done
 
 _SAMPLE: Final = 5
-_MINUTE: Final = 60
 _WHAT_DEFAULTS: Final = {"ClassroomID": "classroom", "PlacementID": "placement", "DefaultAssessorID": "assessor"}
 PAST: Final = {
     Action.CREATE: "created",

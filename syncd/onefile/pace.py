@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 
 from pyrate_limiter import GCRA, Rate
 
+from syncd.core.pacing import sustained
 from syncd.errors import OneFileUnreachable
 
-#: Even spacing a little below the limit draws no 429 however OneFile counts (U9) …
-_SHARE_OF_LIMIT: Final = 0.98
-#: … as long as a burst is smaller than the smallest bucket, and than what the limit leaves over.
+#: A burst is to be smaller than the smallest bucket, and than what the limit leaves over.
 _LARGEST_BURST: Final = 5
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -57,9 +56,9 @@ class Turns(Protocol):
 
 def rate_of(calls_per_minute: int) -> Rate:
     """The pace for a limit: in any 60 seconds no more calls than the limit, the burst included."""
-    sustained = max(1, int(calls_per_minute * _SHARE_OF_LIMIT))
-    burst = max(1, min(_LARGEST_BURST, calls_per_minute - sustained))
-    return Rate(sustained, int(_MINUTE.total_seconds() * 1000), burst)
+    limit = sustained(calls_per_minute)
+    burst = max(1, min(_LARGEST_BURST, calls_per_minute - limit))
+    return Rate(limit, int(_MINUTE.total_seconds() * 1000), burst)
 
 
 class Pacer:

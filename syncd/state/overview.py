@@ -2,28 +2,37 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from syncd.core.pacing import CALLS_PER_MINUTE
 from syncd.state import accounts, changes, daemons, holding, runs
+from syncd.state.progress import progress
 from syncd.state.runs import OneFileWas
 
 
-def status(connection: Connection, organisations: Sequence[int]) -> dict[str, Any]:
+def status(
+    connection: Connection, organisations: Sequence[int], calls_per_minute: int = CALLS_PER_MINUTE
+) -> dict[str, Any]:
     """The document of ``syncd status --json``: JSON-ready, with moments as ISO 8601 text in UTC.
 
     Of several organisations it tells the newest run, the run that has waited longest, the sums, and each by itself.
+    ``calls_per_minute`` is the limit by which a run that is at work goes on.
     """
-    each = {organisation_id: _status(connection, organisation_id) for organisation_id in organisations}
+    each = {
+        organisation_id: _status(connection, organisation_id, calls_per_minute) for organisation_id in organisations
+    }
     if len(each) == 1:
         return each[organisations[0]]
     one_by_one = list(each.values())
     numbers = ("leavers", "warnings", "in_doubt")
     return {
         "last_run": max(_present(one_by_one, "last_run"), key=itemgetter("run"), default=None),
+        "progress": max(_present(one_by_one, "progress"), key=itemgetter("run"), default=None),
         "next_run_at": min(_present(one_by_one, "next_run_at"), default=None),
         "awaiting_approval": min(_present(one_by_one, "awaiting_approval"), key=itemgetter("run"), default=None),
         **{name: dict(sum((Counter(one[name]) for one in one_by_one), Counter())) for name in ("accounts", "held")},
@@ -41,12 +50,14 @@ def _gravity(onefile: str) -> tuple[bool, bool]:
     return onefile.startswith("unreachable"), onefile == "ok"
 
 
-def _status(connection: Connection, organisation_id: int) -> dict[str, Any]:
+def _status(connection: Connection, organisation_id: int, calls_per_minute: int) -> dict[str, Any]:
+    at_work = progress(connection, organisation_id, calls_per_minute)
     last = runs.last(connection, organisation_id)
     waiting = runs.waiting(connection, organisation_id)
     held, warnings = holding.counts(connection, organisation_id)
     return {
         "last_run": last and _run(last),
+        "progress": at_work and asdict(at_work),
         "next_run_at": moment(daemons.next_run_at(connection, organisation_id)),
         "awaiting_approval": waiting
         and {

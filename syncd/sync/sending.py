@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
+from math import ceil
 from threading import Lock
 from typing import Final, TypeAlias
 
@@ -29,7 +31,7 @@ from syncd.errors import (
     Refused,
     StateUnusable,
 )
-from syncd.onefile import Answered, Created, Interrupted
+from syncd.onefile import Answered, Created, GaveWay, Interrupted
 from syncd.state import accounts, assignments, changes, credentials, holding
 from syncd.state.changes import Action, Outcome
 from syncd.state.doubts import doubt
@@ -41,6 +43,8 @@ _LOST_RUNNING: Final = 5
 _FIRST_LOOK_AGAIN_SECONDS: Final = 1.0
 #: Service managers kill what takes too long to end, and before this there may be calls in flight to wait for.
 _LAST_SECONDS: Final = 20.0
+#: How often a long run says in the log how far it has come.
+_SAYS_SO_EVERY: Final = timedelta(minutes=5)
 
 _HALTING: Final = (OneFileUnreachable, CredentialsRefused, StateUnusable, Interrupted)
 
@@ -67,6 +71,7 @@ class Sender:
         self._lost_running = 0
         self._done = 0
         self._total = 0
+        self._said_at = parts.clock()
         self._accepted: dict[Key, _Accepted] = {}
         """Creates that OneFile said yes to without telling the id."""
         self._unsent: set[Key] = set()
@@ -86,13 +91,13 @@ class Sender:
         `LockLost`, `Interrupted`, or `GaveWay` when somebody else's calls are to go ahead of the rest. All that was
         begun is concluded by then, as far as it can be.
         """
-        with self._parts.onefile.pacer.giving_way(self._parts.is_called_aside):
-            self._send(plan)
-
-    def _send(self, plan: Plan) -> None:
         self._total = plan.calls
         try:
-            self._send(plan)
+            with self._parts.onefile.pacer.giving_way(self._parts.is_called_aside):
+                self._send(plan)
+        except GaveWay:
+            # Whoever is to go first does not wait for ids to be found, which the next run does.
+            raise
         except Interrupted:
             self._find_the_accepted_before_the_end()
             raise
@@ -508,6 +513,17 @@ class Sender:
                 self.outcomes[outcome] += 1
             self._done += 1
             self._progress(self._done, self._total)
+            self._say_how_far()
+
+    def _say_how_far(self) -> None:
+        now = self._parts.clock()
+        # A clock that was set back keeps it from saying nothing for long.
+        if timedelta() <= now - self._said_at < _SAYS_SO_EVERY:
+            return
+        self._said_at = now
+        left = max(0, self._total - self._done)
+        seconds = ceil(left / self._parts.onefile.pacer.calls_per_second)
+        self._parts.log.info("run_progress", done=self._done, planned=self._total, seconds_left=seconds)
 
     def _give_up_when_down(self, lost: AnswerLost) -> None:
         with self._lock:

@@ -97,10 +97,20 @@ class Waiting(Settled):
     reason: str
 
 
+class Progress(Exact):
+    """How far the run that is at work has come; planned is 0 while it reads and compares."""
+
+    run: int
+    begun: Count
+    planned: Count
+    seconds_left: Count
+
+
 class OneStatus(Exact):
     """How one organisation stands."""
 
     last_run: LastRun | None
+    progress: Progress | None
     next_run_at: Moment | None
     awaiting_approval: Waiting | None
     accounts: dict[str, Count]

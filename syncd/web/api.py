@@ -29,10 +29,14 @@ def endpoints(
     measured: Metrics | None = None,
     *,
     is_open: bool,
+    calls_per_minute: Callable[[], int],
 ) -> list[Route]:
     """What one customer's daemon answers to programs, and the document that describes it."""
     measured = measured or Metrics(store, organisations, clock)
-    operations = [*_monitoring(store, organisations, clock, measured), *_steering(store, organisations, clock)]
+    operations = [
+        *_monitoring(store, organisations, clock, measured, calls_per_minute),
+        *_steering(store, organisations, clock),
+    ]
 
     def openapi(_request: Request) -> Response:
         return JSONResponse(described)
@@ -43,7 +47,11 @@ def endpoints(
 
 
 def _monitoring(
-    store: Store, organisations: Sequence[int], clock: Callable[[], datetime], measured: Metrics
+    store: Store,
+    organisations: Sequence[int],
+    clock: Callable[[], datetime],
+    measured: Metrics,
+    calls_per_minute: Callable[[], int],
 ) -> list[Operation]:
     def healthz(_request: Request) -> Response:
         return JSONResponse({"alive": True})
@@ -57,7 +65,7 @@ def _monitoring(
 
     def status(_request: Request) -> Response:
         with store.reading() as connection:
-            return JSONResponse(overview.status(connection, organisations))
+            return JSONResponse(overview.status(connection, organisations, calls_per_minute()))
 
     return [
         Operation(Route("/healthz", healthz), "Is the process alive?", {200: Alive}, is_open=True),

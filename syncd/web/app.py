@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from syncd.core.pacing import CALLS_PER_MINUTE
 from syncd.errors import NothingToSettle, StateUnusable
 from syncd.state.store import Store
 from syncd.web.api import endpoints
@@ -37,11 +38,12 @@ def make_app(
     clock: Callable[[], datetime],
     pages: Sequence[Route | Mount] = (),
     measured: Metrics | None = None,
+    calls_per_minute: Callable[[], int] = lambda: CALLS_PER_MINUTE,
 ) -> Starlette:
     """The endpoints and pages of one customer's organisations, for an ASGI server.
 
     With any ``credentials`` every request needs some; without them anybody who reaches it may ask, so it is then only
-    to be served on loopback.
+    to be served on loopback. ``calls_per_minute`` is OneFile's limit, by which a run that is at work goes on.
     """
     signed_in = SignedIn(store, clock)
     # Two daemons on one machine differ by port only, for which cookies do not care.
@@ -49,7 +51,15 @@ def make_app(
     key = credentials.signing_key() if credentials else token_bytes(32)
     return Starlette(
         routes=[
-            *endpoints(store, organisations, clock, cookie, measured, is_open=not credentials),
+            *endpoints(
+                store,
+                organisations,
+                clock,
+                cookie,
+                measured,
+                is_open=not credentials,
+                calls_per_minute=calls_per_minute,
+            ),
             *signing_in(credentials, signed_in, clock),
             *pages,
         ],

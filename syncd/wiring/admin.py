@@ -63,7 +63,7 @@ def admin_app(
     )
     site = _site(in_force, store, log, stopping)
     measured = Metrics(store, organisations, now, lambda: _share(site.allowance()), requests)
-    return make_app(store, organisations, credentials, now, pages(site), measured)
+    return make_app(store, organisations, credentials, now, pages(site), measured, site.calls_per_minute)
 
 
 def _share(allowance: Allowance) -> float:
@@ -82,6 +82,10 @@ def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLog
             return explanation_of(parts.turn_of(organisation_id), misid)
 
     def allowance() -> Allowance:
-        return Allowance(turns.calls_of_last_minute(now()), in_force().onefile.calls_per_minute)
+        return Allowance(turns.calls_of_last_minute(now()), calls_per_minute())
 
-    return Site(store, onefile.all_organisations, now, ZoneInfo(settings.schedule.timezone), explain, allowance, log)
+    def calls_per_minute() -> int:
+        return in_force().onefile.calls_per_minute
+
+    zone = ZoneInfo(settings.schedule.timezone)
+    return Site(store, onefile.all_organisations, now, zone, explain, allowance, log, calls_per_minute)

@@ -74,6 +74,20 @@ def test_a_stopped_run_shows_its_plan_by_counts_and_samples_and_no_value(found: 
     assert SECRET not in page.html
 
 
+def test_a_run_at_work_tells_how_far_it_has_come_and_how_long_it_takes_yet(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", "L3")
+    college.with_policy(max_in_flight=1)
+    seen: list[str] = []
+    college.run(
+        progress=lambda _done, _total: seen.extend(Visitor(college).get(path).text for path in ("/", "/runs/1"))
+    )
+    assert "1 change begun of 3 planned, 1 s left. Watch it" in seen[0]
+    assert "1 of 3 changes begun, 1 s left" in seen[1]
+    assert "3 of 3 changes begun" in seen[-1]
+    assert "left" not in seen[-1].partition("changes begun")[2][:10]
+
+
 def test_approving_lets_it_go_at_once(found: Found) -> None:
     college = found()
     number = _stopped(college)

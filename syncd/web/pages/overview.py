@@ -35,12 +35,6 @@ class _Part:
     days: Sequence[Day]
     changes: Chart
     calls: Chart
-    begun: int
-    """How many changes the run that is at work has begun to send."""
-
-    @property
-    def is_busy(self) -> bool:
-        return self.last is not None and self.last.state == runs.RunState.RUNNING
 
 
 def routes(site: Site) -> list[Route]:
@@ -65,7 +59,7 @@ def routes(site: Site) -> list[Route]:
 
 
 def _part(site: Site, connection: Connection, organisation_id: int) -> _Part:
-    status = overview.status(connection, [organisation_id])
+    status = overview.status(connection, [organisation_id], site.calls_per_minute())
     days = calendar.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
     last = runs.last(connection, organisation_id)
     _, unreachable_since = runs.unreachable_since(connection, organisation_id)
@@ -80,7 +74,6 @@ def _part(site: Site, connection: Connection, organisation_id: int) -> _Part:
         days,
         chart([[("applied", day.applied), ("refused", day.refused)] for day in days]),
         chart([[("calls", day.calls)] for day in days]),
-        runs.begun(connection, last.id) if last is not None else 0,
     )
 
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from syncd.errors import NothingToSettle
 from syncd.state import run_list, runs
 from syncd.state.changes import Action, Outcome
+from syncd.state.progress import progress
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import POLLS
 from syncd.web.pages.site import ROWS, Site, go_to, number_in, on_form
@@ -45,6 +46,7 @@ def routes(site: Site) -> list[Route]:
             )
             approval = run_list.approval_of(connection, number)
             asked = run_list.asked_in(connection, number)
+            at_work = progress(connection, run.organisation_id, site.calls_per_minute())
         chosen = [counts for each, counts in outcomes.items() if action in {"", each}]
         return site.show(
             request,
@@ -53,6 +55,7 @@ def routes(site: Site) -> list[Route]:
             outcomes=outcomes,
             begun=sum(sum(counts.values()) for counts in outcomes.values()),
             planned=run.creates + run.updates,
+            seconds_left=at_work.seconds_left if at_work and at_work.run == run.id else 0,
             changes=changes,
             count=sum(count for counts in chosen for each, count in counts.items() if outcome in {"", each}),
             action=action,

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.fields import Role
+from syncd.core.pacing import CALLS_PER_MINUTE, about
 from syncd.core.records import Key
 from syncd.state.overview import moment
 from syncd.state.store import Store
@@ -59,6 +60,8 @@ class Site:
     explain: Callable[[int, str], Explanation]
     allowance: Callable[[], Allowance]
     log: FilteringBoundLogger = field(default_factory=structlog.get_logger)
+    calls_per_minute: Callable[[], int] = lambda: CALLS_PER_MINUTE
+    """OneFile's limit, by which a run that is at work goes on."""
 
     def show(self, request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:
         """A page, with the words and the links that every template needs."""
@@ -67,6 +70,7 @@ class Site:
             name,
             status_code=status_code,
             words=words,
+            about=about,
             when=self.when,
             ago=self.ago,
             person_url=self.person_url,
