@@ -135,8 +135,8 @@ class Shown:
         plan = self.planned.plan
         if not plan.calls:
             return "Changes to send: 0."
-        seconds = plan.seconds(self.calls_per_second)
-        return f"Changes to send: {plan.calls}, each a call; at {self.calls_per_minute} a minute that takes {about(seconds)}."
+        how_long = about(plan.seconds(self.calls_per_second))
+        return f"Changes to send: {plan.calls}, each a call; at {self.calls_per_minute} a minute that takes {how_long}."
 
     @property
     def guard(self) -> Sequence[str]:

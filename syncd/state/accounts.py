@@ -78,11 +78,15 @@ def values(connection: Connection, vault: Vault, keys: Collection[Key]) -> dict[
     """What OneFile last accepted, for these accounts."""
     found: dict[Key, Mapping[str, Value]] = {}
     wanted = set(keys)
+    organisations = {key.organisation_id for key in wanted}
     misids = sorted({key.misid for key in wanted})
     for start in range(0, len(misids), _AT_ONCE):
         rows = connection.execute(
             select(account.c.organisation_id, account.c.role, account.c.misid, account.c["values"]).where(
-                account.c.misid.in_(misids[start : start + _AT_ONCE])
+                account.c.organisation_id.in_(organisations),
+                # The index by which they are found has the role between the two.
+                account.c.role.in_(list(Role)),
+                account.c.misid.in_(misids[start : start + _AT_ONCE]),
             )
         )
         for organisation_id, role, misid, sealed in rows:

@@ -105,7 +105,11 @@ run: Final = Table(
     Column("drift", Integer, comment="accounts that a verify found other than they were left"),
     Column("problem", String(20), nullable=False, default="", server_default="", comment="of which kind it failed"),
     Column("is_whole", Boolean, nullable=False, default=False, server_default=false(), comment="about everybody"),
+    Index(None, "organisation_id", "id"),
     Index(None, "organisation_id", "state"),
+    Index(None, "organisation_id", "onefile"),
+    Index(None, "organisation_id", "started_at"),
+    Index(None, "approval_id"),
 )
 
 change: Final = Table(
@@ -164,6 +168,7 @@ approval: Final = Table(
     Column("approved_at", UtcDateTime, nullable=False),
     Column("approved_by", String(100), nullable=False),
     Column("lapses_at", UtcDateTime, nullable=False),
+    Index(None, "run_id"),
 )
 
 resync_request: Final = Table(
@@ -175,6 +180,7 @@ resync_request: Final = Table(
     Column("requested_by", String(100), nullable=False),
     Column("misids", JSON, nullable=False),
     Column("run_id", ForeignKey("run.id")),
+    Index(None, "run_id", "organisation_id"),
 )
 
 credential: Final = Table(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+
 from .contenders import Hollow
+from .databases import databases
+from .growth import Size, ask, document, fill
 from .measures import MEASURES, Choice, run
-from .results import HEADS, Measured, markdown, put_into, table_rows
+from .results import HEADS, Measured, commit, machine, markdown, put_into, table_rows
 
 #: A table that is broken to fit a terminal cannot be read.
 _WIDTH = 160
@@ -20,12 +26,13 @@ _MAKES = ("sqlite", "postgresql")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
-def main(
+@app.callback(invoke_without_command=True)
+def compare(
+    context: typer.Context,
     *,
     rows: Annotated[str, typer.Option(help="How many learners; several sizes with commas.")] = "10000,100000",
-    databases: Annotated[
-        str, typer.Option(help="The MIS's make, or the MIS's and the state store's with a slash.")
+    pairs: Annotated[
+        str, typer.Option("--databases", help="The MIS's make, or the MIS's and the state store's with a slash.")
     ] = "sqlite,postgresql",
     only: Annotated[str, typer.Option(help=f"What to measure, of {', '.join(MEASURES)}.")] = ",".join(MEASURES),
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
@@ -38,30 +45,64 @@ def main(
     source: Annotated[Path | None, typer.Option("--from", help="Measure nothing, and read this JSON.")] = None,
 ) -> None:
     """Measure syncd beside its floors: the bare driver, OneFile's limit, the least page."""
+    if context.invoked_subcommand:
+        return
     console = Console(width=_WIDTH)
     if source is None:
         choice = Choice(
             sizes=tuple(int(size) for size in rows.split(",")),
-            pairs=tuple(_pair(named) for named in databases.split(",")),
+            pairs=tuple(_pair(named) for named in pairs.split(",")),
             rounds=rounds,
             measures=_measures(only),
             calls=calls,
             peers_up_to=peers_up_to,
         )
         try:
-            document = run(choice, lambda measured: _print(console, measured)).document()
+            told = run(choice, lambda measured: _print(console, measured)).document()
         except Hollow as problem:
             console.print(f"This benchmark is worth nothing: {problem}.", markup=False)
             raise typer.Exit(1) from None
-        for each in document["growth"]:
+        for each in told["growth"]:
             where = f"{each['measure']} {each['source']}/{each['state']} {each['contender']}"
             console.print(f"{where}: grows as rows^{each['exponent']:.2f}, its floor as {each['floor_exponent']:.2f}")
     else:
-        document = json.loads(source.read_text(encoding="utf-8"))
+        told = json.loads(source.read_text(encoding="utf-8"))
     if json_file:
-        json_file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if readme:
-        put_into(readme, markdown(document))
+        put_into(readme, markdown(told))
+
+
+@app.command()
+def growth(
+    *,
+    accounts: Annotated[int, typer.Option(min=1000, help="How many accounts there are.")] = 200_000,
+    changes: Annotated[int, typer.Option(min=1000, help="How many changes were made.")] = 10_000_000,
+    runs: Annotated[int, typer.Option(min=1000, help="How many runs.")] = 200_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each question is asked.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all of it here.")] = None,
+) -> None:
+    """Fill a PostgreSQL state store with years of changes, and see how long it takes to answer."""
+    console = Console(width=_WIDTH)
+    size = Size(accounts, changes, runs)
+    with databases(with_postgres=True) as (_, make):
+        url = make("postgresql")
+        store = Store(url, Vault())
+        store.upgrade()
+        store.close()
+        fill(url, size)
+        asked = ask(
+            url,
+            size,
+            rounds,
+            lambda each: console.print(
+                f"{each.question:<40}{each.median_seconds * 1000:>10.1f} ms  {each.seen:>8,} seen  "
+                f"{'reads all of ' + ', '.join(each.read_whole) if each.read_whole else ''}"
+            ),
+        )
+    if json_file:
+        told = {"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine()}
+        json_file.write_text(json.dumps(told | document(size, asked), indent=1) + "\n", encoding="utf-8")
 
 
 def _pair(named: str) -> tuple[str, str]:

@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+
 from .__main__ import app
 from .college import College
 from .contenders import FETCHED, STORED, Hollow
+from .growth import QUESTIONS, Size, read_whole, statements_of
+from .growth import fill as fill_store
 from .learners import fill
 from .racing import Entry, race
 
@@ -48,3 +53,18 @@ def test_a_benchmark_that_has_not_seen_everybody_is_worth_nothing(tmp_path: Path
     fill(college.source, 20)
     with pytest.raises(Hollow, match="has seen 20 and not 21"):
         race([Entry("bare driver", "contenders.bare_driver", college, 21)], rounds=1)
+
+
+@pytest.mark.slow
+def test_what_a_store_is_asked_again_and_again_is_found_by_an_index(postgres_url: str) -> None:
+    store = Store(postgres_url, Vault())
+    store.upgrade()
+    size = Size(accounts=1000, changes=2000, runs=1000)
+    fill_store(postgres_url, size)
+    for name, question in QUESTIONS.items():
+        with statements_of(store) as made:
+            assert question(store), name
+        # Small tables are read as a whole whether there is an index or not, so that is forbidden.
+        whole = read_whole(store, made, if_it_must=True)
+        assert not {*whole} & {"account", "change", "run", "resync_request", "approval"}, name
+    store.close()

@@ -1,0 +1,228 @@
+"""A state store that has grown for years: filled at once, asked what daemons, commands and pages ask it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from time import perf_counter
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import psycopg
+from sqlalchemy import Connection, event, text
+
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.state import accounts, calendar, changes, holding, overview, people, references, retention, run_list, runs
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+
+from .college import ORGANISATION
+from .contenders import Hollow
+from .learners import driver_url, misid_of
+
+NOW: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_YEARS: Final = timedelta(days=800)
+_VALUES: Final = '{"MISID":"L0000001","FirstName":"Aisha","LastName":"Ashby","Email":"l0000001@students.example.org"}'
+_FINGERPRINT: Final = "f" * 32
+#: Of so many polls one finds something to send.
+_QUIET: Final = 10
+#: Somebody of whom there are changes, wherever in the table they are.
+_SOMEBODY: Final = misid_of(77)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is of everything."""
+
+    accounts: int = 200_000
+    changes: int = 10_000_000
+    runs: int = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How long one question takes, and what the database reads from end to end for it."""
+
+    question: str
+    median_seconds: float
+    seen: int
+    read_whole: tuple[str, ...]
+
+
+Question = Callable[[Store], int]
+
+
+def fill(url: str, size: Size) -> None:
+    """Put it all into a PostgreSQL store whose schema is current, as a stream."""
+    step = _YEARS / size.changes
+    with psycopg.connect(driver_url(url)) as connection:
+        cursor = connection.cursor()
+        names = "organisation_id, role, misid, user_id, status, feed, values, fingerprint, created_at, synced_at"
+        with cursor.copy(f"COPY account ({names}) FROM STDIN".encode()) as copy:
+            for number in range(1, size.accounts + 1):
+                row = (ORGANISATION, "Learner", misid_of(number), number, "active", "learners", _VALUES, _FINGERPRINT)
+                copy.write_row((*row, NOW, NOW))
+        names = (
+            "id, organisation_id, trigger, state, started_at, finished_at, creates, updates, leavers, returners, held,"
+            " warnings, unchanged, applied, refused, in_doubt, calls, reason, onefile"
+        )
+        apart = _YEARS / size.runs
+        with cursor.copy(f"COPY run ({names}) FROM STDIN".encode()) as copy:
+            for number in range(1, size.runs + 1):
+                at = NOW - _YEARS + number * apart
+                sent = 5 if number % _QUIET == 0 else 0
+                counts = (0, sent, 0, 0, 0, 0, size.accounts, sent, 0, 0, sent)
+                copy.write_row(
+                    (number, ORGANISATION, "schedule", "finished", at, at, *counts, "", "ok" if sent else "")
+                )
+        names = (
+            "run_id, at, organisation_id, role, misid, user_id, action, fields, outcome, attempts, concluded_at,"
+            " http_status, detail, message"
+        )
+        with cursor.copy(f"COPY change ({names}) FROM STDIN".encode()) as copy:
+            for number in range(1, size.changes + 1):
+                at = NOW - _YEARS + number * step
+                run = 1 + number * (size.runs - 1) // size.changes
+                who = 1 + number * 7919 % size.accounts
+                kind = ("update", '["Telephone"]', "applied", 1, at, 204)
+                copy.write_row((run, at, ORGANISATION, "Learner", misid_of(who), who, *kind, _VALUES, ""))
+        cursor.execute("SELECT setval('run_id_seq', (SELECT max(id) FROM run))")
+        connection.commit()
+        connection.autocommit = True
+        connection.execute("VACUUM ANALYZE")
+
+
+def ask(url: str, size: Size, rounds: int, tell: Callable[[Asked], None] = lambda _asked: None) -> list[Asked]:
+    """Ask all the questions. Raises `Hollow` when one finds nothing."""
+    store = Store(url, Vault())
+    told = []
+    try:
+        for name, question in QUESTIONS.items():
+            seconds, seen = [], 0
+            with statements_of(store) as statements:
+                question(store)
+            for _ in range(rounds):
+                began = perf_counter()
+                seen = question(store)
+                seconds.append(perf_counter() - began)
+            if not seen:
+                raise Hollow(f"{name} finds nothing among {size}")
+            told.append(Asked(name, round(median(seconds), 6), seen, read_whole(store, statements)))
+            tell(told[-1])
+    finally:
+        store.close()
+    return told
+
+
+def read_whole(store: Store, statements: list[tuple[str, Any]], *, if_it_must: bool = False) -> tuple[str, ...]:
+    """The tables that the database reads from end to end for these; with ``if_it_must`` only where it has no index."""
+    whole: set[str] = set()
+    with store.engine.connect() as connection:
+        if if_it_must:
+            connection.execute(text("SET enable_seqscan = off"))
+        for statement, parameters in statements:
+            if statement.lstrip().upper().startswith("SELECT"):
+                (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).one()
+                whole |= set(_scanned(plan[0]["Plan"]))
+        connection.rollback()
+        connection.invalidate()
+    return tuple(sorted(whole))
+
+
+def _scanned(plan: dict[str, Any]) -> Iterator[str]:
+    if plan["Node Type"] in {"Seq Scan", "Parallel Seq Scan"}:
+        yield plan["Relation Name"]
+    for part in plan.get("Plans", ()):
+        yield from _scanned(part)
+
+
+@contextmanager
+def statements_of(store: Store) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that the store is asked meanwhile, with their parameters."""
+    made: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        made.append((statement, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        yield made
+    finally:
+        event.remove(store.engine, "before_cursor_execute", note)
+
+
+def _status(connection: Connection) -> int:
+    return sum(overview.status(connection, [ORGANISATION])["accounts"].values())
+
+
+def _history(connection: Connection) -> int:
+    return len(changes.history(connection, ORGANISATION, _SOMEBODY))
+
+
+def _page(connection: Connection) -> int:
+    overview.status(connection, [ORGANISATION])
+    days = calendar.days(connection, ORGANISATION, NOW, ZoneInfo("Europe/London"), 30)
+    rows, _ = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=0, most=8)
+    return len(days) + len(rows)
+
+
+def _found(connection: Connection) -> int:
+    found, _ = people.find(connection, [ORGANISATION], people.Wanted(_SOMEBODY), first=0, most=50)
+    return len(found)
+
+
+def _requests(connection: Connection) -> int:
+    runs.organisations_asked_for(connection)
+    return 1 + len(runs.requests_waiting(connection, ORGANISATION))
+
+
+def _reads_of_a_poll(connection: Connection) -> int:
+    holding.refused(connection, ORGANISATION)
+    references.known(connection, ORGANISATION, NOW)
+    changes.unsettled(connection, Vault(), ORGANISATION)
+    runs.unreachable_since(connection, ORGANISATION)
+    runs.approval_in_force(connection, ORGANISATION, ["schedule"], NOW)
+    return sum(accounts.by_feed(connection, ORGANISATION).values())
+
+
+def _known(connection: Connection) -> int:
+    return len(accounts.known(connection, ORGANISATION))
+
+
+def _values(connection: Connection) -> int:
+    keys = [Key(ORGANISATION, Role.LEARNER, misid_of(number)) for number in range(1, 201)]
+    return len(accounts.values(connection, Vault(), keys))
+
+
+def _in(look: Callable[[Connection], int]) -> Question:
+    def question(store: Store) -> int:
+        with store.begin() as connection:
+            return look(connection)
+
+    return question
+
+
+def _purge(store: Store) -> int:
+    """A batch of it: it is told to stop after one."""
+    asked = iter((False, True, True))
+    return retention.purge(store, [ORGANISATION], NOW, timedelta(days=400), lambda: next(asked, True))
+
+
+QUESTIONS: Final[dict[str, Question]] = {
+    "status": _in(_status),
+    "history of a person": _in(_history),
+    "overview page": _in(_page),
+    "people page, one looked for": _in(_found),
+    "is anybody asking": _in(_requests),
+    "reads of a poll, accounts aside": _in(_reads_of_a_poll),
+    "every account, without its values": _in(_known),
+    "the values of 200 accounts": _in(_values),
+    "purge, one batch of 500": _purge,
+}
+
+
+def document(size: Size, asked: list[Asked]) -> dict[str, Any]:
+    """All of it, for JSON."""
+    return {"size": asdict(size), "asked": [asdict(each) for each in asked]}
