@@ -15,7 +15,7 @@ from syncd.state.vault import Vault
 
 from .contenders import Hollow
 from .databases import databases
-from .growth import Size, ask, document, fill
+from .growth import Size, ask, bytes_of, document, fill
 from .measures import MEASURES, Choice, run
 from .results import HEADS, Measured, commit, machine, markdown, put_into, table_rows
 
@@ -100,9 +100,12 @@ def growth(
                 f"{'reads all of ' + ', '.join(each.read_whole) if each.read_whole else ''}"
             ),
         )
+        sizes = bytes_of(url)
+        for table, taken in sizes.items():
+            console.print(f"{table:<40}{taken / 2**20:>10,.0f} MB")
     if json_file:
         told = {"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine()}
-        json_file.write_text(json.dumps(told | document(size, asked), indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(told | document(size, asked, sizes), indent=1) + "\n", encoding="utf-8")
 
 
 def _pair(named: str) -> tuple[str, str]:

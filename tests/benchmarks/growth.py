@@ -223,6 +223,15 @@ QUESTIONS: Final[dict[str, Question]] = {
 }
 
 
-def document(size: Size, asked: list[Asked]) -> dict[str, Any]:
+def bytes_of(url: str) -> dict[str, int]:
+    """What the tables take on the disk, their indexes with them."""
+    with psycopg.connect(driver_url(url)) as connection:
+        sizes = connection.execute(
+            "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relname IN ('account', 'change', 'run')"
+        )
+        return {str(name): int(size) for name, size in sizes}
+
+
+def document(size: Size, asked: list[Asked], sizes: dict[str, int]) -> dict[str, Any]:
     """All of it, for JSON."""
-    return {"size": asdict(size), "asked": [asdict(each) for each in asked]}
+    return {"size": asdict(size), "bytes": sizes, "asked": [asdict(each) for each in asked]}
