@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from syncd.onefile.pace import rate_of
+from syncd.simulator import Fault, FaultKind
 from syncd.state import overview
 from syncd.state.runs import RunState
 
@@ -47,3 +48,21 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
     assert not [at for at in called_at if begins <= at.time() < ends]
     assert called_at[0].time() < begins < ends <= called_at[-1].time()
     assert called_at[-1] - called_at[0] < timedelta(minutes=20 + 30)
+
+
+def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_another(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, method="POST", path="/User"))
+    college.run()
+    assert college.in_doubt == 1
+    college.enrol("L2")
+    began = college.clock.now
+
+    done = college.run(only=frozenset({"L2"}))
+
+    assert (done.sent, college.in_doubt) == (1, 1)
+    assert college.clock.now - began < timedelta(seconds=1)
+    assert college.run().is_in_step
+    assert [len(college.in_onefile(misid)) for misid in ("L1", "L2")] == [1, 1]
+    assert college.clock.now - began > timedelta(seconds=30)
