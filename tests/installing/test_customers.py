@@ -72,11 +72,15 @@ def test_the_unit_hands_each_customer_its_own_files_under_names_that_are_setting
     lines = [line.lstrip("#") for line in _settings_of("syncd@.service", commented_too=True)]
     handed = dict(line.removeprefix("LoadCredential=").split(":") for line in lines if line.startswith("LoadCred"))
     assert handed == {name: f"/etc/syncd/%i/{name}" for name in handed}
-    variables = dict(line.removeprefix("Environment=").split("=") for line in lines if line.startswith("Environment="))
+    variables = dict(
+        line.removeprefix("Environment=").split("=") for line in lines if line.startswith("Environment=SYNCD_")
+    )
     assert variables.pop("SYNCD_CONFIG") == "/etc/syncd/%i/syncd.toml"
     assert {value.removeprefix("%d/") for value in variables.values()} == handed.keys()
     for name in handed:
-        (tmp_path / name).write_text("sqlite:///here.db" if name.endswith("url") else name)
+        (tmp_path / name).write_text(
+            "sqlite:///here.db" if name.endswith("url") else "json://example.org" if name.endswith("urls") else name
+        )
     (tmp_path / "syncd.toml").write_text(
         "\n".join(f"{head}\n{table}" for head, table in GOOD.items() if "mis" not in table)
     )
