@@ -75,7 +75,7 @@ class Work:
         if timedelta() <= self._clock() - self._gave_way_at < _SENDS_ON:
             return False
         try:
-            with self._store.begin() as connection:
+            with self._store.reading() as connection:
                 return any(runs.requests_waiting(connection, each, named_only=True) for each in self._organisations)
         except StateUnusable:
             # That is for the call to find out.
