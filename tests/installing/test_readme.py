@@ -33,8 +33,7 @@ def fresh_clone(tmp_path: Path) -> Path:
 
 
 def _blocks() -> Iterator[tuple[str, str]]:
-    for kind, content in _BLOCK.findall((_CHECKOUT / "README.md").read_text(encoding="utf-8")):
-        yield kind, content
+    yield from _BLOCK.findall((_CHECKOUT / "README.md").read_text(encoding="utf-8"))
 
 
 def test_whoever_follows_it_sees_what_it_shows(fresh_clone: Path) -> None:
