@@ -121,11 +121,15 @@ def test_a_terminal_is_known_for_one(office: Office, mis: Path) -> None:
             os.write(terminal, f"{answer}\n".encode())
         while b"for everybody)" not in said:
             said += os.read(terminal, 4096)
-        asked.send_signal(signal.SIGINT)
+        while asked.poll() is None:
+            # One that comes between a prompt and the reading of its answer is seen to only after the answer.
+            asked.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                asked.wait(5)
         while chunk := os.read(terminal, 4096):
             said += chunk
     os.close(terminal)
-    assert asked.wait(30) == 1
+    assert asked.returncode == 1
     assert b"Traceback" not in said
     assert not office.folder.exists()
 
