@@ -46,7 +46,7 @@ class Span:
     """Of the first of them in the feed, from 1."""
     rows: Rows
     position: int
-    """That of the chunk which has just these rows, or where they were looked for; from 0."""
+    """That of the chunk which has just these rows, or which they most likely stand in for; from 0."""
     is_kept: bool = False
     """Whether they are just that chunk's."""
 
@@ -136,6 +136,8 @@ class _Following:
             if len(strays) >= 2 * CHUNK:
                 yield self._span(strays[:CHUNK], lost)
                 del strays[:CHUNK]
+                # Most often rows are changed where they are.
+                lost = min(lost + 1, len(self._remembered) - 1)
         self._position = len(self._remembered)
         if strays:
             yield self._span(strays, lost)

@@ -274,7 +274,7 @@ class _Glance:
         ``rows_kept`` says of those that are not, by their digests, in which chunk each was: there it counts once.
         """
         with self._parts.store.begin() as connection:
-            near = range(trace.position, trace.position + 2)
+            near = range(trace.position - 1, trace.position + 2)
             there = chunks.inside(connection, self._parts.organisation_id, feed.name, near)
         at_rest = {
             digest: (position, inside.misids[place])

@@ -95,6 +95,20 @@ def test_an_edit_costs_the_rows_beside_it(college: College, looked_at: Counter[s
     assert college.run().unchanged == 32
 
 
+def test_of_an_edit_in_every_chunk_only_the_edited_rows_are_looked_at(
+    college: College, looked_at: Counter[str]
+) -> None:
+    settled(college)
+    college.run()
+    looked_at.clear()
+    edited = [f"L{number:02}" for number in range(0, 30, 3)]
+    for misid in edited:
+        college.correct(misid, surname="Other")
+    done = college.run()
+    assert (done.sent, done.unchanged) == (len(edited), 32 - len(edited))
+    assert looked_at["learners"] == len(edited)
+
+
 def test_what_is_held_stays_held_and_is_told_of_without_being_looked_at(
     college: College, looked_at: Counter[str]
 ) -> None:
