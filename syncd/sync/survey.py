@@ -161,7 +161,7 @@ class _Glance:
         self._traces = Traces(swept.feeds)
         self._news: list[Record | Held | Elsewhere] = []
         self._old: set[str] = set()
-        """The MISIDs in rows that are no longer there, or were restless."""
+        """The MISIDs of learners whose rows are no longer there, or were restless."""
         self._kept: Counter[str] = Counter()
         """How many rows of this organisation were not looked at, by feed."""
         self._elsewhere: Counter[str] = Counter()
@@ -211,10 +211,10 @@ class _Glance:
                 looked_at = list(sheet.look(span, trace, places))
                 self._is_quiet = self._is_quiet and span.is_kept and not looked_at
                 self._room -= len(looked_at)
-                if span.is_kept:
-                    self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
                 if feed.role is Role.LEARNER:
                     self._news += looked_at
+                    if span.is_kept:
+                        self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
                 if self._room < 0:
                     return False
         if lost:

@@ -109,6 +109,17 @@ def test_of_an_edit_in_every_chunk_only_the_edited_rows_are_looked_at(
     assert looked_at["learners"] == len(edited)
 
 
+def test_a_colleague_who_is_looked_at_is_not_taken_for_the_learner_of_the_same_misid(college: College) -> None:
+    college.enrol("A1")
+    college.enrol("A3", "A3", role="Assessor")
+    college.enrol("A3")
+    settled(college)
+    college.run()
+    college.correct("L13", surname="Other")
+    done = college.run()
+    assert (done.sent, done.left, done.unchanged) == (1, 0, 33)
+
+
 def test_what_is_held_stays_held_and_is_told_of_without_being_looked_at(
     college: College, looked_at: Counter[str]
 ) -> None:
