@@ -179,11 +179,19 @@ class _Comparison:
                 case Key() as awaited if awaited in self._held:
                     detail = f"the {awaited.role} {awaited.misid} is held as well"
                     return _held(record, Reason.REFERENCE_NOT_FOUND, name, detail)
+                case Key() as awaited if (found := self._to_be_linked(awaited)) is not None:
+                    # It may be just what OneFile was told before it was ours.
+                    fields[name] = ids[name] = found
                 case Key() as awaited:
                     waits_for[name] = awaited
                 case int() as onefile_id:
                     fields[name] = ids[name] = onefile_id
         return _Resolved(fields, waits_for, ids, fields.pop(GRANT, None))
+
+    def _to_be_linked(self, key: Key) -> int | None:
+        """The id of an account that OneFile has already, and that becomes ours by this run."""
+        hits = self._around.in_onefile.get(key, ())
+        return hits[0] if len(hits) == 1 else None
 
     def _meaning(self, organisation_id: int, code: Code) -> Resolved:
         ours = self._sifted.references.of(organisation_id, code)

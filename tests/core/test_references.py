@@ -145,3 +145,16 @@ def test_another_id_behind_the_same_code_is_an_update_of_that_alone() -> None:
     assert [update.fields for update in plan.updates] == [{"DefaultAssessorID": 8}]
     college.carry_out(plan)
     assert college.plan(learner()) == Plan(unchanged=1)
+
+
+def test_an_assessor_whom_onefile_has_already_is_not_waited_for_when_theirs_becomes_ours() -> None:
+    ann, code = person("A1"), Code(Referent.ASSESSOR, "MISID", "A1")
+    learner = person("L1", Role.LEARNER, codes={"DefaultAssessorID": code})
+    # OneFile has told her id before her record came.
+    college = College.of(person("L1", Role.LEARNER, DefaultAssessorID=300_006))
+    college.in_onefile[ann.key] = (300_006,)
+
+    plan = college.plan(ann, learner)
+
+    assert [(update.key, update.is_link) for update in plan.updates] == [(ann.key, True)]
+    assert [refresh.key for refresh in plan.refreshes] == [learner.key]
