@@ -109,9 +109,12 @@ def test_a_password_is_asked_for_where_it_is_needed_and_never_shown(
 @pytest.mark.slow
 def test_a_terminal_is_known_for_one(office: Office, mis: Path) -> None:
     terminal, its_end = pty.openpty()
+    # Whatever is begun in the background ignores it, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     asked = subprocess.Popen(
         [*COMMAND, "init", str(office.folder)], stdin=its_end, stdout=its_end, stderr=its_end, close_fds=True
     )
+    signal.signal(signal.SIGINT, before)
     os.close(its_end)
     said = b""
     with suppress(OSError):  # is what the end of a terminal reads as
