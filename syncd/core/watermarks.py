@@ -1,6 +1,6 @@
 """A column that grows with every change: how far it had come, and from where to ask for what has changed since."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -71,13 +71,23 @@ class Marking:
     """The column of the MISID, as the query names it."""
     key_position: int
     highest: Mark | None = None
-    are_numbers: bool = True
-    """Whether every MISID is a number to the database."""
+    rows: int = 0
+    numbers: int = 0
+    """How many of the MISIDs were numbers to the database."""
 
     def note(self, row: Sequence[object]) -> None:
         """Take in one row."""
         self.highest = higher(self.highest, row[self.position])
-        self.are_numbers = self.are_numbers and isinstance(row[self.key_position], int)
+        self.rows += 1
+        self.numbers += isinstance(row[self.key_position], int)
+
+    def keys(self, misids: Iterable[str]) -> list[str | int]:
+        """Those of the MISIDs that may be in the feed, as the database has them; none of a feed that gave no row."""
+        if self.rows == 0:
+            return []
+        if self.numbers < self.rows:
+            return list(misids)
+        return [int(misid) for misid in misids if misid.isdecimal()]
 
 
 def told(mark: Mark) -> list[str]:

@@ -61,6 +61,9 @@ class Survey:
         """Remember it, once all that it has led to is done."""
         if self.traces is None or self.swept is None or self.is_quiet:
             return
+        if self.links.gone and any(account.status is Status.ACTIVE for account in self.sifted.missed.values()):
+            # An assignment that only a person can take back is no longer one where somebody of it has left.
+            return
         restless = self.sifted.changed.keys() | {pair.learner for pair in self.links.to_assign}
         restless |= {hold.key for hold in self.sifted.held if hold.reason is Reason.DUPLICATE_KEY}
         noted, marks = self.traces.noted(restless), self._marks(restless)
@@ -78,7 +81,7 @@ class Survey:
                 marking.highest,
                 self._risen_at(feed, marking.highest, swept),
                 marking.key,
-                [int(misid) for misid in misids] if marking.are_numbers else misids,
+                marking.keys(misids),
                 self.sifted.elsewhere[feed],
             )
             for feed, marking in self.traces.marks.items()
@@ -110,7 +113,7 @@ def survey(parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = 
     is_clear = not (
         parts.policy.archives_leavers and any(each.status is not Status.ACTIVE for each in referents.values())
     )
-    if swept.circumstances == circumstances and is_fresh and is_clear:
+    if swept.circumstances and swept.circumstances == circumstances and is_fresh and is_clear:
         found = _Glance(parts, swept, looked_up).survey()
         if found is not None:
             return found
@@ -244,7 +247,6 @@ class _Glance:
                     return False
         if sheet.marking is not None:
             sheet.marking.highest = higher(marked.mark, sheet.marking.highest)
-            sheet.marking.are_numbers = sheet.marking.are_numbers and all(isinstance(key, int) for key in marked.keys)
             self._traces.marks[feed.name] = sheet.marking
         self._old |= {key.misid for key in keys}
         self._elsewhere[feed.name] = marked.elsewhere
@@ -273,7 +275,7 @@ class _Glance:
 
         ``rows_kept`` says of those that are not, by their digests, in which chunk each was: there it counts once.
         """
-        with self._parts.store.begin() as connection:
+        with self._parts.store.reading() as connection:
             near = range(trace.position - 1, trace.position + 2)
             there = chunks.inside(connection, self._parts.organisation_id, feed.name, near)
         at_rest = {
@@ -293,7 +295,7 @@ class _Glance:
     def _forget(self, feed: Feed, lost: Sequence[int], rows_kept: Set[str]) -> None:
         """Take note of whose rows were in chunks that are no more, and are in no other either."""
         for start in range(0, len(lost), _AT_ONCE):
-            with self._parts.store.begin() as connection:
+            with self._parts.store.reading() as connection:
                 some = lost[start : start + _AT_ONCE]
                 there = chunks.inside(connection, self._parts.organisation_id, feed.name, some)
             self._old |= {
@@ -314,7 +316,7 @@ class _Glance:
         store, organisation_id = self._parts.store, self._parts.organisation_id
         looked_at = {read.key for read in self._news if not isinstance(read, Elsewhere)}
         about = {key.misid for key in looked_at} | self._old
-        with store.begin() as connection:
+        with store.reading() as connection:
             refused = {} if self._is_quiet else holding.refused(connection, organisation_id)
             holds, warnings = holding.entries(connection, organisation_id)
             known = (
@@ -328,12 +330,12 @@ class _Glance:
             return None
         records = chain(self._referents(), self._news)
         sifted = sift(records, known, store.vault.fingerprint_secret, refused, looked_up=self._looked_up)
-        with store.begin() as connection:
+        with store.reading() as connection:
             self._count_the_unasked(connection, known, held)
         self._add_what_was_kept(sifted, held, warned)
         if not sifted.changed.keys() <= known.keys():
             # OneFile may have somebody new under any account that we know.
-            with store.begin() as connection:
+            with store.reading() as connection:
                 known = accounts.known(connection, organisation_id)
         return Survey(sifted, known, traces=self._traces, swept=self._swept, is_whole=False, is_quiet=self._is_quiet)
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from syncd.core.watermarks import Mark, higher, read, since, told
+from syncd.core.watermarks import Mark, Marking, higher, read, since, told
 
 _MOMENT = datetime.fromisoformat("2026-11-25 01:30")
 
@@ -42,3 +42,13 @@ def test_the_higher_of_two_is_kept() -> None:
     assert higher(higher(None, _MOMENT), datetime.fromisoformat("2026-01-01")) == _MOMENT
     assert higher(b"\x01", memoryview(b"\x02")) == b"\x02"
     assert higher(_MOMENT, "2026-12-01") == _MOMENT
+
+
+def test_misids_are_asked_for_as_the_database_has_them() -> None:
+    marking = Marking("UpdatedAt", 1, "MISID", 0)
+    # Nothing was read of it, so nobody of it is restless, whoever of other feeds may be.
+    assert marking.keys(["L1", "17"]) == []
+    marking.note((17, _MOMENT))
+    assert marking.keys(["L1", "17"]) == [17]
+    marking.note(("L1", _MOMENT))
+    assert marking.keys(["L1", "17"]) == ["L1", "17"]

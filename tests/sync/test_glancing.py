@@ -352,3 +352,16 @@ def test_a_watermark_that_is_no_column_is_said_with_the_nearest(college: College
     college.parts = replace(college.parts, feeds=(replace(learners, watermark="Telphone"), staff))
     with pytest.raises(ConfigurationError, match="watermark 'Telphone' is not among the columns; did you mean"):
         college.run()
+
+
+def test_a_feed_without_news_is_not_asked_for_whoever_of_another_feed_is(marked: College) -> None:
+    learners, staff = marked.parts.feeds
+    others = replace(learners, name="others", query=_LEARNERS.replace("role IS NULL", "role = 'other'"), watermark="")
+    marked.parts = replace(marked.parts, feeds=(learners, others, staff))
+    marked.enrol("M1", role="other")
+    settled(marked)
+    marked.clock.now += timedelta(hours=3)
+    marked.run()
+    marked.correct("M1", surname="Other")
+    assert marked.run().sent == 1
+    assert marked.run().unchanged == 33
