@@ -365,3 +365,17 @@ def test_a_feed_without_news_is_not_asked_for_whoever_of_another_feed_is(marked:
     marked.correct("M1", surname="Other")
     assert marked.run().sent == 1
     assert marked.run().unchanged == 33
+
+
+def test_whom_only_a_person_can_unassign_is_no_longer_listed_once_either_has_left(college: College) -> None:
+    query = "SELECT misid AS LearnerMISID, phone AS UserMISID FROM person WHERE role = 'link'"
+    college.parts = replace(college.parts, links=(Feed("links", Role.ASSESSOR, query),))
+    college.enrol("L01", role="link", phone="A2")
+    settled(college)
+    college._execute("DELETE FROM person WHERE role = 'link'", {})
+    college.enrol("L02", role="link", phone="A2")
+    settled(college)
+    assert college.run().warnings == 1
+    college.withdraw("L01")
+    college.run()
+    assert college.run().warnings == 0
