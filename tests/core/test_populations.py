@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncd.core.accounts import Status
@@ -39,6 +39,10 @@ def people(draw: st.DrawFn, roles: tuple[Role, ...] = (Role.ASSESSOR, Role.LEARN
     if role is Role.LEARNER and draw(st.booleans()):
         codes = {"DefaultAssessorID": assessor_code(draw(st.sampled_from(MISIDS)))}
     return person(draw(st.sampled_from(MISIDS)), role, codes=codes, unusable=sorted(unusable), **values)
+
+
+def taught_by(misid: str) -> Record:
+    return person("1", Role.LEARNER, codes={"DefaultAssessorID": assessor_code(misid)})
 
 
 rows = st.lists(people() | people() | people() | st.builds(unfit, st.sampled_from(("", *MISIDS))), max_size=6)
@@ -88,7 +92,10 @@ def meaning(college: College, code: Code, by_key: dict[Key, list[Row]]) -> int |
     if account is not None and account.status in {Status.ACTIVE, Status.LEAVER}:
         return account.user_id
     if [type(row) for row in by_key.get(who, [])] == [Record]:
-        return None if for_one(college, who, by_key)[0] == "held" else who
+        if for_one(college, who, by_key)[0] == "held":
+            return None
+        # OneFile has the account already: it becomes ours by this run, and its id is known.
+        return who if who in college.known else next(iter(college.in_onefile.get(who, ())), who)
     told = college.codes.get((ORGANISATION, code))
     return told if isinstance(told, int) else None
 
@@ -119,6 +126,7 @@ def whose(row: Row) -> Key:
     return row.key if isinstance(row, Record) else key(row.misid, row.role)
 
 
+@example((College(in_onefile={key("1"): (900,)}), [person("1"), taught_by("1")]))
 @given(populations)
 def test_a_plan_is_what_comparing_value_by_value_with_a_pencil_gives(population: tuple[College, list[Row]]) -> None:
     college, rows = population
