@@ -1,7 +1,7 @@
 """plan: what a run would do, for people, for programs, and as a page for whoever has to agree to it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
@@ -246,7 +246,7 @@ def _titled(section: Section, whose: str) -> Section:
 def _with_values(plan: Plan, store: Store) -> Iterator[Section]:
     """Some of those to create and to update, with what would be sent, and what OneFile has now."""
     for title, changes in (("To create", plan.creates), ("To update", plan.updates)):
-        some: Sequence[_Change] = spread(changes, _NAMED_ON_A_PAGE)
+        some: Sequence[_Change] = spread(changes, len(changes), _NAMED_ON_A_PAGE)
         if not some:
             continue
         with store.begin() as connection:
@@ -292,10 +292,10 @@ def _alike(
 
 
 def _some(misids: Sequence[str], named: int) -> str:
-    return ", ".join(spread(misids, named)) + (", …" if len(misids) > named else "")
+    return ", ".join(spread(misids, len(misids), named)) + (", …" if len(misids) > named else "")
 
 
-def _fields_of(creates: Sequence[Create]) -> str:
+def _fields_of(creates: Collection[Create]) -> str:
     """Which fields would be sent: of all, or of how many."""
     counts = Counter(name for create in creates for name in _document_of(create)["fields"] if name != "MISID")
     return "Fields: " + ", ".join(

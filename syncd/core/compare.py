@@ -4,15 +4,16 @@ It is made from the values stored for just those, the ids that their codes stand
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 from syncd.core.accounts import Known, Status
-from syncd.core.fields import GRANT, SENDING_ORDER, USERS, Role
+from syncd.core.desk import Desk, Pile
+from syncd.core.fields import GRANT, USERS, Role
 from syncd.core.plan import Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Held, Key, Reason, Record, Warned
 from syncd.core.references import Resolved
@@ -77,11 +78,13 @@ _Step: TypeAlias = Held | Create | Update | Rekey | Refresh | Grant
 _OneStep = TypeVar("_OneStep", Held, Create, Update, Rekey, Refresh, Grant)
 
 
-def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -> Plan:
-    """Make the plan. Calls nobody and changes nothing; equal inputs give equal plans."""
-    comparison = _Comparison(sifted, around, rules, secret)
-    # Whoever is referred to comes before those who refer to them, who cannot be sent without them.
-    for record in sorted(sifted.changed.values(), key=lambda record: SENDING_ORDER.index(record.key.role)):
+def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes, desk: Desk | None = None) -> Plan:
+    """Make the plan. Calls nobody and changes nothing; equal inputs give equal plans.
+
+    It is laid out on ``desk``; in memory, if there is none.
+    """
+    comparison = _Comparison(sifted, around, rules, secret, desk or Desk())
+    for record in sifted.changed.records():
         comparison.take(record)
     return comparison.plan()
 
@@ -98,14 +101,14 @@ class _Resolved:
 
 
 class _Comparison:
-    def __init__(self, sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes) -> None:
+    def __init__(self, sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes, desk: Desk) -> None:
         self._sifted = sifted
         self._around = around
         self._rules = rules
         self._secret = secret
         self._lookalikes = _lookalikes(sifted, around)
         self._warnings = list(sifted.warnings)
-        self._steps: list[_Step] = list(sifted.held)
+        self._steps: dict[type[_Step], Pile[Any]] = {kind: desk.pile(kind) for kind in get_args(_Step)}
         self._returners: list[Returner] = []
         self._held: set[Key] = set()
         self._defaulted: Counter[tuple[Role, str]] = Counter()
@@ -120,21 +123,22 @@ class _Comparison:
             refreshes=refreshes,
             returners=tuple(self._returners),
             leavers=tuple(_leavers(self._sifted, self._rules, spared)),
-            held=self._of(Held),
+            held=(*self._sifted.held, *self._of(Held)),
             warnings=tuple(self._warnings),
             unchanged=self._sifted.unchanged + len(refreshes),
-            rekeys=rekeys,
+            rekeys=tuple(rekeys),
             grants=self._of(Grant),
             defaulted=dict(self._defaulted),
         )
 
-    def _of(self, kind: type[_OneStep]) -> tuple[_OneStep, ...]:
-        return tuple(step for step in self._steps if isinstance(step, kind))
+    def _of(self, kind: type[_OneStep]) -> Collection[_OneStep]:
+        return self._steps[kind].finished()
 
     def take(self, record: Record) -> None:
         """Decide what becomes of one record."""
         steps = self._decide(record)
-        self._steps.extend(steps)
+        for step in steps:
+            self._steps[type(step)].append(step)
         if isinstance(steps[0], Held):
             self._held.add(record.key)
         if isinstance(steps[0], Held | Rekey):
@@ -319,14 +323,16 @@ def _without(step: Create | Update, name: str) -> dict[str, Any]:
 def _lookalikes(sifted: Sifted, around: Surroundings) -> dict[Key, Key]:
     """Newcomers who may be somebody whose record is gone."""
     newcomers = (
-        record for key, record in sifted.changed.items() if key not in around.known and key not in around.surely_new
+        record
+        for record in sifted.changed.records()
+        if record.key not in around.known and record.key not in around.surely_new
     )
     gone = {
         key: around.values[key]
         for key, account in sifted.absent.items()
         if account.status is not Status.ARCHIVED and key in around.values
     }
-    return suspects(newcomers, gone)
+    return suspects(newcomers, gone) if gone else {}
 
 
 def _former_role(key: Key, sifted: Sifted) -> Role | None:

@@ -1,6 +1,6 @@
 """The plan: what a run would do, as plain data that can be printed, compared, stopped and approved."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
@@ -109,16 +109,16 @@ class Leaver:
 class Plan:
     """Everything one run would do, in the order it came to light."""
 
-    creates: tuple[Create, ...] = ()
-    updates: tuple[Update, ...] = ()
-    refreshes: tuple[Refresh, ...] = ()
+    creates: Collection[Create] = ()
+    updates: Collection[Update] = ()
+    refreshes: Collection[Refresh] = ()
     returners: tuple[Returner, ...] = ()
     leavers: tuple[Leaver, ...] = ()
     held: tuple[Held, ...] = ()
     warnings: tuple[Warned, ...] = ()
     unchanged: int = 0
     rekeys: tuple[Rekey, ...] = ()
-    grants: tuple[Grant, ...] = ()
+    grants: Collection[Grant] = ()
     assigns: tuple[Assign, ...] = ()
     defaulted: Mapping[tuple[Role, str], int] = field(default_factory=dict)
     """How many records would be sent with a default for a reference that the MIS does not give, by role and field."""

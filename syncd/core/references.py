@@ -1,6 +1,6 @@
 """What the codes of the MIS stand for: the accounts that the feeds tell of, else what was looked up in OneFile."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final, TypeAlias
 
 from syncd.core.accounts import Known
@@ -21,7 +21,7 @@ class References:
     """
 
     def __init__(
-        self, known: Mapping[Key, Known], changed: Mapping[Key, Record], looked_up: Mapping[Code, int] | None = None
+        self, known: Mapping[Key, Known], changed: Set[Key], looked_up: Mapping[Code, int] | None = None
     ) -> None:
         self._known = known
         self._changed = changed

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from syncd.core.fields import GRANT, Role
+from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.records import Key
 
@@ -15,10 +16,14 @@ _MOST: Final = 20
 _Any = TypeVar("_Any")
 
 
-def spread(steps: Sequence[_Any], most: int) -> list[_Any]:
-    """So many of them, from the first to the last: what is wrong with a plan is seldom all at its beginning."""
-    shown = min(most, len(steps))
-    return [steps[number * len(steps) // shown] for number in range(shown)]
+def spread(steps: Iterable[_Any], count: int, most: int) -> list[_Any]:
+    """So many of ``count`` steps, from the first to the last: what is wrong with a plan is seldom all at its beginning.
+
+    They are gone through once, and may be more than memory has room for.
+    """
+    shown = min(most, count)
+    places = {number * count // shown for number in range(shown)}
+    return [step for place, step in enumerate(steps) if place in places]
 
 
 class _Step(NamedTuple):
@@ -33,8 +38,12 @@ def sample_of(plan: Plan, most: int = _MOST) -> dict[str, Any]:
     ``count``; ``by_role`` and ``by_field``, how many are about each; and ``some``, at most ``most`` of them from all
     over the plan, each with ``action``, ``role``, ``misid`` and the names of its ``fields``.
     """
-    groups = {"creates": _creates(plan), "updates": _updates(plan), "leavers": _leavers(plan)}
-    return {name: _group(list(steps), most) for name, steps in groups.items()}
+    counts = Counts.of(plan)
+    return {
+        "creates": _group(_creates(plan), counts.creates, most),
+        "updates": _group(_updates(plan), counts.updates, most),
+        "leavers": _group(_leavers(plan), counts.leavers, most),
+    }
 
 
 def _creates(plan: Plan) -> Iterator[_Step]:
@@ -60,11 +69,20 @@ def _leavers(plan: Plan) -> Iterator[_Step]:
         yield _Step("archive" if leaver.to_archive else "leave", leaver.key)
 
 
-def _group(steps: Sequence[_Step], most: int) -> dict[str, Any]:
-    fields = Counter(name for step in steps for name in step.fields)
+def _group(steps: Iterable[_Step], count: int, most: int) -> dict[str, Any]:
+    roles: Counter[Role] = Counter()
+    fields: Counter[str] = Counter()
+
+    def counted() -> Iterator[_Step]:
+        for step in steps:
+            roles[step.key.role] += 1
+            fields.update(step.fields)
+            yield step
+
+    some = spread(counted(), count, most)
     return {
-        "count": len(steps),
-        "by_role": dict(_counted(step.key.role for step in steps)),
+        "count": count,
+        "by_role": {role.value: times for role, times in roles.most_common()},
         "by_field": dict(fields.most_common()),
         "some": [
             {
@@ -73,10 +91,6 @@ def _group(steps: Sequence[_Step], most: int) -> dict[str, Any]:
                 "misid": step.key.misid,
                 "fields": sorted(step.fields),
             }
-            for step in spread(steps, most)
+            for step in some
         ],
     }
-
-
-def _counted(roles: Iterable[Role]) -> list[tuple[str, int]]:
-    return [(role.value, count) for role, count in Counter(roles).most_common()]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from syncd.core.accounts import Known
+from syncd.core.desk import Changed, Desk, Keys
 from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned, stamped
 from syncd.core.references import References
 
@@ -17,7 +18,7 @@ class Sifted:
     """What is left of the feeds once the unchanged has dropped out."""
 
     references: References
-    changed: dict[Key, Record]
+    changed: Changed
     held: list[Held] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     unchanged: int = 0
@@ -40,17 +41,19 @@ def sift(
     refused: Mapping[Key, Held],
     only: frozenset[str] = frozenset(),
     looked_up: Mapping[Code, int] | None = None,
+    desk: Desk | None = None,
 ) -> Sifted:
     """Tell the records that need a closer look from those that do not.
 
     A record is unchanged when it reads as it did and its codes stand for what they did. ``records`` come in the
     order in which they are sent: whoever is referred to before those who refer to them. ``refused`` holds what OneFile
     said no to, by key: the same record is held again, a changed one gets another try. ``only`` limits the outcome to
-    these MISIDs; empty means everyone. ``looked_up`` are the ids that OneFile has given for codes.
+    these MISIDs; empty means everyone. ``looked_up`` are the ids that OneFile has given for codes. The changed are laid
+    out on ``desk``; in memory, if there is none.
     """
-    changed: dict[Key, Record] = {}
+    changed = Changed(desk or Desk())
     sifted = Sifted(References(known, changed, looked_up), changed)
-    seen: dict[Key, Held | Record | None] = {}
+    seen = Keys()
     twice: set[Key] = set()
     others: set[Key] = set()
     for record in records:
@@ -69,10 +72,11 @@ def sift(
         if isinstance(record, Held):
             sifted.held.append(record)
             if key.misid:
-                seen[key] = record
+                seen.add(key)
             continue
-        seen[key] = _keep_if_changed(record, known.get(key), secret, refused.get(key), sifted)
-    _hold_both(twice, seen, sifted)
+        seen.add(key)
+        _keep_if_changed(record, known.get(key), secret, refused.get(key), sifted)
+    _hold_both(twice, sifted)
     sifted.absent = {key: account for key, account in known.items() if key not in seen and key not in others}
     sifted.missed = {key: account for key, account in sifted.absent.items() if not only or key.misid in only}
     return sifted
@@ -80,31 +84,29 @@ def sift(
 
 def _keep_if_changed(
     record: Record, account: Known | None, secret: bytes, refused: Held | None, sifted: Sifted
-) -> Held | Record | None:
+) -> None:
     sifted.warnings.extend(record.warnings)
     ids = sifted.references.ids(record)
     sifted.named.update(ids.values())
     fingerprint = stamped(record.fingerprint(secret), ids)
     if account is not None and account.is_settled and account.fingerprint == fingerprint:
         sifted.unchanged += 1
-        return None
-    if refused is not None and refused.fingerprint == fingerprint:
+    elif refused is not None and refused.fingerprint == fingerprint:
         sifted.held.append(refused)
-        return refused
-    sifted.changed[record.key] = record
-    return record
+    else:
+        sifted.changed.add(record)
 
 
-def _hold_both(twice: Set[Key], seen: Mapping[Key, Held | Record | None], sifted: Sifted) -> None:
+def _hold_both(twice: Set[Key], sifted: Sifted) -> None:
     # One pass over each list, because a join gone wrong doubles every row there is.
+    held = {held.key for held in sifted.held if held.key in twice}
     sifted.held = [held for held in sifted.held if held.key not in twice]
     sifted.warnings = [warned for warned in sifted.warnings if warned.key not in twice]
     for key in sorted(twice):
-        match seen[key]:
-            case Record():
-                del sifted.changed[key]
-            case None:
-                sifted.unchanged -= 1
+        if key in sifted.changed:
+            sifted.changed.drop(key)
+        elif key not in held:
+            sifted.unchanged -= 1
         sifted.held.append(
             Held(
                 key.organisation_id,

@@ -48,9 +48,10 @@ class Directory:
 
     def newcomers(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """The ids that OneFile has already, archived users too, for what the store does not know."""
-        hits = self._of_anybody({key.misid for key in wanted if not key.role.is_place})
+        hits = self._of_anybody(wanted)
         found: dict[Key, tuple[int, ...]] = {}
-        for role, misids in _by_role(wanted).items():
+        # Of a college that is new to OneFile nobody is left here.
+        for role, misids in _by_role(key for key in wanted if key.role.is_place or key.misid in hits).items():
             if role.is_place:
                 found |= self._places_of(role, wanted)
             else:
@@ -62,8 +63,7 @@ class Directory:
 
         If that means downloading everybody, it is done now, and whoever is not there need not be looked for again.
         """
-        misids = {key.misid for key in keys if not key.role.is_place}
-        if not self._is_quicker_one_by_one(len(misids), self._pages(None)):
+        if self._to_search_for(keys) is None:
             self._download(None)
 
     def just_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
@@ -154,13 +154,28 @@ class Directory:
                 self._named[role] = named
         return self._downloads[role]
 
-    def _of_anybody(self, misids: Set[str]) -> Downloaded:
-        """Whoever has these, whatever they are: by role a search leaves out the archived (U4)."""
-        if not misids:
+    def _of_anybody(self, keys: Iterable[Key]) -> Downloaded:
+        """Whoever has their MISIDs, whatever they are: by role a search leaves out the archived (U4)."""
+        misids = self._to_search_for(keys)
+        if misids == set():
             return {}
-        if None not in self._downloads and self._is_quicker_one_by_one(len(misids), self._pages(None)):
-            return self._search(None, sorted(misids))
-        return self._download(None)
+        if misids is None or None in self._downloads:
+            return self._download(None)
+        return self._search(None, sorted(misids))
+
+    def _to_search_for(self, keys: Iterable[Key]) -> Set[str] | None:
+        """The MISIDs of people to look for one by one; ``None`` where it takes fewer calls to download everybody.
+
+        Of a great many no more are looked at than it takes to know that.
+        """
+        pages = self._pages(None)
+        misids: set[str] = set()
+        for key in keys:
+            if not key.role.is_place:
+                misids.add(key.misid)
+            if not self._is_quicker_one_by_one(len(misids), pages):
+                return None
+        return misids
 
     def _search(self, role: Role | None, misids: Sequence[str]) -> Downloaded:
         hits = self._side_by_side(lambda misid: self._search_one(role, misid), misids)

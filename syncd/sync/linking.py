@@ -160,7 +160,7 @@ def _strangers(parts: Parts) -> tuple[Mapping[Key, Known], dict[Key, Person], di
         # Their creates are settled by the next run, which knows what was sent.
         unsettled = {each.key for each in changes.unsettled(connection, store.vault, parts.organisation_id)}
     changed = sift(_records(parts), known, store.vault.fingerprint_secret, {}).changed
-    strangers = [record for key, record in changed.items() if key not in known and key not in unsettled]
+    strangers = [record for record in changed.records() if record.key not in known and record.key not in unsettled]
     return (
         known,
         {record.key: Person.of(record) for record in strangers},

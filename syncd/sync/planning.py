@@ -1,17 +1,21 @@
 """Reading, comparing, guarding: from the MIS and the store to a plan, and whether it may run. Changes nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from syncd.core.assignments import Assigned, assign, users_by_learner
 from syncd.core.compare import Surroundings, compare
+from syncd.core.desk import Changed, Keys
 from syncd.core.guard import Counts, FeedSize, guard, to_approve
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Key, Reason, Record
 from syncd.core.references import Resolved
 from syncd.core.sift import Sifted
+from syncd.core.values import Value
 from syncd.state import accounts, changes, holding, references
+from syncd.state.scratch import Scratch
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
 from syncd.sync.survey import Survey, survey
@@ -60,7 +64,8 @@ def make_plan(
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, and what OneFile's reads raise.
     """
     store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
-    found = survey(parts, only, is_poll=is_poll)
+    desk = Scratch(store.file.parent if store.file else None)
+    found = survey(parts, only, is_poll=is_poll, desk=desk)
     if found.is_quiet:
         return _with_nothing_new(parts, found)
     known, sifted, links = found.known, found.sifted, found.links
@@ -71,8 +76,8 @@ def make_plan(
         active = accounts.by_role(connection, organisation_id).total()
         surely_new = holding.surely_new(connection, organisation_id)
     # Whoever is gone matters only if somebody new may be the same person.
-    is_anybody_new = not sifted.changed.keys() <= known.keys()
-    wanted = (sifted.changed.keys() & known.keys()) | (sifted.absent.keys() if is_anybody_new else set())
+    is_anybody_new = not sifted.changed <= known.keys()
+    wanted = (sifted.changed & known.keys()) | (sifted.absent.keys() if is_anybody_new else set())
     with store.reading() as connection:
         values = accounts.values(connection, store.vault, wanted)
 
@@ -80,9 +85,9 @@ def make_plan(
     if asks_again:
         kept = {code: onefile_id for code, onefile_id in kept.items() if onefile_id is not None}
     in_doubt = {each.key: (ambiguous or {}).get(each.key, "") for each in unsettled}
-    new = {key: record for key, record in sifted.changed.items() if key not in known and key not in in_doubt}
-    codes, asked = _resolve(organisation_id, sifted, kept, new, directory)
-    strangers = {key: record.fields for key, record in new.items() if not _is_stuck(record, codes)}
+    strangers = _Strangers(sifted.changed, known, in_doubt)
+    codes, asked = _resolve(organisation_id, sifted, kept, strangers, directory)
+    strangers.leave_out_the_stuck(codes)
     around = Surroundings(
         known,
         values,
@@ -93,8 +98,9 @@ def make_plan(
         users_by_learner(links.to_assign),
         users_by_learner(links.refused),
     )
-    plan = compare(sifted, around, parts.policy.rules(now), store.vault.fingerprint_secret)
-    plan = _with_assignments(plan, assign(links, found.remembered, known, _coming(plan)))
+    plan = compare(sifted, around, parts.policy.rules(now), store.vault.fingerprint_secret, desk)
+    if parts.links:
+        plan = _with_assignments(plan, assign(links, found.remembered, known, _coming(plan)))
     sizes = tuple(_sizes(parts, sifted, accounts_by_feed, _gone_by_feed(parts, plan)))
     limits = parts.policy.limits
     return Planned(
@@ -134,8 +140,47 @@ def _with_assignments(plan: Plan, assigned: Assigned) -> Plan:
     )
 
 
+class _Strangers(Mapping[Key, Mapping[str, Value]]):
+    """Whom OneFile is to be asked about, because the store knows nobody of the key; of places also what is in them.
+
+    Nor is anybody asked about of whom a create is in doubt. There may be more than memory has room for.
+    """
+
+    def __init__(self, changed: Changed, known: Container[Key], in_doubt: Container[Key]) -> None:
+        self._changed = changed
+        self._known = known
+        self._in_doubt = in_doubt
+        self._stuck = Keys()
+        places = takewhile(lambda record: record.key.role.is_place, changed.records())
+        self._places = {record.key: record.fields for record in places}
+
+    def not_waiting_for(self, unknown: Set[Code], codes: Mapping[Code, Resolved]) -> Iterator[Key]:
+        """Those who are to be asked about whatever the unknown codes turn out to stand for."""
+        return (
+            record.key
+            for record in self._changed.records()
+            if self._is_one(record.key) and unknown.isdisjoint(record.codes.values()) and not _is_stuck(record, codes)
+        )
+
+    def leave_out_the_stuck(self, codes: Mapping[Code, Resolved]) -> None:
+        """Ask nothing about a record that is going to be held for a code of it."""
+        if any(isinstance(meaning, Reason) for meaning in codes.values()):
+            self._stuck |= {record.key for record in self._changed.records() if _is_stuck(record, codes)}
+
+    def __getitem__(self, key: Key) -> Mapping[str, Value]:
+        return self._places.get(key, {})
+
+    def __iter__(self) -> Iterator[Key]:
+        return filter(self._is_one, self._changed)
+
+    def __len__(self) -> int:
+        return sum(map(self._is_one, self._changed))
+
+    def _is_one(self, key: Key) -> bool:
+        return key not in self._known and key not in self._in_doubt and key not in self._stuck
+
+
 def _is_stuck(record: Record, codes: Mapping[Code, Resolved]) -> bool:
-    """Whether a record is going to be held for a code of it, so that nothing need be asked about it."""
     return any(isinstance(codes.get(code), Reason) for code in record.codes.values())
 
 
@@ -162,13 +207,13 @@ def _resolve(
     organisation_id: int,
     sifted: Sifted,
     kept: Mapping[Code, int | None],
-    new: Mapping[Key, Record],
+    strangers: _Strangers,
     directory: Directory,
 ) -> tuple[dict[Code, Resolved], dict[Code, int | None]]:
     """What the codes stand for that nobody in the feeds is known by: an id kept, or one looked up; and the latter."""
     resolved: dict[Code, Resolved] = {}
     unknown: set[Code] = set()
-    for record in sifted.changed.values():
+    for record in sifted.changed.records():
         for code in record.codes.values():
             if sifted.references.of(organisation_id, code) is not None:
                 continue
@@ -176,11 +221,7 @@ def _resolve(
                 resolved[code] = kept[code] or Reason.REFERENCE_NOT_FOUND
             else:
                 unknown.add(code)
-    directory.expect(
-        key
-        for key, record in new.items()
-        if unknown.isdisjoint(record.codes.values()) and not _is_stuck(record, resolved)
-    )
+    directory.expect(strangers.not_waiting_for(unknown, resolved))
     asked = directory.resolve(unknown)
     told: dict[Code, int | None] = {code: answer for code, answer in asked.items() if isinstance(answer, int)}
     told |= {code: None for code, answer in asked.items() if answer is Reason.REFERENCE_NOT_FOUND}

@@ -1,9 +1,11 @@
 """Reading the feeds: the MIS's rows become records and links, or are held."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+
+import msgspec
 
 from syncd.core.assignments import Link, LinksLayout
 from syncd.core.chunks import Chunk, Digester, Span, Take, follow
@@ -33,18 +35,33 @@ class Trace:
     kept: dict[int, str | None] = field(default_factory=dict)
     """The MISIDs in rows that were as they were, in a chunk that was not; ``None`` for other organisations'."""
 
-    def noted(self, restless: Set[Key]) -> Noted:
-        """What is to be remembered; ``restless`` are those of whom the same row may come to something new."""
-        # A row without a MISID is known by its number, which may be another's by the next poll.
-        places = tuple(place for place, key in self.keys.items() if not key.misid or key in restless)
-        if not self.digests:
-            return Noted(replace(self.chunk, restless=places), None, self.position)
-        misids = [self._misid_in(place) for place in range(len(self.digests))]
-        ours = len(misids) - misids.count(None)
-        return Noted(replace(self.chunk, ours=ours, restless=places), Inside(misids, self.digests), self.position)
+    def folded(self) -> "Folded":
+        """The same in a tenth of the memory, once all of its rows have passed."""
+        return Folded(self.chunk, self.position, _ENCODER.encode((self.digests, self.keys, self.kept)))
 
-    def _misid_in(self, place: int) -> str | None:
-        return self.keys[place].misid if place in self.keys else self.kept.get(place)
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(tuple[list[str], dict[int, Key], dict[int, str | None]])
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A trace that is over."""
+
+    chunk: Chunk
+    position: int
+    _content: bytes
+
+    def noted(self, restless: Container[Key]) -> Noted:
+        """What is to be remembered; ``restless`` are those of whom the same row may come to something new."""
+        digests, keys, kept = _DECODER.decode(self._content)
+        # A row without a MISID is known by its number, which may be another's by the next poll.
+        places = tuple(place for place, key in keys.items() if not key.misid or key in restless)
+        if not digests:
+            return Noted(replace(self.chunk, restless=places), None, self.position)
+        misids = [keys[place].misid if place in keys else kept.get(place) for place in range(len(digests))]
+        ours = len(misids) - misids.count(None)
+        return Noted(replace(self.chunk, ours=ours, restless=places), Inside(misids, digests), self.position)
 
 
 class Traces:
@@ -52,13 +69,16 @@ class Traces:
 
     def __init__(self, remembered: Mapping[str, Sequence[Chunk]] | None = None) -> None:
         self._remembered = remembered or {}
-        self._feeds: dict[str, list[Trace]] = {}
+        self._feeds: dict[str, list[Folded]] = {}
+        self._newest: dict[str, Trace] = {}
+        """Of each feed the one whose rows are still being looked at."""
         self.marks: dict[str, Marking] = {}
         """How far the feeds with a watermark have come."""
 
     def begin(self, feed: str) -> None:
         """A feed is being read."""
         self._feeds[feed] = []
+        self._newest.pop(feed, None)
 
     def of(self, feed: str, span: Span, digester: Digester) -> Trace:
         """Rows of it have come."""
@@ -67,12 +87,19 @@ class Traces:
         else:
             digests = [digester.short(row) for row in span.rows]
             trace = Trace(Chunk(len(span.rows), digests[0], digester.of(span.rows), 0), span.position, digests)
-        self._feeds[feed].append(trace)
+        self._fold(feed)
+        self._newest[feed] = trace
         return trace
 
-    def noted(self, restless: Set[Key]) -> Mapping[str, list[Noted]]:
+    def noted(self, restless: Container[Key]) -> Mapping[str, list[Noted]]:
         """What is to be remembered of every feed."""
+        for feed in self._feeds:
+            self._fold(feed)
         return {feed: [trace.noted(restless) for trace in told] for feed, told in self._feeds.items()}
+
+    def _fold(self, feed: str) -> None:
+        if trace := self._newest.pop(feed, None):
+            self._feeds[feed].append(trace.folded())
 
 
 class _Layout(Protocol[_Row_co]):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from math import ceil
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Final, TypeAlias
 
 from sqlalchemy import Connection
@@ -108,14 +109,16 @@ class Sender:
         self._note_without_calling(plan)
         self._side_by_side(partial(self._unarchive, back) for back in plan.returners if back.is_archived)
         self._side_by_side(partial(self._rekey, rekey) for rekey in plan.rekeys)
-        for role in SENDING_ORDER:
+        # Each role is a way through all of a plan that may not be in memory.
+        roles = {change.key.role for change in chain[Create | Update | Grant](plan.creates, plan.updates, plan.grants)}
+        for role in filter(roles.__contains__, SENDING_ORDER):
             creates = (partial(self._create, create) for create in plan.creates if create.key.role is role)
             updates = (
                 partial(self._update, update)
                 for update in plan.updates
                 if update.key.role is role and update.assigned is None
             )
-            self._side_by_side((*creates, *updates))
+            self._side_by_side(chain(creates, updates))
             self._find_the_accepted()
             self._side_by_side(partial(self._grant, grant) for grant in plan.grants if grant.key.role is role)
         self._side_by_side(partial(self._assign, assign) for assign in plan.assigns)
@@ -127,8 +130,9 @@ class Sender:
     def _note_without_calling(self, plan: Plan) -> None:
         now = self._parts.clock()
         archived = {returner.key for returner in plan.returners if returner.is_archived}
-        records: dict[Key, Update | Refresh] = {refresh.key: refresh for refresh in plan.refreshes}
-        records |= {update.key: update for update in plan.updates}
+        records: dict[Key, Update | Refresh] = {
+            step.key: step for step in chain[Update | Refresh](plan.refreshes, plan.updates) if step.key in archived
+        }
         self._still_archived = {key: records.get(key) for key in archived}
         with self._store.begin() as connection:
             for refresh in plan.refreshes:
@@ -142,9 +146,22 @@ class Sender:
                     accounts.set_status(connection, returner.key, Status.ACTIVE, None)
 
     def _side_by_side(self, tasks: Iterable[Callable[[], None]]) -> None:
-        with ThreadPoolExecutor(self._parts.policy.max_in_flight, "send") as pool:
+        workers = self._parts.policy.max_in_flight
+        # A plan may be larger than memory: of its tasks only a few are made before their turn.
+        waiting = BoundedSemaphore(2 * workers)
+
+        def work(task: Callable[[], None]) -> None:
+            try:
+                self._guarded(task)
+            finally:
+                waiting.release()
+
+        with ThreadPoolExecutor(workers, "send") as pool:
             for task in tasks:
-                pool.submit(self._guarded, task)
+                if self._halt is not None:
+                    break
+                waiting.acquire()
+                pool.submit(work, task)
         if self._halt is not None:
             raise self._halt
 

@@ -6,7 +6,7 @@ once a day it does so anyway.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -18,6 +18,7 @@ from syncd import __version__
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import Link, Pair, Remembered, SiftedLinks, sift_links
 from syncd.core.chunks import CHUNK, NO_DIGEST, Chunk, Digester, Span, follow
+from syncd.core.desk import Desk
 from syncd.core.fields import Role
 from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned
 from syncd.core.sift import Sifted, sift
@@ -64,12 +65,15 @@ class Survey:
         if self.links.gone and any(account.status is Status.ACTIVE for account in self.sifted.missed.values()):
             # An assignment that only a person can take back is no longer one where somebody of it has left.
             return
-        restless = self.sifted.changed.keys() | {pair.learner for pair in self.links.to_assign}
-        restless |= {hold.key for hold in self.sifted.held if hold.reason is Reason.DUPLICATE_KEY}
+        restless = _Restless(
+            self.sifted.changed,
+            {pair.learner for pair in self.links.to_assign}
+            | {hold.key for hold in self.sifted.held if hold.reason is Reason.DUPLICATE_KEY},
+        )
         noted, marks = self.traces.noted(restless), self._marks(restless)
         chunks.keep(connection, organisation_id, self.swept, noted, marks, is_anew=self.is_whole)
 
-    def _marks(self, restless: Set[Key]) -> dict[str, Marked]:
+    def _marks(self, restless: Collection[Key]) -> dict[str, Marked]:
         """From where to ask next, of each feed that can be asked so."""
         swept = self.swept
         if self.traces is None or swept is None or len(restless) > _MOST_KEYS:
@@ -94,15 +98,35 @@ class Survey:
         return before.risen_at if before is not None and before.mark == mark else swept.surveyed_at
 
 
-def survey(parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = False) -> Survey:
+class _Restless(Collection[Key]):
+    """Of whom the same row may come to something new: whoever was changed, and some others."""
+
+    def __init__(self, changed: Set[Key], others: Set[Key]) -> None:
+        self._changed = changed
+        self._others = others - changed
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._changed or key in self._others
+
+    def __iter__(self) -> Iterator[Key]:
+        return chain(self._changed, self._others)
+
+    def __len__(self) -> int:
+        return len(self._changed) + len(self._others)
+
+
+def survey(
+    parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = False, desk: Desk | None = None
+) -> Survey:
     """Find out what may have to be done.
 
     ``only`` limits it to these MISIDs. ``is_poll`` lets it go by what the last poll has left, and the next one by this.
+    What is changed is laid out on ``desk``; in memory, if there is none.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`.
     """
     store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
     if only or not is_poll:
-        return _everything(parts, only)
+        return _everything(parts, only, desk)
     with store.begin() as connection:
         swept = chunks.remembered(connection, organisation_id, now)
         referents = accounts.referents(connection, organisation_id)
@@ -118,11 +142,11 @@ def survey(parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = 
         if found is not None:
             return found
     return replace(
-        _everything(parts, only, Traces()), swept=replace(swept, circumstances=circumstances, at=now, feeds={})
+        _everything(parts, only, desk, Traces()), swept=replace(swept, circumstances=circumstances, at=now, feeds={})
     )
 
 
-def _everything(parts: Parts, only: frozenset[str], traces: Traces | None = None) -> Survey:
+def _everything(parts: Parts, only: frozenset[str], desk: Desk | None, traces: Traces | None = None) -> Survey:
     store, organisation_id = parts.store, parts.organisation_id
     with store.reading() as connection:
         known = accounts.known(connection, organisation_id)
@@ -130,7 +154,7 @@ def _everything(parts: Parts, only: frozenset[str], traces: Traces | None = None
         looked_up = references.looked_up(connection, organisation_id)
         remembered = assignments.remembered(connection, organisation_id) if parts.links else {}
     records = read_feeds(parts, traces)
-    sifted = sift(records, known, store.vault.fingerprint_secret, refused, only, looked_up)
+    sifted = sift(records, known, store.vault.fingerprint_secret, refused, only, looked_up, desk)
     links = sift_links(read_links(parts, traces), remembered, known, only)
     return Survey(sifted, known, links, remembered, traces)
 
@@ -333,7 +357,7 @@ class _Glance:
         with store.reading() as connection:
             self._count_the_unasked(connection, known, held)
         self._add_what_was_kept(sifted, held, warned)
-        if not sifted.changed.keys() <= known.keys():
+        if not sifted.changed <= known.keys():
             # OneFile may have somebody new under any account that we know.
             with store.reading() as connection:
                 known = accounts.known(connection, organisation_id)

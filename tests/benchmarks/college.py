@@ -166,7 +166,7 @@ def put_in_step(parts: Parts) -> int:
     """
     look_up_codes(parts)
     secret, vault, now = parts.store.vault.fingerprint_secret, parts.store.vault, parts.clock()
-    known = References({}, {}, IDS)
+    known = References({}, frozenset(), IDS)
     numbers = count(_FIRST_LEARNER)
 
     def row_of(record: Record) -> dict[str, Any]:
