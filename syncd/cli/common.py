@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
@@ -124,12 +124,33 @@ def print_json(document: Any) -> None:
 
 def print_json_list(documents: Iterable[Any]) -> None:
     """The same for a list, each entry as soon as it is there."""
+    _echo_list(documents)
+    typer.echo()
+
+
+def print_json_object(document: Mapping[str, Any]) -> None:
+    """The same for an object, in which an iterator stands for a list that may be too long to be had at once."""
+    begun = False
+    for name, content in document.items():
+        typer.echo(f"{',' if begun else '{'}\n  {json.dumps(name)}: ", nl=False)
+        if isinstance(content, Iterator):
+            _echo_list(content, "  ")
+        else:
+            typer.echo(_deeper(content, "  ").lstrip(), nl=False)
+        begun = True
+    typer.echo("\n}" if begun else "{}")
+
+
+def _echo_list(documents: Iterable[Any], margin: str = "") -> None:
     begun = False
     for document in documents:
-        text = json.dumps(document, ensure_ascii=False, indent=2)
-        typer.echo((",\n" if begun else "[\n") + indent(text, "  "), nl=False)
+        typer.echo((",\n" if begun else "[\n") + _deeper(document, f"{margin}  "), nl=False)
         begun = True
-    typer.echo("\n]" if begun else "[]")
+    typer.echo(f"\n{margin}]" if begun else "[]", nl=False)
+
+
+def _deeper(document: Any, margin: str) -> str:
+    return indent(json.dumps(document, ensure_ascii=False, indent=2), margin)
 
 
 def width() -> int:

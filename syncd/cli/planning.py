@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -14,7 +15,7 @@ from syncd.cli.common import (
     MisidOption,
     OrganisationOption,
     organisations_of,
-    print_json,
+    print_json_object,
     set_up_logs,
     settings_of,
     whoami,
@@ -82,7 +83,7 @@ def plan(
         plans = {each: make_plan(parts.turn_of(each), frozenset(misid or ())) for each in organisations}
         per_second = parts.onefile.pacer.calls_per_second
     if json:
-        print_json(plans_document(plans, per_second))
+        print_json_object(_plans_document(plans, per_second))
         return
     shown = [
         Shown(each, planned, per_second, settings.onefile.calls_per_minute, misid or ())
@@ -308,7 +309,7 @@ def _advice(problems: Iterable[Held | Warned], advice: Mapping[Reason, Advice]) 
     return [(in_words(reason), f"{advice[reason].meaning} {advice[reason].remedy}") for reason in reasons]
 
 
-def plans_document(plans: Mapping[int, Planned], calls_per_second: float) -> dict[str, Any]:
+def _plans_document(plans: Mapping[int, Planned], calls_per_second: float) -> dict[str, Any]:
     """The document of ``syncd plan --json``; of several organisations one for all, each entry naming its own."""
     documents = {each: _plan_document(planned, calls_per_second) for each, planned in plans.items()}
     if len(documents) == 1:
@@ -319,24 +320,28 @@ def plans_document(plans: Mapping[int, Planned], calls_per_second: float) -> dic
     merged: dict[str, Any] = {"guard": f"stopped: {'; '.join(stopped)}" if stopped else "ok"}
     for each, document in documents.items():
         for name, content in document.items():
-            if isinstance(content, list):
-                merged.setdefault(name, []).extend({"organisation_id": each, **entry} for entry in content)
+            if isinstance(content, Iterator):
+                merged[name] = chain(merged.get(name, ()), _naming(each, content))
             elif isinstance(content, int):
                 merged[name] = merged.get(name, 0) + content
     return merged
 
 
+def _naming(organisation_id: int, entries: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    return ({"organisation_id": organisation_id, **entry} for entry in entries)
+
+
 def _plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
-    """The document of ``syncd plan --json``."""
+    """The document of ``syncd plan --json``, each of its lists as an iterator."""
     plan = planned.plan
     return {
-        "creates": [_document_of(create) for create in plan.creates],
-        "updates": [{**_document_of(update), "user_id": update.user_id} for update in plan.updates],
-        "leavers": [_leaver(leaver) for leaver in plan.leavers],
-        "returners": [_returner(returner) for returner in plan.returners],
-        "held": [_problem(hold.role, hold.misid, hold) for hold in plan.held],
-        "warnings": [_problem(warned.key.role, warned.key.misid, warned) for warned in plan.warnings],
-        "assignments": [*map(_grant, plan.grants), *map(_assign, plan.assigns)],
+        "creates": map(_document_of, plan.creates),
+        "updates": ({**_document_of(update), "user_id": update.user_id} for update in plan.updates),
+        "leavers": map(_leaver, plan.leavers),
+        "returners": map(_returner, plan.returners),
+        "held": (_problem(hold.role, hold.misid, hold) for hold in plan.held),
+        "warnings": (_problem(warned.key.role, warned.key.misid, warned) for warned in plan.warnings),
+        "assignments": chain(map(_grant, plan.grants), map(_assign, plan.assigns)),
         "unchanged": plan.unchanged,
         "calls": plan.calls,
         "seconds": plan.seconds(calls_per_second),
