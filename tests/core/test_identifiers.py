@@ -1,6 +1,7 @@
 """E-mail addresses, ULNs and NI numbers: checked here, because nobody knows whether OneFile checks them (U23)."""
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -137,3 +138,21 @@ def test_no_address_however_odd_makes_the_check_stumble_or_lets_a_second_one_in(
     if is_usable(text, Kind.EMAIL):
         assert text.count("@") == 1
         assert len(text.split()) == 1
+
+
+local_parts = st.text("aZ0._+-é'\" @", max_size=70)
+domains = st.sampled_from(
+    ["example.org", "example", "exämple.org", "a..org", "-a.org", "[127.0.0.1]", "x" * 64 + ".org", ""]
+)
+
+
+@given(st.emails() | st.tuples(local_parts, domains).map("@".join))
+def test_the_short_way_for_plain_addresses_leads_where_the_long_one_does(address: str) -> None:
+    try:
+        validate_email(address, check_deliverability=False, test_environment=True)
+        is_one = True
+    except EmailNotValidError:
+        is_one = False
+    assume(address == address.strip() and address.isprintable())
+
+    assert is_usable(address, Kind.EMAIL) == (is_one or not address)
