@@ -135,6 +135,14 @@ class Elsewhere:
     feed: str
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A row of somebody whom a pass about a few people has nothing to do with: whose it is, and no more."""
+
+    key: Key
+    feed: str
+
+
 def stamped(fingerprint: str, ids: Mapping[str, int]) -> str:
     """The fingerprint of a record whose codes stand for these ids, by field: another id makes it another.
 
@@ -230,6 +238,14 @@ class Layout:
             supplied,
             defaults,
         )
+
+    def key_of(self, row: Row) -> Key | None:
+        """Whose row it is, which is soon told; ``None`` where `read` would hold it for that."""
+        try:
+            misid = read_value(Kind.TEXT, row[self.misid_position])
+            return Key(self._organisation_of(row), self.role, misid) if isinstance(misid, str) else None
+        except Unusable:
+            return None
 
     def read(self, row: Row, number: int) -> Record | Held:
         """Normalise and validate one row; ``number`` counts the feed's rows from 1."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from syncd.core.accounts import Known
 from syncd.core.desk import Changed, Desk, Keys
-from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned, stamped
+from syncd.core.records import Code, Elsewhere, Held, Key, Passed, Reason, Record, Warned, stamped
 from syncd.core.references import References
 
 
@@ -35,7 +35,7 @@ class Sifted:
 
 
 def sift(
-    records: Iterable[Record | Held | Elsewhere],
+    records: Iterable[Record | Held | Elsewhere | Passed],
     known: Mapping[Key, Known],
     secret: bytes,
     refused: Mapping[Key, Held],
@@ -55,14 +55,17 @@ def sift(
     sifted = Sifted(References(known, changed, looked_up), changed)
     seen = Keys()
     twice: set[Key] = set()
-    others: set[Key] = set()
+    others = Keys()
     for record in records:
         if isinstance(record, Elsewhere):
             sifted.elsewhere[record.feed] += 1
             continue
         sifted.rows[record.feed] += 1
-        sifted.references.note(record)
         key = record.key
+        if isinstance(record, Passed):
+            others.add(key)
+            continue
+        sifted.references.note(record)
         if only and key.misid not in only:
             others.add(key)
             continue

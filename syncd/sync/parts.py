@@ -12,7 +12,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.records import Defaults
 from syncd.mis import Mis
-from syncd.onefile import OneFile
+from syncd.onefile import GaveWay, Interrupted, OneFile
 from syncd.state.store import Store
 
 
@@ -74,6 +74,13 @@ class Parts:
     """All that the feeds have rows of, if there are several; each has its turn."""
     customer: str = ""
     """What the customer is known by in the store; nothing where the store is nobody's concern."""
+
+    def give_way(self) -> None:
+        """Break off, in between two parts of something long: raises `Interrupted`, or `GaveWay` if others go first."""
+        if self.is_stopping():
+            raise Interrupted
+        if self.is_called_aside():
+            raise GaveWay
 
     @property
     def main_organisation(self) -> int:

@@ -1,6 +1,6 @@
 """Reading the feeds: the MIS's rows become records and links, or are held."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Generic, Protocol, TypeVar
@@ -9,8 +9,8 @@ import msgspec
 
 from syncd.core.assignments import Link, LinksLayout
 from syncd.core.chunks import Chunk, Digester, Span, Take, follow
-from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER
-from syncd.core.records import Elsewhere, Held, Key, Layout, Reason, Record, Row, UnusableColumns
+from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER, Role
+from syncd.core.records import Elsewhere, Held, Key, Layout, Passed, Reason, Record, Row, UnusableColumns
 from syncd.core.watermarks import Marking
 from syncd.errors import ConfigurationError
 from syncd.mis import Rows
@@ -114,9 +114,11 @@ class Sheet(Generic[_Row]):
     take: Take
     digester: Digester
     _layout: _Layout[_Row]
-    _parts: Parts
+    parts: Parts
     marking: Marking | None = None
     """Of a feed with a watermark."""
+    key_of: Callable[[Row], Key | None] = lambda _row: None
+    """Whose row it is, where that can be told without looking at all of it."""
 
     def look(
         self, span: Span, trace: Trace | None = None, places: Iterable[int] | None = None
@@ -126,7 +128,7 @@ class Sheet(Generic[_Row]):
             if self.marking is not None:
                 self.marking.note(span.rows[place])
             read = self._layout.read(span.rows[place], span.number + place)
-            ours = _of_this_organisation(read, self.feed, self._parts)
+            ours = _of_this_organisation(read, self.feed, self.parts)
             if trace is not None and not isinstance(ours, Elsewhere):
                 trace.keys[place] = ours.key
             yield ours
@@ -140,7 +142,7 @@ def opened(parts: Parts, feed: Feed, since: Since | None = None) -> Iterator[She
     """
     with parts.mis.read(feed.name, feed.query, since) as rows:
         layout = layout_of(parts, feed, rows.columns)
-        sheet = Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
+        sheet = Sheet(feed, rows.take, _digester(parts, rows), layout, parts, key_of=layout.key_of)
         if feed.watermark:
             place, key = _position_of(feed.watermark, rows.columns), layout.misid_position
             sheet.marking = Marking(rows.columns[place], place, rows.columns[key], key)
@@ -179,11 +181,35 @@ def in_order(feeds: Iterable[Feed]) -> list[Feed]:
 def read_feeds(parts: Parts, traces: Traces | None = None) -> Iterator[Record | Held | Elsewhere]:
     """Every row of every feed, in the order in which they are sent; of other organisations only that it is there.
 
-    Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+    Raises `MisUnreachable`, `ConfigurationError` for columns that do not fit, and as `Parts.give_way` does.
     """
     for feed in in_order(parts.feeds):
         with opened(parts, feed) as sheet:
             yield from _all_of(sheet, traces)
+
+
+def read_feeds_about(parts: Parts, only: Set[str]) -> Iterator[Record | Held | Elsewhere | Passed]:
+    """The same, but no closer look at learners who have none of these MISIDs; whoever else there is may be needed.
+
+    Raises what `read_feeds` raises.
+    """
+    for feed in in_order(parts.feeds):
+        with opened(parts, feed) as sheet:
+            yield from _some_of(sheet, only) if feed.role is Role.LEARNER else _all_of(sheet, None)
+
+
+def _some_of(sheet: Sheet[Record], only: Set[str]) -> Iterator[Record | Held | Elsewhere | Passed]:
+    parts, feed = sheet.parts, sheet.feed
+    for span in follow([], sheet.take, sheet.digester):
+        parts.give_way()
+        for place, row in enumerate(span.rows):
+            key = sheet.key_of(row)
+            if key is None or key.misid in only:
+                yield from sheet.look(span, places=[place])
+            elif key.organisation_id == parts.organisation_id:
+                yield Passed(key, feed.name)
+            else:
+                yield Elsewhere(feed.name)
 
 
 def read_links(parts: Parts, traces: Traces | None = None) -> Iterator[Link | Held | Elsewhere]:
@@ -200,6 +226,7 @@ def _all_of(sheet: Sheet[_Row], traces: Traces | None) -> Iterator[_Row | Held |
     if traces is not None:
         traces.begin(sheet.feed.name)
     for span in follow([], sheet.take, sheet.digester):
+        sheet.parts.give_way()
         trace = traces.of(sheet.feed.name, span, sheet.digester) if traces is not None else None
         yield from sheet.look(span, trace)
 

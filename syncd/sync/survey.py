@@ -27,7 +27,17 @@ from syncd.mis.since import Since
 from syncd.state import accounts, assignments, chunks, holding, references
 from syncd.state.chunks import Marked, Swept
 from syncd.sync.parts import Feed, Parts
-from syncd.sync.reading import Sheet, Trace, Traces, in_order, opened, opened_links, read_feeds, read_links
+from syncd.sync.reading import (
+    Sheet,
+    Trace,
+    Traces,
+    in_order,
+    opened,
+    opened_links,
+    read_feeds,
+    read_feeds_about,
+    read_links,
+)
 
 #: However sure a poll is that there is nothing new, once a day it looks.
 _LASTS: Final = timedelta(days=1)
@@ -153,7 +163,7 @@ def _everything(parts: Parts, only: frozenset[str], desk: Desk | None, traces: T
         refused = holding.refused(connection, organisation_id)
         looked_up = references.looked_up(connection, organisation_id)
         remembered = assignments.remembered(connection, organisation_id) if parts.links else {}
-    records = read_feeds(parts, traces)
+    records = read_feeds_about(parts, only) if only else read_feeds(parts, traces)
     sifted = sift(records, known, store.vault.fingerprint_secret, refused, only, looked_up, desk)
     links = sift_links(read_links(parts, traces), remembered, known, only)
     return Survey(sifted, known, links, remembered, traces)

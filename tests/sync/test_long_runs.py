@@ -1,13 +1,18 @@
 """A run that takes long: it says how far it has come, and rests in a quiet window."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+import pytest
 import structlog
 
+from syncd.core.guard import Counts
+from syncd.core.records import Held, Layout, Record, Row
+from syncd.onefile import GaveWay, Interrupted
 from syncd.onefile.pace import rate_of
 from syncd.simulator import Fault, FaultKind
-from syncd.state import overview
+from syncd.state import overview, runs
 from syncd.state.runs import RunState
 
 from .conftest import ORGANISATION, Found
@@ -66,3 +71,49 @@ def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_
     assert college.run().is_in_step
     assert [len(college.in_onefile(misid)) for misid in ("L1", "L2")] == [1, 1]
     assert college.clock.now - began > timedelta(seconds=30)
+
+
+def test_a_run_that_is_still_reading_gives_way_and_ends_when_told_to(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    parts = college.parts
+    to_give_way = replace(parts, is_called_aside=lambda: True)
+    to_end = replace(parts, is_stopping=lambda: True)
+    for college.parts, problem in ((to_give_way, GaveWay), (to_end, Interrupted)):
+        with pytest.raises(problem):
+            college.run()
+        with parts.store.reading() as connection:
+            last = runs.last(connection, ORGANISATION)
+        assert last is not None
+        assert (last.state, last.creates) == (RunState.INTERRUPTED, 0)
+    assert not list(college.onefile.journal)
+
+    college.parts = parts
+    assert college.run().is_in_step
+
+
+def test_of_learners_who_are_not_asked_about_a_run_looks_at_the_misid_alone(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    college = found()
+    college.enrol(*(f"L{number}" for number in range(20)))
+    assert college.run().sent == 20
+    college.withdraw("L3")
+    college.correct("L5", surname="Sméth")
+    college.correct("L6", surname="Sméth")
+    college.enrol("L20", "")
+    looked_at: list[str] = []
+    read = Layout.read
+
+    def noting(layout: Layout, row: Row, number: int) -> Record | Held:
+        looked_at.append(str(row[layout.misid_position]))
+        return read(layout, row, number)
+
+    monkeypatch.setattr(Layout, "read", noting)
+
+    done = college.run(only=frozenset({"L5", "L3"}))
+
+    assert looked_at == ["L5", ""]
+    assert (done.counts, done.sent) == (Counts(0, 1, 1), 1)
+    (changed,), (unchanged,) = college.in_onefile("L5"), college.in_onefile("L6")
+    assert (changed.values["LastName"], unchanged.values["LastName"]) == ("Sméth", "Example-L6")
