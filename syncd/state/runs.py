@@ -61,13 +61,16 @@ class Approval:
 
 
 _RUN: Final = run.update().where(run.c.id == bindparam("number"))
+_ENDING: Final = _RUN.returning(run.c.organisation_id, run.c.started_at, run.c.calls)
 _NEW: Final = run.insert().returning(run.c.id)
 _IS_HERE: Final = run.c.organisation_id == bindparam("here")
 _LEFT_RUNNING: Final = run.update().where(_IS_HERE, run.c.state == RunState.RUNNING)
 _IS_OF: Final = _IS_HERE & run.c.trigger.in_(bindparam("triggers", expanding=True))
 _WAITING_OF: Final = run.update().where(_IS_OF, run.c.state == RunState.AWAITING_APPROVAL)
+# Approvals in force are few and runs are many: the run is looked up for each of them, and never the other way round.
 _IN_FORCE_OF: Final = approval.update().where(
-    approval.c.run_id.in_(select(run.c.id).where(_IS_OF)), approval.c.lapses_at > bindparam("now")
+    approval.c.lapses_at > bindparam("now"),
+    select(_IS_OF).where(run.c.id == approval.c.run_id).correlate(approval).scalar_subquery(),
 )
 
 
@@ -154,10 +157,7 @@ def finish(
 ) -> None:
     """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
     told = {"state": state, "finished_at": now, "reason": reason, "onefile": onefile or "", "problem": problem}
-    ended = connection.execute(
-        _RUN.returning(run.c.organisation_id, run.c.started_at, run.c.calls),
-        {"number": number, **told, **(totals or {})},
-    ).one()
+    ended = connection.execute(_ENDING, {"number": number, **told, **(totals or {})}).one()
     seconds = (now - ended.started_at).total_seconds() if state is RunState.FINISHED else None
     ledger.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
 

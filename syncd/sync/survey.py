@@ -222,6 +222,8 @@ class _Glance:
                         self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
                 if self._room < 0:
                     return False
+                # Before the next is fetched, so that its memory serves again.
+                del span
         if lost:
             self._is_quiet = False
             self._forget(feed, sorted(lost), rows_kept.keys())
