@@ -109,6 +109,8 @@ class _Following:
                 continue
             self._position += 1
             yield self._span(rows, position, is_kept=True)
+            # Before the next are fetched, which then come into memory that is still at hand.
+            del rows
         while rows := self._take(CHUNK):
             yield self._span(rows, self._position)
 

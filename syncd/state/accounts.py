@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select
 
 from syncd.core.accounts import Known, Status
 from syncd.core.fields import Role
@@ -17,60 +17,57 @@ from syncd.state.vault import Vault
 
 #: Databases limit how many parameters one statement may have.
 _AT_ONCE: Final = 500
-_NOT_IN_USE: Final = [status for status in Status if status is not Status.ACTIVE]
-_REFERENTS: Final = [role for role in Role if role is not Role.LEARNER]
+_UNUSED: Final = [status for status in Status if status is not Status.ACTIVE]
+
+_KNOWN: Final = select(
+    account.c.organisation_id,
+    account.c.role,
+    account.c.misid,
+    account.c.user_id,
+    account.c.status,
+    account.c.fingerprint,
+    account.c.left_at,
+).where(account.c.organisation_id == bindparam("here"))
+# The roles are named one by one, as that is what the index can be asked for.
+_NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
+_REFERENTS: Final = _KNOWN.where(account.c.role.in_([role for role in Role if role is not Role.LEARNER]))
+_LEARNERS: Final = _KNOWN.where(account.c.role == Role.LEARNER)
 
 
 def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
     """Every account, without its values."""
-    return _known(connection, account.c.organisation_id == organisation_id)
+    return _known(connection, organisation_id, _KNOWN)
 
 
 def not_in_use(connection: Connection, organisation_id: int) -> dict[Key, Known]:
     """The accounts whose record is gone, or was at some time and is not known to be back."""
-    return _known(connection, _are(organisation_id, list(Role), _NOT_IN_USE))
+    return _known(connection, organisation_id, _NOT_IN_USE)
 
 
 def referents(connection: Connection, organisation_id: int) -> dict[Key, Known]:
     """The accounts that others may refer to: whoever is no learner, and places."""
-    return _known(connection, _are(organisation_id, _REFERENTS, list(Status)))
+    return _known(connection, organisation_id, _REFERENTS)
 
 
 def known_around(connection: Connection, organisation_id: int, misids: Collection[str]) -> dict[Key, Known]:
     """The learners with these MISIDs, those whose account is not settled, and everybody else."""
     columns = account.c
-    learners = (columns.organisation_id == organisation_id) & (columns.role == Role.LEARNER)
     found = referents(connection, organisation_id)
-    unsettled = columns.status.in_(_NOT_IN_USE) | columns.user_id.is_(None) | (columns.fingerprint == "")
-    found |= _known(connection, learners & unsettled)
+    unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | (columns.fingerprint == "")
+    found |= _known(connection, organisation_id, _LEARNERS.where(unsettled))
     wanted = sorted(misids)
     for start in range(0, len(wanted), _AT_ONCE):
-        found |= _known(connection, learners & columns.misid.in_(wanted[start : start + _AT_ONCE]))
+        these = columns.misid.in_(wanted[start : start + _AT_ONCE])
+        found |= _known(connection, organisation_id, _LEARNERS.where(these))
     return found
 
 
-def _are(organisation_id: int, roles: Collection[Role], statuses: Collection[Status]) -> ColumnElement[bool]:
-    # Named one by one, as that is what the index can be asked for.
-    columns = account.c
-    return (columns.organisation_id == organisation_id) & columns.role.in_(roles) & columns.status.in_(statuses)
-
-
-def _known(connection: Connection, condition: ColumnElement[bool]) -> dict[Key, Known]:
-    columns = account.c
-    rows = connection.execute(
-        select(
-            columns.organisation_id,
-            columns.role,
-            columns.misid,
-            columns.user_id,
-            columns.status,
-            columns.fingerprint,
-            columns.left_at,
-        ).where(condition)
-    )
+def _known(connection: Connection, organisation_id: int, statement: Select[Any]) -> dict[Key, Known]:
     return {
         Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at)
-        for organisation, role, misid, user_id, status, fingerprint, left_at in rows
+        for organisation, role, misid, user_id, status, fingerprint, left_at in connection.execute(
+            statement, {"here": organisation_id}
+        )
     }
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
 from syncd.core.fields import Role
 from syncd.core.guard import Counts
@@ -47,6 +47,16 @@ class Outcome(StrEnum):
 
 #: A create in one of these has to be settled before anything else is done about its person.
 UNSETTLED = (Outcome.PENDING, Outcome.IN_DOUBT, Outcome.ACCEPTED)
+
+_OPEN: Final = (
+    select(change.c.id)
+    .where(
+        change.c.organisation_id == bindparam("here"),
+        change.c.outcome.in_(UNSETTLED),
+        or_(change.c.outcome == Outcome.PENDING, change.c.action == Action.CREATE),
+    )
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,11 @@ def conclude(
         .returning(change.c.organisation_id, change.c.action)
     ).one()
     ledger.add(connection, row.organisation_id, ledger.CHANGES, f"{row.action} {outcome}")
+
+
+def are_any_open(connection: Connection, organisation_id: int) -> bool:
+    """Whether there is anything to settle, or a change of which only the intent is known."""
+    return connection.scalar(_OPEN, {"here": organisation_id}) is not None
 
 
 def unsettled(connection: Connection, vault: Vault, organisation_id: int) -> list[Unsettled]:

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from syncd.core.chunks import SHORT, Chunk
 from syncd.core.watermarks import Mark, read, told
@@ -64,25 +64,35 @@ class Noted:
     """Where that is."""
 
 
-def remembered(connection: Connection, organisation_id: int, now: datetime) -> Swept:
-    """What there is to go by."""
-    found = connection.execute(select(sweep).where(sweep.c.organisation_id == organisation_id)).one_or_none()
-    if found is None:
+_SWEEP: Final = select(sweep).where(sweep.c.organisation_id == bindparam("here"))
+_CHUNKS: Final = (
+    select(chunk.c.feed, chunk.c.rows, chunk.c.first, chunk.c.digest, chunk.c.ours, chunk.c.restless)
+    .where(chunk.c.organisation_id == bindparam("here"))
+    .order_by(chunk.c.feed, chunk.c.position)
+)
+_WATERMARKS: Final = select(watermark).where(watermark.c.organisation_id == bindparam("here"))
+
+
+def begin(connection: Connection, organisation_id: int, now: datetime) -> None:
+    """Have `lift` heard of while the feeds are first read."""
+    if connection.execute(_SWEEP, {"here": organisation_id}).one_or_none() is None:
         nothing = {"circumstances": "", "swept_at": now, "generation": 0}
         connection.execute(sweep.insert().values(organisation_id=organisation_id, **nothing))
+
+
+def remembered(connection: Connection, organisation_id: int, now: datetime) -> Swept:
+    """What there is to go by."""
+    here = {"here": organisation_id}
+    found = connection.execute(_SWEEP, here).one_or_none()
+    if found is None:
         return Swept("", now, now, 0)
-    columns = chunk.c
     feeds: dict[str, list[Chunk]] = {}
-    for row in connection.execute(
-        select(columns.feed, columns.rows, columns.first, columns.digest, columns.ours, columns.restless)
-        .where(columns.organisation_id == organisation_id, found.circumstances != "")
-        .order_by(columns.feed, columns.position)
-    ):
+    for row in connection.execute(_CHUNKS, here) if found.circumstances else ():
         known = Chunk(row.rows, row.first, row.digest, row.ours, tuple(row.restless))
         feeds.setdefault(row.feed, []).append(known)
     marks = {
         row.feed: Marked(row.column, read(row.mark), row.risen_at, row.key, row.keys, row.elsewhere)
-        for row in connection.execute(select(watermark).where(watermark.c.organisation_id == organisation_id))
+        for row in connection.execute(_WATERMARKS, here)
     }
     return Swept(found.circumstances, found.swept_at, now, found.generation, feeds, marks)
 

@@ -16,6 +16,8 @@ from syncd.state.tables import held, newcomer
 _Identity: TypeAlias = tuple[object, ...]
 _IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
 
+_ENTRIES: Final = select(held).where(held.c.organisation_id == bindparam("here"))
+
 
 @dataclass(frozen=True, slots=True)
 class Movement:
@@ -76,7 +78,7 @@ def entries(connection: Connection, organisation_id: int) -> tuple[list[Held], l
     """The list as the last run left it: what is held, and what is left out."""
     holds: list[Held] = []
     warnings: list[Warned] = []
-    for row in connection.execute(select(held).where(held.c.organisation_id == organisation_id)):
+    for row in connection.execute(_ENTRIES, {"here": organisation_id}):
         if row.is_warning:
             warnings.append(Warned(_key(row), row.feed, Reason(row.reason), row.field, row.detail))
         else:

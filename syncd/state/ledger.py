@@ -1,10 +1,10 @@
 """What monitors count: numbers that only ever grow, read in no time however much has been done, and never purged."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from syncd.state.tables import ledger
@@ -24,27 +24,48 @@ RUN_BUCKETS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200
 INFINITE: Final = "+Inf"
 
 _Insert: TypeAlias = sqlite.Insert | postgresql.Insert
-_INSERTS: Final[Mapping[str, Callable[[Table], _Insert]]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def _addition(insert: _Insert) -> _Insert:
+    return insert.on_conflict_do_update(
+        index_elements=list(ledger.primary_key.columns), set_={"number": ledger.c.number + insert.excluded.number}
+    )
+
+
+_ADDITIONS: Final[Mapping[str, _Insert]] = {
+    "sqlite": _addition(sqlite.insert(ledger)),
+    "postgresql": _addition(postgresql.insert(ledger)),
+}
 
 
 def add(connection: Connection, organisation_id: int, counter: str, label: str = "", number: float = 1) -> None:
     """Count so many more, in the transaction of what is counted."""
-    insert = _INSERTS[connection.dialect.name](ledger).values(
-        organisation_id=organisation_id, counter=counter, label=label, number=number
-    )
+    _add(connection, organisation_id, [(counter, label, number)])
+
+
+def add_run(connection: Connection, organisation_id: int, ending: str, calls: int, seconds: float | None) -> None:
+    """Count one more run that is over, with its calls and, if it was finished, how long it took.
+
+    A clock that was set back makes none shorter than nothing.
+    """
+    told = [(RUNS, ending, 1.0)]
+    if calls:
+        told.append((CALLS, "", calls))
+    if seconds is not None:
+        seconds = max(seconds, 0.0)
+        bucket = next((bound_text(bound) for bound in RUN_BUCKETS if seconds <= bound), INFINITE)
+        told += [(RUNS_WITHIN, bucket, 1.0), (RUN_SECONDS, "", seconds)]
+    _add(connection, organisation_id, told)
+
+
+def _add(connection: Connection, organisation_id: int, told: Sequence[tuple[str, str, float]]) -> None:
     connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=list(ledger.primary_key.columns), set_={"number": ledger.c.number + insert.excluded.number}
-        )
+        _ADDITIONS[connection.dialect.name],
+        [
+            {"organisation_id": organisation_id, "counter": counter, "label": label, "number": number}
+            for counter, label, number in told
+        ],
     )
-
-
-def add_run_of(connection: Connection, organisation_id: int, seconds: float) -> None:
-    """Count one more finished run, by how long it took; a clock that was set back makes none shorter than nothing."""
-    seconds = max(seconds, 0.0)
-    bucket = next((bound_text(bound) for bound in RUN_BUCKETS if seconds <= bound), INFINITE)
-    add(connection, organisation_id, RUNS_WITHIN, bucket)
-    add(connection, organisation_id, RUN_SECONDS, number=seconds)
 
 
 def counted(connection: Connection, organisation_id: int) -> Mapping[str, Mapping[str, float]]:

@@ -1,11 +1,12 @@
 """One writer per organisation: a file lock beside a SQLite store, an advisory lock on PostgreSQL."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock as ThreadLock
+from typing import Final
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, text
@@ -13,6 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.errors import AnotherRun
 from syncd.state.store import Store, unusable
+
+_TRY_TO_LOCK: Final = text("SELECT pg_try_advisory_lock(:key)")
+_UNLOCK: Final = text("SELECT pg_advisory_unlock(:key)")
 
 
 class Purpose(IntEnum):
@@ -93,14 +97,25 @@ def _lock_on_server(stack: ExitStack, store: Store, organisation_id: int, purpos
         # One number for the pair: the two-number form has no room for an organisation's id beside ours.
         digest = blake2b(f"{purpose} {organisation_id}".encode(), person=b"syncd lock", digest_size=8).digest()
         key = int.from_bytes(digest, signed=True)
-        is_ours = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
-        # Closing would only hand the connection back to the pool, lock and all.
-        stack.callback(connection.invalidate)
+        is_ours = connection.scalar(_TRY_TO_LOCK, {"key": key})
     except SQLAlchemyError as problem:
         raise unusable(store, problem) from problem
     if not is_ours:
         raise AnotherRun(_sentence(organisation_id, purpose))
+    stack.callback(_unlock_on_server, connection, key)
     return connection
+
+
+def _unlock_on_server(connection: Connection, key: int) -> None:
+    is_let_go = False
+    try:
+        with suppress(SQLAlchemyError):
+            # Once lost, it would be connected anew, to a session that has no lock.
+            is_let_go = not connection.invalidated and connection.scalar(_UNLOCK, {"key": key})
+    finally:
+        if not is_let_go:
+            # Back in the pool it might hold the lock for as long as this process lives.
+            connection.invalidate()
 
 
 def _sentence(organisation_id: int, purpose: Purpose) -> str:

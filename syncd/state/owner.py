@@ -12,6 +12,7 @@ from syncd.state.store import Store
 from syncd.state.tables import account, owner
 
 _ONLY: Final = 1
+_OWNER: Final = select(owner.c.onefile, owner.c.customer, owner.c.noted_at)
 
 
 class Owner(NamedTuple):
@@ -31,7 +32,7 @@ def customer_hash(customer_token: str) -> str:
 
 def owner_of(connection: Connection) -> Owner | None:
     """Whose it is; ``None`` before anybody has written to it."""
-    row = connection.execute(select(owner.c.onefile, owner.c.customer, owner.c.noted_at)).one_or_none()
+    row = connection.execute(_OWNER).one_or_none()
     return row and Owner(row.onefile, row.customer, row.noted_at)
 
 

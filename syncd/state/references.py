@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, bindparam, case, select
 
 from syncd.core.fields import Referent
 from syncd.core.records import Code
@@ -14,6 +14,10 @@ from syncd.state.tables import reference
 _LASTS: Final = timedelta(days=1)
 #: So long a class that has only just been made in OneFile may go unnoticed by the daemon.
 _NOTHING_LASTS: Final = timedelta(hours=1)
+
+_LOOKED_UP: Final = select(reference.c.referent, reference.c.by, reference.c.code, reference.c.onefile_id).where(
+    reference.c.organisation_id == bindparam("here"), reference.c.onefile_id.is_not(None)
+)
 
 
 def known(connection: Connection, organisation_id: int, now: datetime) -> dict[Code, int | None]:
@@ -30,12 +34,7 @@ def known(connection: Connection, organisation_id: int, now: datetime) -> dict[C
 
 def looked_up(connection: Connection, organisation_id: int) -> dict[Code, int]:
     """The ids that were found, however long ago: what records were last compared by."""
-    columns = reference.c
-    rows = connection.execute(
-        select(columns.referent, columns.by, columns.code, columns.onefile_id).where(
-            columns.organisation_id == organisation_id, columns.onefile_id.is_not(None)
-        )
-    )
+    rows = connection.execute(_LOOKED_UP, {"here": organisation_id})
     return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, exists, func, select
+from sqlalchemy import Connection, Row, bindparam, exists, func, select
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
@@ -60,6 +60,20 @@ class Approval:
     left: Counts
 
 
+_RUN: Final = run.update().where(run.c.id == bindparam("number"))
+_ENDING: Final = _RUN.returning(run.c.organisation_id, run.c.started_at, run.c.calls)
+_NEW: Final = run.insert().returning(run.c.id)
+_IS_HERE: Final = run.c.organisation_id == bindparam("here")
+_LEFT_RUNNING: Final = run.update().where(_IS_HERE, run.c.state == RunState.RUNNING)
+_IS_OF: Final = _IS_HERE & run.c.trigger.in_(bindparam("triggers", expanding=True))
+_WAITING_OF: Final = run.update().where(_IS_OF, run.c.state == RunState.AWAITING_APPROVAL)
+# Approvals in force are few and runs are many: the run is looked up for each of them, and never the other way round.
+_IN_FORCE_OF: Final = approval.update().where(
+    approval.c.lapses_at > bindparam("now"),
+    select(_IS_OF).where(run.c.id == approval.c.run_id).correlate(approval).scalar_subquery(),
+)
+
+
 def start(
     connection: Connection,
     organisation_id: int,
@@ -74,44 +88,36 @@ def start(
     ``is_whole`` says that it is about everybody: when such a run is finished, nothing that the MIS has is left unsent.
     """
     left_running = connection.execute(
-        run.update()
-        .where(run.c.organisation_id == organisation_id, run.c.state == RunState.RUNNING)
-        .values(state=RunState.INTERRUPTED, finished_at=now)
+        _LEFT_RUNNING, {"here": organisation_id, "state": RunState.INTERRUPTED, "finished_at": now}
     ).rowcount
     if left_running:
         ledger.add(connection, organisation_id, ledger.RUNS, RunState.INTERRUPTED, number=left_running)
-    number: int = connection.execute(
-        run.insert()
-        .values(
-            organisation_id=organisation_id,
-            trigger=trigger,
-            state=RunState.RUNNING,
-            started_at=now,
-            asked_by=asked_by,
-            is_whole=is_whole,
-        )
-        .returning(run.c.id)
-    ).scalar_one()
+    begun = {
+        "organisation_id": organisation_id,
+        "trigger": trigger,
+        "state": RunState.RUNNING,
+        "started_at": now,
+        "asked_by": asked_by,
+        "is_whole": is_whole,
+    }
+    number: int = connection.execute(_NEW, begun).scalar_one()
     return number
 
 
 def note_plan(connection: Connection, number: int, plan: Plan, approval_id: int | None) -> None:
     """Write down what a run is about to do."""
     counts = Counts.of(plan)
-    connection.execute(
-        run.update()
-        .where(run.c.id == number)
-        .values(
-            creates=counts.creates,
-            updates=counts.updates,
-            leavers=counts.leavers,
-            returners=len(plan.returners),
-            held=len(plan.held),
-            warnings=len(plan.warnings),
-            unchanged=plan.unchanged,
-            approval_id=approval_id,
-        )
-    )
+    planned = {
+        "creates": counts.creates,
+        "updates": counts.updates,
+        "leavers": counts.leavers,
+        "returners": len(plan.returners),
+        "held": len(plan.held),
+        "warnings": len(plan.warnings),
+        "unchanged": plan.unchanged,
+        "approval_id": approval_id,
+    }
+    connection.execute(_RUN, {"number": number, **planned})
 
 
 def stop(
@@ -151,17 +157,9 @@ def finish(
 ) -> None:
     """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
     told = {"state": state, "finished_at": now, "reason": reason, "onefile": onefile or "", "problem": problem}
-    ended = connection.execute(
-        run.update()
-        .where(run.c.id == number)
-        .values(told | dict(totals or {}))
-        .returning(run.c.organisation_id, run.c.started_at, run.c.calls)
-    ).one()
-    ledger.add(connection, ended.organisation_id, ledger.RUNS, state)
-    if ended.calls:
-        ledger.add(connection, ended.organisation_id, ledger.CALLS, number=ended.calls)
-    if state is RunState.FINISHED:
-        ledger.add_run_of(connection, ended.organisation_id, (now - ended.started_at).total_seconds())
+    ended = connection.execute(_ENDING, {"number": number, **told, **(totals or {})}).one()
+    seconds = (now - ended.started_at).total_seconds() if state is RunState.FINISHED else None
+    ledger.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
 
 
 def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileWas | None, datetime | None]:
@@ -300,12 +298,9 @@ def approval_in_force(
 
 def outdate(connection: Connection, organisation_id: int, triggers: Collection[str], now: datetime) -> None:
     """Note that everything was planned anew and may be sent: what waits is superseded, and approvals have served."""
-    same = (run.c.organisation_id == organisation_id) & run.c.trigger.in_(triggers)
-    connection.execute(
-        run.update().where(same, run.c.state == RunState.AWAITING_APPROVAL).values(state=RunState.SUPERSEDED)
-    )
-    of_them = approval.c.run_id.in_(select(run.c.id).where(same))
-    connection.execute(approval.update().where(of_them, approval.c.lapses_at > now).values(lapses_at=now))
+    same = {"here": organisation_id, "triggers": list(triggers)}
+    connection.execute(_WAITING_OF, {**same, "state": RunState.SUPERSEDED})
+    connection.execute(_IN_FORCE_OF, {**same, "now": now, "lapses_at": now})
 
 
 def request(connection: Connection, organisation_id: int, who: str, now: datetime, misids: Sequence[str] = ()) -> int:

@@ -2,20 +2,30 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from syncd.errors import ConfigurationError, StateUnusable
 from syncd.state import schema
 from syncd.state.vault import Vault
 
-#: The option of a connection to SQLite that only reads.
-_READS: Final = "syncd_reads"
+
+class _Kind(Enum):
+    """What a transaction is for; the value is what SQLite is told before it."""
+
+    READING = (("query_only", "ON"),)
+    LASTING = (("query_only", "OFF"), ("synchronous", "FULL"))
+    FLEETING = (("query_only", "OFF"), ("synchronous", "NORMAL"))
+
+
+#: The option of a connection that says so.
+_KIND: Final = "syncd_kind"
 
 
 class Store:
@@ -38,10 +48,16 @@ class Store:
         return Path(name) if self.url.get_backend_name() == "sqlite" and name and name != ":memory:" else None
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """One transaction: committed when the block ends, undone when it raises. Raises `StateUnusable`."""
+    def begin(self, *, is_fleeting: bool = False) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, undone when it raises. Raises `StateUnusable`.
+
+        What is committed outlasts a power cut, unless it ``is_fleeting``: then it outlasts this process and is seen by
+        everybody, but nobody has waited until it was on the disk. Whatever lasts and is committed later takes it there
+        as well. So it will do for what may be forgotten where nothing has followed from it, as that a run has begun;
+        never for an intent or an outcome.
+        """
         try:
-            with self.engine.begin() as connection:
+            with self._begun(_Kind.FLEETING if is_fleeting else _Kind.LASTING) as connection:
                 yield connection
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
@@ -53,16 +69,18 @@ class Store:
         Raises `StateUnusable`.
         """
         try:
-            with self.engine.connect() as connection, connection.execution_options(**self._for_reading).begin():
+            with self._begun(_Kind.READING) as connection:
                 yield connection
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
 
-    @property
-    def _for_reading(self) -> dict[str, Any]:
-        if self.url.get_backend_name() == "sqlite":
-            return {_READS: True}
-        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    @contextmanager
+    def _begun(self, kind: _Kind) -> Iterator[Connection]:
+        options: dict[str, Any] = {_KIND: kind}
+        if kind is _Kind.READING and self.url.get_backend_name() == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self.engine.connect() as connection, connection.execution_options(**options).begin():
+            yield connection
 
     def upgrade(self) -> None:
         """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
@@ -125,27 +143,40 @@ def _engine(url: str) -> Engine:
                 options |= {"connect_args": {"timeout": 30}}
             engine = create_engine(url, **options)
             event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin)
+            event.listen(engine, "begin", _begin_sqlite)
             return engine
         case "postgresql":
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+            engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+            event.listen(engine, "begin", _begin_postgresql)
+            return engine
         case other:
             raise ConfigurationError(f"state.url: the state store is SQLite or PostgreSQL, not {other}.")
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
     # SQLAlchemy begins the transactions, not the driver.
     connection.isolation_level = None
     # What is deleted is personal, and is not to be found in the file's free pages either.
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+    record.info.update(_Kind.LASTING.value)
 
 
-def _begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(_READS, False)
-    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if reads else 'OFF'}")
+def _begin_sqlite(connection: Connection) -> None:
+    kind: _Kind = connection.get_execution_options().get(_KIND, _Kind.LASTING)
+    for name, value in kind.value:
+        # A connection keeps to what it was told, and most often its next transaction is of the same kind.
+        if connection.info.get(name) != value:
+            connection.exec_driver_sql(f"PRAGMA {name} = {value}")
+            connection.info[name] = value
     # A transaction that reads first and writes later would fail at once when another one writes in between.
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if kind is _Kind.READING else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get(_KIND) is _Kind.FLEETING:
+        # For this transaction alone: behind a pooler the session is somebody else's next.
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
 
 @contextmanager

@@ -53,9 +53,11 @@ def tidy(store: Store, _now: datetime) -> None:
         return
     try:
         with store.engine.connect() as connection:
+            # It may have been told last that it only reads.
+            connection.info.clear()
             # Not in a transaction, in which nothing can be written back.
             driver: Any = connection.connection.driver_connection
-            for what in ("optimize", "wal_checkpoint(TRUNCATE)"):
+            for what in ("query_only = OFF", "optimize", "wal_checkpoint(TRUNCATE)"):
                 driver.execute(f"PRAGMA {what}").close()
     except (SQLAlchemyError, sqlite3.Error) as problem:
         raise StateUnusable(f"The state store {store} could not be tidied: {problem}.") from problem

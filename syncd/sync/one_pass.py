@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from traceback import extract_tb
 from typing import Final, TypeAlias
 
+from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.guard import Counts
@@ -124,7 +126,8 @@ def carry_out(
     `Unforeseen` for what is no `SyncdError`, and `Interrupted` when syncd was told to stop; `GaveWay`, when others
     are to go first, is one of those.
     """
-    with parts.store.begin() as connection:
+    # Lost together with the machine, it has sent nothing: whatever is about to be sent is written down to last.
+    with parts.store.begin(is_fleeting=True) as connection:
         is_whole = lists_held_of == frozenset()
         number = runs.start(connection, parts.organisation_id, trigger, parts.clock(), asked_by, is_whole=is_whole)
     pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, trigger, progress)
@@ -167,19 +170,25 @@ class _Pass:
         approval = self._approval(planned, approved_by)
         if planned.objections and approval is None:
             return self._stop(planned)
+        outdates = not planned.objections and lists_held_of == frozenset()
+        if planned.is_quiet:
+            return self.end(RunState.FINISHED, begins=partial(self._begin, planned, approval, outdates=outdates))
         with self.parts.store.begin() as connection:
-            if not planned.objections and lists_held_of == frozenset():
-                # What was stopped before was stopped for something that is so no longer.
-                runs.outdate(connection, self.parts.organisation_id, POLLS, self.parts.clock())
-            runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
-            if not planned.is_quiet:
-                chunks.suspend(connection, self.parts.organisation_id)
+            self._begin(planned, approval, connection, outdates=outdates)
+            chunks.suspend(connection, self.parts.organisation_id)
         if planned.plan.creates:
             organisation = self.parts.onefile.organisation(self.parts.organisation_id)
             self.log.debug("organisation_read", keychain=organisation.creates_keychains)
         sender = self._sender = Sender(self.parts, self.number, planned.directory, self._progress)
         sender.send(planned.plan)
         return self.end(RunState.FINISHED)
+
+    def _begin(self, planned: Planned, approval: Approval | None, connection: Connection, *, outdates: bool) -> None:
+        """Write down what is going to be done."""
+        if outdates:
+            # What was stopped before was stopped for something that is so no longer.
+            runs.outdate(connection, self.parts.organisation_id, POLLS, self.parts.clock())
+        runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
 
     def tell_of_throttling(self, seconds: float) -> None:
         self.log.warning("throttled", seconds=round(seconds, 1))
@@ -242,14 +251,22 @@ class _Pass:
         return done
 
     def end(
-        self, state: RunState, reason: str = "", problem: SyncdError | None = None, where: Sequence[str] = ()
+        self,
+        state: RunState,
+        reason: str = "",
+        problem: SyncdError | None = None,
+        where: Sequence[str] = (),
+        begins: Callable[[Connection], None] | None = None,
     ) -> Done:
+        """Write down how it has ended; ``begins`` does so of its plan, where there is nothing to send in between."""
         done = self._done(state)
         was = OneFileWas.OK if done.calls else None
         if isinstance(problem, OneFileError):
             was = OneFileWas.UNREACHABLE
-        with self.parts.store.begin() as connection:
-            before, _ = runs.unreachable_since(connection, self.parts.organisation_id)
+        with self.parts.store.begin(is_fleeting=begins is not None) as connection:
+            before = runs.unreachable_since(connection, self.parts.organisation_id)[0] if was else None
+            if begins:
+                begins(connection)
             runs.finish(
                 connection,
                 self.number,

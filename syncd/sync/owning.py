@@ -14,8 +14,10 @@ def confirm_customer(parts: Parts) -> None:
     noted once it has proved to be the same customer's: an organisation belongs to one customer, and it must see one
     that the store knows. Raises `ConfigurationError` otherwise, and what OneFile's reads raise.
     """
-    with parts.store.begin() as connection:
-        known = owner.owner_of(connection) if parts.customer else None
+    if not parts.customer:
+        return
+    with parts.store.reading() as connection:
+        known = owner.owner_of(connection)
     if known is None or known.customer == parts.customer:
         return
     if not is_same_customer(parts.store, parts.onefile, parts.customer):
@@ -34,7 +36,7 @@ def is_same_customer(store: Store, onefile: OneFile, customer: str) -> bool:
 
     Raises what OneFile's reads raise.
     """
-    with store.begin() as connection:
+    with store.reading() as connection:
         known = owner.owner_of(connection)
         if not known or known.customer in {"", customer}:
             return True

@@ -19,6 +19,9 @@ def settle(parts: Parts, only: frozenset[str] = frozenset()) -> Mapping[Key, str
     Gives the ones that only a person can settle, with the reason. Raises what OneFile's reads raise, `Interrupted`.
     """
     store, organisation_id = parts.store, parts.organisation_id
+    with store.reading() as connection:
+        if not changes.are_any_open(connection, organisation_id):
+            return {}
     with store.begin() as connection:
         doubt_the_pending(connection, store.vault, organisation_id, parts.clock())
         changes.forget_pending(connection, organisation_id)

@@ -137,7 +137,7 @@ def survey(
     store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
     if only or not is_poll:
         return _everything(parts, only, desk)
-    with store.begin() as connection:
+    with store.reading() as connection:
         swept = chunks.remembered(connection, organisation_id, now)
         referents = accounts.referents(connection, organisation_id)
         looked_up = references.looked_up(connection, organisation_id)
@@ -151,6 +151,8 @@ def survey(
         found = _Glance(parts, swept, looked_up).survey()
         if found is not None:
             return found
+    with store.begin() as connection:
+        chunks.begin(connection, organisation_id, now)
     return replace(
         _everything(parts, only, desk, Traces()), swept=replace(swept, circumstances=circumstances, at=now, feeds={})
     )
@@ -254,6 +256,8 @@ class _Glance:
                         self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
                 if self._room < 0:
                     return False
+                # Before the next is fetched, so that its memory serves again.
+                del span
         if lost:
             self._is_quiet = False
             self._forget(feed, sorted(lost), rows_kept.keys())
@@ -287,15 +291,18 @@ class _Glance:
         self._is_quiet = self._is_quiet and not keys
         return True
 
-    def _count_the_unasked(self, connection: Connection, known: Mapping[Key, Known], held: list[Held]) -> None:
+    def _count_the_unasked(self, known: Mapping[Key, Known], held: list[Held]) -> None:
         """Of a feed with a watermark the accounts tell how many rows there are besides those that it gave."""
-        by_feed = accounts.by_feed(connection, self._parts.organisation_id) if self._asked else {}
-        for feed, keys in self._asked.items():
-            in_use = sum(key in known and known[key].status is Status.ACTIVE for key in keys)
-            at_rest = {hold.key for hold in held if hold.feed == feed}
-            theirs = accounts.known_around(connection, self._parts.organisation_id, {key.misid for key in at_rest})
-            without = sum(key not in theirs or theirs[key].status is not Status.ACTIVE for key in at_rest)
-            self._kept[feed] = by_feed.get(feed, 0) - in_use + without
+        if not self._asked:
+            return
+        with self._parts.store.reading() as connection:
+            by_feed = accounts.by_feed(connection, self._parts.organisation_id)
+            for feed, keys in self._asked.items():
+                in_use = sum(key in known and known[key].status is Status.ACTIVE for key in keys)
+                at_rest = {hold.key for hold in held if hold.feed == feed}
+                theirs = accounts.known_around(connection, self._parts.organisation_id, {key.misid for key in at_rest})
+                without = sum(key not in theirs or theirs[key].status is not Status.ACTIVE for key in at_rest)
+                self._kept[feed] = by_feed.get(feed, 0) - in_use + without
 
     def _kept_of(self, feed: Feed, span: Span) -> Sequence[int]:
         """Count a chunk that is as it was; gives which rows of it are to be looked at all the same."""
@@ -364,8 +371,7 @@ class _Glance:
             return None
         records = chain(self._referents(), self._news)
         sifted = sift(records, known, store.vault.fingerprint_secret, refused, looked_up=self._looked_up)
-        with store.reading() as connection:
-            self._count_the_unasked(connection, known, held)
+        self._count_the_unasked(known, held)
         self._add_what_was_kept(sifted, held, warned)
         if not sifted.changed <= known.keys():
             # OneFile may have somebody new under any account that we know.

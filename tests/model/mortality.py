@@ -103,7 +103,7 @@ class MortalStore(Store):
             )
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, *, is_fleeting: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - see above
         self._life.check()
         with super().begin() as connection:
             yield connection

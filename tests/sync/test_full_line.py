@@ -65,8 +65,8 @@ class _SlowStore(Store):
     time: PassingTime
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        with super().begin() as connection:
+    def begin(self, *, is_fleeting: bool = False) -> Iterator[Connection]:
+        with super().begin(is_fleeting=is_fleeting) as connection:
             yield connection
         self.time.sleep(_SECONDS_TO_COMMIT)
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from syncd.core import chunks as core_chunks
 from syncd.core.fields import Role
@@ -82,6 +83,21 @@ def test_a_quiet_poll_looks_at_no_row_and_calls_nobody(college: College, looked_
     assert done.is_in_step
     assert (done.unchanged, done.calls) == (32, 0)
     assert not looked_at
+
+
+def test_a_quiet_poll_asks_the_store_little_and_waits_for_no_disk(college: College) -> None:
+    settled(college)
+    college.run()
+    statements, kinds = [], []
+    engine = college.parts.store.engine
+    event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(engine, "begin", lambda begun: kinds.append(begun.get_execution_options()["syncd_kind"].name))
+    assert not college.run().calls
+    assert len([each for each in statements if each.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]) <= 16
+    assert kinds == ["FLEETING", "READING", "READING", "READING", "FLEETING"]
+    college.correct("L13", surname="Other")
+    assert college.run().sent == 1
+    assert "LASTING" in kinds
 
 
 def test_an_edit_costs_the_rows_beside_it(college: College, looked_at: Counter[str]) -> None:

@@ -1,0 +1,79 @@
+"""What is committed lasts, and what is fleeting is not waited for; a lock is given back at once."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Connection, event, func, select
+
+from syncd.errors import NothingToSettle, StateUnusable
+from syncd.state import runs
+from syncd.state.lock import Purpose, locked
+from syncd.state.store import Store
+from syncd.state.tables import resync_request
+from syncd.state.upkeep import tidy
+
+_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+_COUNT = select(func.count()).select_from(resync_request)
+
+
+def _is_waited_for(connection: Connection) -> bool:
+    """Whether a commit waits until it is on the disk."""
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    return connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+
+
+def test_only_what_is_fleeting_is_not_waited_for_whatever_the_connection_did_before(store: Store) -> None:
+    if store.url.get_backend_name() == "postgresql":
+        # Of itself the server of the tests waits for no disk.
+        with store.begin() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {store.url.database} SET synchronous_commit = on")
+        store.engine.dispose()
+    waited_for = []
+    for is_fleeting in (False, True, True, False, False, True, False):
+        with store.begin(is_fleeting=is_fleeting) as connection:
+            waited_for.append(_is_waited_for(connection))
+        with store.reading():
+            pass
+    assert waited_for == [True, False, False, True, True, False, True]
+
+
+def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_when_it_raises(store: Store) -> None:
+    with store.begin(is_fleeting=True) as writer:
+        runs.request(writer, 5740, "jo", _NOW)
+        with store.reading() as reader:
+            assert reader.scalar(_COUNT) == 0
+    with pytest.raises(NothingToSettle), store.begin(is_fleeting=True) as writer:
+        runs.approve(writer, 5740, runs.request(writer, 5740, "jo", _NOW), "jo", _NOW)
+    with store.reading() as reader:
+        assert reader.scalar(_COUNT) == 1
+
+
+def test_a_store_is_tidied_whatever_its_connection_did_before(store: Store) -> None:
+    with store.begin() as writer:
+        for _ in range(500):
+            runs.request(writer, 5740, "jo", _NOW)
+    with store.reading() as reader:
+        assert len(runs.requests_waiting(reader, 5740)) == 500
+    tidy(store, _NOW)
+    with pytest.raises(StateUnusable, match=r"(?i)read-?only"), store.reading() as reader:
+        runs.request(reader, 5740, "jo", _NOW)
+
+
+def test_a_lock_that_was_let_go_is_free_at_once_and_its_connection_serves_on(store: Store) -> None:
+    connected = Counter[str]()
+    event.listen(store.engine, "connect", lambda _connection, _record: connected.update(["anew"]))
+    for _ in range(20):
+        with locked(store, 5740, Purpose.WRITING) as lock:
+            assert lock.is_held()
+    assert connected["anew"] <= 1
+
+
+def test_letting_one_lock_go_keeps_the_others(store: Store) -> None:
+    with locked(store, 5740, Purpose.LEADING) as lead:
+        with locked(store, 5740, Purpose.WRITING), locked(store, 5741, Purpose.WRITING):
+            pass
+        with locked(store, 5741, Purpose.WRITING) as another:
+            assert lead.is_held()
+            assert another.is_held()
