@@ -133,14 +133,16 @@ def _pages(
             return
         yield page, rows
         if page == 1 and len(rows) < size:
-            yield from _rest(ask, sizes, len(rows))
+            yield from _rest(ask, sizes, len(rows), expected, at_most)
             return
         full, pages = size, page
         if len(rows) == size and page * size > (expected or 0):
             expected = _TIMES * page * size
 
 
-def _rest(ask: Callable[[int, int], list[_Row]], sizes: PageSizes, size: int) -> Iterator[tuple[int, list[_Row]]]:
+def _rest(
+    ask: Callable[[int, int], list[_Row]], sizes: PageSizes, size: int, expected: int | None, at_most: int | None
+) -> Iterator[tuple[int, list[_Row]]]:
     """What there is beyond a first page that was shorter than it might have been."""
     for page in count(2):
         rows = ask(page, size)
@@ -148,3 +150,5 @@ def _rest(ask: Callable[[int, int], list[_Row]], sizes: PageSizes, size: int) ->
             return
         sizes.cut(size)
         yield page, rows
+        if at_most is not None and sizes.calls(expected) - page > at_most:
+            raise TooManyPages

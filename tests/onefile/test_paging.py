@@ -157,17 +157,18 @@ def test_a_onefile_that_gives_the_same_page_for_ever_is_not_read_for_ever(expect
 
 
 @pytest.mark.parametrize(
-    ("people", "cap", "expected", "at_most", "asked"),
+    ("people", "cap", "over_cap", "expected", "at_most", "asked"),
     [
-        pytest.param(500, 100, 500, 3, [(1, 500)], id="a refusal shows that pages are not worth it"),
-        pytest.param(3000, 50, None, 3, [(1, 50), (1, 500), (1, 100)], id="so do more people than were expected"),
-        pytest.param(3000, 5000, None, 2, [(1, 50), (1, 500)], id="and many more"),
+        pytest.param(500, 100, OverCap.REFUSE, 500, 3, [(1, 500)], id="a refusal"),
+        pytest.param(3000, 100, OverCap.CLAMP, 3000, 5, [(1, 1000), (2, 100)], id="pages cut short"),
+        pytest.param(3000, 50, OverCap.REFUSE, None, 3, [(1, 50), (1, 500), (1, 100)], id="more than were expected"),
+        pytest.param(3000, 5000, OverCap.REFUSE, None, 2, [(1, 50), (1, 500)], id="many more"),
     ],
 )
 def test_what_turns_out_to_take_too_many_calls_is_given_up(
-    people: int, cap: int, expected: int | None, at_most: int, asked: list[tuple[int, int]]
+    people: int, cap: int, over_cap: OverCap, expected: int | None, at_most: int, asked: list[tuple[int, int]]
 ) -> None:
-    shelf = _Shelf(people, cap, OverCap.REFUSE)
+    shelf = _Shelf(people, cap, over_cap)
     with pytest.raises(TooManyPages):
         shelf.read(PageSizes(), expected, at_most)
     assert shelf.asked == asked
