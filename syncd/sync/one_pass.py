@@ -99,7 +99,15 @@ def run_once(
     """
 
     def maker(parts: Parts) -> Planned:
-        return make_plan(parts, only, settle(parts, only), asks_again=trigger is not Trigger.SCHEDULE, is_poll=True)
+        settled = settle(parts, only)
+        return make_plan(
+            parts,
+            only,
+            settled.ambiguous,
+            absent=settled.absent,
+            asks_again=trigger is not Trigger.SCHEDULE,
+            is_poll=True,
+        )
 
     return carry_out(
         parts, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
@@ -174,7 +182,8 @@ class _Pass:
             runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
             if not planned.is_quiet:
                 chunks.suspend(connection, self.parts.organisation_id)
-        if planned.plan.creates:
+        # A place has no Keychain.
+        if any(not create.key.role.is_place for create in planned.plan.creates):
             organisation = self.parts.onefile.organisation(self.parts.organisation_id)
             self.log.debug("organisation_read", keychain=organisation.creates_keychains)
         sender = self._sender = Sender(self.parts, self.number, planned.directory, self._progress)

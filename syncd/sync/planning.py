@@ -49,12 +49,14 @@ def make_plan(
     only: frozenset[str] = frozenset(),
     ambiguous: Mapping[Key, str] | None = None,
     *,
+    absent: Set[Key] = frozenset(),
     asks_again: bool = True,
     is_poll: bool = False,
 ) -> Planned:
     """Read every feed and work out what a run would do; OneFile is only asked, and only for what is needed.
 
-    ``only`` limits the plan to these MISIDs. ``ambiguous`` says of some unsettled creates why they cannot be settled.
+    ``only`` limits the plan to these MISIDs. ``ambiguous`` says of some unsettled creates why they cannot be settled,
+    and ``absent`` are those whom OneFile has just been asked for and does not have.
     ``asks_again`` has codes looked up afresh that OneFile had nothing by a short while ago. ``is_poll`` lets it go by
     what the last poll has left in step.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, and what OneFile's reads raise.
@@ -80,7 +82,8 @@ def make_plan(
     if asks_again:
         kept = {code: onefile_id for code, onefile_id in kept.items() if onefile_id is not None}
     in_doubt = {each.key: (ambiguous or {}).get(each.key, "") for each in unsettled}
-    new = {key: record for key, record in sifted.changed.items() if key not in known and key not in in_doubt}
+    looked_for = in_doubt.keys() | absent
+    new = {key: record for key, record in sifted.changed.items() if key not in known and key not in looked_for}
     codes, asked = _resolve(organisation_id, sifted, kept, new, directory)
     strangers = {key: record.fields for key, record in new.items() if not _is_stuck(record, codes)}
     around = Surroundings(
