@@ -218,7 +218,9 @@ class Told:
     pairs: set[tuple[str, str, str]] = field(default_factory=set)
     """Who is assigned to whom: learner, user and the user's role. Nothing undoes it (§11)."""
 
-    def least(self, people: People[_Role], links: Links[_Role], world: World) -> Counter[str]:
+    def least(
+        self, people: People[_Role], links: Links[_Role], world: World, organisation_id: int = 5740
+    ) -> Counter[str]:
         """The calls that bring OneFile in step with these rows, by role, when they are all fit to be sent."""
         rows = {(str(role), row["MISID"]): row for role, some in people.items() for row in some}
         new = [key for key in rows if key not in self.there]
@@ -237,13 +239,20 @@ class Told:
             key for key, names in changed.items() if _grants(rows[key]) and names & {"GrantAccess", "PlacementMISID"}
         ]
         updated = [key for key, names in changed.items() if names - {"GrantAccess"}]
+        users = [user for user in world.users.values() if user.organisation_id == organisation_id]
+        places = Counter(
+            role
+            for role, places in zip(_PLACES, (world.placements, world.classrooms), strict=True)
+            for place in places.by_id.values()
+            if place.organisation_id == organisation_id
+        )
         made = Counter(role for role, _ in new)
         made_users = sum(number for role, number in made.items() if role not in _PLACES)
         found = Counter(
             {
                 "read the Keychain setting": min(made_users, 1),
-                "list places": sum(pages(_places_in(world, role), self.page) for role in _PLACES if made[role]),
-                "look for users": searches(len(newcomers), len(world.users), self.page),
+                "list places": sum(pages(places[role], self.page) for role in _PLACES if made[role]),
+                "look for users": searches(len(newcomers), len(users), self.page),
                 "create a placement": made["Placement"],
                 "create a classroom": made["Classroom"],
                 "create a user": made_users,
@@ -254,7 +263,7 @@ class Told:
             }
         )
         if self.keychain:
-            numbers = Counter(user.role for user in world.users.values() if not user.is_archived)
+            numbers = Counter(user.role for user in users if not user.is_archived)
             found["look for users"] += sum(
                 finds(number, numbers[_NUMBERS[role]] + number, self.page)
                 for role, number in made.items()
@@ -282,7 +291,3 @@ _NUMBERS: Final = {"Learner": 1, "Trainee Assessor": 4, "Assessor": 5, "IQA": 10
 
 def _grants(row: Mapping[str, Any]) -> bool:
     return row.get("GrantAccess") is not None
-
-
-def _places_in(world: World, role: str) -> int:
-    return len((world.placements if role == "Placement" else world.classrooms).by_id)

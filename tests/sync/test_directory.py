@@ -12,7 +12,7 @@ from syncd.simulator import OverCap
 from syncd.sync.directory import Directory
 
 from .conftest import ORGANISATION, College, Found
-from .least_calls import calls_made, searches
+from .least_calls import calls_made, finds, searches
 
 _PAGE = 50
 
@@ -163,6 +163,28 @@ def test_to_know_what_works_costs_one_call_a_size_that_is_refused_and_only_where
     for new, times in refused.items():
         calls = _looked_for(college, people, new)
         assert (calls[400], calls.total() - calls[400]) == (times, searches(new, 500, page)), new
+
+
+@pytest.mark.parametrize(("cut", "page"), [_CUTS[0], _CUTS[1], _CUTS[3]])
+def test_so_are_those_whom_onefile_has_made_without_telling_their_ids(
+    found: Found, cut: dict[str, Any], page: int
+) -> None:
+    college = found(**cut)
+    for known in (500, 51, 40, 0):
+        college.onefile.world.users.clear()
+        people = [_key(f"L{number}") for number in range(known)]
+        _sow(college, *people)
+        list(college.parts.onefile.users(ORGANISATION, expected=3000))
+        for made in (1, 2, 3, 4, 6):
+            keys = [_key(f"N{known}-{made}-{number}") for number in range(made)]
+            ids = _sow(college, *keys)
+            college.onefile.journal.clear()
+
+            assert len(_directory(college, *people).just_created({key: {} for key in keys})) == made
+
+            assert _made(college) == {"look for users": finds(made, known + made, page)}, (known, made)
+            for user_id in ids:
+                del college.onefile.world.users[user_id]
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,36 @@
 """Whatever a run meets, it makes the calls that it cannot do without, and no others."""
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from syncd.core.fields import Role
 from syncd.onefile import OneFile, Pacer
 from syncd.simulator import Fault, FaultKind
+from syncd.simulator.journal import Call
 from syncd.state import holding
 from syncd.state.pace import StoredTurns
+from syncd.state.store import Store
+from syncd.state.vault import Vault
 from syncd.sync.correcting import Move, rekey_plan, restore_plan
 from syncd.sync.linking import find_links
 from syncd.sync.one_pass import Trigger, carry_out, run_once
 from syncd.sync.verifying import verify_once
 
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found
+from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found, founded
 from .least_calls import Told, calls_made, finds, pages, searches
 from .whole import PLACES, Whole
 
@@ -35,10 +44,25 @@ def state_url(sqlite_url: str) -> str:
 class Watched:
     """A whole organisation, each of whose runs is held against the least that it could have done with."""
 
-    def __init__(self, whole: Whole, clients: ExitStack, *, keychain: bool) -> None:
+    def __init__(self, whole: Whole, clients: ExitStack, told: Told) -> None:
         self.whole = whole
-        self.told = Told(keychain)
+        self.told = told
         self._clients = clients
+        self._refused: set[str] = set()
+        """The sizes of pages that this client knows to be too large."""
+        self.learners = 0
+        """How many have been made up for it."""
+        self.gone: list[dict[str, Any]] = []
+
+    @classmethod
+    def begun(cls, college: College, clients: ExitStack, told: Told) -> Self:
+        """With one of everything, of which OneFile does not know yet."""
+        college.onefile.world.users.clear()
+        whole = Whole(college)
+        whole.add_everything()
+        whole.people[Role.EMPLOYER][0]["GrantAccess"] = "no"
+        whole.links = {Role.EMPLOYER: [("L1", "E1")], Role.IQA: [("L1", "Q1")]}
+        return cls(whole, clients, told)
 
     def run(self, after: str = "the beginning") -> Counter[str]:
         """A poll; gives the calls that it made."""
@@ -46,12 +70,20 @@ class Watched:
         self.whole.college.onefile.journal.clear()
         self.whole.write()
         done = run_once(self.whole.college.parts, Trigger.SCHEDULE)
-        made = calls_made(self.whole.college.onefile.journal)
+        made = calls_made(self._not_to_learn())
         assert (made, done.is_in_step) == (least, True), after
-        assert done.calls == made.total()
         self.told.take(self.whole.people, self.whole.links)
         self.told.is_logged_in |= bool(made)
         return made
+
+    def _not_to_learn(self) -> list[Call]:
+        """The calls but for those by which a client learns, once for each size, which pages are too large (U1)."""
+        calls = self.whole.college.onefile.journal.calls
+        refused = [call for call in calls if call.is_search and call.status == HTTPStatus.BAD_REQUEST]
+        sizes = [call.path.rpartition("/")[2] for call in refused]
+        assert len({*sizes} - self._refused) == len(sizes), sizes
+        self._refused |= {*sizes}
+        return [call for call in calls if call not in refused]
 
     @property
     def world(self) -> Any:
@@ -68,6 +100,17 @@ class Watched:
         self._clients.enter_context(client)
         college.parts = replace(college.parts, onefile=client)
         self.told.is_logged_in = False
+        self._refused.clear()
+
+    @property
+    def assigned(self) -> set[tuple[str, str]]:
+        """Learners with the employers that OneFile has been told of."""
+        return {(learner, user) for learner, user, role in self.told.pairs if role == Role.EMPLOYER}
+
+    def any(self, role: Role, number: int) -> dict[str, Any]:
+        """One of a role's rows."""
+        rows = self.whole.people[role]
+        return rows[number % len(rows)]
 
     def row(self, role: Role, misid: str) -> dict[str, Any]:
         (row,) = (row for row in self.whole.people[role] if row["MISID"] == misid)
@@ -83,11 +126,8 @@ def open_whole(found: Found) -> Iterator[Open]:
     with ExitStack() as clients:
 
         def open_(*, keychain: bool = False) -> Watched:
-            whole = Whole(found(keychain=keychain, employer_must_be_assigned=True))
-            whole.add_everything()
-            whole.people[Role.EMPLOYER][0]["GrantAccess"] = "no"
-            whole.links = {Role.EMPLOYER: [("L1", "E1")], Role.IQA: [("L1", "Q1")]}
-            return Watched(whole, clients, keychain=keychain)
+            college = found(keychain=keychain, employer_must_be_assigned=True)
+            return Watched.begun(college, clients, Told(keychain))
 
         yield open_
 
@@ -263,6 +303,10 @@ def _feed(columns: Mapping[str, str]) -> str:
     return f"SELECT {selected} FROM person"
 
 
+def _sow(college: College, *misids: str) -> None:
+    college.onefile.sow({"users": [{"OrganisationID": ORGANISATION, "Role": 1, "MISID": misid} for misid in misids]})
+
+
 _ONE_NEW = {"read the Keychain setting": 1, "look for users": 1, "create a user": 1}
 _LOG_IN = {"log in": 1}
 
@@ -300,11 +344,7 @@ def test_a_new_misid_is_looked_for_and_told(small: Small) -> None:
 
 
 def test_whoever_onefile_has_already_is_found_and_told_the_difference(small: Small) -> None:
-    users = [
-        {"OrganisationID": ORGANISATION, "Role": 1, "MISID": misid, "FirstName": "A", "LastName": "B"}
-        for misid in ("M1", "M2", "M3")
-    ]
-    small.college.onefile.sow({"users": users})
+    _sow(small.college, "M1", "M2", "M3")
     small.college.enrol("M1")
     # The search without a role, which alone finds the archived (U4), does not say whose role an account is of.
     assert small.calls() == {"look for users": searches(1, 6, 50, there=1), "read a user": 1, "update a user": 1}
@@ -372,13 +412,58 @@ def test_a_verify_reads_each_account_once_and_then_those_that_were_touched(small
     assert small.during(partial(verify, full=True)) == {"read a user": 4}
 
 
-def test_first_contact_reads_everybody_once_by_page(found: Found) -> None:
-    small = Small(found())
-    roles = 1
-    # By role, for that tells what each is; and without one, for the archived (U4).
-    assert small.during(lambda: find_links(small.college.parts)) == {
-        "look for users": roles * pages(4, 50) + pages(5, 50)
-    }
+def test_of_several_roles_each_is_asked_for_what_was_changed_in_it(open_whole: Open) -> None:
+    """Only together with a role has the filter been seen to work (§8.6)."""
+    watched = open_whole()
+    watched.run()
+    college = watched.whole.college
+    verify = partial(verify_once, college.parts, Trigger.VERIFY)
+    college.clock.now += timedelta(hours=10)
+    college.onefile.journal.clear()
+    verify()
+    assert calls_made(college.onefile.journal) == {"read a user": 4, "read a place": 2}
+    # All are touched less than a day before: an assessor, an IQA, an employer and a learner.
+    college.onefile.journal.clear()
+    verify()
+    assert calls_made(college.onefile.journal) == {"look for users": 4 * pages(1, 50), "read a user": 4}
+
+
+def test_first_contact_reads_everybody_once_by_page(small: Small) -> None:
+    _sow(small.college, *(f"X{number}" for number in range(60)))
+    # By role, for that tells what each is; and without one, for the archived (U4). More are there than was expected, so
+    # that larger pages are asked for after the first.
+    by_role, without_a_role = 1 + pages(64, 500), 1 + pages(65, 500)
+    small.college.onefile.journal.clear()
+    find_links(small.college.parts)
+    made = Counter(call.status for call in small.college.onefile.journal)
+    assert (made.total() - made[400], made[400]) == (by_role + without_a_role, 1)
+
+
+def test_several_organisations_share_a_session_and_each_has_its_own_least(found: Found) -> None:
+    other = 5741
+    college = found()
+    college.onefile.sow({"organisations": [{"ID": other, "Name": "Adult Learning"}]})
+    college.onefile.world.users.clear()
+    whole = Whole(college)
+    for number in (ORGANISATION, other):
+        whole.add(Role.PLACEMENT, f"P{number}", OrganisationID=number)
+        whole.add(Role.CLASSROOM, f"C{number}", OrganisationID=number)
+        whole.add(Role.ASSESSOR, f"A{number}", OrganisationID=number)
+        codes = {"ClassroomMISID": f"C{number}", "PlacementMISID": f"P{number}", "DefaultAssessorMISID": f"A{number}"}
+        whole.add(Role.LEARNER, f"L{number}", OrganisationID=number, **codes)
+    whole.write()
+    college.parts = replace(college.parts, organisations=(ORGANISATION, other))
+    told = {number: Told(is_logged_in=number == other) for number in (ORGANISATION, other)}
+    for _ in range(2):
+        for number in (ORGANISATION, other):
+            theirs = {
+                role: [row for row in rows if row["OrganisationID"] == number] for role, rows in whole.people.items()
+            }
+            least = told[number].least(theirs, {}, college.onefile.world, number)
+            college.onefile.journal.clear()
+            assert run_once(college.parts.turn_of(number), Trigger.SCHEDULE).is_in_step
+            assert calls_made(college.onefile.journal) == least
+            told[number].take(theirs, {})
 
 
 @pytest.mark.parametrize(
@@ -424,13 +509,148 @@ def test_codes_are_asked_for_by_one_search_a_kind_and_of_whoever_is_held_not_aga
     assert small.calls() == {"update a user": 1}
 
 
+_Rounds = list[list[tuple[Callable[[Watched, int], None], int]]]
+
+
+def _learners(watched: Watched, number: int) -> None:
+    watched.learners += (many := 60 if number > 110 else 1 + number % 5)
+    for each in range(watched.learners - many, watched.learners):
+        employer = "E1" if number % 2 else None
+        watched.whole.learner(f"N{each}", DefaultEmployerMISID=employer, Telephone=f"01248 {each}")
+        if employer:
+            watched.whole.links[Role.EMPLOYER].append((f"N{each}", employer))
+
+
+def _one_of(role: Role) -> Callable[[Watched, int], None]:
+    def add(watched: Watched, number: int) -> None:
+        misid = f"{role}{len(watched.whole.people[role])}"
+        columns = {"PlacementMISID": "P1", "GrantAccess": [None, "no", "yes"][number % 3]}
+        watched.whole.add(role, misid, **(columns if role is Role.EMPLOYER else {}))
+
+    return add
+
+
+def _told_otherwise(watched: Watched, number: int) -> None:
+    """Some of them have another name, or lose one that OneFile keeps."""
+    for role in watched.whole.people:
+        row = watched.any(role, number)
+        if role in PLACES:
+            row["Name"] = f"{row['MISID']} {number}"
+        else:
+            row |= {"LastName": f"Example-{row['MISID']}-{number}", "Telephone": None}
+
+
+def _moved(watched: Watched, number: int) -> None:
+    row = watched.any(Role.LEARNER, number)
+    for column, role in _REFERENCES.items():
+        row[column] = watched.any(role, number)["MISID"]
+    pair = (row["MISID"], watched.any(Role.EMPLOYER, number + 1)["MISID"])
+    row["DefaultEmployerMISID"] = pair[1]
+    if pair not in watched.whole.links[Role.EMPLOYER]:
+        watched.whole.links[Role.EMPLOYER].append(pair)
+
+
+def _examined(watched: Watched, number: int) -> None:
+    pair = (watched.any(Role.LEARNER, number)["MISID"], watched.any(Role.IQA, number)["MISID"])
+    if pair not in watched.whole.links[Role.IQA]:
+        watched.whole.links[Role.IQA].append(pair)
+
+
+def _let_in(watched: Watched, number: int) -> None:
+    employer = watched.any(Role.EMPLOYER, number)
+    employer["GrantAccess"] = "yes" if employer["GrantAccess"] == "no" else "no"
+    employer["PlacementMISID"] = watched.any(Role.PLACEMENT, number)["MISID"]
+
+
+def _gone(watched: Watched, number: int) -> None:
+    if len(watched.whole.people[Role.LEARNER]) > 1:
+        row = watched.any(Role.LEARNER, number)
+        watched.whole.people[Role.LEARNER].remove(row)
+        watched.gone.append(row)
+        for pairs in watched.whole.links.values():
+            pairs[:] = [pair for pair in pairs if pair[0] != row["MISID"]]
+
+
+def _back(watched: Watched, _number: int) -> None:
+    if watched.gone:
+        row = watched.gone.pop()
+        watched.whole.people[Role.LEARNER].append(row)
+        pair = (row["MISID"], row["DefaultEmployerMISID"])
+        if pair in watched.assigned:
+            watched.whole.links[Role.EMPLOYER].append(pair)
+
+
+def _restarted(watched: Watched, _number: int) -> None:
+    watched.restart()
+
+
+_REFERENCES = {
+    "ClassroomMISID": Role.CLASSROOM,
+    "PlacementMISID": Role.PLACEMENT,
+    "DefaultAssessorMISID": Role.ASSESSOR,
+}
+_HAPPENINGS = [
+    _learners,
+    *map(_one_of, (Role.ASSESSOR, Role.IQA, Role.EMPLOYER, Role.CLASSROOM, Role.PLACEMENT)),
+    _told_otherwise,
+    _moved,
+    _examined,
+    _let_in,
+    _gone,
+    _back,
+    _restarted,
+]
+_ROUNDS = st.lists(st.lists(st.tuples(st.sampled_from(_HAPPENINGS), st.integers(0, 120)), max_size=3), max_size=5)
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the newest schema, to be copied: making one takes longer than all the rest."""
+    file = tmp_path_factory.mktemp("store") / "empty.db"
+    store = Store(f"sqlite:///{file}", Vault())
+    store.upgrade()
+    store.close()
+    return file
+
+
+def _live(empty_store: Path, rounds: _Rounds, cap: int, *, keychain: bool) -> None:
+    with TemporaryDirectory() as folder, ExitStack() as clients:
+        store = shutil.copy(empty_store, Path(folder, "syncd.db"))
+        college = clients.enter_context(
+            founded(Path(folder), f"sqlite:///{store}", keychain=keychain, page_cap=cap, employer_must_be_assigned=True)
+        )
+        watched = Watched.begun(college, clients, Told(keychain, page=min(cap, 1000)))
+        watched.run()
+        for happenings in rounds:
+            for happen, number in happenings:
+                happen(watched, number)
+            watched.run()
+        assert watched.run() == {}
+
+
+@pytest.mark.parametrize("keychain", [False, True])
+@given(rounds=_ROUNDS, cap=st.sampled_from([50, 100, 500, 5000]))
+@settings(max_examples=4)
+def test_whatever_happens_to_a_college(empty_store: Path, keychain: bool, rounds: _Rounds, cap: int) -> None:
+    _live(empty_store, rounds, cap, keychain=keychain)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("keychain", [False, True])
+@given(rounds=_ROUNDS, cap=st.sampled_from([50, 100, 500, 5000]))
+@settings(max_examples=100)
+def test_whatever_happens_to_many_colleges(empty_store: Path, keychain: bool, rounds: _Rounds, cap: int) -> None:
+    _live(empty_store, rounds, cap, keychain=keychain)
+
+
 def test_a_learner_whom_onefile_has_already_is_told_everything_at_once_after_being_assigned_an_employer(
     open_whole: Open,
 ) -> None:
     watched = open_whole()
     watched.run()
     college = watched.whole.college
-    college.onefile.sow({"users": [{"OrganisationID": ORGANISATION, "Role": 1, "MISID": "L2"}]})
+    _sow(college, "L2")
     _a_learner_with_employer(watched)
     watched.whole.write()
     college.onefile.journal.clear()
