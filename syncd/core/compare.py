@@ -277,7 +277,7 @@ class _Comparison:
             return (before,) if before.fields or before.waits_for else (Refresh(record.key, record.feed, ""),)
         if employer not in self._around.to_assign.get(record.key, ()):
             return (step,)
-        if isinstance(step, Update) and not step.is_link:
+        if isinstance(step, Update):
             return (replace(step, assigned=employer),)
         after = Update(
             step.key,

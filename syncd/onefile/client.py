@@ -35,12 +35,11 @@ from syncd.onefile.answers import (
 )
 from syncd.onefile.deadline import PunctualTransport
 from syncd.onefile.pace import Interrupted, Pacer
+from syncd.onefile.paging import PageSizes, every_row
 from syncd.onefile.session import SessionAuth
 from syncd.onefile.timing import OnRequest, TimedTransport
 from syncd.onefile.transport import PacedTransport
 
-#: Nobody knows the largest page (U1).
-PAGE_SIZE: Final = 50
 _ATTEMPTS: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 5
@@ -48,7 +47,7 @@ _LONGEST_PAUSE_SECONDS: Final = 5
 #: Nothing of the call can have reached OneFile.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
-_Row = TypeVar("_Row")
+_Row = TypeVar("_Row", UserRow, Place)
 
 
 class OneFile:
@@ -73,6 +72,7 @@ class OneFile:
     ) -> None:
         self.pacer: Final = pacer
         self._on_throttled = on_throttled
+        self._page_sizes = PageSizes()
         punctual = PunctualTransport(
             timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
@@ -138,11 +138,15 @@ class OneFile:
         misid: str | None = None,
         *,
         modified_since: datetime | None = None,
+        expected: int | None = None,
+        at_most: int | None = None,
     ) -> Iterator[UserRow]:
         """The users of an organisation, page by page; with a role only those who are not archived (§8.6, U4).
 
         ``misid`` is only a hint to OneFile, who may match it loosely (U6): every row is to be looked at again.
         ``modified_since`` leaves out whom nobody has touched since then; what counts as a touch is not known (U29).
+        ``expected`` is how many there may be, which large pages are chosen by, and ``at_most`` how many calls they are
+        worth. Also raises `TooManyPages`.
         """
         filters: dict[str, Value] = {"OrganisationID": organisation_id}
         if role is not None:
@@ -151,11 +155,15 @@ class OneFile:
             filters["MISID"] = misid
         if modified_since is not None:
             filters["LastModified"] = f"{modified_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return self._pages("/User/Search", filters, user_of)
+        return self._rows("/User/Search", filters, user_of, 1 if misid is not None else expected, at_most)
 
-    def places(self, role: Role, organisation_id: int) -> Iterator[Place]:
-        """The classrooms (§9) or placements (§10) of an organisation."""
-        return self._pages(f"{_resource(role)}/Search", {"OrganisationID": organisation_id}, place_of)
+    def places(self, role: Role, organisation_id: int, *, expected: int | None = None) -> Iterator[Place]:
+        """The classrooms (§9) or placements (§10) of an organisation; ``expected`` is how many there may be."""
+        return self._rows(f"{_resource(role)}/Search", {"OrganisationID": organisation_id}, place_of, expected)
+
+    def calls_for(self, rows: int) -> int:
+        """How many calls a search takes that brings so many rows, as far as OneFile's pages are known (U1)."""
+        return self._page_sizes.calls(rows)
 
     def learner_statuses(self, organisation_id: int) -> list[Place]:
         """The statuses that an organisation has made for its learners (§7), whose numbers are its own."""
@@ -217,22 +225,19 @@ class OneFile:
             raise AnswerLost(response.status_code) from None
         return Answered(response.status_code, attempts)
 
-    def _pages(
-        self, path: str, filters: Mapping[str, Value], row_of: Callable[[Mapping[str, Any]], _Row]
+    def _rows(
+        self,
+        path: str,
+        filters: Mapping[str, Value],
+        row_of: Callable[[Mapping[str, Any]], _Row],
+        expected: int | None,
+        at_most: int | None = None,
     ) -> Iterator[_Row]:
-        """Every row once: pages may overlap (U3), and a short page is not the last one (U1)."""
-        seen: set[object] = set()
-        page = 1
-        while True:
+        def ask(page: int, size: int) -> list[_Row]:
             with _readable(f"a search at {path}"):
-                rows = rows_of(self._read("POST", f"{path}/{page}/{PAGE_SIZE}", filters))
-                fresh = [row for row in rows if row.get("id") not in seen]
-                found = [row_of(row) for row in fresh]
-            if not found:
-                return
-            yield from found
-            seen.update(row["id"] for row in fresh)
-            page += 1
+                return [row_of(row) for row in rows_of(self._read("POST", f"{path}/{page}/{size}", filters))]
+
+        return every_row(ask, self._page_sizes, expected, at_most)
 
     def _read(self, method: str, path: str, body: Mapping[str, Sent] | None = None) -> httpx.Response:
         try:

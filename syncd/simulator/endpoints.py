@@ -156,11 +156,11 @@ class Endpoints:
             page, size = parts["page"], parts["size"]
             if page < 1 or size < 1:
                 raise bad_request("Page numbers and page sizes start at 1.")
-            if size > self._switches.page_cap:
-                if self._switches.over_cap == OverCap.REFUSE:
-                    raise bad_request(f"A page has at most {self._switches.page_cap} rows.")
-                size = self._switches.page_cap
-            found = found[(page - 1) * size : page * size]
+            most = min(size, self._switches.page_cap)
+            if size > most and self._switches.over_cap == OverCap.REFUSE:
+                raise bad_request(f"A page has at most {most} rows.")
+            begin = (page - 1) * (size if self._switches.over_cap == OverCap.CUT else most)
+            found = found[begin : begin + most]
         return json_answer([row(one) for one in found]) if found else nothing()
 
     def search_places(self, places: Places, parts: _Parts, body: Body) -> Answer:

@@ -12,7 +12,11 @@ class OverCap(StrEnum):
     """What a search does when asked for a larger page than it gives (U1)."""
 
     REFUSE = "refuse"
+    """400."""
     CLAMP = "clamp"
+    """As if the largest page had been asked for."""
+    CUT = "cut"
+    """The page begins where one of the size asked for would, and ends too early: what is left of it is on no page."""
 
 
 class MisidFilter(StrEnum):
@@ -71,7 +75,7 @@ class Switches:
     page_cap: int = 100
     """U1: the largest page a search gives."""
     over_cap: OverCap = OverCap.REFUSE
-    """U1: a larger page is refused with 400, or silently made smaller."""
+    """U1: a larger page is refused with 400, or silently made smaller in one of two ways."""
     full_rows: bool = False
     """U2: paged searches give full rows instead of ``ID, FirstName, LastName, MISID``."""
     shuffle: bool = False

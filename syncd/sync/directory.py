@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from syncd.core.accounts import Known
@@ -10,8 +10,7 @@ from syncd.core.fields import ROLE_BY_NUMBER, Referent, Role
 from syncd.core.records import Code, Key, Reason
 from syncd.core.references import Resolved
 from syncd.errors import Refused
-from syncd.onefile import OneFile, Place
-from syncd.onefile.client import PAGE_SIZE
+from syncd.onefile import OneFile, Place, TooManyPages
 
 #: A search that finds somebody is over with its second page, which brings nothing.
 _CALLS_A_HIT: Final = 2
@@ -48,7 +47,7 @@ class Directory:
 
     def newcomers(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """The ids that OneFile has already, archived users too, for what the store does not know."""
-        hits = self._of_anybody(wanted)
+        hits = self._of_anybody({key.misid for key in wanted if not key.role.is_place})
         found: dict[Key, tuple[int, ...]] = {}
         # Of a college that is new to OneFile nobody is left here.
         for role, misids in _by_role(key for key in wanted if key.role.is_place or key.misid in hits).items():
@@ -63,8 +62,9 @@ class Directory:
 
         If that means downloading everybody, it is done now, and whoever is not there need not be looked for again.
         """
-        if self._to_search_for(keys) is None:
-            self._download(None)
+        misids = {key.misid for key in keys if not key.role.is_place}
+        if misids:
+            self._downloaded(None, self._one_by_one(len(misids)))
 
     def just_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """The ids of what was created a moment ago, as far as they can be found; nothing is kept."""
@@ -75,10 +75,8 @@ class Directory:
                 found |= self._places_of(role, wanted)
                 continue
             self._downloads.pop(role, None)
-            if self._is_quicker_one_by_one(_CALLS_A_HIT * len(misids), self._pages(role, len(misids))):
-                hits = self._search(role, misids)
-            else:
-                hits = _only(self._download(role), misids)
+            downloaded = self._downloaded(role, self._one_by_one(_CALLS_A_HIT * len(misids)), len(misids))
+            hits = self._search(role, misids) if downloaded is None else _only(downloaded, misids)
             found |= self._by_key(role, hits)
         return found
 
@@ -105,12 +103,18 @@ class Directory:
         for role in referent.roles:
             missing = [code for code in possible if resolved[code] is Reason.REFERENCE_NOT_FOUND]
             if missing:
-                hits = self._download(role)
-                named = self._named.get(role, {})
+                hits, named = self._ids_of(role, missing)
                 resolved |= {
                     code: _one_of((named if code.by == "Name" else hits).get(code.text, [])) for code in missing
                 }
         return resolved
+
+    def _ids_of(self, role: Role, codes: Sequence[Code]) -> tuple[Downloaded, Downloaded]:
+        """By MISID and by name, of those of a role who have these codes at least."""
+        if all(code.by == "MISID" for code in codes):
+            downloaded = self._downloaded(role, self._one_by_one(_CALLS_A_HIT * len(codes)), len(codes))
+            return self._search(role, [code.text for code in codes]) if downloaded is None else downloaded, {}
+        return self._download(role), self._named.get(role, {})
 
     def _is_nobodys(self, code: Code) -> bool:
         everybody = self._downloads.get(None)
@@ -125,7 +129,8 @@ class Directory:
 
     def _places_in(self, role: Role) -> Sequence[Place]:
         if role not in self._places:
-            self._places[role] = list(self._onefile.places(role, self._organisation_id))
+            places = self._onefile.places(role, self._organisation_id, expected=self._count(role) or None)
+            self._places[role] = list(places)
         return self._places[role]
 
     def _places_of(self, role: Role, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
@@ -140,11 +145,28 @@ class Directory:
         }
         return {key: tuple(found) for key, found in hits.items() if found}
 
-    def _download(self, role: Role | None) -> Downloaded:
+    def _downloaded(self, role: Role | None, otherwise: int | None, more: int = 0) -> Downloaded | None:
+        """A download, if it takes fewer calls than what would be done ``otherwise``, as far as can be told beforehand.
+
+        ``more`` are surely there beside the accounts we know.
+        """
+        if role in self._downloads or otherwise is None:
+            return self._download(role, more)
+        if self._onefile.calls_for(self._count(role) + more) < otherwise:
+            with suppress(TooManyPages):
+                return self._download(role, more, otherwise)
+        return None
+
+    def _one_by_one(self, calls: int) -> int | None:
+        """What it takes to look for each by MISID; ``None`` where that is no way to find anybody."""
+        return calls if self._heeds_misid else None
+
+    def _download(self, role: Role | None, more: int = 0, at_most: int | None = None) -> Downloaded:
         if role not in self._downloads:
             downloaded: Downloaded = {}
             named: Downloaded = {}
-            for user in self._onefile.users(self._organisation_id, role):
+            expected = self._count(role) + more
+            for user in self._onefile.users(self._organisation_id, role, expected=expected or None, at_most=at_most):
                 if user.misid:
                     downloaded.setdefault(user.misid, []).append(user.id)
                 if role in Referent.ASSESSOR.roles:
@@ -154,28 +176,16 @@ class Directory:
                 self._named[role] = named
         return self._downloads[role]
 
-    def _of_anybody(self, keys: Iterable[Key]) -> Downloaded:
-        """Whoever has their MISIDs, whatever they are: by role a search leaves out the archived (U4)."""
-        misids = self._to_search_for(keys)
-        if misids == set():
+    def _count(self, role: Role | None) -> int:
+        """How many of a role there are, as far as the accounts we know can tell."""
+        return sum(role is key.role or (role is None and not key.role.is_place) for key in self._known)
+
+    def _of_anybody(self, misids: Set[str]) -> Downloaded:
+        """Whoever has these, whatever they are: by role a search leaves out the archived (U4)."""
+        if not misids:
             return {}
-        if misids is None or None in self._downloads:
-            return self._download(None)
-        return self._search(None, sorted(misids))
-
-    def _to_search_for(self, keys: Iterable[Key]) -> Set[str] | None:
-        """The MISIDs of people to look for one by one; ``None`` where it takes fewer calls to download everybody.
-
-        Of a great many no more are looked at than it takes to know that.
-        """
-        pages = self._pages(None)
-        misids: set[str] = set()
-        for key in keys:
-            if not key.role.is_place:
-                misids.add(key.misid)
-            if not self._is_quicker_one_by_one(len(misids), pages):
-                return None
-        return misids
+        downloaded = self._downloaded(None, self._one_by_one(len(misids)))
+        return self._search(None, sorted(misids)) if downloaded is None else downloaded
 
     def _search(self, role: Role | None, misids: Sequence[str]) -> Downloaded:
         hits = self._side_by_side(lambda misid: self._search_one(role, misid), misids)
@@ -203,8 +213,8 @@ class Directory:
         }
         asked = [(misid, user_id) for misid, ids in hits.items() for user_id in ids if user_id not in elsewhere]
         of_role: Downloaded = {}
-        if role in self._downloads or len(asked) > self._pages(role):
-            listed = {user_id for ids in self._download(role).values() for user_id in ids}
+        if asked and (downloaded := self._downloaded(role, len(asked), 1)) is not None:
+            listed = {user_id for ids in downloaded.values() for user_id in ids}
             for misid, user_id in asked:
                 if user_id in listed:
                     of_role.setdefault(misid, []).append(user_id)
@@ -228,17 +238,6 @@ class Directory:
     def _side_by_side(self, ask: Callable[[_Asked], _Told], about: Iterable[_Asked]) -> list[_Told]:
         with ThreadPoolExecutor(self._max_in_flight) as pool:
             return list(pool.map(ask, about))
-
-    def _pages(self, role: Role | None, more: int = 0) -> int:
-        """How many calls a download takes, as far as the accounts we know can tell; the last one brings nothing.
-
-        Where we know none there are probably some all the same.
-        """
-        accounts = sum(role is key.role or (role is None and not key.role.is_place) for key in self._known) + more
-        return max(ceil(accounts / PAGE_SIZE), 1) + 1
-
-    def _is_quicker_one_by_one(self, calls: int, pages: int) -> bool:
-        return self._heeds_misid and calls <= pages
 
     def _by_key(self, role: Role, hits: Downloaded) -> dict[Key, tuple[int, ...]]:
         return {Key(self._organisation_id, role, misid): tuple(ids) for misid, ids in hits.items()}

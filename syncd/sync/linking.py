@@ -83,7 +83,9 @@ def find_links(parts: Parts, on_reading: Callable[[int], None] = lambda _calls: 
     confirm_customer(parts)
     known, people, feeds = _strangers(parts)
     roles = sorted({feed.role for feed in _of_users(parts).feeds})
-    listed = _listed(parts, roles, {key.misid for key in people}, on_reading)
+    # A college has about as many accounts as people.
+    expected = Counter(key.role for key in known.keys() | people.keys() if not key.role.is_place)
+    listed = _listed(parts, roles, expected, {key.misid for key in people}, on_reading)
     ours = {one.user_id for key, one in known.items() if one.user_id is not None and not key.role.is_place}
     sorted_ = by_misid(people, listed, ours)
     now = parts.clock()
@@ -178,13 +180,17 @@ def _of_users(parts: Parts) -> Parts:
 
 
 def _listed(
-    parts: Parts, roles: Iterable[Role], misids: Collection[str], on_reading: Callable[[int], None]
+    parts: Parts,
+    roles: Iterable[Role],
+    expected: Counter[Role],
+    misids: Collection[str],
+    on_reading: Callable[[int], None],
 ) -> list[Account]:
     """Every account, the role of each known where it matters for its MISID."""
     found: dict[int, Account] = {}
     # A search by role leaves out the archived (U4); one without a role does not tell who is what.
     for role in (*roles, None):
-        for account in _search(parts, role):
+        for account in _search(parts, role, expected.total() if role is None else expected[role]):
             found.setdefault(account.user_id, account)
     shared = Counter(account.misid for account in found.values())
     unsure = [
@@ -195,8 +201,8 @@ def _listed(
     return list((found | {account.user_id: account for account in _read(parts, unsure, on_reading)}).values())
 
 
-def _search(parts: Parts, role: Role | None) -> Iterator[Account]:
-    for user in parts.onefile.users(parts.organisation_id, role):
+def _search(parts: Parts, role: Role | None, expected: int) -> Iterator[Account]:
+    for user in parts.onefile.users(parts.organisation_id, role, expected=expected or None):
         yield Account(user.id, role, user.misid, name_in(user.told), Traits.of(user.told))
 
 

@@ -101,7 +101,15 @@ def run_once(
     """
 
     def maker(parts: Parts) -> Planned:
-        return make_plan(parts, only, settle(parts, only), asks_again=trigger is not Trigger.SCHEDULE, is_poll=True)
+        settled = settle(parts, only)
+        return make_plan(
+            parts,
+            only,
+            settled.ambiguous,
+            absent=settled.absent,
+            asks_again=trigger is not Trigger.SCHEDULE,
+            is_poll=True,
+        )
 
     return carry_out(
         parts, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
@@ -176,7 +184,8 @@ class _Pass:
         with self.parts.store.begin() as connection:
             self._begin(planned, approval, connection, outdates=outdates)
             chunks.suspend(connection, self.parts.organisation_id)
-        if planned.plan.creates:
+        # A place has no Keychain.
+        if any(not create.key.role.is_place for create in planned.plan.creates):
             organisation = self.parts.onefile.organisation(self.parts.organisation_id)
             self.log.debug("organisation_read", keychain=organisation.creates_keychains)
         sender = self._sender = Sender(self.parts, self.number, planned.directory, self._progress)

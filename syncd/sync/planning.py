@@ -53,12 +53,14 @@ def make_plan(
     only: frozenset[str] = frozenset(),
     ambiguous: Mapping[Key, str] | None = None,
     *,
+    absent: Set[Key] = frozenset(),
     asks_again: bool = True,
     is_poll: bool = False,
 ) -> Planned:
     """Read every feed and work out what a run would do; OneFile is only asked, and only for what is needed.
 
-    ``only`` limits the plan to these MISIDs. ``ambiguous`` says of some unsettled creates why they cannot be settled.
+    ``only`` limits the plan to these MISIDs. ``ambiguous`` says of some unsettled creates why they cannot be settled,
+    and ``absent`` are those whom OneFile has just been asked for and does not have.
     ``asks_again`` has codes looked up afresh that OneFile had nothing by a short while ago. ``is_poll`` lets it go by
     what the last poll has left in step.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, and what OneFile's reads raise.
@@ -85,7 +87,7 @@ def make_plan(
     if asks_again:
         kept = {code: onefile_id for code, onefile_id in kept.items() if onefile_id is not None}
     in_doubt = {each.key: (ambiguous or {}).get(each.key, "") for each in unsettled}
-    strangers = _Strangers(sifted.changed, known, in_doubt)
+    strangers = _Strangers(sifted.changed, known, in_doubt.keys() | absent)
     codes, asked = _resolve(organisation_id, sifted, kept, strangers, directory)
     strangers.leave_out_the_stuck(codes)
     around = Surroundings(
@@ -143,13 +145,13 @@ def _with_assignments(plan: Plan, assigned: Assigned) -> Plan:
 class _Strangers(Mapping[Key, Mapping[str, Value]]):
     """Whom OneFile is to be asked about, because the store knows nobody of the key; of places also what is in them.
 
-    Nor is anybody asked about of whom a create is in doubt. There may be more than memory has room for.
+    Nor about whom it was asked already. There may be more than memory has room for.
     """
 
-    def __init__(self, changed: Changed, known: Container[Key], in_doubt: Container[Key]) -> None:
+    def __init__(self, changed: Changed, known: Container[Key], asked_about: Container[Key]) -> None:
         self._changed = changed
         self._known = known
-        self._in_doubt = in_doubt
+        self._asked_about = asked_about
         self._stuck = Keys()
         places = takewhile(lambda record: record.key.role.is_place, changed.records())
         self._places = {record.key: record.fields for record in places}
@@ -177,7 +179,7 @@ class _Strangers(Mapping[Key, Mapping[str, Value]]):
         return sum(map(self._is_one, self._changed))
 
     def _is_one(self, key: Key) -> bool:
-        return key not in self._known and key not in self._in_doubt and key not in self._stuck
+        return key not in self._known and key not in self._asked_about and key not in self._stuck
 
 
 def _is_stuck(record: Record, codes: Mapping[Code, Resolved]) -> bool:
@@ -221,7 +223,8 @@ def _resolve(
                 resolved[code] = kept[code] or Reason.REFERENCE_NOT_FOUND
             else:
                 unknown.add(code)
-    directory.expect(strangers.not_waiting_for(unknown, resolved))
+    if unknown:
+        directory.expect(strangers.not_waiting_for(unknown, resolved))
     asked = directory.resolve(unknown)
     told: dict[Code, int | None] = {code: answer for code, answer in asked.items() if isinstance(answer, int)}
     told |= {code: None for code, answer in asked.items() if answer is Reason.REFERENCE_NOT_FOUND}

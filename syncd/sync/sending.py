@@ -139,6 +139,10 @@ class Sender:
                 if refresh.key in archived:
                     continue
                 accounts.refresh(connection, refresh.key, refresh.feed, stamped(refresh.fingerprint, refresh.ids))
+            for update in plan.updates:
+                if update.is_link and update.assigned:
+                    # It has their MISID, and somebody is to be assigned to it before the rest can be told.
+                    self._keep(connection, replace(update, fingerprint=""), update.user_id, {})
             for leaver in plan.new_leavers:
                 accounts.set_status(connection, leaver.key, Status.LEAVER, now)
             for returner in plan.returners:

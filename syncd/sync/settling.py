@@ -1,6 +1,7 @@
 """Settling: what became of the creates whose answer an earlier run did not get."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from syncd.core.records import Key
@@ -11,17 +12,27 @@ from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
 
 
-def settle(parts: Parts, only: frozenset[str] = frozenset()) -> Mapping[Key, str]:
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of creates in doubt."""
+
+    ambiguous: Mapping[Key, str] = field(default_factory=dict)
+    """Those that only a person can settle, with the reason."""
+    absent: Set[Key] = frozenset()
+    """Those that did not happen: OneFile was asked a moment ago, and has nobody by this key."""
+
+
+def settle(parts: Parts, only: frozenset[str] = frozenset()) -> Settled:
     """Search OneFile for every create in doubt: link what is there, note as not done what is not.
 
     A create that OneFile said yes to is never taken for not done, however long its account cannot be found. ``only``
     limits it to these MISIDs: who waits for them does not wait for what became of others.
-    Gives the ones that only a person can settle, with the reason. Raises what OneFile's reads raise, `Interrupted`.
+    Raises what OneFile's reads raise, and `Interrupted`.
     """
     store, organisation_id = parts.store, parts.organisation_id
     with store.reading() as connection:
         if not changes.are_any_open(connection, organisation_id):
-            return {}
+            return Settled()
     with store.begin() as connection:
         doubt_the_pending(connection, store.vault, organisation_id, parts.clock())
         changes.forget_pending(connection, organisation_id)
@@ -31,13 +42,14 @@ def settle(parts: Parts, only: frozenset[str] = frozenset()) -> Mapping[Key, str
             if not only or each.key.misid in only
         ]
         if not unsettled:
-            return {}
+            return Settled()
         known = accounts.known(connection, organisation_id)
         chunks.suspend(connection, organisation_id)
     _wait_until_searches_can_be_trusted(parts, unsettled)
     directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
     found = directory.newcomers({each.key: each.detail["fields"] for each in unsettled})
-    return {each.key: reason for each in unsettled if (reason := _settle_one(parts, each, found.get(each.key, ())))}
+    reasons = {each.key: _settle_one(parts, each, found.get(each.key, ())) for each in unsettled}
+    return Settled({key: reason for key, reason in reasons.items() if reason}, reasons.keys() - found.keys())
 
 
 def _wait_until_searches_can_be_trusted(parts: Parts, unsettled: list[Unsettled]) -> None:

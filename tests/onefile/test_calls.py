@@ -153,7 +153,15 @@ def test_an_organisation_that_the_token_does_not_see_is_named(opened: Open) -> N
 
 
 @pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 130])
-@pytest.mark.parametrize("switches", [{}, {"page_cap": 20, "over_cap": OverCap.CLAMP}, {"full_rows": True}])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"page_cap": 20, "over_cap": OverCap.CLAMP},
+        {"page_cap": 20, "over_cap": OverCap.CUT},
+        {"full_rows": True},
+    ],
+)
 def test_a_search_brings_everybody_once_however_pages_are_cut(
     opened: Open, count: int, switches: dict[str, Any]
 ) -> None:

@@ -60,11 +60,13 @@ def test_an_unpaged_search_gives_everything_whatever_the_cap(open_onefile: Open)
 
 
 def test_a_page_over_the_cap_is_refused_or_silently_smaller(open_onefile: Open) -> None:
-    refusing, clamping = open_onefile(seed=_crowd(120)), open_onefile(seed=_crowd(120), over_cap=OverCap.CLAMP)
+    refusing = open_onefile(seed=_crowd(120))
+    clamping, cutting = (open_onefile(seed=_crowd(120), over_cap=how) for how in (OverCap.CLAMP, OverCap.CUT))
 
     assert refusing.post("/User/Search/1/101", {}).status_code == 400
-    assert len(clamping.search("/User/Search/1/101")) == 100
+    assert len(clamping.search("/User/Search/1/101")) == len(cutting.search("/User/Search/1/101")) == 100
     assert len(clamping.search("/User/Search/2/101")) == 20
+    assert [row["MISID"] for row in cutting.search("/User/Search/2/105")] == [f"A{n}" for n in range(106, 121)]
 
 
 def test_the_misid_filter_is_exact_or_a_prefix_or_ignored(open_onefile: Open) -> None:

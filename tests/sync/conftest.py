@@ -1,7 +1,7 @@
 """One organisation in small: an MIS of one table, a simulated OneFile, a state store, and passes between them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,51 +162,49 @@ def state_url(request: pytest.FixtureRequest) -> str:
 def found(tmp_path: Path, state_url: str) -> Iterator[Found]:
     """Founds a college whose OneFile has these switches: one assessor, one class, one placement, nobody else."""
     with ExitStack() as stack:
+        yield lambda **switches: stack.enter_context(founded(tmp_path, state_url, **switches))
 
-        def found_college(**switches: Any) -> College:
-            clock = Clock()
-            simulator = stack.enter_context(
-                Simulator(
-                    Switches(**{"limiter": LimiterShape.OFF, **switches}),
-                    {
-                        "users": [
-                            {
-                                "ID": ASSESSOR,
-                                "OrganisationID": ORGANISATION,
-                                "Role": 5,
-                                "MISID": "A1",
-                                "FirstName": "Siân",
-                                "LastName": "Pryce",
-                            }
-                        ]
-                    },
-                    clock=clock.timestamp,
-                )
-            )
-            store = Store(state_url, Vault())
-            store.upgrade()
-            stack.callback(store.close)
-            pacer = Pacer(StoredTurns(store, "token"), 600_000, clock=clock, sleep=clock.sleep, pause=clock.sleep)
-            client = stack.enter_context(
-                OneFile(simulator.base_url, simulator.customer_token, pacer, clock=clock, timeout_seconds=30)
-            )
-            mis_url = f"sqlite:///{tmp_path / 'mis.db'}"
-            parts = Parts(
-                ORGANISATION,
-                Mis(mis_url),
-                (Feed("learners", Role.LEARNER, _FEED),),
-                client,
-                store,
-                Policy(limits=Limits(floor=1000)),
-                structlog.get_logger(),
-                clock,
-                lambda: clock.is_stopping,
-            )
-            college = College(parts, simulator, mis_url, clock)
-            stack.callback(college.close)
-            return college
 
-        yield found_college
+@contextmanager
+def founded(folder: Path, state_url: str, **switches: Any) -> Iterator[College]:
+    """Such a college, with its MIS in a folder."""
+    clock = Clock()
+    assessor = {
+        "ID": ASSESSOR,
+        "OrganisationID": ORGANISATION,
+        "Role": 5,
+        "MISID": "A1",
+        "FirstName": "Siân",
+        "LastName": "Pryce",
+    }
+    with ExitStack() as stack:
+        simulator = stack.enter_context(
+            Simulator(
+                Switches(**{"limiter": LimiterShape.OFF, **switches}), {"users": [assessor]}, clock=clock.timestamp
+            )
+        )
+        store = Store(state_url, Vault())
+        store.upgrade()
+        stack.callback(store.close)
+        pacer = Pacer(StoredTurns(store, "token"), 600_000, clock=clock, sleep=clock.sleep, pause=clock.sleep)
+        client = stack.enter_context(
+            OneFile(simulator.base_url, simulator.customer_token, pacer, clock=clock, timeout_seconds=30)
+        )
+        mis_url = f"sqlite:///{folder / 'mis.db'}"
+        parts = Parts(
+            ORGANISATION,
+            Mis(mis_url),
+            (Feed("learners", Role.LEARNER, _FEED),),
+            client,
+            store,
+            Policy(limits=Limits(floor=1000)),
+            structlog.get_logger(),
+            clock,
+            lambda: clock.is_stopping,
+        )
+        college = College(parts, simulator, mis_url, clock)
+        stack.callback(college.close)
+        yield college
 
 
 @pytest.fixture(autouse=True)

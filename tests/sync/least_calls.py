@@ -1,13 +1,16 @@
-"""How few calls can bring an empty OneFile in step with a generated college: counted from its rows and nothing else.
+"""How few calls the API allows for: counted from the rows of the MIS, what OneFile has, and the rules of the API.
 
-Nothing of syncd's own reckoning is used here, so that the two can be held against each other.
+Nothing of syncd's own reckoning is used here, so that the two can be held against each other. Sections are those of the
+OneFile API fact sheet.
 """
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
 from math import ceil
-from typing import Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 from syncd.demo.generator import Generated, Row
 from syncd.demo.tables import (
@@ -23,6 +26,7 @@ from syncd.demo.tables import (
     STAFF_ROLE,
 )
 from syncd.simulator.journal import Call
+from syncd.simulator.world import World
 
 _TEACHING: Final = {"Assessor", "Trainee Assessor"}
 
@@ -34,12 +38,16 @@ _KINDS: Final = {
     r"POST /(Placement|Classroom)/Search/\d+/\d+": "list places",
     r"POST /User/Search/\d+/\d+": "look for users",
     r"GET /User/\d+": "read a user",
+    r"GET /(Placement|Classroom)/\d+": "read a place",
     r"POST /Placement": "create a placement",
     r"POST /Classroom": "create a classroom",
     r"POST /User": "create a user",
     r"POST /User/\d+/AssignPlacement/.*": "grant an employer their placement",
     r"POST /User/\d+/Assign": "assign somebody to a learner",
+    r"POST /User/\d+/Archive": "archive a user",
+    r"POST /User/\d+/Unarchive": "bring a user back",
     r"POST /User/\d+": "update a user",
+    r"POST /(Placement|Classroom)/\d+": "update a place",
 }
 
 
@@ -52,8 +60,31 @@ def _kind_of(call: str) -> str:
     return next((kind for pattern, kind in _KINDS.items() if re.fullmatch(pattern, call)), call)
 
 
-def least_calls(college: Generated, *, keychain: bool = False) -> Counter[str]:
-    """The same for the calls that cannot be done without.
+def pages(rows: int, size: int) -> int:
+    """How many calls bring so many rows: pages of this size, and an empty one, which alone tells the end (U1)."""
+    return ceil(rows / size) + 1
+
+
+def searches(newcomers: int, rows: int, size: int, *, there: int = 0) -> int:
+    """How many calls look for newcomers by MISID, where all there are fill so many rows.
+
+    One by one, nobody takes a call, and somebody one more, for only an empty page tells that no other has this MISID
+    (§16). By page it may be fewer. How many are ``there`` nothing tells before, and it is the exception.
+
+    It is no unpaged search, which would take one: the vendor asks for pages (§3), and where OneFile pays no heed to a
+    MISID (U6) each of those would bring the whole college.
+    """
+    by_page = pages(rows, size)
+    return newcomers + there if newcomers <= by_page else by_page
+
+
+def finds(there: int, rows: int, size: int) -> int:
+    """The same for people who surely are there."""
+    return min(2 * there, pages(rows, size))
+
+
+def least_calls(college: Generated, *, keychain: bool = False, page: int = 100) -> Counter[str]:
+    """The calls that cannot be done without, by what they are for, to bring an empty OneFile in step with a college.
 
     With ``keychain`` a create does not tell the id. Those of a role are then looked for together, as soon as they are
     made, for others need them; by role, because nothing else tells the two accounts of one MISID from each other.
@@ -76,7 +107,7 @@ def least_calls(college: Generated, *, keychain: bool = False) -> Counter[str]:
             # people of every role. It also answers who a tutor is that the MIS does not have: nobody.
             # One by one, whoever was just made takes a page, and the empty one after it.
             "look for users": sum(min(len(misids), 1) for misids in census.newcomers().values())
-            + sum(min(2 * made, ceil(made / 50) + 1) for made in census.made.values() if keychain),
+            + sum(finds(made, made, page) for made in census.made.values() if keychain),
             # There is no call that makes two of anything (§5).
             "create a placement": len(college.rows[SITE]),
             "create a classroom": len(college.rows[CLASS]),
@@ -162,3 +193,101 @@ def _sendable(rows: list[Row]) -> dict[str, Row]:
     """Those who are entered once and have an e-mail address, by code."""
     times = Counter(row["code"] for row in rows)
     return {row["code"]: row for row in rows if times[row["code"]] == 1 and row["email"]}
+
+
+_PLACES: Final = ("Placement", "Classroom")
+_Role = TypeVar("_Role", bound=str)
+People: TypeAlias = Mapping[_Role, Sequence[dict[str, Any]]]
+"""The rows of the MIS by role."""
+Links: TypeAlias = Mapping[_Role, Sequence[tuple[str, str]]]
+"""Learners and who is to be assigned to them, by the role of these."""
+
+
+@dataclass
+class Told:
+    """What OneFile has been told of a small organisation, and so what is the least that it has yet to be told.
+
+    ``page`` is the largest page that works, at most 1,000; with ``keychain`` a create does not tell the id (§8.3).
+    """
+
+    keychain: bool = False
+    page: int = 1000
+    is_logged_in: bool = False
+    there: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """By role and MISID, the last values of each column."""
+    pairs: set[tuple[str, str, str]] = field(default_factory=set)
+    """Who is assigned to whom: learner, user and the user's role. Nothing undoes it (§11)."""
+
+    def least(
+        self, people: People[_Role], links: Links[_Role], world: World, organisation_id: int = 5740
+    ) -> Counter[str]:
+        """The calls that bring OneFile in step with these rows, by role, when they are all fit to be sent."""
+        rows = {(str(role), row["MISID"]): row for role, some in people.items() for row in some}
+        new = [key for key in rows if key not in self.there]
+        pairs = {(learner, user, str(role)) for role, some in links.items() for learner, user in some} - self.pairs
+        newcomers = {misid for role, misid in new if role not in _PLACES}
+        # An employer can be the default of a learner only when assigned to them, and they must be there for that (§11).
+        later = [
+            misid
+            for role, misid in new
+            if role == "Learner" and (misid, rows[role, misid].get("DefaultEmployerMISID"), "Employer") in pairs
+        ]
+        changed = {key: self._changed(key, row) for key, row in rows.items() if key in self.there}
+        # Access to a placement is told by a call of its own, anew for another placement (§11).
+        granted = [key for key in new if _grants(rows[key])]
+        granted += [
+            key for key, names in changed.items() if _grants(rows[key]) and names & {"GrantAccess", "PlacementMISID"}
+        ]
+        updated = [key for key, names in changed.items() if names - {"GrantAccess"}]
+        users = [user for user in world.users.values() if user.organisation_id == organisation_id]
+        places = Counter(
+            role
+            for role, places in zip(_PLACES, (world.placements, world.classrooms), strict=True)
+            for place in places.by_id.values()
+            if place.organisation_id == organisation_id
+        )
+        made = Counter(role for role, _ in new)
+        made_users = sum(number for role, number in made.items() if role not in _PLACES)
+        found = Counter(
+            {
+                "read the Keychain setting": min(made_users, 1),
+                "list places": sum(pages(places[role], self.page) for role in _PLACES if made[role]),
+                "look for users": searches(len(newcomers), len(users), self.page),
+                "create a placement": made["Placement"],
+                "create a classroom": made["Classroom"],
+                "create a user": made_users,
+                "grant an employer their placement": len(granted),
+                "assign somebody to a learner": len(pairs),
+                "update a user": sum(role not in _PLACES for role, _ in updated) + len(later),
+                "update a place": sum(role in _PLACES for role, _ in updated),
+            }
+        )
+        if self.keychain:
+            numbers = Counter(user.role for user in users if not user.is_archived)
+            found["look for users"] += sum(
+                finds(number, numbers[_NUMBERS[role]] + number, self.page)
+                for role, number in made.items()
+                if role not in _PLACES
+            )
+        found["log in"] = int(not self.is_logged_in and found.total() > 0)
+        return +found
+
+    def take(self, people: People[_Role], links: Links[_Role]) -> None:
+        """OneFile has been told of these rows."""
+        for role, rows in people.items():
+            for row in rows:
+                told = self.there.setdefault((str(role), row["MISID"]), {})
+                told |= {name: value for name, value in deepcopy(row).items() if value is not None}
+        self.pairs |= {(learner, user, str(role)) for role, some in links.items() for learner, user in some}
+
+    def _changed(self, key: tuple[str, str], row: Mapping[str, Any]) -> set[str]:
+        # Nobody knows whether a value can be taken back (U16), so one that is gone is not sent.
+        return {name for name, value in row.items() if value is not None and self.there[key].get(name) != value}
+
+
+#: §8.1
+_NUMBERS: Final = {"Learner": 1, "Trainee Assessor": 4, "Assessor": 5, "IQA": 10, "Employer": 40, "Observer": 45}
+
+
+def _grants(row: Mapping[str, Any]) -> bool:
+    return row.get("GrantAccess") is not None

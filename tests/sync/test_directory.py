@@ -1,16 +1,18 @@
 """What OneFile has is asked for in as few calls as it takes."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from syncd.core.accounts import Known, Status
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Key, Reason
+from syncd.simulator import OverCap
 from syncd.sync.directory import Directory
 
 from .conftest import ORGANISATION, College, Found
-from .least_calls import calls_made
+from .least_calls import calls_made, finds, searches
 
 _PAGE = 50
 
@@ -102,3 +104,121 @@ def test_whoever_was_just_made_is_there_so_that_finding_each_takes_two_pages(
     assert _directory(college).just_created({key: {} for key in keys}).keys() == set(keys)
 
     assert _made(college) == {"look for users": calls}
+
+
+#: How pages are cut, and the largest that works.
+_CUTS: list[tuple[dict[str, Any], int]] = [
+    ({"page_cap": 50}, 50),
+    ({"page_cap": 100}, 100),
+    ({"page_cap": 100, "over_cap": OverCap.CLAMP}, 100),
+    ({"page_cap": 100, "over_cap": OverCap.CUT}, 100),
+    ({"page_cap": 500}, 500),
+    ({"page_cap": 10_000}, 1000),
+]
+_NEW = (1, 2, 3, 5, 6, 7, 11, 12, 40)
+
+
+def _looked_for(college: College, known: list[Key], new: int) -> Counter[int | None]:
+    """How many searches so many newcomers take of whom OneFile has none, by the status that each was answered with."""
+    college.onefile.journal.clear()
+    assert _directory(college, *known).newcomers({_key(f"N{number}"): {} for number in range(new)}) == {}
+    return Counter(call.status for call in college.onefile.journal if call.is_search)
+
+
+@pytest.mark.parametrize(("cut", "page"), _CUTS)
+def test_newcomers_are_looked_for_one_by_one_or_by_page_whichever_is_fewer(
+    found: Found, cut: dict[str, Any], page: int
+) -> None:
+    college = found(**cut)
+    for known in (500, 51, 50, 40, 0):
+        college.onefile.world.users.clear()
+        people = [_key(f"L{number}") for number in range(known)]
+        _sow(college, *people)
+        # This is how a client learns what OneFile's pages are.
+        list(college.parts.onefile.users(ORGANISATION, expected=3000))
+
+        for new in _NEW:
+            assert _looked_for(college, people, new).total() == searches(new, known, page), (known, new)
+
+
+@pytest.mark.parametrize(
+    ("cut", "page", "refused"),
+    [
+        ({"page_cap": 50}, 50, {3: 1, 7: 1, 12: 0, 40: 0}),
+        ({"page_cap": 100}, 100, {2: 0, 3: 1, 4: 0, 40: 0}),
+        ({"page_cap": 100}, 100, {40: 1, 3: 0}),
+        ({"page_cap": 100, "over_cap": OverCap.CLAMP}, 100, {40: 0}),
+        ({"page_cap": 500}, 500, {3: 0, 40: 0}),
+    ],
+)
+def test_to_know_what_works_costs_one_call_a_size_that_is_refused_and_only_where_pages_might_be_fewer(
+    found: Found, cut: dict[str, Any], page: int, refused: dict[int, int]
+) -> None:
+    """Nobody can know it beforehand (U1)."""
+    college = found(**cut)
+    college.onefile.world.users.clear()
+    people = [_key(f"L{number}") for number in range(500)]
+    _sow(college, *people)
+
+    for new, times in refused.items():
+        calls = _looked_for(college, people, new)
+        assert (calls[400], calls.total() - calls[400]) == (times, searches(new, 500, page)), new
+
+
+@pytest.mark.parametrize(("cut", "page"), [_CUTS[0], _CUTS[1], _CUTS[3]])
+def test_so_are_those_whom_onefile_has_made_without_telling_their_ids(
+    found: Found, cut: dict[str, Any], page: int
+) -> None:
+    college = found(**cut)
+    for known in (500, 51, 40, 0):
+        college.onefile.world.users.clear()
+        people = [_key(f"L{number}") for number in range(known)]
+        _sow(college, *people)
+        list(college.parts.onefile.users(ORGANISATION, expected=3000))
+        for made in (1, 2, 3, 4, 6):
+            keys = [_key(f"N{known}-{made}-{number}") for number in range(made)]
+            ids = _sow(college, *keys)
+            college.onefile.journal.clear()
+
+            assert len(_directory(college, *people).just_created({key: {} for key in keys})) == made
+
+            assert _made(college) == {"look for users": finds(made, known + made, page)}, (known, made)
+            for user_id in ids:
+                del college.onefile.world.users[user_id]
+
+
+@pytest.mark.parametrize(
+    ("known", "assessors", "codes", "calls"),
+    [
+        pytest.param(0, 1, ["A0"], 2, id="one"),
+        pytest.param(0, 40, ["A1", "A2", "A3"], 2, id="some of a few"),
+        pytest.param(290, 292, ["A290"], 2, id="one of many"),
+        pytest.param(290, 292, ["A290", "A291"], 3, id="two of many"),
+    ],
+)
+def test_assessors_are_looked_for_by_their_codes_one_by_one_or_by_page(
+    found: Found, known: int, assessors: int, codes: list[str], calls: int
+) -> None:
+    college = found(page_cap=150, over_cap=OverCap.CLAMP)
+    college.onefile.world.users.clear()
+    people = [_key(f"A{number}", Role.ASSESSOR) for number in range(assessors)]
+    _sow(college, *people)
+    list(college.parts.onefile.users(ORGANISATION, expected=3000))
+    college.onefile.journal.clear()
+
+    wanted = [Code(Referent.ASSESSOR, "MISID", text) for text in codes]
+    resolved = _directory(college, *people[:known]).resolve(wanted)
+
+    assert all(isinstance(found, int) for found in resolved.values())
+    assert _made(college) == {"look for users": calls}
+
+
+def test_with_a_name_among_the_codes_all_assessors_are_asked_for_at_once(college: College) -> None:
+    _sow(college, *(_key(f"A{number}", Role.ASSESSOR) for number in range(3)))
+    wanted = [Code(Referent.ASSESSOR, "MISID", "A1"), Code(Referent.ASSESSOR, "Name", "Nobody Such")]
+
+    resolved = _directory(college).resolve(wanted)
+
+    assert (isinstance(resolved[wanted[0]], int), resolved[wanted[1]]) == (True, Reason.REFERENCE_NOT_FOUND)
+    # The trainees, of whom there are none, are asked for the other one.
+    assert _made(college) == {"look for users": 3}
