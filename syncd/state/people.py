@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
@@ -21,10 +21,13 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state.tables import account, held
+
+_Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
 
 #: Longer than any UserID that the column could hold.
 _DIGITS_OF_A_USER_ID: Final = 18
@@ -65,27 +68,51 @@ def find(
     """
     everybody = _everybody()
     columns = everybody.c
-    conditions: list[ColumnElement[bool]] = [columns.organisation_id.in_(organisations)]
+    conditions = _narrowed(columns, organisations, wanted)
     order: list[ColumnElement[Any]] = [columns.misid, columns.role, columns.organisation_id]
     if wanted.text:
-        is_exactly = columns.misid == wanted.text
-        if wanted.text.isdecimal() and len(wanted.text) <= _DIGITS_OF_A_USER_ID:
-            is_exactly = or_(is_exactly, columns.user_id == int(wanted.text))
+        is_exactly = _is_exactly(columns, wanted.text)
         conditions.append(or_(is_exactly, columns.misid.icontains(wanted.text, autoescape=True)))
         order.insert(0, case((is_exactly, 0), else_=1))
+    rows = connection.execute(select(everybody).where(*conditions).order_by(*order).offset(first).limit(most)).all()
+    if not first and len(rows) < most:
+        # To count them would be to go through everybody once more.
+        return _found(connection, rows), len(rows)
+    count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
+    return _found(connection, rows), count
+
+
+def exactly(connection: Connection, organisations: Sequence[int], wanted: Wanted) -> list[Found]:
+    """Those who have exactly the MISID or UserID that is wanted, found without going through everybody."""
+    everybody = _everybody()
+    conditions = _narrowed(everybody.c, organisations, wanted)
+    rows = connection.execute(select(everybody).where(*conditions, _is_exactly(everybody.c, wanted.text))).all()
+    return _found(connection, rows)
+
+
+def _narrowed(columns: _Columns, organisations: Sequence[int], wanted: Wanted) -> list[ColumnElement[bool]]:
+    conditions = [columns.organisation_id.in_(organisations)]
     if wanted.role:
         conditions.append(columns.role == wanted.role)
     if wanted.status:
         conditions.append(columns.status == wanted.status)
-    rows = connection.execute(select(everybody).where(*conditions).order_by(*order).offset(first).limit(most))
-    count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
-    found = rows.all()
-    held_ones = _held_among(connection, [row.misid for row in found])
+    return conditions
+
+
+def _is_exactly(columns: _Columns, text: str) -> ColumnElement[bool]:
+    has_misid: ColumnElement[bool] = columns.misid == text
+    if text.isdecimal() and len(text) <= _DIGITS_OF_A_USER_ID:
+        return or_(has_misid, columns.user_id == int(text))
+    return has_misid
+
+
+def _found(connection: Connection, rows: Sequence[Row[Any]]) -> list[Found]:
+    held_ones = _held_among(connection, [row.misid for row in rows])
     return [
         Found(*key, row.user_id, row.status, key in held_ones)
-        for row in found
+        for row in rows
         for key in [(row.organisation_id, row.role, row.misid)]
-    ], count
+    ]
 
 
 def _held_among(connection: Connection, misids: Sequence[str]) -> set[tuple[int, str, str]]:

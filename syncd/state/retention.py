@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
@@ -13,6 +13,16 @@ from syncd.state.tables import approval, change, resync_request, run
 
 #: So few at a time that whoever else writes waits for milliseconds.
 _AT_ONCE: Final = 500
+
+
+class _Batch(NamedTuple):
+    """What was let go at once."""
+
+    changes: int = 0
+    runs: int = 0
+    reached: Any = None
+    """Where the next batch goes on. From the beginning it would walk past all that is kept there, and, on PostgreSQL,
+    past what has just gone: an index has that until it is vacuumed."""
 
 
 def purge(
@@ -33,27 +43,35 @@ def purge(
     count = 0
     for organisation_id in organisation_ids:
         # Whatever begins meanwhile is newer than all of these.
-        with store.begin() as connection:
+        with store.reading() as connection:
             spared = _gone_by(connection, organisation_id)
         for purge_some in (_purge_changes, _purge_runs):
+            batch = _Batch()
             while not is_stopping():
                 with store.begin() as connection:
-                    changes, runs = purge_some(connection, organisation_id, now, now - keep, spared)
-                count += changes
-                if not changes + runs:
+                    batch = purge_some(connection, organisation_id, now, now - keep, spared, batch.reached)
+                count += batch.changes
+                if not batch.changes + batch.runs:
                     break
     return count
 
 
 def _purge_changes(
-    connection: Connection, organisation_id: int, now: datetime, before: datetime, _spared: Collection[int]
-) -> tuple[int, int]:
+    connection: Connection,
+    organisation_id: int,
+    now: datetime,
+    before: datetime,
+    _spared: Collection[int],
+    reached: datetime | None,
+) -> _Batch:
     under = run.alias()
     rows = connection.execute(
-        select(change.c.id)
+        select(change.c.id, change.c.at)
         .where(
             change.c.organisation_id == organisation_id,
             change.c.at < before,
+            # Of the same moment there may be more.
+            *(() if reached is None else (change.c.at >= reached,)),
             ~_is_open(),
             # What has been used of an approval is counted by its changes.
             ~exists().where(
@@ -64,7 +82,7 @@ def _purge_changes(
         .limit(_AT_ONCE)
     ).all()
     connection.execute(change.delete().where(change.c.id.in_([row.id for row in rows])))
-    return len(rows), 0
+    return _Batch(changes=len(rows), reached=rows[-1].at if rows else None)
 
 
 def _is_open() -> ColumnElement[bool]:
@@ -76,13 +94,19 @@ def _is_open() -> ColumnElement[bool]:
 
 
 def _purge_runs(
-    connection: Connection, organisation_id: int, now: datetime, before: datetime, spared: Collection[int]
-) -> tuple[int, int]:
+    connection: Connection,
+    organisation_id: int,
+    now: datetime,
+    before: datetime,
+    spared: Collection[int],
+    reached: int | None,
+) -> _Batch:
     rows = connection.execute(
         select(run.c.id)
         .where(
             run.c.organisation_id == organisation_id,
             run.c.started_at < before,
+            run.c.id > (reached or 0),
             run.c.state.not_in((RunState.RUNNING, RunState.AWAITING_APPROVAL)),
             run.c.id.not_in(spared),
             ~exists().where(change.c.run_id == run.c.id),
@@ -95,7 +119,7 @@ def _purge_runs(
     for belonging in (approval, resync_request):
         connection.execute(belonging.delete().where(belonging.c.run_id.in_(numbers)))
     connection.execute(run.delete().where(run.c.id.in_(numbers)))
-    return 0, len(rows)
+    return _Batch(runs=len(rows), reached=max(numbers, default=None))
 
 
 def _gone_by(connection: Connection, organisation_id: int) -> set[int]:

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, TextClause, func, select
 
 from syncd.state.runs import RunState
-from syncd.state.tables import approval, change, resync_request, run
+from syncd.state.tables import NOT_QUIET, approval, change, resync_request, run
 
-_FINISHED_QUIETLY: Final = and_(
-    run.c.state == RunState.FINISHED, run.c.applied == 0, run.c.refused == 0, run.c.in_doubt == 0
-)
 #: All but the sample, which is for one run's own page.
 _COLUMNS: Final = tuple(column for column in run.c if column.name != "sample")
 
@@ -31,16 +28,32 @@ class Asked:
 
 def listing(
     connection: Connection, organisations: Sequence[int], *, quiet_too: bool, first: int, most: int
-) -> tuple[list[Row[Any]], int]:
-    """So many runs, the newest first, from the ``first`` on, counted from 0; and how many there are in all.
+) -> list[Row[Any]]:
+    """So many runs, the newest first, from the ``first`` on, counted from 0.
 
     Those that found nothing to send are left out, unless ``quiet_too``.
     """
-    conditions = [run.c.organisation_id.in_(organisations), *(() if quiet_too else (not_(_FINISHED_QUIETLY),))]
     rows = connection.execute(
-        select(*_COLUMNS).where(*conditions).order_by(run.c.id.desc()).offset(first).limit(most)
-    ).all()
-    return list(rows), connection.scalar(select(func.count()).select_from(run).where(*conditions)) or 0
+        select(*_COLUMNS)
+        .where(*_listed(organisations, quiet_too=quiet_too))
+        .order_by(run.c.id.desc())
+        .offset(first)
+        .limit(most)
+    )
+    return list(rows)
+
+
+def count(connection: Connection, organisations: Sequence[int], *, quiet_too: bool) -> int:
+    """How many runs there are for `listing` to give."""
+    return (
+        connection.scalar(select(func.count()).select_from(run).where(*_listed(organisations, quiet_too=quiet_too)))
+        or 0
+    )
+
+
+def _listed(organisations: Sequence[int], *, quiet_too: bool) -> list[ColumnElement[bool] | TextClause]:
+    here = run.c.organisation_id.in_(organisations)
+    return [here] if quiet_too else [here, NOT_QUIET]
 
 
 def one(connection: Connection, organisations: Sequence[int], number: int) -> Row[Any] | None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 
 
@@ -71,8 +72,13 @@ account: Final = Table(
     Column("left_at", UtcDateTime),
     UniqueConstraint("organisation_id", "role", "misid"),
     Index(None, "organisation_id", "user_id"),
-    Index(None, "organisation_id", "role", "status"),
+    Index(None, "organisation_id", "misid", "role"),
+    Index(None, "organisation_id", "role", "status", "feed"),
 )
+
+#: All runs but those that found nothing to send. Written out, for a database uses an index of some rows only where one
+#: asks for them in the same words.
+NOT_QUIET: Final = text("NOT (state = 'finished' AND applied = 0 AND refused = 0 AND in_doubt = 0)")
 
 run: Final = Table(
     "run",
@@ -109,6 +115,7 @@ run: Final = Table(
     Index(None, "organisation_id", "state"),
     Index(None, "organisation_id", "onefile"),
     Index(None, "organisation_id", "started_at"),
+    Index("ix_run_not_quiet", "organisation_id", "id", postgresql_where=NOT_QUIET, sqlite_where=NOT_QUIET),
     Index(None, "approval_id"),
 )
 
@@ -131,7 +138,7 @@ change: Final = Table(
     Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted when there is a key"),
     Column("message", Text, nullable=False, default="", comment="why it was refused, personal values taken out"),
     Index(None, "organisation_id", "misid"),
-    Index(None, "organisation_id", "at"),
+    Index(None, "organisation_id", "at", "role", "action", "outcome"),
     Index(None, "organisation_id", "outcome"),
     Index(None, "run_id"),
     Index(None, "run_id", "action", "outcome"),

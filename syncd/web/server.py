@@ -1,9 +1,10 @@
 """Serving the application from a thread of the daemon."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -13,6 +14,36 @@ from syncd.errors import ConfigurationError
 
 #: An answer that is being made when syncd is told to end may be finished, but not for ever.
 _PATIENCE_AT_THE_END_SECONDS: Final = 10.0
+#: How often it looks at the clock, for the date of its answers.
+_LOOK_AGAIN_SECONDS: Final = 1.0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which is told when to end.
+
+    Left to itself it looks ten times a second, which is two fifths of what a daemon does that has nothing to do.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Have it end; any thread may ask."""
+        self.should_exit = True
+        # It may have ended by itself, and its loop with it.
+        with suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        """Wait to be told."""
+        self._loop = asyncio.get_running_loop()
+        # It renews the date at every tenth, from nought.
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _LOOK_AGAIN_SECONDS)
 
 
 @contextmanager
@@ -35,13 +66,13 @@ def served(app: ASGIApp, address: tuple[str, int]) -> Iterator[None]:
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="admin", daemon=True)
     with listener:
         thread.start()
         try:
             yield
         finally:
-            server.should_exit = True
+            server.stop()
             # Somebody may be waiting for an MIS that hangs.
             thread.join(_PATIENCE_AT_THE_END_SECONDS)

@@ -16,6 +16,8 @@ from syncd.state.vault import Vault
 from .contenders import Hollow
 from .databases import databases
 from .growth import Size, ask, bytes_of, document, fill
+from .host import Host, calculated
+from .host import measure as measure_host
 from .measures import MEASURES, Choice, run
 from .results import HEADS, Measured, commit, machine, markdown, put_into, table_rows
 
@@ -106,6 +108,38 @@ def growth(
     if json_file:
         told = {"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine()}
         json_file.write_text(json.dumps(told | document(size, asked, sizes), indent=1) + "\n", encoding="utf-8")
+
+
+@app.command()
+def host(
+    *,
+    customers: Annotated[int, typer.Option(min=1, help="How many customers there are, each with a daemon.")] = 30,
+    learners: Annotated[int, typer.Option(min=100, help="How many learners each of them has.")] = 2000,
+    poll_seconds: Annotated[int, typer.Option(min=2, help="How often each is polled.")] = 10,
+    polls: Annotated[int, typer.Option(min=2, help="How many polls of each are looked at.")] = 6,
+    takeovers: Annotated[int, typer.Option(min=0, help="For how many of them a second daemon waits.")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all of it here.")] = None,
+) -> None:
+    """Run the daemons of many customers on one PostgreSQL server, and see what they take of the machine."""
+    console = Console(width=_WIDTH)
+    try:
+        measured = measure_host(
+            Host(customers, learners, poll_seconds, polls, takeovers),
+            lambda each: console.print(
+                f"{each.what:<60}{each.median:>12,.2f} {each.unit:<3} "
+                + (f"({each.lowest:,.2f} to {each.highest:,.2f}, of {each.seen})" if each.seen > 1 else ""),
+                highlight=False,
+            ),
+        )
+    except Hollow as problem:
+        console.print(f"This benchmark is worth nothing: {problem}.", markup=False)
+        raise typer.Exit(1) from None
+    console.print("Calculated from that:")
+    for what, figure in calculated(measured.figures):
+        console.print(f"  {what:<58}{figure}", highlight=False)
+    if json_file:
+        told = {"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine()}
+        json_file.write_text(json.dumps(told | measured.document(), indent=1) + "\n", encoding="utf-8")
 
 
 def _pair(named: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ _CONFIGURATION = """
 [onefile]
 base_url = "{onefile}"
 organisation_id = {organisation}
-customer_token_file = "token"
+customer_token_file = "customer-token"
 calls_per_minute = {calls_per_minute}
 [source]
 url = "{source}"
@@ -40,6 +40,7 @@ url = "{state}"
 [guard]
 floor = {floor}
 [schedule]
+poll = "{poll}"
 quiet = []
 [admin]
 listen = "{admin}"
@@ -73,20 +74,25 @@ class College:
     """The simulator's base URL; by default one that nobody serves, for those who are not to call."""
     admin: str = ""
     calls_per_minute: int = 300
+    organisation: int = ORGANISATION
+    customer_token: str = CUSTOMER_TOKEN
+    poll: str = "15m"
 
     def laid_out(self) -> Self:
         """The same, with its files written, before any process measures it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "token").write_text(CUSTOMER_TOKEN, encoding="utf-8")
+        (self.folder / "customer-token").write_text(self.customer_token, encoding="utf-8")
+        (self.folder / "state-url").write_text(self.state, encoding="utf-8")
         (self.folder / "learners.sql").write_text(FEED, encoding="utf-8")
-        self._file.write_text(
+        self.file.write_text(
             _CONFIGURATION.format(
                 onefile=self.onefile,
-                organisation=ORGANISATION,
+                organisation=self.organisation,
                 calls_per_minute=self.calls_per_minute,
                 source=self.source,
                 state=self.state,
                 floor=10_000_000,
+                poll=self.poll,
                 admin=self.admin,
             ),
             encoding="utf-8",
@@ -96,7 +102,7 @@ class College:
     @property
     def settings(self) -> Settings:
         """Its configuration."""
-        return load_settings(self._file)
+        return load_settings(self.file)
 
     @contextmanager
     def parts(self) -> Iterator[Parts]:
@@ -111,14 +117,16 @@ class College:
             store.close()
 
     @property
-    def _file(self) -> Path:
+    def file(self) -> Path:
+        """The configuration file."""
         return self.folder / "syncd.toml"
 
 
-def seed() -> dict[str, Any]:
+def seed(organisation: int = ORGANISATION) -> dict[str, Any]:
     """What the simulator is to hold so that every code of the feed stands for something."""
-    place = {"OrganisationID": ORGANISATION}
+    place = {"OrganisationID": organisation}
     return {
+        "organisations": [{"ID": organisation, "Name": "Example"}],
         "classrooms": [
             place | {"ID": number, "Name": code.text}
             for code, number in IDS.items()
@@ -137,11 +145,11 @@ def seed() -> dict[str, Any]:
     }
 
 
-def residents(learners: int) -> list[dict[str, Any]]:
+def residents(learners: int, organisation: int = ORGANISATION) -> list[dict[str, Any]]:
     """The learners as OneFile has them once `put_in_step` says that it does."""
     return [
         {
-            "OrganisationID": ORGANISATION,
+            "OrganisationID": organisation,
             "ID": number,
             "Role": 1,
             "MISID": misid_of(number - _FIRST_LEARNER + 1),

@@ -14,9 +14,25 @@ from sqlalchemy import Connection, event, text
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.state import accounts, calendar, changes, holding, overview, people, references, retention, run_list, runs
+from syncd.state import (
+    accounts,
+    calendar,
+    changes,
+    holding,
+    overview,
+    people,
+    references,
+    reporting,
+    retention,
+    run_list,
+    runs,
+    trail,
+)
+from syncd.state.runs import RunState
 from syncd.state.store import Store
 from syncd.state.vault import Vault
+from syncd.sync.one_pass import POLLS, Trigger
+from syncd.web.metrics import Metrics
 
 from .college import ORGANISATION
 from .contenders import Hollow
@@ -66,7 +82,7 @@ def fill(url: str, size: Size) -> None:
                 copy.write_row((*row, NOW, NOW))
         names = (
             "id, organisation_id, trigger, state, started_at, finished_at, creates, updates, leavers, returners, held,"
-            " warnings, unchanged, applied, refused, in_doubt, calls, reason, onefile"
+            " warnings, unchanged, applied, refused, in_doubt, calls, reason, onefile, is_whole"
         )
         apart = _YEARS / size.runs
         with cursor.copy(f"COPY run ({names}) FROM STDIN".encode()) as copy:
@@ -75,7 +91,7 @@ def fill(url: str, size: Size) -> None:
                 sent = 5 if number % _QUIET == 0 else 0
                 counts = (0, sent, 0, 0, 0, 0, size.accounts, sent, 0, 0, sent)
                 copy.write_row(
-                    (number, ORGANISATION, "schedule", "finished", at, at, *counts, "", "ok" if sent else "")
+                    (number, ORGANISATION, "schedule", "finished", at, at, *counts, "", "ok" if sent else "", True)
                 )
         names = (
             "run_id, at, organisation_id, role, misid, user_id, action, fields, outcome, attempts, concluded_at,"
@@ -118,24 +134,37 @@ def ask(url: str, size: Size, rounds: int, tell: Callable[[Asked], None] = lambd
 
 def read_whole(store: Store, statements: list[tuple[str, Any]], *, if_it_must: bool = False) -> tuple[str, ...]:
     """The tables that the database reads from end to end for these; with ``if_it_must`` only where it has no index."""
-    whole: set[str] = set()
+    return _read(store, statements, lambda scan: scan.endswith("Seq Scan"), if_it_must=if_it_must)
+
+
+def read_in_rows(store: Store, statements: list[tuple[str, Any]]) -> tuple[str, ...]:
+    """The tables of which it must read the rows themselves, as no index has all that is asked for."""
+    return _read(store, statements, lambda scan: scan not in {"Index Only Scan", "Bitmap Index Scan"}, if_it_must=True)
+
+
+def _read(
+    store: Store, statements: list[tuple[str, Any]], is_meant: Callable[[str], bool], *, if_it_must: bool
+) -> tuple[str, ...]:
+    found: set[str] = set()
     with store.engine.connect() as connection:
         if if_it_must:
             connection.execute(text("SET enable_seqscan = off"))
+            connection.execute(text("SET enable_bitmapscan = off"))
         for statement, parameters in statements:
-            if statement.lstrip().upper().startswith("SELECT"):
+            if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE")):
                 (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).one()
-                whole |= set(_scanned(plan[0]["Plan"]))
+                found |= {table for scan, table in _scans(plan[0]["Plan"]) if is_meant(scan)}
         connection.rollback()
         connection.invalidate()
-    return tuple(sorted(whole))
+    return tuple(sorted(found))
 
 
-def _scanned(plan: dict[str, Any]) -> Iterator[str]:
-    if plan["Node Type"] in {"Seq Scan", "Parallel Seq Scan"}:
-        yield plan["Relation Name"]
+def _scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each table that is read, and how."""
+    if plan["Node Type"].endswith("Scan") and "Relation Name" in plan:
+        yield plan["Node Type"], plan["Relation Name"]
     for part in plan.get("Plans", ()):
-        yield from _scanned(part)
+        yield from _scans(part)
 
 
 @contextmanager
@@ -164,13 +193,47 @@ def _history(connection: Connection) -> int:
 def _page(connection: Connection) -> int:
     overview.status(connection, [ORGANISATION])
     days = calendar.days(connection, ORGANISATION, NOW, ZoneInfo("Europe/London"), 30)
-    rows, _ = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=0, most=8)
+    rows = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=0, most=8)
     return len(days) + len(rows)
 
 
-def _found(connection: Connection) -> int:
-    found, _ = people.find(connection, [ORGANISATION], people.Wanted(_SOMEBODY), first=0, most=50)
-    return len(found)
+def _runs_page(connection: Connection) -> int:
+    rows = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=50, most=50)
+    return len(rows) and run_list.count(connection, [ORGANISATION], quiet_too=False)
+
+
+def _run_page(connection: Connection) -> int:
+    last = runs.last(connection, ORGANISATION)
+    number = (last.id if last else 0) // 2 // _QUIET * _QUIET
+    rows = run_list.changes_of(connection, number, action="update", outcome="applied", first=0, most=50)
+    return sum(sum(counts.values()) for counts in run_list.outcomes(connection, number).values()) and len(rows)
+
+
+def _one_looked_for(connection: Connection) -> int:
+    return len(people.exactly(connection, [ORGANISATION], people.Wanted(_SOMEBODY)))
+
+
+def _some_looked_for(connection: Connection) -> int:
+    _, count = people.find(connection, [ORGANISATION], people.Wanted("0077"), first=0, most=50)
+    return count
+
+
+def _people_page(connection: Connection) -> int:
+    _, count = people.find(connection, [ORGANISATION], people.Wanted(), first=0, most=50)
+    return count
+
+
+def _report(connection: Connection) -> int:
+    month = reporting.report(connection, [ORGANISATION], NOW - timedelta(days=30), NOW)
+    return sum(each.count for each in month.changes)
+
+
+def _trail(store: Store) -> int:
+    return sum(1 for _ in trail.between(store, [ORGANISATION], NOW - _YEARS, NOW, _SOMEBODY))
+
+
+def _scrape(store: Store) -> int:
+    return len(Metrics(store, [ORGANISATION], lambda: NOW).scrape())
 
 
 def _requests(connection: Connection) -> int:
@@ -185,6 +248,13 @@ def _reads_of_a_poll(connection: Connection) -> int:
     runs.unreachable_since(connection, ORGANISATION)
     runs.approval_in_force(connection, ORGANISATION, ["schedule"], NOW)
     return sum(accounts.by_feed(connection, ORGANISATION).values())
+
+
+def _writes_of_a_poll(connection: Connection) -> int:
+    number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW, is_whole=True)
+    runs.outdate(connection, ORGANISATION, POLLS, NOW)
+    runs.finish(connection, number, RunState.FINISHED, NOW)
+    return 1
 
 
 def _known(connection: Connection) -> int:
@@ -204,22 +274,33 @@ def _in(look: Callable[[Connection], int]) -> Question:
     return question
 
 
-def _purge(store: Store) -> int:
-    """A batch of it: it is told to stop after one."""
-    asked = iter((False, True, True))
-    return retention.purge(store, [ORGANISATION], NOW, timedelta(days=400), lambda: next(asked, True))
+def _purge(batches: int) -> Question:
+    def question(store: Store) -> int:
+        asked = iter([False] * batches)
+        return retention.purge(store, [ORGANISATION], NOW, timedelta(days=400), lambda: next(asked, True))
+
+    return question
 
 
 QUESTIONS: Final[dict[str, Question]] = {
     "status": _in(_status),
     "history of a person": _in(_history),
+    "changes of a person, by day": _trail,
     "overview page": _in(_page),
-    "people page, one looked for": _in(_found),
+    "runs page": _in(_runs_page),
+    "page of a run": _in(_run_page),
+    "people page": _in(_people_page),
+    "people page, one looked for": _in(_one_looked_for),
+    "people page, by part of a MISID": _in(_some_looked_for),
+    "metrics": _scrape,
+    "report of a month": _in(_report),
     "is anybody asking": _in(_requests),
     "reads of a poll, accounts aside": _in(_reads_of_a_poll),
+    "writes of a poll that finds nothing": _in(_writes_of_a_poll),
     "every account, without its values": _in(_known),
     "the values of 200 accounts": _in(_values),
-    "purge, one batch of 500": _purge,
+    "purge, one batch of 500": _purge(1),
+    "purge, 21 batches of 500": _purge(21),
 }
 
 

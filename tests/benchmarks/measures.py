@@ -1,6 +1,5 @@
 """The measures: who is raced against whom, over which college."""
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from syncd.sync.one_pass import Trigger, run_once
 
 from .college import College, put_in_step, residents, seed
 from .contenders import FETCHED, STORED, Hollow
+from .customers import free_address
 from .databases import Make, databases
 from .learners import ONE_IN, change_some, fill
 from .peers import copy_for_reladiff
@@ -139,7 +139,7 @@ class _Site:
         ]
 
     def _served(self, name: str) -> College:
-        return replace(self._college, folder=self._college.folder.with_name(name), admin=_free_address()).laid_out()
+        return replace(self._college, folder=self._college.folder.with_name(name), admin=free_address()).laid_out()
 
     def _store(self) -> list[Entry]:
         return [
@@ -166,9 +166,3 @@ def _send(choice: Choice, folder: Path, source: str, state: str) -> list[Result]
     rate = rate_of(choice.calls_per_minute)
     least = choice.calls / rate.limit * rate.interval / 1000
     return [Result("98 % of the limit", choice.calls, [least] * len(sent.seconds), sent.peak_mb), sent]
-
-
-def _free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        host, port = listener.getsockname()
-        return f"{host}:{port}"

@@ -12,7 +12,7 @@ from syncd.state.vault import Vault
 from .__main__ import app
 from .college import College
 from .contenders import FETCHED, STORED, Hollow
-from .growth import QUESTIONS, Size, read_whole, statements_of
+from .growth import QUESTIONS, Size, read_in_rows, read_whole, statements_of
 from .growth import fill as fill_store
 from .learners import fill
 from .racing import Entry, race
@@ -56,6 +56,29 @@ def test_a_benchmark_that_has_not_seen_everybody_is_worth_nothing(tmp_path: Path
 
 
 @pytest.mark.slow
+def test_a_host_of_two_customers_is_measured_and_written_down(tmp_path: Path) -> None:
+    written = tmp_path / "host.json"
+    size = {"customers": 2, "learners": 200, "poll_seconds": 2, "polls": 2, "takeovers": 1}
+
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in size.items()]
+    finished = CliRunner().invoke(app, ["host", *arguments, "--json", str(written)])
+
+    assert finished.exit_code == 0, finished.output
+    document = json.loads(written.read_text())
+    assert document.keys() == {"date", "commit", "machine", "host", "load_before", "measured", "calculated"}
+    assert document["host"] == size
+    measured = document["measured"]
+    for name in ("begun", "idle_cpu", "pss", "rest", "sending"):
+        assert measured[name]["seen"] == 2, name
+    assert measured["poll_takes"]["seen"] >= 2 * 2
+    assert measured["takes_over"]["seen"] == 1
+    for figure in measured.values():
+        assert figure["lowest"] <= figure["median"] <= figure["highest"]
+        assert figure["what"] in finished.output
+    assert document["calculated"]["customers"] in finished.output
+
+
+@pytest.mark.slow
 def test_what_a_store_is_asked_again_and_again_is_found_by_an_index(postgres_url: str) -> None:
     store = Store(postgres_url, Vault())
     store.upgrade()
@@ -67,4 +90,19 @@ def test_what_a_store_is_asked_again_and_again_is_found_by_an_index(postgres_url
         # Small tables are read as a whole whether there is an index or not, so that is forbidden.
         whole = read_whole(store, made, if_it_must=True)
         assert not {*whole} & {"account", "change", "run", "resync_request", "approval"}, name
+    store.close()
+
+
+@pytest.mark.slow
+def test_what_is_counted_of_many_is_counted_by_an_index_alone(postgres_url: str) -> None:
+    store = Store(postgres_url, Vault())
+    store.upgrade()
+    fill_store(postgres_url, Size(accounts=1000, changes=2000, runs=1000))
+    for name in ("status", "report of a month", "reads of a poll, accounts aside", "metrics"):
+        with statements_of(store) as made:
+            assert QUESTIONS[name](store), name
+        # What is in doubt is counted too, but is never many.
+        counts = [each for each in made if "count(*)" in each[0] and "GROUP BY" in each[0]]
+        assert counts, name
+        assert not {*read_in_rows(store, counts)} & {"account", "change"}, name
     store.close()

@@ -59,6 +59,30 @@ def test_whoever_is_meant_exactly_comes_first(store: Store) -> None:
     assert _found(store, Wanted("103")) == [("Learner", "103"), ("Assessor", "L1")]
 
 
+def test_whoever_is_meant_exactly_is_found_alone(store: Store) -> None:
+    def exactly(wanted: Wanted, *organisations: int) -> list[tuple[int, str, str, bool]]:
+        with store.reading() as connection:
+            found = people.exactly(connection, organisations or (HERE,), wanted)
+        return sorted((each.organisation_id, each.role, each.misid, each.is_held) for each in found)
+
+    assert exactly(Wanted("L10")) == [(HERE, "Learner", "L10", False)]
+    assert exactly(Wanted("H1")) == [(HERE, "Learner", "H1", True)]
+    assert exactly(Wanted("103")) == [(HERE, "Assessor", "L1", False), (HERE, "Learner", "103", False)]
+    assert exactly(Wanted("L1", role="Learner"), HERE, ELSEWHERE) == [
+        (HERE, "Learner", "L1", True),
+        (ELSEWHERE, "Learner", "L1", False),
+    ]
+    assert [exactly(Wanted(text)) for text in ("l10", "L", "%", "9" * 30)] == [[]] * 4
+    assert exactly(Wanted("L10", status="active")) == []
+
+
+def test_as_many_are_counted_as_there_are_whichever_page_is_looked_at(store: Store) -> None:
+    for first, most in ((0, 50), (0, 5), (0, 2), (2, 2), (4, 50), (9, 50)):
+        with store.reading() as connection:
+            _, count = people.find(connection, (HERE,), Wanted(), first=first, most=most)
+        assert count == 5, (first, most)
+
+
 def test_letter_case_does_not_matter_and_nothing_stands_for_anything(store: Store) -> None:
     assert _found(store, Wanted("l10")) == [("Learner", "L10")]
     assert [_found(store, Wanted(text)) for text in ("%", "_", "\\", "9" * 30)] == [[]] * 4

@@ -125,6 +125,26 @@ def test_batches_are_small_and_it_ends_between_two_when_it_is_told_to(
     assert max(deleted) == 2
 
 
+def test_a_batch_goes_on_where_the_one_before_has_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+    run_id = _run(store, _LONG_AGO)
+    moments = [_LONG_AGO + timedelta(minutes=minutes) for minutes in (0, 1, 2, 2, 3)]
+    for at in moments:
+        _change(store, run_id, at)
+    kept = _change(store, run_id, _LONG_AGO - timedelta(days=1), Outcome.PENDING, Action.CREATE)
+    looked_from: list[list[datetime]] = []
+
+    @event.listens_for(store.engine, "before_execute")
+    def note(_connection: Any, clause: Any, *_: Any) -> None:
+        if str(clause).startswith("SELECT change.id"):
+            given = clause.compile().params.values()
+            looked_from.append([each for each in given if each in moments])
+
+    assert purge(store, [_HERE], _NOW, _KEEP) == 5
+    assert looked_from == [[], [moments[1]], [moments[3]], [moments[4]]]
+    assert _numbers(store, change) == [kept]
+
+
 @pytest.mark.parametrize("outcome", UNSETTLED)
 def test_a_create_that_is_not_settled_stays_however_old_with_all_that_is_known_of_it(
     store: Store, outcome: Outcome

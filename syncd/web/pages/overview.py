@@ -44,7 +44,7 @@ def routes(site: Site) -> list[Route]:
         now = site.clock()
         with site.store.reading() as connection:
             parts = [_part(site, connection, each) for each in site.organisations]
-            last_runs, _ = run_list.listing(connection, site.organisations, quiet_too=False, first=0, most=_LAST_RUNS)
+            last_runs = run_list.listing(connection, site.organisations, quiet_too=False, first=0, most=_LAST_RUNS)
         return site.show(
             request,
             "overview.html",

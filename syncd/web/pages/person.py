@@ -41,11 +41,11 @@ def routes(site: Site) -> list[Route]:
     def search(request: Request) -> Response:
         wanted, page = _wanted(request), number_in(request, "page")
         with site.store.reading() as connection:
+            exactly = people.exactly(connection, site.organisations, wanted) if wanted.text else []
+            if len(exactly) == 1:
+                (only,) = exactly
+                return go_to(site.person_url(only.organisation_id, only.role, only.misid))
             found, count = people.find(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
-        exactly = [each for each in found if wanted.text in {each.misid, str(each.user_id)}]
-        if wanted.text and len(exactly) == 1:
-            (only,) = exactly
-            return go_to(site.person_url(only.organisation_id, only.role, only.misid))
         query = {"q": wanted.text, "role": wanted.role, "status": wanted.status}
         return site.show(
             request,

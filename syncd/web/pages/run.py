@@ -25,9 +25,8 @@ def routes(site: Site) -> list[Route]:
     def show_list(request: Request) -> Response:
         page, quiet_too = number_in(request, "page"), request.query_params.get("all") == "yes"
         with site.store.reading() as connection:
-            rows, count = run_list.listing(
-                connection, site.organisations, quiet_too=quiet_too, first=page * ROWS, most=ROWS
-            )
+            rows = run_list.listing(connection, site.organisations, quiet_too=quiet_too, first=page * ROWS, most=ROWS)
+            count = run_list.count(connection, site.organisations, quiet_too=quiet_too)
         query = {"all": "yes"} if quiet_too else {}
         return site.show(
             request, "runs.html", runs=rows, count=count, page=page, rows=ROWS, query=query, quiet_too=quiet_too
