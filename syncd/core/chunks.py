@@ -14,7 +14,7 @@ import msgspec
 
 Rows: TypeAlias = Sequence[Sequence[object]]
 Take: TypeAlias = Callable[[int], Rows]
-"""Gives the next rows of a feed, at most so many, and none at its end."""
+"""Gives the next rows of a feed, fewer or more than are asked for as suits its database, and none at its end."""
 
 SHORT: Final = 16
 """How long a short digest is."""

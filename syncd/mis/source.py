@@ -24,7 +24,7 @@ TIMEOUT_SECONDS: Final = 300.0
 class Rows:
     """A feed's result: its columns, and its rows as they come.
 
-    ``take`` gives the next rows, at most so many, and none at the end; ``stream`` is all that are left, one by one.
+    ``take`` gives the next rows, about so many, and none at the end; ``stream`` is all that are left, one by one.
     Both raise `MisUnreachable`.
     """
 
@@ -135,7 +135,7 @@ class _Reading:
         return tuple(column[0] for column in described)
 
     def take(self, rows: int) -> Page:
-        """Its next rows, at most so many."""
+        """Its next rows, about so many."""
         with self._in_plain_words():
             page = self._pages.page(rows)
         if not page:

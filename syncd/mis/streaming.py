@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch_many
 from sqlalchemy import Connection
 
 #: How many rows drivers fetch ahead; what a feed takes in memory.
@@ -40,7 +42,7 @@ class Pages:
             self.cursor.execute(query, parameters)
 
     def page(self, rows: int) -> Page:
-        """The next rows, at most so many; none at the end."""
+        """The next rows, about so many; none at the end."""
         page: Page = self.cursor.fetchmany(rows)
         return page
 
@@ -67,16 +69,59 @@ class _NamedPages(Pages):
         return False
 
 
-class _PsycopgPages(_NamedPages):
-    """PostgreSQL has days that Python has no name for: infinity, 44 BC, the year 10000."""
+class _PsycopgPages(Pages):
+    """PostgreSQL keeps the rows of a cursor that is declared, and makes the next page while this one is looked at.
 
-    def page(self, rows: int) -> Page:
+    It has days that Python has no name for: infinity, 44 BC, the year 10000.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._transformer = Transformer(self.cursor)
+        self._is_coming = False
+        """Whether a page was asked for and has not been taken."""
+
+    def run(self, query: str, parameters: Parameters | None = None) -> None:
+        # As binary, because that way no second statement can stand behind it.
+        self.cursor.execute(f"DECLARE syncd NO SCROLL CURSOR FOR {query}", parameters, binary=True)
+        # There is no row before the first, but its columns are told.
+        self.cursor.execute("FETCH RELATIVE 0 FROM syncd")
+        self._ask()
+
+    def page(self, rows: int) -> Page:  # noqa: ARG002 - so many were asked for already
+        result = self._answer()
+        if result.ntuples:
+            self._ask()
+        self._transformer.set_pgresult(result)
         try:
-            return super().page(rows)
+            page: Page = self._transformer.load_rows(0, result.ntuples, tuple)
         except psycopg.DataError as problem:
-            if problem.sqlstate is not None or self.cursor.pgresult is None:
+            if problem.sqlstate is not None:
                 raise
-            return self._value_by_value(self.cursor.pgresult)
+            return self._value_by_value(result)
+        return page
+
+    def has_more_results(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        if self._is_coming:
+            self._answer()
+        super().close()
+
+    def _ask(self) -> None:
+        self._driver.pgconn.send_query(b"FETCH FORWARD %d FROM syncd" % AT_ONCE)  # type: ignore[union-attr]
+        self._is_coming = True
+
+    def _answer(self) -> pq.abc.PGresult:
+        if not self._is_coming:
+            self._ask()
+        self._is_coming = False
+        result: pq.abc.PGresult
+        (result,) = self._driver.wait(fetch_many(self._driver.pgconn))  # type: ignore[union-attr]
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise error_from_result(result)
+        return result
 
     def _value_by_value(self, result: pq.abc.PGresult) -> Page:
         """The page that could not be read, with the text of each value that has no type in Python."""

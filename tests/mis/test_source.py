@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from time import monotonic
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
+from syncd.mis.streaming import AT_ONCE
 
 
 @pytest.fixture
@@ -65,3 +67,25 @@ def test_a_database_that_chokes_on_a_value_does_not_get_to_quote_it(postgres_url
     assert "Zz-Surname" not in str(failure.value)
     assert "learners" in str(failure.value)
     assert "22P02" in str(failure.value)
+
+
+def test_postgresql_makes_the_next_page_while_this_one_is_looked_at(postgres_url: str) -> None:
+    query = (
+        f"SELECT i, CASE WHEN i > {AT_ONCE} THEN pg_sleep(1)::text END AS slow FROM generate_series(1, {AT_ONCE + 1}) i"
+    )
+    watching = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    told = text(
+        "SELECT state, wait_event FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    with Mis(postgres_url).read("learners", query) as rows, watching.connect() as watcher:
+        assert len(rows.take(AT_ONCE)) == AT_ONCE
+
+        until = monotonic() + 0.9
+        while monotonic() < until and ("active", "PgSleep") not in map(tuple, watcher.execute(told)):
+            pass
+        assert ("active", "PgSleep") in map(tuple, watcher.execute(told))
+    # What was asked for and is no longer wanted has kept nobody from letting go.
+    with watching.connect() as watcher:
+        assert watcher.execute(told).all() == []
+    watching.dispose()
