@@ -17,7 +17,7 @@ from syncd.core import chunks
 from syncd.core.accounts import Status
 from syncd.core.chunks import Take
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
-from syncd.mis import Mis, Rows
+from syncd.mis import Mis, Rows, streaming
 from syncd.mis.since import Since
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
@@ -281,7 +281,8 @@ class _Dropped(Mis):
 def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "CHUNK", 10)
+    for module, name in ((chunks, "CHUNK"), (streaming, "AT_ONCE")):
+        monkeypatch.setattr(module, name, 10)
     people = 40
     engine = create_engine(postgres_url)
     with engine.begin() as connection:
