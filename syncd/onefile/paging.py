@@ -95,21 +95,24 @@ def every_row(
         TooManyPages: as soon as it can be seen that there are going to be more calls than that.
     """
     seen: set[int] = set()
-    for page, rows in _pages(ask, sizes, expected, at_most):
+    reached = 0
+    for end, rows in _pages(ask, sizes, expected, at_most):
         is_news = False
         for row in rows:
             if row.id not in seen:
                 seen.add(row.id)
                 is_news = True
                 yield row
-        # The first page comes again where a larger one is tried in its place.
-        if page > 1 and not is_news:
+        # Where larger pages are tried in place of those that have come, what was on them comes again.
+        if end > reached and not is_news:
             return
+        reached = max(reached, end)
 
 
 def _pages(
     ask: Callable[[int, int], list[_Row]], sizes: PageSizes, expected: int | None, at_most: int | None
 ) -> Iterator[tuple[int, list[_Row]]]:
+    """The pages, each with how many rows there are up to its end."""
     full, pages = 0, 0
     """The size in which pages have come whole, and how many of them."""
     while True:
@@ -131,7 +134,7 @@ def _pages(
         sizes.take(size)
         if not rows:
             return
-        yield page, rows
+        yield (page - 1) * size + len(rows), rows
         if page == 1 and len(rows) < size:
             yield from _rest(ask, sizes, len(rows), expected, at_most)
             return
@@ -149,6 +152,6 @@ def _rest(
         if not rows:
             return
         sizes.cut(size)
-        yield page, rows
+        yield (page - 1) * size + len(rows), rows
         if at_most is not None and sizes.calls(expected) - page > at_most:
             raise TooManyPages

@@ -44,6 +44,8 @@ _LOST_RUNNING: Final = 5
 _FIRST_LOOK_AGAIN_SECONDS: Final = 1.0
 #: Service managers kill what takes too long to end, and before this there may be calls in flight to wait for.
 _LAST_SECONDS: Final = 20.0
+#: So many changes are taken from the plan while others are sent: enough that nobody ever waits for one.
+_MADE_AHEAD: Final = 500
 #: How often a long run says in the log how far it has come.
 _SAYS_SO_EVERY: Final = timedelta(minutes=5)
 
@@ -151,8 +153,8 @@ class Sender:
 
     def _side_by_side(self, tasks: Iterable[Callable[[], None]]) -> None:
         workers = self._parts.policy.max_in_flight
-        # A plan may be larger than memory: of its tasks only a few are made before their turn.
-        waiting = BoundedSemaphore(2 * workers)
+        # A plan may be larger than memory: of its tasks only some are made before their turn.
+        waiting = BoundedSemaphore(_MADE_AHEAD)
 
         def work(task: Callable[[], None]) -> None:
             try:

@@ -5,7 +5,7 @@ from math import ceil
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncd.core.fields import Role
@@ -50,6 +50,7 @@ class _Shelf:
         return len(self.asked)
 
 
+@example(people=151, cap=55, over_cap=OverCap.CLAMP, expected=[500, 100])
 @given(
     people=st.integers(0, 1300) | st.sampled_from([49, 50, 51, 99, 100, 101, 499, 500, 501, 999, 1000, 1001]),
     cap=st.integers(1, 1500) | st.sampled_from(_CAPS),
