@@ -71,7 +71,7 @@ def test_a_database_that_chokes_on_a_value_does_not_get_to_quote_it(postgres_url
 
 def test_postgresql_makes_the_next_page_while_this_one_is_looked_at(postgres_url: str) -> None:
     query = (
-        f"SELECT i, CASE WHEN i > {AT_ONCE} THEN pg_sleep(1)::text END AS slow FROM generate_series(1, {AT_ONCE + 1}) i"
+        f"SELECT i, CASE WHEN i > {AT_ONCE} THEN pg_sleep(3)::text END AS slow FROM generate_series(1, {AT_ONCE + 1}) i"
     )
     watching = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
     told = text(
@@ -81,11 +81,14 @@ def test_postgresql_makes_the_next_page_while_this_one_is_looked_at(postgres_url
     with Mis(postgres_url).read("learners", query) as rows, watching.connect() as watcher:
         assert len(rows.take(AT_ONCE)) == AT_ONCE
 
-        until = monotonic() + 0.9
+        until = monotonic() + 2.5
         while monotonic() < until and ("active", "PgSleep") not in map(tuple, watcher.execute(told)):
             pass
         assert ("active", "PgSleep") in map(tuple, watcher.execute(told))
     # What was asked for and is no longer wanted has kept nobody from letting go.
     with watching.connect() as watcher:
+        until = monotonic() + 30
+        while watcher.execute(told).all() and monotonic() < until:
+            pass
         assert watcher.execute(told).all() == []
     watching.dispose()
