@@ -23,6 +23,7 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from syncd.state.lock import Purpose, locked
 from syncd.state.store import Store
+from syncd.sync.parts import Policy
 from tests.conftest import running_postgres
 from tests.sync.conftest import ORGANISATION, College, Found
 
@@ -233,7 +234,8 @@ def test_a_command_that_loses_the_lock_says_so_and_the_next_one_goes_on(postgres
         assert college.sync(meanwhile=lambda request: _break_the_lock(postgres_url) if request == 20 else None) == 1
         assert "that kept the lock of this run was lost" in said(tmp_path).splitlines()[-1]
         assert "Traceback" not in said(tmp_path)
-        assert college.requests < 20 + 8
+        # As many may have been on their way.
+        assert college.requests <= 20 + Policy().max_in_flight
 
         assert college.sync() == 0
         college.assert_made_good("the lock was lost")
