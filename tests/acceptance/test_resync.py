@@ -135,9 +135,7 @@ def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: On
 
 
 @pytest.mark.slow
-def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_makes_one_run_for_all(
-    mis: Mis, syncd: Syncd
-) -> None:
+def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_answers_all(mis: Mis, syncd: Syncd) -> None:
     waiting = syncd("resync", "--wait")
     asked = syncd("resync", "--misid", "L1")
     assert (waiting.exit, asked.exit) == (Exit.COULD_NOT_RUN, Exit.IN_STEP)
@@ -145,10 +143,7 @@ def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_makes_one_
     assert _answered(syncd) == []
 
     with _daemon(syncd):
-        wait_until(lambda: _answered(syncd), "an answer")
-
-    assert len(_answered(syncd)) == 2
-    assert len({row.run_id for row in _answered(syncd)}) == 1
+        wait_until(lambda: len(_answered(syncd)) == 2, "both answers")
 
 
 @pytest.mark.slow

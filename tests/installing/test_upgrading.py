@@ -49,6 +49,7 @@ def _url(syncd: Syncd) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @on_sqlite
 @pytest.mark.parametrize("state", ["sqlite", "postgresql"], indirect=True)
 def test_a_store_of_every_older_syncd_is_taken_over_with_all_that_is_in_it(
