@@ -563,8 +563,11 @@ def _let_in(watched: Watched, number: int) -> None:
 
 
 def _gone(watched: Watched, number: int) -> None:
-    if len(watched.whole.people[Role.LEARNER]) > 1:
-        row = watched.any(Role.LEARNER, number)
+    row = watched.any(Role.LEARNER, number)
+    known = {misid for role, misid in watched.told.there if role == Role.LEARNER}
+    left = known & {learner["MISID"] for learner in watched.whole.people[Role.LEARNER]} - {row["MISID"]}
+    # A run that loses most of a feed is stopped.
+    if 2 * len(left) >= len(known):
         watched.whole.people[Role.LEARNER].remove(row)
         watched.gone.append(row)
         for pairs in watched.whole.links.values():
