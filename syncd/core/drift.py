@@ -53,8 +53,8 @@ class Findings:
     it, and nothing is known of it.
     """
 
-    checked: int = 0
-    """How many accounts have been read back, or looked for in vain."""
+    seen: set[Key] = field(default_factory=set)
+    """The accounts that have been read back, or looked for in vain."""
     _told: set[str] = field(default_factory=set)
     _compared: list[_Compared] = field(default_factory=list)
     _missing: list[Drift] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Findings:
         ``sent`` are the values OneFile last accepted, and nothing else is compared; ``told`` is what it says now, keys
         in any letter case, or ``None`` where it has no such account.
         """
-        self.checked += 1
+        self.seen.add(key)
         if told is None:
             self._missing.append(Drift(key, user_id, DriftKind.MISSING))
             return
@@ -80,6 +80,11 @@ class Findings:
         )
         if different or absent:
             self._compared.append(_Compared(key, user_id, different, absent))
+
+    @property
+    def checked(self) -> int:
+        """How many accounts that are."""
+        return len(self.seen)
 
     @property
     def not_told(self) -> frozenset[str]:

@@ -1,10 +1,11 @@
 """What a daemon does: one run at a time, on schedule or for those who ask."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from threading import Event, Lock
+from threading import Condition, Event
 from typing import Final
 
 from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
@@ -14,12 +15,46 @@ from syncd.state import runs
 from syncd.state.lock import Purpose, locked_when_free
 from syncd.sync.one_pass import Trigger, run_once
 from syncd.sync.parts import Parts
-from syncd.sync.verifying import verify_once
+from syncd.sync.verifying import SoFar, verify_once
 
 #: How often one looks whether the lock is free.
 _LOOK_AGAIN_SECONDS: Final = 1.0
 #: A run that has given way makes its plan anew, so those who ask without end must leave it time to send some of it.
 _SENDS_ON: Final = timedelta(seconds=10)
+
+
+class _Turns:
+    """One at a time has its turn; whoever is patient lets everybody else go first."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._is_taken = False
+        self._waiting = 0
+
+    @contextmanager
+    def turn(self, *, is_patient: bool = False) -> Iterator[None]:
+        """Wait for one's turn, and have it for as long as the block lasts."""
+        with self._changed:
+            self._waiting += not is_patient
+            self._changed.wait_for(lambda: not self._is_taken and not (is_patient and self._waiting))
+            self._waiting -= not is_patient
+            self._is_taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_taken = False
+                self._changed.notify_all()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody who is not patient waits."""
+        return self._waiting > 0
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody has it."""
+        return self._is_taken
 
 
 class Work:
@@ -37,7 +72,7 @@ class Work:
         self._stopping = stopping
         self._asked = asked
         self._on_run_over = on_run_over
-        self._one_at_a_time = Lock()
+        self._turns = _Turns()
         self._gave_way_at = datetime.min.replace(tzinfo=UTC)
         main = orders.turns[0]
         self._store, self._log, self._clock = main.store, main.log, main.clock
@@ -48,8 +83,14 @@ class Work:
         return self._of_all(lambda parts: run_once(parts, Trigger.SCHEDULE))
 
     def verify(self) -> bool:
-        """The same for what OneFile holds."""
-        return self._of_all(lambda parts: verify_once(parts, Trigger.VERIFY))
+        """The same for what OneFile holds, which may take hours: polls and requests go ahead of what is left of it."""
+        so_far: defaultdict[int, SoFar] = defaultdict(SoFar)
+
+        def work(parts: Parts) -> None:
+            parts = replace(parts, is_called_aside=lambda: self._turns.is_wanted)
+            verify_once(parts, Trigger.VERIFY, so_far=so_far[parts.organisation_id])
+
+        return self._of_all(work, is_patient=True)
 
     def answer_requests(self) -> None:
         """Make a run of every organisation of which somebody waits for one; in a quiet window they wait on."""
@@ -108,32 +149,30 @@ class Work:
 
     def let_go(self, retired: list[Orders]) -> None:
         """Close what no run goes by any more: everything, unless one is at work, which may have begun by it."""
-        if retired and self._one_at_a_time.acquire(blocking=False):
-            try:
-                while retired:
-                    retired.pop().close()
-            finally:
-                self._one_at_a_time.release()
+        while retired and not self._turns.is_taken:
+            retired.pop().close()
 
-    def _of_all(self, work: Callable[[Parts], object]) -> bool:
+    def _of_all(self, work: Callable[[Parts], object], *, is_patient: bool = False) -> bool:
         """Each has its turn, whatever has become of the others'."""
-        outcomes = [self._is_over(each, work) for each in self._organisations]
+        outcomes = [self._is_over(each, work, is_patient=is_patient) for each in self._organisations]
         return all(outcomes)
 
-    def _is_over(self, organisation_id: int, work: Callable[[Parts], object]) -> bool:
+    def _is_over(self, organisation_id: int, work: Callable[[Parts], object], *, is_patient: bool = False) -> bool:
         """Do it once, and once more whenever it has given way; false when it is worth trying again soon."""
         while not self._stopping.is_set():
             try:
-                return self._is_over_for_now(organisation_id, work)
+                return self._is_over_for_now(organisation_id, work, is_patient=is_patient)
             except GaveWay:
-                self._let_them_go_first()
+                # For whoever is patient they are waiting already.
+                if not is_patient:
+                    self._let_them_go_first()
         return True
 
-    def _is_over_for_now(self, organisation_id: int, work: Callable[[Parts], object]) -> bool:
+    def _is_over_for_now(self, organisation_id: int, work: Callable[[Parts], object], *, is_patient: bool) -> bool:
         try:
             # Two organisations have two locks in the store, and still their turns one after the other.
             with (
-                self._one_at_a_time,
+                self._turns.turn(is_patient=is_patient),
                 locked_when_free(self._store, organisation_id, Purpose.WRITING, self._wait),
             ):
                 parts = self.orders.turn_of(organisation_id)

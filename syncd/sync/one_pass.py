@@ -144,7 +144,7 @@ def carry_out(
         with parts.onefile.telling(pass_.tell_of_throttling):
             return pass_.make(maker, lists_held_of, approved_by)
     except GaveWay:
-        pass_.end(RunState.INTERRUPTED, "gave way to a resync of a few people; the next run sends the rest")
+        pass_.end(RunState.INTERRUPTED, "gave way to what is more urgent, and goes on after it")
         raise
     except Interrupted:
         pass_.end(RunState.INTERRUPTED, "told to stop")

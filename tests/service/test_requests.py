@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
 from syncd.state.tables import approval, change, resync_request, run
 from syncd.sync.one_pass import Trigger
+from syncd.sync.verifying import verify_once
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .daemons import living, wait_for
@@ -217,6 +219,40 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
     # Who waited at the line has not been called for, so nothing of it is in doubt.
     assert college.in_doubt == 0
     assert {each.outcome for each in _changes(college)} == {"applied", "not_done"}
+
+
+@pytest.mark.parametrize("every", [3600, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_long_verify_lets_requests_and_polls_go_first_and_reads_nobody_twice(found: Found, every: float) -> None:
+    college = found()
+    misids = [f"L{number}" for number in range(14)]
+    college.enrol(*misids)
+    college.with_policy(max_in_flight=2)
+    college.run()
+    # The next one is long due.
+    verify_once(college.parts, Trigger.VERIFY)
+    ids = {user.id for user in college.onefile.world.users.values() if user.misid in misids}
+    college.onefile.journal.clear()
+    _slow_down(college, 0.3)
+    college.enrol("L20")
+
+    with living(college, every=every, verify=3600):
+        wait_for(_is_at_work(college, Trigger.VERIFY))
+        college.correct("L1", surname="Married")
+        answer = _answered(college, _ask(college, "L1"))
+        _, gave_way, *_ = _runs(college, Trigger.VERIFY)
+        college.enrol("L21")
+        polled = len(_runs(college, Trigger.SCHEDULE))
+        wait_for(lambda: [one.state for one in _runs(college, Trigger.VERIFY)].count("finished") == 2)
+        polls = [one for one in _runs(college, Trigger.SCHEDULE)[polled:] if one.state == "finished"]
+
+    assert (answer.trigger, answer.state, answer.applied) == ("request", "finished", 1)
+    assert gave_way.state == "interrupted"
+    assert "gave way" in gave_way.reason
+    assert bool(college.in_onefile("L21")) is bool(polls) is (every == 1)
+    reads = Counter(call.path for call in college.onefile.journal if call.method == "GET" and "/User/" in call.path)
+    assert {path: reads[path] for path in (f"/User/{user_id}" for user_id in ids)} == {
+        f"/User/{user_id}": 1 for user_id in ids
+    }
 
 
 @pytest.mark.slow

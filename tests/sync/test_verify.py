@@ -11,12 +11,13 @@ from syncd.core.drift import DriftKind
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.errors import OneFileUnreachable, Refused
+from syncd.onefile import GaveWay
 from syncd.simulator import DateForm, Fault, FaultKind
 from syncd.state import accounts, runs
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Trigger
 from syncd.sync.parts import Feed
-from syncd.sync.verifying import Verified, verify_once
+from syncd.sync.verifying import SoFar, Verified, verify_once
 
 from .conftest import ORGANISATION, College, Found
 
@@ -125,6 +126,34 @@ def test_one_field_edited_by_hand_is_found_and_named(
     assert (drift.key.misid, drift.user_id, drift.kind, drift.fields) == ("L1", user_id, DriftKind.CHANGED, (name,))
     assert verified.left == verified.drift
     assert college.writes() == []
+
+
+def test_a_verify_that_gives_way_goes_on_where_it_was_and_misses_nothing_that_happened_meanwhile(found: Found) -> None:
+    college = found()
+    college.with_feed(_FULL_FEED)
+    college.enrol("L1", "L2", "L3", "L4", phone="01248 1")
+    college.run()
+    _pass(college, days=2)
+    college.with_policy(max_in_flight=1)
+    _edit(college, "L2", FirstName="Anna")
+    college.onefile.journal.clear()
+    parts, so_far = college.parts, SoFar()
+    college.parts = replace(parts, is_called_aside=lambda: len(_read_back(college)) == 2)
+    with pytest.raises(GaveWay):
+        verify_once(college.parts, Trigger.VERIFY, so_far=so_far)
+    first = _read_back(college)
+    assert len(first) == 2
+
+    college.parts = parts
+    _pass(college, days=2)
+    _edit(college, first[0], LastName="Another")
+    verified = _verify(college, so_far=so_far)
+
+    assert sorted([*first, *_read_back(college)]) == ["L1", "L2", "L3", "L4"]
+    assert (verified.is_full, verified.checked, _named(verified)) == (True, 4, {"L2": ("FirstName",)})
+    again = _verify(college)
+    assert not again.is_full
+    assert _named(again)[first[0]] == ("LastName",)
 
 
 def test_only_the_accounts_touched_since_the_last_verify_are_read_back(college: College) -> None:
@@ -366,5 +395,6 @@ def test_the_log_and_the_run_say_what_was_found_in_names_alone(college: College)
     with college.parts.store.begin() as connection:
         last = runs.last(connection, ORGANISATION)
     assert last is not None
-    assert (last.id, last.trigger, last.state, last.reason) == (verified.done.run, "verify", "finished", "changed")
+    assert (last.id, last.trigger, last.state) == (verified.done.run, "verify", "finished")
+    assert last.reason.startswith("changed as of ")
     assert (last.updates, last.applied) == (1, 1)
