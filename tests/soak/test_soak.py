@@ -38,8 +38,8 @@ _FAULTS: Final = 0.02
 _BETWEEN_MEASUREMENTS_SECONDS: Final = 0.5
 #: Part of what it has in the middle third of the time that a process may have more of in the last.
 _MAY_GROW_BY: Final = 0.03
-#: How many handles, and threads, it may as a rule have more of in the last third.
-_COME_AND_GO: Final = 8
+#: How many handles, and threads, it may have more of in the last third while it does least.
+_COME_AND_GO: Final = 4
 _FOR_PROGRAMS: Final = ("/healthz", "/readyz", "/metrics", "/api/status")
 _SOMEBODY: Final = "/people/Learner/L1"
 _FOR_PEOPLE: Final = (
@@ -158,9 +158,10 @@ def test_a_daemon_without_rest_grows_no_larger_and_has_everybody_in_step_at_the_
     middle, last = measured.thirds(measured.megabytes)
     assert median(last) <= median(middle) * (1 + _MAY_GROW_BY), "memory grows"
     middle, last = measured.thirds(measured.handles)
-    assert median(last) <= median(middle) + _COME_AND_GO, "file handles are not given back"
+    # A run that sends has many for as long as it does; what is never given back is there at any time.
+    assert min(last) <= min(middle) + _COME_AND_GO, "file handles are not given back"
     middle, last = measured.thirds(measured.threads)
-    assert median(last) <= median(middle) + _COME_AND_GO, "threads do not end"
+    assert min(last) <= min(middle) + _COME_AND_GO, "threads do not end"
 
 
 def _syncd(folder: Path, simulator: Simulator, mis_url: str, address: str) -> Syncd:
