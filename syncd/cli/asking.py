@@ -54,9 +54,10 @@ def resync(
 ) -> None:
     """Ask the running daemon for a run now, from any machine that reaches the state store.
 
-    It begins within two seconds, or after the run that is at work, or after a quiet window. Who asks meanwhile shares
-    it. With --wait this ends with 0 when everybody is in step, 1 when it could not run or no daemon answers, 3 when it
-    waits for 'syncd approve', 4 when it is done but some records are held or were refused.
+    It begins within two seconds, or after the run that is at work, or after a quiet window. With --misid the run that
+    is at work gives way to it, even one that was begun by hand. Who asks meanwhile shares it. With --wait it ends with
+    0 when everybody is in step, 1 when it could not run or nobody answers, 3 when it waits for 'syncd approve', 4 when
+    it is done but some records are held or were refused.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
@@ -68,23 +69,24 @@ def resync(
             ends_at = now() + timedelta(seconds=quiet)
             typer.echo(f"It is a quiet window, in which no call leaves: the run begins after it, at {moment(ends_at)}.")
         elif not wait:
-            typer.echo("A run is asked for; the daemon begins it within two seconds, or after the one that is at work.")
+            at_work = "ahead of one that is at work" if misid else "or after the one that is at work"
+            typer.echo(f"A run is asked for; the daemon begins it within two seconds, {at_work}.")
         if not wait:
             return
         codes = set()
         try:
             for each, request in requests.items():
                 head(each, organisations)
-                codes.add(_outcome(store, each, request, stopping))
+                codes.add(_outcome(store, each, request, stopping, is_named=bool(misid)))
         except Interrupted:
             typer.echo("No longer waiting. The request stands, and the daemon makes the run all the same.", err=True)
             raise typer.Exit(_COULD_NOT_RUN) from None
     raise typer.Exit(next(code for code in _GRAVEST_FIRST if code in codes))
 
 
-def _outcome(store: Store, organisation_id: int, request: int, stopping: Event) -> int:
+def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, *, is_named: bool) -> int:
     """Wait for the answer and print it; gives what to end with. Raises `Interrupted` when told to stop."""
-    run = _answer(store, organisation_id, request, stopping)
+    run = _answer(store, organisation_id, request, stopping, is_named=is_named)
     if run is None:
         problem = (
             f"No daemon works for organisation {organisation_id} on the state store {store}: start 'syncd run'. "
@@ -101,8 +103,8 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event) 
     return _COULD_NOT_RUN
 
 
-def _answer(store: Store, organisation_id: int, request: int, stopping: Event) -> Row[Any] | None:
-    """The run that answers, once it is over, and meanwhile how far it is; ``None`` when there is no daemon."""
+def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *, is_named: bool) -> Row[Any] | None:
+    """The run that answers, once it is over, and meanwhile how far it is; ``None`` when there is nobody to make it."""
     told = None
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     with progress_bar() as progress:
@@ -115,23 +117,28 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event) -
                 return answer
             if newest and newest.state == RunState.RUNNING:
                 if newest.id != told:
-                    after_it = "" if newest.trigger == Trigger.REQUEST else "; yours comes after it"
-                    typer.echo(f"Run {newest.id} is at work{after_it}.")
+                    typer.echo(f"Run {newest.id} is at work{_and_yours(newest, is_named=is_named)}.")
                     told = newest.id
                 if begun:
                     progress(begun, newest.creates + newest.updates)
             if time.monotonic() > give_up_at:
-                if not _is_led(store, organisation_id):
+                if not any(_is_held(store, organisation_id, purpose) for purpose in Purpose):
                     return None
                 give_up_at = time.monotonic() + _PATIENCE_SECONDS
             if stopping.wait(_LOOK_AGAIN_SECONDS):
                 raise Interrupted
 
 
-def _is_led(store: Store, organisation_id: int) -> bool:
-    """Whether a daemon lives: it holds this lock for as long as it does."""
+def _and_yours(at_work: Row[Any], *, is_named: bool) -> str:
+    if at_work.trigger == Trigger.REQUEST:
+        return ""
+    return ", and gives way to yours" if is_named else "; yours comes after it"
+
+
+def _is_held(store: Store, organisation_id: int, purpose: Purpose) -> bool:
+    """Whether somebody has this lock: a daemon for as long as it lives, and whoever makes a run."""
     try:
-        with locked(store, organisation_id, Purpose.LEADING):
+        with locked(store, organisation_id, purpose):
             return False
     except AnotherRun:
         return True

@@ -1,5 +1,6 @@
 """verify: is OneFile still as it was left?"""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,8 @@ from syncd.cli.running import at_work
 from syncd.core.drift import Drift, DriftKind
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Trigger
-from syncd.sync.verifying import Verified, verify_once
+from syncd.sync.requests import going_after_the_named
+from syncd.sync.verifying import SoFar, Verified, verify_once
 
 _AS_LEFT, _AWAITING_APPROVAL, _SOME_DRIFT = 0, 3, 4
 
@@ -34,7 +36,8 @@ def verify(
     'syncd approve'; 1 when it could not run; 5 when another run is at work.
     """
     with at_work(config, organisation) as parts:
-        verified = verify_once(parts, Trigger.VERIFY, fix=fix, full=full)
+        verifying = partial(verify_once, trigger=Trigger.VERIFY, fix=fix, full=full, so_far=SoFar())
+        verified = going_after_the_named(parts, verifying)
     if json:
         print_json([_document(drift) for drift in verified.drift])
     else:

@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -32,6 +33,7 @@ from syncd.state.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.one_pass import Done, Trigger, run_once
 from syncd.sync.parts import Parts
+from syncd.sync.requests import going_after_the_named
 from syncd.sync.sending import Progress as OnProgress
 from syncd.wiring.parts import open_parts
 from syncd.wiring.store import open_store
@@ -63,14 +65,15 @@ def sync(
             head(each, organisations)
             try:
                 with _at_turn(parts, each) as here, progress_bar() as progress:
-                    done = run_once(
-                        here,
-                        Trigger.COMMAND,
+                    running = partial(
+                        run_once,
+                        trigger=Trigger.COMMAND,
                         only=frozenset(misid or ()),
                         approved_by=whoami() if approve else "",
                         asked_by=whoami(),
                         progress=progress,
                     )
+                    done = running(here) if misid else going_after_the_named(here, running)
             except AnotherRun as problem:
                 # What holds this organisation up does not hold up the others.
                 typer.echo(str(problem), err=True)

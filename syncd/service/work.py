@@ -1,10 +1,10 @@
 """What a daemon does: one run at a time, on schedule or for those who ask."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Condition, Event
 from typing import Final
 
@@ -15,12 +15,11 @@ from syncd.state import runs
 from syncd.state.lock import Purpose, locked_when_free
 from syncd.sync.one_pass import Trigger, run_once
 from syncd.sync.parts import Parts
+from syncd.sync.requests import Urgency, answer
 from syncd.sync.verifying import SoFar, verify_once
 
 #: How often one looks whether the lock is free.
 _LOOK_AGAIN_SECONDS: Final = 1.0
-#: A run that has given way makes its plan anew, so those who ask without end must leave it time to send some of it.
-_SENDS_ON: Final = timedelta(seconds=10)
 
 
 class _Turns:
@@ -73,10 +72,10 @@ class Work:
         self._asked = asked
         self._on_run_over = on_run_over
         self._turns = _Turns()
-        self._gave_way_at = datetime.min.replace(tzinfo=UTC)
         main = orders.turns[0]
         self._store, self._log, self._clock = main.store, main.log, main.clock
         self._organisations = [parts.organisation_id for parts in orders.turns]
+        self._urgency = Urgency(self._store, self._organisations, self._clock)
 
     def poll(self) -> bool:
         """Make a run of every organisation; false when one is worth making again soon, for OneFile is down."""
@@ -103,24 +102,13 @@ class Work:
                 asked_for = runs.organisations_asked_for(connection)
             for each in self._organisations:
                 if each in asked_for:
-                    self._is_over(each, self._answer)
+                    self._is_over(each, answer)
 
     def _let_them_go_first(self) -> None:
         """Make the runs for which a longer one has given way."""
         for each in self._organisations:
-            self._is_over(each, lambda parts: self._answer(parts, named_only=True))
-        self._gave_way_at = self._clock()
-
-    def _is_somebody_named(self) -> bool:
-        """Whether a long run is to give way: somebody waits for a run of a few people."""
-        if timedelta() <= self._clock() - self._gave_way_at < _SENDS_ON:
-            return False
-        try:
-            with self._store.reading() as connection:
-                return any(runs.requests_waiting(connection, each, named_only=True) for each in self._organisations)
-        except StateUnusable:
-            # That is for the call to find out.
-            return False
+            self._is_over(each, partial(answer, named_only=True))
+        self._urgency.note_they_went_first()
 
     def pass_on_what_was_asked(self) -> None:
         """Whoever asks this process asks the store, and so whichever daemon works."""
@@ -176,7 +164,7 @@ class Work:
                 locked_when_free(self._store, organisation_id, Purpose.WRITING, self._wait),
             ):
                 parts = self.orders.turn_of(organisation_id)
-                work(replace(parts, is_called_aside=self._is_somebody_named))
+                work(replace(parts, is_called_aside=self._urgency))
         except GaveWay:
             raise
         except OneFileUnreachable:
@@ -195,34 +183,6 @@ class Work:
     def _failed(self, organisation_id: int, reason: str) -> None:
         # Without a traceback, which may quote values.
         self._log.error("poll_failed", organisation_id=organisation_id, reason=reason)
-
-    def _answer(self, parts: Parts, *, named_only: bool = False) -> None:
-        """Make one run for all who ask, or for all who name somebody."""
-        with parts.store.reading() as connection:
-            requests = runs.requests_waiting(connection, parts.organisation_id, named_only=named_only)
-        if not requests:
-            return
-        only = runs.all_asked_for(requests)
-        if only:
-            # It is what others give way to.
-            parts = replace(parts, is_called_aside=lambda: False)
-        answered = [request.id for request in requests]
-        try:
-            asked_by = ", ".join(sorted({request.requested_by for request in requests}))
-            run_once(parts, Trigger.REQUEST, only=only, asked_by=asked_by)
-        except (Interrupted, StateUnusable):
-            # That is no answer: they wait on, for the next daemon if this one is to end.
-            answered = []
-            raise
-        finally:
-            if answered:
-                self._note_answer(parts, answered)
-
-    def _note_answer(self, parts: Parts, answered: Sequence[int]) -> None:
-        with parts.store.begin() as connection:
-            newest = runs.last(connection, parts.organisation_id)
-            if newest:
-                runs.answer(connection, answered, newest.id)
 
     def _wait(self) -> None:
         if self._stopping.wait(_LOOK_AGAIN_SECONDS):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final, Self, TypeVar
@@ -78,11 +78,12 @@ def verify_once(
     so_far = so_far or SoFar()
     checks: list[_Check] = []
 
-    def maker(parts: Parts) -> Planned:
-        checks.append(_check(parts, trigger, so_far, full=full))
-        return _plan(parts, checks[-1], fix=fix)
+    def maker(here: Parts) -> Planned:
+        checks.append(_check(replace(here, is_called_aside=parts.is_called_aside), trigger, so_far, full=full))
+        return _plan(here, checks[-1], fix=fix)
 
-    done = carry_out(parts, trigger, maker)
+    # Were what it sends again to give way, it would be sent once more after that.
+    done = carry_out(replace(parts, is_called_aside=lambda: False), trigger, maker)
     (check,) = checks
     drift = check.findings.drift
     # Of a fix that went wrong in part it is not asked in which.

@@ -110,6 +110,29 @@ def test_a_resync_of_one_person_is_called_for_within_two_seconds_of_being_asked_
 
 
 @pytest.mark.slow
+def test_a_sync_by_hand_gives_way_to_a_resync_of_one_person_and_makes_it_where_there_is_no_daemon(
+    mis: Mis, onefile: OneFile, syncd: Syncd
+) -> None:
+    mis.enrol(made_up_learners(200)[SIZE:])
+    misids = sendable(mis)
+    syncd.configure(onefile={"calls_per_minute": 300}, guard={"floor": 1000})
+    with syncd.start("sync") as sync:
+        wait_until(lambda: len(onefile.writes) > 10, "a run that sends")
+        urgent = next(misid for misid in reversed(misids) if misid not in onefile.misids)
+        asked = syncd("resync", "--misid", urgent, "--wait")
+        done = sync.wait()
+
+    assert asked.exit == Exit.IN_STEP, asked.stderr
+    assert "1 created" in asked.stdout
+    assert done.exit == Exit.SOME_HELD, done.stderr
+    assert sorted(filter(None, onefile.misids)) == sorted(misids)
+    (request,) = _answered(syncd)
+    assert (request.trigger, request.misids) == ("request", [urgent])
+    (created,) = (call for call in onefile.writes if (call.body or {}).get("MISID") == urgent)
+    assert created.at - request.requested_at.timestamp() < 5
+
+
+@pytest.mark.slow
 def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     address = free_address()
     syncd.configure(admin={"listen": address})

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import structlog
@@ -14,6 +16,9 @@ from syncd.onefile.pace import rate_of
 from syncd.simulator import Fault, FaultKind
 from syncd.state import overview, runs
 from syncd.state.runs import RunState
+from syncd.sync.one_pass import Done, Trigger, run_once
+from syncd.sync.parts import Parts
+from syncd.sync.requests import going_after_the_named
 
 from .conftest import ORGANISATION, Found
 
@@ -90,6 +95,41 @@ def test_a_run_that_is_still_reading_gives_way_and_ends_when_told_to(found: Foun
 
     college.parts = parts
     assert college.run().is_in_step
+
+
+@pytest.mark.parametrize("mis_is_away", [False, True])
+def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_their_run(
+    found: Found, mis_is_away: bool
+) -> None:
+    college = found()
+    misids = [f"L{number}" for number in range(8)]
+    college.enrol(*misids)
+    college.with_policy(max_in_flight=1)
+    here, away = Path(urlsplit(college.mis_url).path), Path(f"{urlsplit(college.mis_url).path}.away")
+    requests: list[int] = []
+
+    def ask(sent: int, _total: int) -> None:
+        if sent == 2 and not requests:
+            with college.parts.store.begin() as connection:
+                requests.append(runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L7"]))
+            if mis_is_away:
+                here.rename(away)
+
+    def work(parts: Parts) -> Done:
+        if away.exists():
+            away.rename(here)
+        return run_once(parts, Trigger.COMMAND, progress=ask)
+
+    done = going_after_the_named(college.parts, work)
+
+    assert done.is_in_step
+    sent = [call.body["MISID"] for call in college.onefile.journal.writes if call.body]
+    assert sorted(sent) == misids
+    with college.parts.store.reading() as connection:
+        answer = runs.answer_to(connection, requests[0])
+    assert answer is not None
+    assert (answer.trigger, answer.state) == ("request", "failed" if mis_is_away else "finished")
+    assert mis_is_away or sent.index("L7") < 5
 
 
 def test_of_learners_who_are_not_asked_about_a_run_looks_at_the_misid_alone(

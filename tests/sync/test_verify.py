@@ -137,14 +137,14 @@ def test_a_verify_that_gives_way_goes_on_where_it_was_and_misses_nothing_that_ha
     college.with_policy(max_in_flight=1)
     _edit(college, "L2", FirstName="Anna")
     college.onefile.journal.clear()
-    parts, so_far = college.parts, SoFar()
-    college.parts = replace(parts, is_called_aside=lambda: len(_read_back(college)) == 2)
+    so_far = SoFar()
+    called_aside = replace(college.parts, is_called_aside=lambda: len(_read_back(college)) >= 2)
     with pytest.raises(GaveWay):
-        verify_once(college.parts, Trigger.VERIFY, so_far=so_far)
-    first = _read_back(college)
+        verify_once(called_aside, Trigger.VERIFY, so_far=so_far)
+    first = [key.misid for key in so_far.findings.seen]
+    assert sorted(first) == _read_back(college)
     assert len(first) == 2
 
-    college.parts = parts
     _pass(college, days=2)
     _edit(college, first[0], LastName="Another")
     verified = _verify(college, so_far=so_far)
