@@ -642,7 +642,7 @@ def test_whatever_happens_to_a_college(empty_store: Path, keychain: bool, rounds
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("keychain", [False, True])
 @given(rounds=_ROUNDS, cap=st.sampled_from([50, 100, 500, 5000]))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_whatever_happens_to_many_colleges(empty_store: Path, keychain: bool, rounds: _Rounds, cap: int) -> None:
     _live(empty_store, rounds, cap, keychain=keychain)
 

@@ -20,6 +20,7 @@ from .realistic import Realistic, realistic
 
 _SEED = 2026
 _SMALL = Size(placements=9, classes=9, staff=30, employers=12, observers=3, learners=60)
+_LARGE = Size(learners=1200)
 #: One of every sort, where there is too little of everything for the usual.
 _ONE_OF_EACH = Dirt(
     without_email=frozenset({"L1005", "S1004", "E1003"}),
@@ -51,7 +52,7 @@ def open_college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Op
     [
         pytest.param(_SMALL, _ONE_OF_EACH, False, id="small"),
         pytest.param(_SMALL, _ONE_OF_EACH, True, id="small with Keychain", marks=pytest.mark.slow),
-        pytest.param(Size(), Dirt.usual(_SEED, Size()), False, id="large", marks=_LONG),
+        pytest.param(_LARGE, Dirt.usual(_SEED, _LARGE), False, id="large", marks=_LONG),
     ],
 )
 def test_one_approved_run_takes_it_from_an_empty_onefile_to_in_step_in_as_few_calls_as_can_be(
