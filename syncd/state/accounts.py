@@ -32,6 +32,12 @@ _KNOWN: Final = select(
 _NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
 _REFERENTS: Final = _KNOWN.where(account.c.role.in_([role for role in Role if role is not Role.LEARNER]))
 _LEARNERS: Final = _KNOWN.where(account.c.role == Role.LEARNER)
+_NAMED: Final = select(account).where(
+    account.c.organisation_id == bindparam("here"),
+    account.c.role == bindparam("in_role"),
+    account.c.misid == bindparam("named"),
+)
+_KEPT: Final = account.update().where(account.c.id == bindparam("known"))
 
 
 def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
@@ -118,10 +124,10 @@ def keep(
         "left_at": None,
     }
     if row:
-        connection.execute(account.update().where(account.c.id == row.id).values(content))
+        connection.execute(_KEPT, {"known": row.id, **content})
     else:
         identity = {"organisation_id": key.organisation_id, "role": key.role, "misid": key.misid}
-        connection.execute(account.insert().values(content | identity | {"created_at": now}))
+        connection.execute(account.insert(), content | identity | {"created_at": now})
 
 
 def identify(connection: Connection, key: Key, user_id: int) -> None:
@@ -235,7 +241,8 @@ def listing(connection: Connection, organisation_id: int) -> list[Row[Any]]:
 
 
 def _row(connection: Connection, key: Key) -> Row[Any] | None:
-    return connection.execute(select(account).where(_is(key))).one_or_none()
+    named = {"here": key.organisation_id, "in_role": key.role, "named": key.misid}
+    return connection.execute(_NAMED, named).one_or_none()
 
 
 def _is(key: Key) -> ColumnElement[bool]:

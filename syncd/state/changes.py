@@ -48,6 +48,10 @@ class Outcome(StrEnum):
 #: A create in one of these has to be settled before anything else is done about its person.
 UNSETTLED = (Outcome.PENDING, Outcome.IN_DOUBT, Outcome.ACCEPTED)
 
+_INTENT: Final = change.insert().returning(change.c.id)
+_CONCLUSION: Final = (
+    change.update().where(change.c.id == bindparam("concluded")).returning(change.c.organisation_id, change.c.action)
+)
 _OPEN: Final = (
     select(change.c.id)
     .where(
@@ -88,23 +92,20 @@ def intend(
 ) -> int:
     """Write down what is about to be sent, and what is to be known about it; gives the change's number."""
     detail = {"fields": fields, "feed": feed, "fingerprint": fingerprint}
-    number: int = connection.execute(
-        change.insert()
-        .values(
-            run_id=run_id,
-            at=now,
-            organisation_id=key.organisation_id,
-            role=key.role,
-            misid=key.misid,
-            user_id=user_id,
-            action=action,
-            fields=sorted(fields),
-            outcome=Outcome.PENDING,
-            detail=vault.seal(detail),
-            message=message,
-        )
-        .returning(change.c.id)
-    ).scalar_one()
+    intent = {
+        "run_id": run_id,
+        "at": now,
+        "organisation_id": key.organisation_id,
+        "role": key.role,
+        "misid": key.misid,
+        "user_id": user_id,
+        "action": action,
+        "fields": sorted(fields),
+        "outcome": Outcome.PENDING,
+        "detail": vault.seal(detail),
+        "message": message,
+    }
+    number: int = connection.execute(_INTENT, intent).scalar_one()
     return number
 
 
@@ -122,12 +123,8 @@ def conclude(
     """Write down what became of a change."""
     found: dict[str, Any] = {"user_id": user_id} if user_id is not None else {}
     found |= {"message": message} if message else {}
-    row = connection.execute(
-        change.update()
-        .where(change.c.id == number)
-        .values(outcome=outcome, concluded_at=now, http_status=http_status, attempts=attempts, **found)
-        .returning(change.c.organisation_id, change.c.action)
-    ).one()
+    told = {"outcome": outcome, "concluded_at": now, "http_status": http_status, "attempts": attempts}
+    row = connection.execute(_CONCLUSION, {"concluded": number, **told, **found}).one()
     ledger.add(connection, row.organisation_id, ledger.CHANGES, f"{row.action} {outcome}")
 
 

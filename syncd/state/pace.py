@@ -5,7 +5,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from syncd.errors import LockLost, StateUnusable
@@ -13,6 +13,9 @@ from syncd.state.store import Store
 from syncd.state.tables import pace
 
 _MINUTE: Final = 60_000_000
+_IS_MINE: Final = pace.c.token == bindparam("mine")
+_LINE: Final = select(pace).where(_IS_MINE).with_for_update()
+_TURN: Final = pace.update().where(_IS_MINE)
 
 
 class StoredTurns:
@@ -33,15 +36,14 @@ class StoredTurns:
         Raises `LockLost` when this process wrote under a lock that it no longer has.
         """
         self._begin_line()
-        is_mine = pace.c.token == self._token
         with self._store.begin() as connection:
-            row = connection.execute(select(pace).where(is_mine).with_for_update()).one()
+            row = connection.execute(_LINE, {"mine": self._token}).one()
             advanced, seconds = step(row.free_at)
             if advanced != row.free_at:
                 # The line is never free much later than now, so that this tells which minute it is.
                 counts = _counts_in(row, advanced // _MINUTE)
                 counts["calls"] += 1
-                connection.execute(pace.update().where(is_mine).values(free_at=advanced, **counts))
+                connection.execute(_TURN, {"mine": self._token, "free_at": advanced, **counts})
         if not self._store.may_write():
             raise LockLost(
                 f"The connection to the state store {self._store} that kept the lock of this run was lost, and another "

@@ -42,7 +42,7 @@ class PassingTime:
                 self._is_busy[current_thread()] = event.is_set()
             self._pass_if_all_wait()
         # A thread that has ended does not say so.
-        while not event.wait(0.005):
+        while not event.wait(0.05):
             with self._lock:
                 self._pass_if_all_wait()
 
