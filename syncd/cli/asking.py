@@ -122,7 +122,8 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *
                 if begun:
                     progress(begun, newest.creates + newest.updates)
             if time.monotonic() > give_up_at:
-                if not any(_is_held(store, organisation_id, purpose) for purpose in Purpose):
+                # To look whether the other one is held keeps a run from beginning, so that comes second.
+                if not any(_is_held(store, organisation_id, each) for each in (Purpose.LEADING, Purpose.WRITING)):
                     return None
                 give_up_at = time.monotonic() + _PATIENCE_SECONDS
             if stopping.wait(_LOOK_AGAIN_SECONDS):
