@@ -252,7 +252,8 @@ def _tell(parts: Parts, findings: Findings) -> None:
 
 def _plan(parts: Parts, check: _Check, *, fix: bool) -> Planned:
     drift = check.findings.drift
-    drifted = [one for one in drift if one.kind is DriftKind.CHANGED]
+    # Whoever it gave way to may have let go of one, or have given it another MISID.
+    drifted = [one for one in drift if one.kind is DriftKind.CHANGED and one.key in check.known]
     updates = _updates(parts, drifted, check.known) if fix else ()
     plan = Plan(updates=updates, unchanged=check.findings.checked - len(drift))
     active = sum(one.status is not Status.ARCHIVED for one in check.known.values())

@@ -58,7 +58,7 @@ def test_a_store_of_every_older_syncd_is_taken_over_with_all_that_is_in_it(
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     before = [syncd(*looking).json for looking in _LOOKING]
     older = _older()
-    # What a schema comes to is seen on either; each of them is gone through on SQLite, and the oldest on both.
+    # What a schema comes to is seen on either; each is gone through on SQLite, the newest and the oldest on both.
     for revision in older if "sqlite" in _url(syncd) else [older[0], older[-1]]:
         _as_left_by_an_older_one(_url(syncd), revision)
 

@@ -157,6 +157,29 @@ def test_a_verify_that_gives_way_goes_on_where_it_was_and_misses_nothing_that_ha
     assert _named(again) == {"L2": ("FirstName",), edited: ("LastName",)}
 
 
+def test_an_account_that_is_let_go_of_while_a_verify_gives_way_is_not_sent_again(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", "L3")
+    college.run()
+    college.with_policy(max_in_flight=1)
+    for misid in ("L1", "L2", "L3"):
+        _edit(college, misid, FirstName="Anna")
+    college.writes()
+    so_far = SoFar()
+    with pytest.raises(GaveWay):
+        called_aside = replace(college.parts, is_called_aside=lambda: len(_read_back(college)) >= 2)
+        verify_once(called_aside, Trigger.VERIFY, so_far=so_far)
+    gone = min(so_far.findings.seen)
+    with college.parts.store.begin() as connection:
+        accounts.forget(connection, gone)
+
+    verified = _verify(college, so_far=so_far, fix=True)
+
+    assert verified.done.state is RunState.FINISHED
+    kept = {college.known_id(misid) for misid in ("L1", "L2", "L3") if misid != gone.misid}
+    assert {path for path, _ in college.writes()} == {f"/User/{user_id}" for user_id in kept}
+
+
 def test_only_the_accounts_touched_since_the_last_verify_are_read_back(college: College) -> None:
     _edit(college, "L2", FirstName="Anna")
     _edit(college, "S1", FirstName="Olatunde")
