@@ -166,8 +166,8 @@ def test_an_account_that_is_let_go_of_while_a_verify_gives_way_is_not_sent_again
         _edit(college, misid, FirstName="Anna")
     college.writes()
     so_far = SoFar()
+    called_aside = replace(college.parts, is_called_aside=lambda: len(_read_back(college)) >= 2)
     with pytest.raises(GaveWay):
-        called_aside = replace(college.parts, is_called_aside=lambda: len(_read_back(college)) >= 2)
         verify_once(called_aside, Trigger.VERIFY, so_far=so_far)
     gone = min(so_far.findings.seen)
     with college.parts.store.begin() as connection:
