@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from syncd.state.tables import metadata
+from syncd.state.db.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -38,7 +38,7 @@ from sqlalchemy.exc import ArgumentError
 from syncd.core.assignments import ASSIGNABLE
 from syncd.core.compare import Clear
 from syncd.core.fields import USERS, Referent, Role
-from syncd.core.pacing import CALLS_PER_MINUTE
+from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Code
 from syncd.errors import ConfigurationError
 

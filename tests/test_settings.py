@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 
 from syncd.core.compare import Clear
 from syncd.core.fields import Role
-from syncd.service.schedule import When
+from syncd.core.schedule import When
 from syncd.settings import Environment, Settings, configuration_file, onefile_named
 from tests.configuration import GOOD, SECRET, Configuration
 

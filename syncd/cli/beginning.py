@@ -9,18 +9,18 @@ from typing import Annotated, Final
 import typer
 
 from syncd import demo as demo_
-from syncd.cli.common import print_table
-from syncd.cli.configuring import configured
-from syncd.cli.contacting import contacted, stand_ins
-from syncd.cli.interview import Asking, Given, Settled, is_terminal
-from syncd.cli.locating import reached, source_of
-from syncd.cli.mapping import mapped
+from syncd.cli.init.config_file import configured
+from syncd.cli.init.database import reached, source_of
+from syncd.cli.init.feeds import mapped
+from syncd.cli.init.onefile import contacted, stand_ins
+from syncd.cli.init.prompts import Asking, Given, Settled, is_terminal
+from syncd.cli.init.recipes import Recipe, recipe, recipes
+from syncd.cli.options import print_table
 from syncd.cli.program import app
-from syncd.cli.recipes import Recipe, recipe, recipes
-from syncd.core.proposals import Feed
 from syncd.errors import ConfigurationError
+from syncd.resources import shipped
 from syncd.settings import Environment
-from syncd.shipped import shipped
+from syncd.setup.schema import Feed
 from syncd.simulator.command import simulate
 
 #: What is written where there is no database to look at yet.

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from syncd import __version__
-from syncd.cli.common import ConfigOption, config_before_command
+from syncd.cli.options import ConfigOption, config_before_command
 from syncd.errors import SyncdError
 from syncd.onefile import Interrupted
 
@@ -24,22 +24,22 @@ app = typer.Typer(
 #: The modules that add commands, in the order in which --help lists them, and which ones each adds.
 COMMANDS: Final = {
     "beginning": {"demo", "init", "simulate"},
-    "examining": {"doctor"},
-    "planning": {"plan"},
+    "doctor": {"doctor"},
+    "plan": {"plan"},
     "running": {"sync", "run"},
-    "asking": {"resync"},
-    "settling": {"approve", "reject", "retry"},
-    "correcting": {"rekey", "restore"},
-    "linking": {"link", "unlink"},
-    "checking": {"verify"},
-    "looking": {"status", "held", "accounts"},
-    "auditing": {"history", "report"},
-    "explaining": {"explain"},
-    "handing_over": {"credentials"},
-    "housekeeping": {"db"},
-    "admitting": {"admin"},
-    "notifying": {"notify"},
-    "helping": {"help"},
+    "resync": {"resync"},
+    "approve": {"approve", "reject", "retry"},
+    "rekey": {"rekey", "restore"},
+    "link": {"link", "unlink"},
+    "verify": {"verify"},
+    "status": {"status", "held", "accounts"},
+    "history": {"history", "report"},
+    "explain": {"explain"},
+    "credentials": {"credentials"},
+    "db": {"db"},
+    "admin": {"admin"},
+    "notify": {"notify"},
+    "help": {"help"},
 }
 
 

@@ -14,8 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from syncd.cli import printing
-from syncd.cli.common import (
+from syncd.cli.options import (
     ConfigOption,
     MisidOption,
     OrganisationOption,
@@ -26,16 +25,17 @@ from syncd.cli.common import (
     settings_of,
     whoami,
 )
+from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.errors import AnotherRun
 from syncd.settings import Settings, load_settings
-from syncd.state.lock import Purpose, locked
+from syncd.state.db.lock import Purpose, locked
 from syncd.state.runs import RunState
-from syncd.sync.one_pass import Done, Trigger, run_once
-from syncd.sync.parts import Parts
-from syncd.sync.requests import going_after_the_named
-from syncd.sync.sending import Progress as OnProgress
-from syncd.wiring.parts import open_parts
+from syncd.sync.context import Parts
+from syncd.sync.resync import going_after_the_named
+from syncd.sync.run import Done, Trigger, run_once
+from syncd.sync.sender import Progress as OnProgress
+from syncd.wiring.context import open_parts
 from syncd.wiring.store import open_store
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
@@ -79,7 +79,7 @@ def sync(
                 typer.echo(str(problem), err=True)
                 codes.add(problem.exit_code)
             else:
-                printing.print_done(done)
+                text.print_done(done)
                 codes.add(exit_code(done))
     raise typer.Exit(next(code for code in _GRAVEST_FIRST if code in codes))
 
@@ -93,11 +93,11 @@ def run(*, config: ConfigOption = None) -> None:
     one state store one works and the others wait to take over.
     """
     # Only the daemon needs its scheduler and its server, which take time to load.
-    from syncd.service.daemon import Daemon, Signals  # noqa: PLC0415
+    from syncd.daemon.daemon import Daemon, Signals  # noqa: PLC0415
     from syncd.web.metrics import Requests  # noqa: PLC0415
     from syncd.wiring.admin import open_admin  # noqa: PLC0415
     from syncd.wiring.daemon import Site  # noqa: PLC0415
-    from syncd.wiring.telling import telling_of  # noqa: PLC0415
+    from syncd.wiring.notify import telling_of  # noqa: PLC0415
 
     file = file_of(config)
     with stopped_by_signals() as stopping, set_by("SIGUSR1") as asked, set_by("SIGHUP") as reload:

@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 from syncd.core.accounts import Known, Status
-from syncd.core.desk import Desk, Pile
+from syncd.core.buffers import Desk, Pile
+from syncd.core.changed import Sifted
 from syncd.core.fields import GRANT, USERS, Role
 from syncd.core.plan import Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Held, Key, Reason, Record, Warned
 from syncd.core.references import Resolved
-from syncd.core.rekeying import suspects
-from syncd.core.sift import Sifted
+from syncd.core.rekey import suspects
 from syncd.core.values import Sent, Value
 
 _EMPLOYER: Final = "DefaultEmployerID"

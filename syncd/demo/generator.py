@@ -1,6 +1,6 @@
 """A made-up college of any size, the same for the same seed, with the dirt that a real MIS has.
 
-Nothing is written here: `generate` makes rows, and `syncd.demo.college.College` is a database that holds them.
+Nothing is written here: `generate` makes rows, and `syncd.demo.mis_database.College` is a database that holds them.
 """
 
 import random
@@ -12,9 +12,9 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Table
 
-from syncd.demo.dirt import Dirt, Size, employer_code, learner_code, staff_code
-from syncd.demo.people import People, miscopied
-from syncd.demo.tables import (
+from syncd.demo.data_defects import Dirt, Size, employer_code, learner_code, staff_code
+from syncd.demo.fake_people import People, miscopied
+from syncd.demo.mis_schema import (
     CENTRE,
     CLASS,
     COURSE,

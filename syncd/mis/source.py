@@ -9,13 +9,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from syncd.core.chunks import Take
+from syncd.core.digests import Take
 from syncd.errors import ConfigurationError, MisUnreachable
-from syncd.mis import streaming
-from syncd.mis.makes import Make, completed, file_of, make_of
-from syncd.mis.saying import why_unreachable, why_unreadable, without_secrets
-from syncd.mis.since import Since
-from syncd.mis.streaming import Page, Pages, pages_of
+from syncd.mis import cursors
+from syncd.mis.cursors import Page, Pages, pages_of
+from syncd.mis.dialects import Make, completed, file_of, make_of
+from syncd.mis.error_messages import why_unreachable, why_unreadable, without_secrets
+from syncd.mis.watermark_query import Since
 
 TIMEOUT_SECONDS: Final = 300.0
 """How long a statement may take unless the configuration says otherwise."""
@@ -34,7 +34,7 @@ class Rows:
         self.stream = self._one_by_one()
 
     def _one_by_one(self) -> Iterator[Sequence[object]]:
-        while page := self.take(streaming.AT_ONCE):
+        while page := self.take(cursors.AT_ONCE):
             yield from page
 
 

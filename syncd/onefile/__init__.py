@@ -3,11 +3,11 @@
 Sections named in docstrings (§8.6, U1) are those of the OneFile API fact sheet.
 """
 
-from syncd.onefile.answers import Answered, Created, Organisation, Place, UserRow
 from syncd.onefile.client import OneFile
-from syncd.onefile.pace import GaveWay, Interrupted, Pacer, Turns
-from syncd.onefile.paging import TooManyPages
-from syncd.onefile.timing import OnRequest
+from syncd.onefile.instrumentation import OnRequest
+from syncd.onefile.pagination import TooManyPages
+from syncd.onefile.rate_limit import GaveWay, Interrupted, Pacer, Turns
+from syncd.onefile.responses import Answered, Created, Organisation, Place, UserRow
 
 __all__ = [
     "Answered",

@@ -15,7 +15,10 @@ from syncd import __version__
 from syncd.core.fields import Role
 from syncd.core.values import Sent, Value
 from syncd.errors import AnswerLost, CredentialsRefused, OneFileError, OneFileUnreachable, Refused
-from syncd.onefile.answers import (
+from syncd.onefile.instrumentation import OnRequest, TimedTransport
+from syncd.onefile.pagination import PageSizes, every_row
+from syncd.onefile.rate_limit import Interrupted, Pacer
+from syncd.onefile.responses import (
     Answered,
     Created,
     Customer,
@@ -33,11 +36,8 @@ from syncd.onefile.answers import (
     rows_of,
     user_of,
 )
-from syncd.onefile.deadline import PunctualTransport
-from syncd.onefile.pace import Interrupted, Pacer
-from syncd.onefile.paging import PageSizes, every_row
 from syncd.onefile.session import SessionAuth
-from syncd.onefile.timing import OnRequest, TimedTransport
+from syncd.onefile.timeouts import PunctualTransport
 from syncd.onefile.transport import PacedTransport
 
 _ATTEMPTS: Final = 3

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from syncd.errors import CredentialsRefused, OneFileUnreachable
-from syncd.onefile.answers import Unreadable, session_of
+from syncd.onefile.responses import Unreadable, session_of
 
 #: OneFile ends a session after 24 hours (§2, U10).
 _LIFETIME: Final = timedelta(hours=23)

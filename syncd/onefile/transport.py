@@ -8,8 +8,8 @@ from typing import Final
 import httpx
 
 from syncd.errors import OneFileUnreachable
-from syncd.onefile.answers import retry_after_of
-from syncd.onefile.pace import Pacer
+from syncd.onefile.rate_limit import Pacer
+from syncd.onefile.responses import retry_after_of
 
 _MOST_429S: Final = 10
 

@@ -23,14 +23,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from syncd.simulator.answers import Answer, error_answer, rubbish, text_answer
-from syncd.simulator.bodies import read_body
+from syncd.simulator.abort import hang_up
 from syncd.simulator.endpoints import Body, Endpoints
+from syncd.simulator.errors import Refusal
 from syncd.simulator.faults import Fault, FaultKind, Faults
-from syncd.simulator.hanging_up import hang_up
 from syncd.simulator.journal import Journal
 from syncd.simulator.limiter import make_limiter
-from syncd.simulator.refusal import Refusal
+from syncd.simulator.request_body import read_body
+from syncd.simulator.responses import Answer, error_answer, rubbish, text_answer
 from syncd.simulator.sessions import Sessions
 from syncd.simulator.world import World
 

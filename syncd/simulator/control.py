@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from syncd.simulator import rows
+from syncd.simulator import serializers
 from syncd.simulator.app import FrontDoor
 from syncd.simulator.faults import ORDINARY, Fault, FaultKind
 from syncd.simulator.seed import Seed, SeedRefused, sow
@@ -57,7 +57,7 @@ class Control:
             return JSONResponse(
                 [
                     {
-                        **rows.full_row(user, world.switches.date_form),
+                        **serializers.full_row(user, world.switches.date_form),
                         "Archived": user.is_archived,
                         "Emails": emails[user.id],
                     }
@@ -71,7 +71,7 @@ class Control:
             world = self._door.world
             return JSONResponse(
                 {
-                    "people": [rows.assignment_row(one) for one in sorted(world.assignments)],
+                    "people": [serializers.assignment_row(one) for one in sorted(world.assignments)],
                     "placements": [
                         {"UserID": user_id, "PlacementID": placement_id, "GrantAccess": grants_access}
                         for (user_id, placement_id), grants_access in sorted(world.placement_access.items())
@@ -86,7 +86,7 @@ class Control:
             return JSONResponse(
                 {
                     "customer": {"ID": world.organisations.customer_id, "Name": world.organisations.customer_name},
-                    "organisations": [rows.organisation_row(one) for one in world.organisations.search({})],
+                    "organisations": [serializers.organisation_row(one) for one in world.organisations.search({})],
                     "users": len(world.users),
                     "archived": sum(user.is_archived for user in world.users.values()),
                     "classrooms": len(world.classrooms.by_id),

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from syncd.simulator import rows
-from syncd.simulator.answers import Answer, json_answer, keychain_answer, nothing
-from syncd.simulator.places import Places
-from syncd.simulator.refusal import Refusal, bad_request
-from syncd.simulator.residents import User
-from syncd.simulator.rules import (
+from syncd.simulator import serializers
+from syncd.simulator.errors import Refusal, bad_request
+from syncd.simulator.field_rules import (
     ASSIGN_FIELDS,
     ORGANISATION_FILTERS,
     PLACE_FILTERS,
@@ -23,6 +20,9 @@ from syncd.simulator.rules import (
     Rule,
     from_form,
 )
+from syncd.simulator.models import User
+from syncd.simulator.places import Places
+from syncd.simulator.responses import Answer, json_answer, keychain_answer, nothing
 from syncd.simulator.switches import OverCap
 from syncd.simulator.world import World
 
@@ -89,16 +89,16 @@ class Endpoints:
     def search_organisations(self, parts: _Parts, body: Body) -> Answer:
         """The organisations of the customer (§7)."""
         found = self._world.organisations.search(body.fields(ORGANISATION_FILTERS))
-        return self._page(found, parts, rows.organisation_row)
+        return self._page(found, parts, serializers.organisation_row)
 
     def get_organisation(self, parts: _Parts, _body: Body) -> Answer:
         """One organisation (§5)."""
-        return json_answer(rows.organisation_row(self._world.organisations.get(parts["id"])))
+        return json_answer(serializers.organisation_row(self._world.organisations.get(parts["id"])))
 
     def learner_statuses(self, parts: _Parts, _body: Body) -> Answer:
         """The learner statuses of one organisation (§7), as an array; an empty one if there are none."""
         statuses = self._world.organisations.get(parts["id"]).learner_statuses
-        return json_answer([rows.status_row(number, name) for number, name in sorted(statuses.items())])
+        return json_answer([serializers.status_row(number, name) for number, name in sorted(statuses.items())])
 
     def create_user(self, _parts: _Parts, body: Body) -> Answer:
         """Id, username and password; nothing while Keychain creation is on (§8.3)."""
@@ -114,13 +114,13 @@ class Endpoints:
 
     def get_user(self, parts: _Parts, _body: Body) -> Answer:
         """Everything about one user (§8.5)."""
-        return json_answer(rows.full_row(self._world.user(parts["id"]), self._switches.date_form))
+        return json_answer(serializers.full_row(self._world.user(parts["id"]), self._switches.date_form))
 
     def search_users(self, parts: _Parts, body: Body) -> Answer:
         """Short rows, or in a paged search full ones if switched on (§8.6, U2)."""
         found = self._world.search_users(body.fields(USER_FILTERS))
         is_full = self._switches.full_rows and "page" in parts
-        return self._page(found, parts, self._full_row if is_full else rows.short_row)
+        return self._page(found, parts, self._full_row if is_full else serializers.short_row)
 
     def archive_user(self, parts: _Parts, _body: Body) -> Answer:
         """204 or 200, whatever the body (§8.7, U17)."""
@@ -147,7 +147,7 @@ class Endpoints:
         return nothing(self._switches.done_status)
 
     def _full_row(self, user: User) -> dict[str, Any]:
-        return rows.full_row(user, self._switches.date_form)
+        return serializers.full_row(user, self._switches.date_form)
 
     def _page(self, found: list[_Kept], parts: _Parts, row: Callable[[_Kept], dict[str, Any]]) -> Answer:
         """One page of a search, or all of an unpaged one; 204 if it is empty (§8.6), 400 past the cap (U1)."""
@@ -165,11 +165,11 @@ class Endpoints:
 
     def search_places(self, places: Places, parts: _Parts, body: Body) -> Answer:
         """ID, Name and MISID of classrooms or placements (§9, §10)."""
-        return self._page(places.search(body.fields(PLACE_FILTERS)), parts, rows.place_row)
+        return self._page(places.search(body.fields(PLACE_FILTERS)), parts, serializers.place_row)
 
     def get_place(self, places: Places, parts: _Parts, _body: Body) -> Answer:
         """Everything about one classroom or placement (§9, §10)."""
-        return json_answer(rows.full_place_row(places.get(parts["id"]), places.table, self._switches))
+        return json_answer(serializers.full_place_row(places.get(parts["id"]), places.table, self._switches))
 
     def create_place(self, places: Places, _parts: _Parts, body: Body) -> Answer:
         """The new id, as a bare integer (§9, §10)."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from syncd.simulator.refusal import Refusal, bad_request
-from syncd.simulator.residents import Organisation
-from syncd.simulator.rules import ORGANISATION_FILTERS, read
+from syncd.simulator.errors import Refusal, bad_request
+from syncd.simulator.field_rules import ORGANISATION_FILTERS, read
+from syncd.simulator.models import Organisation
 from syncd.simulator.switches import Switches
 
 

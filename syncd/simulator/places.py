@@ -7,11 +7,11 @@ inactive placement are places like any other: they can be found, read and change
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from syncd.simulator.matching import fits_misid
+from syncd.simulator.errors import Refusal
+from syncd.simulator.field_rules import PLACE_FILTERS, Rule, read, require, settable, updated
+from syncd.simulator.models import Place
 from syncd.simulator.organisations import Organisations
-from syncd.simulator.refusal import Refusal
-from syncd.simulator.residents import Place
-from syncd.simulator.rules import PLACE_FILTERS, Rule, read, require, settable, updated
+from syncd.simulator.search_filters import fits_misid
 from syncd.simulator.switches import Switches
 
 _FIRST_ID = 15_001

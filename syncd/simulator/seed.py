@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from syncd.simulator.field_rules import USER_FIELDS
+from syncd.simulator.models import Organisation, Place, User
 from syncd.simulator.places import Places
-from syncd.simulator.residents import Organisation, Place, User
-from syncd.simulator.rules import USER_FIELDS
 from syncd.simulator.world import World, username_for
 
 _Rows = tuple[dict[str, Any], ...]

@@ -11,13 +11,13 @@ from typing import Any, Self
 
 import uvicorn
 
+from syncd.simulator.abort import HangingUpProtocol
 from syncd.simulator.app import CUSTOMER_TOKEN, PREFIX, FrontDoor, make_app
 from syncd.simulator.control import Control
 from syncd.simulator.faults import Faults
-from syncd.simulator.hanging_up import HangingUpProtocol
 from syncd.simulator.journal import Journal
-from syncd.simulator.quick_server import QuickServer
 from syncd.simulator.seed import Seed, sow, start
+from syncd.simulator.server_thread import QuickServer
 from syncd.simulator.sessions import Sessions
 from syncd.simulator.switches import Switches
 from syncd.simulator.world import World

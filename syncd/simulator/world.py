@@ -7,13 +7,9 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeVar
 
-from syncd.simulator import strictness
-from syncd.simulator.matching import fits
-from syncd.simulator.organisations import Organisations
-from syncd.simulator.places import Places
-from syncd.simulator.refusal import Refusal, bad_request
-from syncd.simulator.residents import Assignment, Email, User
-from syncd.simulator.rules import (
+from syncd.simulator import validation
+from syncd.simulator.errors import Refusal, bad_request
+from syncd.simulator.field_rules import (
     ASSESSOR,
     ASSIGN_FIELDS,
     ASSIGNEES,
@@ -31,6 +27,10 @@ from syncd.simulator.rules import (
     settable,
     updated,
 )
+from syncd.simulator.models import Assignment, Email, User
+from syncd.simulator.organisations import Organisations
+from syncd.simulator.places import Places
+from syncd.simulator.search_filters import fits
 from syncd.simulator.switches import MisidFilter, Switches
 
 _Row = TypeVar("_Row")
@@ -225,7 +225,7 @@ class World:
             if number is None or Assignment(employer_id, number, level=1) not in self.assignments:
                 raise bad_request(f"DefaultEmployerID {employer_id} is not assigned to this learner.")
         if self.switches.strict:
-            strictness.check(values)
+            validation.check(values)
         if self.switches.refuse_duplicate_misid and "MISID" in values:
             for other in self.users_with_misid(values["MISID"]):
                 if other.organisation_id == organisation_id and other.id != number:

@@ -11,9 +11,9 @@ from syncd.core.accounts import Known, Status
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.core.values import Sent, Value
-from syncd.state import chunks
-from syncd.state.tables import account
-from syncd.state.vault import Vault
+from syncd.state import feed_digests
+from syncd.state.db.encryption import Vault
+from syncd.state.db.tables import account
 
 #: Databases limit how many parameters one statement may have.
 _AT_ONCE: Final = 500
@@ -256,4 +256,4 @@ def _is(key: Key) -> ColumnElement[bool]:
 def forget(connection: Connection, key: Key) -> None:
     """No longer know this account; OneFile's own is not touched."""
     connection.execute(account.delete().where(_is(key)))
-    chunks.lift(connection, key.organisation_id)
+    feed_digests.lift(connection, key.organisation_id)

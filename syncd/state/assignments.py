@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from syncd.core.assignments import Pair, Remembered
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.state.tables import assignment
+from syncd.state.db.tables import assignment
 
 
 def remembered(connection: Connection, organisation_id: int) -> dict[Pair, Remembered]:

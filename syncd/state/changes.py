@@ -13,9 +13,9 @@ from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.records import Key
 from syncd.core.values import Sent
-from syncd.state import ledger
-from syncd.state.tables import change, run
-from syncd.state.vault import Vault
+from syncd.state import counters
+from syncd.state.db.encryption import Vault
+from syncd.state.db.tables import change, run
 
 
 class Action(StrEnum):
@@ -125,7 +125,7 @@ def conclude(
     found |= {"message": message} if message else {}
     told = {"outcome": outcome, "concluded_at": now, "http_status": http_status, "attempts": attempts}
     row = connection.execute(_CONCLUSION, {"concluded": number, **told, **found}).one()
-    ledger.add(connection, row.organisation_id, ledger.CHANGES, f"{row.action} {outcome}")
+    counters.add(connection, row.organisation_id, counters.CHANGES, f"{row.action} {outcome}")
 
 
 def are_any_open(connection: Connection, organisation_id: int) -> bool:
@@ -169,7 +169,7 @@ def forget_pending(connection: Connection, organisation_id: int) -> None:
         .returning(change.c.action)
     )
     for action, number in Counter(forgotten).items():
-        ledger.add(connection, organisation_id, ledger.CHANGES, f"{action} {Outcome.IN_DOUBT}", number)
+        counters.add(connection, organisation_id, counters.CHANGES, f"{action} {Outcome.IN_DOUBT}", number)
 
 
 def in_doubt(connection: Connection, organisation_id: int) -> int:

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from syncd.core.records import Key
-from syncd.state.tables import credential
-from syncd.state.vault import Vault
+from syncd.state.db.encryption import Vault
+from syncd.state.db.tables import credential
 
 
 @dataclass(frozen=True, slots=True)

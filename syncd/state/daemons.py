@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from syncd.state.tables import daemon
+from syncd.state.db.tables import daemon
 
 #: A poll that has not begun so long after it was due is overdue.
 OVERDUE_AFTER: Final = timedelta(minutes=5)

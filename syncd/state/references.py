@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, case, select
 
 from syncd.core.fields import Referent
 from syncd.core.records import Code
-from syncd.state.tables import reference
+from syncd.state.db.tables import reference
 
 #: So long a class may be found under a code that has meanwhile moved to another one.
 _LASTS: Final = timedelta(days=1)

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
 from syncd.state.changes import UNSETTLED, Action, Outcome
+from syncd.state.db.store import Store
+from syncd.state.db.tables import approval, change, resync_request, run
 from syncd.state.runs import OneFileWas, RunState
-from syncd.state.store import Store
-from syncd.state.tables import approval, change, resync_request, run
 
 #: So few at a time that whoever else writes waits for milliseconds.
 _AT_ONCE: Final = 500

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, select
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.errors import NothingToSettle
-from syncd.state import changes, ledger
+from syncd.state import changes, counters
 from syncd.state.changes import Outcome
-from syncd.state.tables import approval, change, resync_request, run
+from syncd.state.db.tables import approval, change, resync_request, run
 
 APPROVAL_LASTS: Final = timedelta(hours=24)
 
@@ -91,7 +91,7 @@ def start(
         _LEFT_RUNNING, {"here": organisation_id, "state": RunState.INTERRUPTED, "finished_at": now}
     ).rowcount
     if left_running:
-        ledger.add(connection, organisation_id, ledger.RUNS, RunState.INTERRUPTED, number=left_running)
+        counters.add(connection, organisation_id, counters.RUNS, RunState.INTERRUPTED, number=left_running)
     begun = {
         "organisation_id": organisation_id,
         "trigger": trigger,
@@ -159,7 +159,7 @@ def finish(
     told = {"state": state, "finished_at": now, "reason": reason, "onefile": onefile or "", "problem": problem}
     ended = connection.execute(_ENDING, {"number": number, **told, **(totals or {})}).one()
     seconds = (now - ended.started_at).total_seconds() if state is RunState.FINISHED else None
-    ledger.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
+    counters.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
 
 
 def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileWas | None, datetime | None]:

@@ -12,13 +12,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from syncd.errors import StateUnusable
-from syncd.state import daemons, overview, runs
+from syncd.state import daemons, runs
+from syncd.state.db.store import Store
 from syncd.state.runs import RunState
-from syncd.state.store import Store
-from syncd.web.access import asked_by
-from syncd.web.answers import Alive, Asked, Document, Ready, Settled, Status, Taken
+from syncd.state.views import status as status_view
+from syncd.web.auth.identity import asked_by
 from syncd.web.metrics import Metrics
 from syncd.web.openapi import ADDRESS, Operation, document
+from syncd.web.schemas import Alive, Asked, Document, Ready, Settled, Status, Taken
 
 
 def endpoints(
@@ -65,7 +66,7 @@ def _monitoring(
 
     def status(_request: Request) -> Response:
         with store.reading() as connection:
-            return JSONResponse(overview.status(connection, organisations, calls_per_minute()))
+            return JSONResponse(status_view.status(connection, organisations, calls_per_minute()))
 
     return [
         Operation(Route("/healthz", healthz), "Is the process alive?", {200: Alive}, is_open=True),

@@ -14,18 +14,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from syncd.core.pacing import CALLS_PER_MINUTE
+from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.errors import NothingToSettle, StateUnusable
-from syncd.state.store import Store
+from syncd.state.db.store import Store
 from syncd.web.api import endpoints
-from syncd.web.credentials import Credentials
-from syncd.web.headers import HEADERS, SecurityHeaders
+from syncd.web.auth.credentials import Credentials
+from syncd.web.auth.login import signing_in
+from syncd.web.auth.middleware import Identification, Wall, not_identified
+from syncd.web.auth.same_origin import OwnSite
+from syncd.web.auth.security_headers import HEADERS, SecurityHeaders
+from syncd.web.auth.sessions import Sessions, SignedIn
+from syncd.web.error_responses import refused
 from syncd.web.metrics import Metrics
-from syncd.web.own_site import OwnSite
-from syncd.web.refusals import refused
-from syncd.web.sessions import Sessions, SignedIn
-from syncd.web.signing_in import signing_in
-from syncd.web.wall import Identification, Wall, not_identified
 
 _PLAINLY: Final = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 _UNKNOWN: Final = "syncd met something it does not know. Its log has a line about it."

@@ -11,12 +11,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from syncd import __version__
-from syncd.core.notices import TROUBLES, Subject
-from syncd.onefile.timing import Answer, Request
-from syncd.state import accounts, backlog, changes, daemons, holding, ledger, runs
-from syncd.state.backlog import Unsent
-from syncd.state.store import Store
-from syncd.state.troubles import troubles
+from syncd.core.alerts import TROUBLES, Subject
+from syncd.onefile.instrumentation import Answer, Request
+from syncd.state import accounts, changes, counters, daemons, held_records, runs
+from syncd.state.conditions import troubles
+from syncd.state.db.store import Store
+from syncd.state.views import lag
+from syncd.state.views.lag import Unsent
 
 _Sample: TypeAlias = tuple[Sequence[str], float]
 """The values of a metric's labels, the organisation's left out, and the number."""
@@ -157,7 +158,7 @@ class StoreCollector(Collector):
         with self._store.reading() as connection:
             for organisation_id in self._organisations:
                 whose = [str(organisation_id)]
-                counted = ledger.counted(connection, organisation_id)
+                counted = counters.counted(connection, organisation_id)
                 for name, samples in _samples(connection, organisation_id, counted, now).items():
                     for labels, number in samples:
                         families[name].add_metric([*whose, *labels], number)
@@ -178,8 +179,8 @@ _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 def _samples(
     connection: Connection, organisation_id: int, counted: _Counted, now: datetime
 ) -> dict[str, Iterable[_Sample]]:
-    held, warnings = holding.counts(connection, organisation_id)
-    waits = backlog.oldest(connection, organisation_id)
+    held, warnings = held_records.counts(connection, organisation_id)
+    waits = lag.oldest(connection, organisation_id)
     amiss = {subject: each.since for subject, each in troubles(connection, organisation_id).items()}
     last_success_at = runs.last_success_at(connection, organisation_id)
     return {
@@ -189,9 +190,9 @@ def _samples(
         "syncd_in_doubt": [((), changes.in_doubt(connection, organisation_id))],
         "syncd_lag_seconds": [((why,), _age(waits[why], now)) for why in Unsent],
         "syncd_trouble_seconds": [((what,), _age(amiss.get(what), now)) for what in _TOLD_BY_RUNS],
-        "syncd_runs_total": [((state,), number) for state, number in counted[ledger.RUNS].items()],
-        "syncd_changes_total": [(label.split(), number) for label, number in counted[ledger.CHANGES].items()],
-        "syncd_calls_total": [((), counted[ledger.CALLS].get("", 0))],
+        "syncd_runs_total": [((state,), number) for state, number in counted[counters.RUNS].items()],
+        "syncd_changes_total": [(label.split(), number) for label, number in counted[counters.CHANGES].items()],
+        "syncd_calls_total": [((), counted[counters.CALLS].get("", 0))],
         "syncd_last_success_timestamp_seconds": [((), _seconds(last_success_at))],
         "syncd_next_run_timestamp_seconds": [((), _seconds(daemons.next_run_at(connection, organisation_id)))],
     }
@@ -203,13 +204,13 @@ _TOLD_BY_RUNS: Final = tuple(subject for subject in TROUBLES if subject is not S
 
 def _run_durations(counted: _Counted) -> tuple[list[tuple[str, float]], float]:
     """The cumulative buckets, and the sum."""
-    within = counted[ledger.RUNS_WITHIN]
+    within = counted[counters.RUNS_WITHIN]
     total = 0.0
     buckets = []
-    for bound in (*map(ledger.bound_text, ledger.RUN_BUCKETS), ledger.INFINITE):
+    for bound in (*map(counters.bound_text, counters.RUN_BUCKETS), counters.INFINITE):
         total += within.get(bound, 0)
         buckets.append((bound, total))
-    return buckets, counted[ledger.RUN_SECONDS].get("", 0)
+    return buckets, counted[counters.RUN_SECONDS].get("", 0)
 
 
 def _by_label(counts: Mapping[str, int]) -> Iterable[_Sample]:

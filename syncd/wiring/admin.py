@@ -8,19 +8,19 @@ from zoneinfo import ZoneInfo
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
+from syncd.operations.explain import Explanation
+from syncd.operations.explain import explain as explanation_of
 from syncd.settings import Settings
-from syncd.state.pace import StoredTurns
-from syncd.state.store import Store
-from syncd.sync.explaining import Explanation
-from syncd.sync.explaining import explain as explanation_of
+from syncd.state.db.store import Store
+from syncd.state.rate_limit import StoredTurns
 from syncd.web.app import make_app
-from syncd.web.credentials import Credentials
+from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import Metrics, Requests
 from syncd.web.pages import Allowance, Site, pages
 from syncd.web.server import served
+from syncd.wiring.bounded_wait import Impatient
 from syncd.wiring.clock import now
-from syncd.wiring.parts import open_parts
-from syncd.wiring.patience import Impatient
+from syncd.wiring.context import open_parts
 
 
 @contextmanager

@@ -8,16 +8,16 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from syncd import __version__
+from syncd.core.schedule import Schedule, When
+from syncd.daemon.config import Daily, Orders
+from syncd.daemon.housekeeping import purging
 from syncd.errors import ConfigurationError
 from syncd.onefile import OnRequest
-from syncd.service.housekeeping import purging
-from syncd.service.orders import Daily, Orders
-from syncd.service.schedule import Schedule, When
 from syncd.settings import Settings, load_settings
-from syncd.state import upkeep
-from syncd.state.store import Store
-from syncd.sync.reading import check_feeds
-from syncd.wiring.parts import open_parts
+from syncd.state.db import maintenance
+from syncd.state.db.store import Store
+from syncd.sync.feeds import check_feeds
+from syncd.wiring.context import open_parts
 
 #: What a daemon that is told to reload may find changed: whole sections, and of one the keys that say how, not whose.
 _MAY_CHANGE: Final = frozenset({"source", "schedule", "guard", "leavers", "defaults", "feeds"})
@@ -39,7 +39,7 @@ def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tup
     """What the daemon does once a day beside its runs, one line each."""
     return (
         purging(settings.onefile.all_organisations, settings.state.keep, log, stopping.is_set),
-        Daily("tidy", upkeep.tidy),
+        Daily("tidy", maintenance.tidy),
     )
 
 

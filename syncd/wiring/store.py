@@ -4,11 +4,11 @@ from typing import Final
 
 from syncd.errors import ConfigurationError, StateUnusable
 from syncd.settings import Settings, onefile_named
-from syncd.state import upkeep
-from syncd.state.owner import Owner, claim, owner_of
-from syncd.state.schema import NEWEST
-from syncd.state.store import Store, empty_store
-from syncd.state.vault import Vault
+from syncd.state.db import maintenance
+from syncd.state.db.encryption import Vault
+from syncd.state.db.owner import Owner, claim, owner_of
+from syncd.state.db.schema import NEWEST
+from syncd.state.db.store import Store, empty_store
 from syncd.wiring.clock import now
 
 A_STORE_OF_ITS_OWN: Final = (
@@ -29,7 +29,7 @@ def open_store(settings: Settings) -> Store:
         store.upgrade()
     else:
         _refuse_old_schema(store)
-    upkeep.check_key(store)
+    maintenance.check_key(store)
     _refuse_others(store, claim(store, settings.onefile.host, now()), settings)
     return store
 

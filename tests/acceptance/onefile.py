@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from syncd.simulator import Simulator, Switches
 from syncd.simulator.journal import Call
-from syncd.simulator.residents import User
+from syncd.simulator.models import User
 from syncd.simulator.switches import LimiterShape
 
 from .mis import FALLBACK_PLACEMENT, College

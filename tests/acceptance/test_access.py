@@ -16,7 +16,7 @@ import structlog
 from starlette.applications import Starlette
 
 from syncd.settings import load_settings
-from syncd.web.credentials import EVERYTHING, Credentials
+from syncd.web.auth.credentials import EVERYTHING, Credentials
 from syncd.wiring.admin import admin_app
 from syncd.wiring.store import open_store
 from tests.web.test_wall import every_address

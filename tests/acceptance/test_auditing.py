@@ -17,9 +17,9 @@ from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state import changes, runs
 from syncd.state.changes import Action, Outcome
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 from syncd.state.runs import RunState
-from syncd.state.store import Store
-from syncd.state.vault import Vault
 
 from .command import Exit, Syncd
 from .expected import sendable

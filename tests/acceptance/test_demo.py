@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from syncd.demo import StoryBroken
-from syncd.demo.telling import Teller
+from syncd.demo.narrator import Teller
 
 from .command import COMMAND, Exit, Finished
 

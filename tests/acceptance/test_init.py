@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from syncd.core.fields import Role, columns_of
 from syncd.core.records import Layout
+from syncd.resources import shipped
 from syncd.settings import Environment, FeedSettings, OneFileSettings, Section, Settings, load_settings
-from syncd.shipped import shipped
 
 from .command import COMMAND, Exit, Finished
 

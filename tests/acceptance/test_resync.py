@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, Row, create_engine, select, text
 
-from syncd.state.tables import resync_request, run
+from syncd.state.db.tables import resync_request, run
 
 from .command import Exit, Running, Syncd, wait_until
 from .conftest import STATES

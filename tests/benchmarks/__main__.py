@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from syncd.state.store import Store
-from syncd.state.vault import Vault
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 
 from .contenders import Hollow
 from .databases import databases

@@ -17,10 +17,10 @@ from syncd.core.references import References
 from syncd.settings import Settings, load_settings
 from syncd.simulator import CUSTOMER_TOKEN
 from syncd.state import references
-from syncd.state.tables import account
-from syncd.sync.parts import Parts
-from syncd.sync.reading import read_feeds
-from syncd.wiring.parts import open_parts
+from syncd.state.db.tables import account
+from syncd.sync.context import Parts
+from syncd.sync.feeds import read_feeds
+from syncd.wiring.context import open_parts
 from syncd.wiring.store import open_store
 
 from .learners import ASSESSORS, CLASSES, FEED, PLACEMENTS, misid_of

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from syncd.shipped import shipped
+from syncd.resources import shipped
 from syncd.simulator import LimiterShape, Simulator, Switches
 
 from .college import ORGANISATION, College, put_in_step, residents, seed

@@ -14,24 +14,12 @@ from sqlalchemy import Connection, event, text
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.state import (
-    accounts,
-    calendar,
-    changes,
-    holding,
-    overview,
-    people,
-    references,
-    reporting,
-    retention,
-    run_list,
-    runs,
-    trail,
-)
+from syncd.state import accounts, changes, held_records, references, retention, runs
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 from syncd.state.runs import RunState
-from syncd.state.store import Store
-from syncd.state.vault import Vault
-from syncd.sync.one_pass import POLLS, Trigger
+from syncd.state.views import audit, daily_totals, report, run_list, search, status
+from syncd.sync.run import POLLS, Trigger
 from syncd.web.metrics import Metrics
 
 from .college import ORGANISATION
@@ -183,7 +171,7 @@ def statements_of(store: Store) -> Iterator[list[tuple[str, Any]]]:
 
 
 def _status(connection: Connection) -> int:
-    return sum(overview.status(connection, [ORGANISATION])["accounts"].values())
+    return sum(status.status(connection, [ORGANISATION])["accounts"].values())
 
 
 def _history(connection: Connection) -> int:
@@ -191,8 +179,8 @@ def _history(connection: Connection) -> int:
 
 
 def _page(connection: Connection) -> int:
-    overview.status(connection, [ORGANISATION])
-    days = calendar.days(connection, ORGANISATION, NOW, ZoneInfo("Europe/London"), 30)
+    status.status(connection, [ORGANISATION])
+    days = daily_totals.days(connection, ORGANISATION, NOW, ZoneInfo("Europe/London"), 30)
     rows = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=0, most=8)
     return len(days) + len(rows)
 
@@ -210,26 +198,26 @@ def _run_page(connection: Connection) -> int:
 
 
 def _one_looked_for(connection: Connection) -> int:
-    return len(people.exactly(connection, [ORGANISATION], people.Wanted(_SOMEBODY)))
+    return len(search.exactly(connection, [ORGANISATION], search.Wanted(_SOMEBODY)))
 
 
 def _some_looked_for(connection: Connection) -> int:
-    _, count = people.find(connection, [ORGANISATION], people.Wanted("0077"), first=0, most=50)
+    _, count = search.find(connection, [ORGANISATION], search.Wanted("0077"), first=0, most=50)
     return count
 
 
 def _people_page(connection: Connection) -> int:
-    _, count = people.find(connection, [ORGANISATION], people.Wanted(), first=0, most=50)
+    _, count = search.find(connection, [ORGANISATION], search.Wanted(), first=0, most=50)
     return count
 
 
 def _report(connection: Connection) -> int:
-    month = reporting.report(connection, [ORGANISATION], NOW - timedelta(days=30), NOW)
+    month = report.report(connection, [ORGANISATION], NOW - timedelta(days=30), NOW)
     return sum(each.count for each in month.changes)
 
 
 def _trail(store: Store) -> int:
-    return sum(1 for _ in trail.between(store, [ORGANISATION], NOW - _YEARS, NOW, _SOMEBODY))
+    return sum(1 for _ in audit.between(store, [ORGANISATION], NOW - _YEARS, NOW, _SOMEBODY))
 
 
 def _scrape(store: Store) -> int:
@@ -242,7 +230,7 @@ def _requests(connection: Connection) -> int:
 
 
 def _reads_of_a_poll(connection: Connection) -> int:
-    holding.refused(connection, ORGANISATION)
+    held_records.refused(connection, ORGANISATION)
     references.known(connection, ORGANISATION, NOW)
     changes.unsettled(connection, Vault(), ORGANISATION)
     runs.unreachable_since(connection, ORGANISATION)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from syncd.state.store import Store
-from syncd.state.vault import Vault
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 
 from .__main__ import app
 from .college import College

@@ -16,7 +16,7 @@ import pytest
 
 from syncd import demo
 from syncd.cli import main
-from syncd.demo.ashby_vale import ORGANISATION_ID, AshbyVale
+from syncd.demo.sample_college import ORGANISATION_ID, AshbyVale
 from syncd.simulator import Simulator, Switches
 from syncd.simulator.switches import LimiterShape
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.demo import ashby_vale
+from syncd.demo import sample_college
 
 from .conftest import College, Syncd, terminal
 
@@ -23,21 +23,21 @@ def test_the_cases_that_people_ask_about(college: College, syncd: Syncd) -> None
     assert syncd("sync", "--approve").exit == 4
     college.let_a_week_pass()
 
-    update = syncd("explain", ashby_vale.MARRIED).stdout
-    user_id = next(user.id for user in college.onefile.world.users_with_misid(ashby_vale.MARRIED))
-    assert update.startswith(f"Learner {ashby_vale.MARRIED} would be updated: LastName.")
+    update = syncd("explain", sample_college.MARRIED).stdout
+    user_id = next(user.id for user in college.onefile.world.users_with_misid(sample_college.MARRIED))
+    assert update.startswith(f"Learner {sample_college.MARRIED} would be updated: LastName.")
     assert f"POST /User/{user_id} with LastName\n" in update
     assert "what is the same is not sent" in update
     assert _field(update, "LastName") == "text differs, sent"
     assert _field(update, "FirstName") == "text same"
 
-    leaver = syncd("explain", ashby_vale.LEFT).stdout
-    assert f"Learner {ashby_vale.LEFT} is a leaver" in leaver
+    leaver = syncd("explain", sample_college.LEFT).stdout
+    assert f"Learner {sample_college.LEFT} is a leaver" in leaver
     assert 'leavers.action is "report"' in leaver
     assert "call: none" in " ".join(leaver.split())
 
-    held = syncd("explain", ashby_vale.ENROLLED_TWICE).stdout
-    assert f"Learner {ashby_vale.ENROLLED_TWICE} is held" in held
+    held = syncd("explain", sample_college.ENROLLED_TWICE).stdout
+    assert f"Learner {sample_college.ENROLLED_TWICE} is held" in held
     assert "Leave one row for each MISID" in held
 
     unchanged = syncd("explain", "L1001").stdout
@@ -48,8 +48,8 @@ def test_the_cases_that_people_ask_about(college: College, syncd: Syncd) -> None
 def test_who_is_no_longer_held_was_held(college: College, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == 4
     college.let_a_week_pass()
-    told = syncd("explain", ashby_vale.NO_EMAIL).stdout
-    assert told.startswith(f"Learner {ashby_vale.NO_EMAIL} would be created.")
+    told = syncd("explain", sample_college.NO_EMAIL).stdout
+    assert told.startswith(f"Learner {sample_college.NO_EMAIL} would be created.")
     assert "was held:    Email is empty (missing)" in told
 
 

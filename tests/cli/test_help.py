@@ -7,7 +7,7 @@ from typing import get_type_hints
 import pytest
 
 import syncd as package
-from syncd.cli.helping import entries
+from syncd.cli.help import entries
 from syncd.core.records import Reason
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, in_words

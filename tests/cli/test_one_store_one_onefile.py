@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncd.demo.ashby_vale import AshbyVale
+from syncd.demo.sample_college import AshbyVale
 from syncd.simulator import Simulator, Switches
 from syncd.simulator.switches import LimiterShape
 

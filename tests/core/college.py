@@ -7,12 +7,12 @@ from itertools import count
 
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import Link, Pair, Remembered, assign, sift_links, users_by_learner
+from syncd.core.changed import Sifted, sift
 from syncd.core.compare import Rules, Surroundings, compare
 from syncd.core.fields import FIELDS, GRANT, SENDING_ORDER, Role
 from syncd.core.plan import Create, Plan, Update
 from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned, stamped
 from syncd.core.references import Resolved
-from syncd.core.sift import Sifted, sift
 from syncd.core.values import Sent, Value
 
 ORGANISATION = 5740

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core import chunks
-from syncd.core.chunks import Chunk, Digester, Rows, follow
+from syncd.core import digests
+from syncd.core.digests import Chunk, Digester, Rows, follow
 
 DIGESTER = Digester(b"secret")
 
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "CHUNK", 4)
+    monkeypatch.setattr(digests, "CHUNK", 4)
 
 
 class Feed:

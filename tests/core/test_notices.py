@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.notices import TROUBLES, Notice, Subject, Trouble, digest, notices
+from syncd.core.alerts import TROUBLES, Notice, Subject, Trouble, digest, notices
 
 NOON = datetime(2026, 7, 15, 12, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")

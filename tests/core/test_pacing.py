@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.core.pacing import about, seconds_for
+from syncd.core.rate import about, seconds_for
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.privacy import without_values
+from syncd.core.redaction import without_values
 from syncd.core.values import Sent
 
 words = st.text("abcdeé0123", min_size=1, max_size=5)

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.core.fields import Role, columns_of
-from syncd.core.proposals import Column, Feed, NotJoined, Reference, Table
-from syncd.core.proposing import learners_tables, propose, with_employers
-from syncd.core.queries import Dialect, select_of
 from syncd.core.records import Layout
-from syncd.core.shapes import Look, Shape, look_of, shape_of
-from syncd.core.spellings import SPELLINGS, likeness
+from syncd.setup.mapping import learners_tables, propose, with_employers
+from syncd.setup.profiling import Look, Shape, look_of, shape_of
+from syncd.setup.schema import Column, Feed, NotJoined, Reference, Table
+from syncd.setup.sql import Dialect, select_of
+from syncd.setup.synonyms import SPELLINGS, likeness
 
 
 def _table(name: str, *columns: str, key: tuple[str, ...] = (), references: tuple[Reference, ...] = ()) -> Table:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Rekey, Returner, Update
-from syncd.core.sampling import sample_of
+from syncd.core.plan_sample import sample_of
 from syncd.core.values import Sent
 
 from .college import NOW, key

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from syncd.core.watermarks import Mark, Marking, higher, read, since, told
+from syncd.core.watermark import Mark, Marking, higher, read, since, told
 
 _MOMENT = datetime.fromisoformat("2026-11-25 01:30")
 

@@ -6,9 +6,9 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.demo.dirt import Dirt, Size
+from syncd.demo.data_defects import Dirt, Size
 from syncd.demo.generator import NO_SUCH_TUTOR, Generated, generate
-from syncd.demo.tables import EMPLOYER_CONTACT, ENROLMENT, LEARNER, LEARNER_STAFF, METADATA, STAFF
+from syncd.demo.mis_schema import EMPLOYER_CONTACT, ENROLMENT, LEARNER, LEARNER_STAFF, METADATA, STAFF
 
 SEEDS = st.integers(0, 2**32)
 SIZES = st.builds(

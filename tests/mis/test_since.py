@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.since import Since
+from syncd.mis.watermark_query import Since
 
 #: With a colon, a percent sign and a name that is quoted.
 _QUERY: Final = "SELECT misid AS MISID, '10%:x' AS FirstName, updated AS UpdatedAt FROM person;"

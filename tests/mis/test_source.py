@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.streaming import AT_ONCE
+from syncd.mis.cursors import AT_ONCE
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from syncd.core.records import Layout, Record
 from syncd.core.values import Unusable, read_value
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.streaming import AT_ONCE
+from syncd.mis.cursors import AT_ONCE
 
 _MSSQL = "mssql+mssqlpython://reader:Pa55word@mis.example:1433/ProSolution"
 _ORACLE = "oracle+oracledb://reader:Pa55word@mis.example:1521/?service_name=mis"

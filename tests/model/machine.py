@@ -18,11 +18,11 @@ from syncd.core.compare import Clear
 from syncd.core.guard import Limits
 from syncd.errors import NothingToSettle, SyncdError
 from syncd.simulator import Fault, FaultKind, LimiterShape, MisidFilter, Switches
-from syncd.state import changes, holding, runs
+from syncd.state import changes, held_records, runs
+from syncd.state.db.tables import approval, run
 from syncd.state.runs import RunState
-from syncd.state.tables import approval, run
-from syncd.sync.one_pass import Done
-from syncd.sync.parts import Policy
+from syncd.sync.context import Policy
+from syncd.sync.run import Done
 
 from .college import ASSESSOR, ASSESSORS, LEARNER, LEARNERS, Who
 from .mortality import Killed, Moment
@@ -218,7 +218,7 @@ class Promises(RuleBasedStateMachine):
     def retry(self) -> None:
         everybody = sorted({who.misid for who in self.site.college.people})
         with self.site.store.begin() as connection:
-            holding.retry(connection, ORGANISATION, everybody, self.site.clocks())
+            held_records.retry(connection, ORGANISATION, everybody, self.site.clocks())
 
     def _edit(self, edited: list[tuple[Any, ...]]) -> None:
         college = self.site.college

@@ -9,9 +9,9 @@ from typing import Final
 from sqlalchemy import Connection, event
 
 from syncd.onefile import Pacer
-from syncd.onefile.pace import Turns
-from syncd.state.store import Store
-from syncd.state.vault import Vault
+from syncd.onefile.rate_limit import Turns
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 
 #: A run waits for a search to be trusted, or for OneFile's next minute; never longer at a stretch.
 _LONGEST_WAIT: Final = timedelta(seconds=63)

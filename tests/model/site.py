@@ -14,10 +14,10 @@ from syncd.mis import Mis
 from syncd.onefile import OneFile
 from syncd.simulator import Simulator, Switches
 from syncd.state import accounts
-from syncd.state.lock import Purpose, locked
-from syncd.state.pace import StoredTurns
-from syncd.sync.one_pass import Done, Trigger, run_once
-from syncd.sync.parts import Feed, Parts, Policy
+from syncd.state.db.lock import Purpose, locked
+from syncd.state.rate_limit import StoredTurns
+from syncd.sync.context import Feed, Parts, Policy
+from syncd.sync.run import Done, Trigger, run_once
 
 from .college import ASSESSOR, CLASSROOMS, FEEDS, LEARNER, PLACEMENT, ROLES, College, Who
 from .mortality import Clocks, Life, Moment, MortalPacer, MortalStore

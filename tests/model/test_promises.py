@@ -16,9 +16,9 @@ import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from syncd.core import chunks
-from syncd.state.store import Store
-from syncd.state.vault import Vault
+from syncd.core import digests
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 
 from .machine import Promises
 from .site import FreshStore
@@ -37,7 +37,7 @@ def no_pauses_and_no_log() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that in a college of a few people too there are rows that a poll does not look at."""
-    monkeypatch.setattr(chunks, "CHUNK", 2)
+    monkeypatch.setattr(digests, "CHUNK", 2)
 
 
 @pytest.fixture

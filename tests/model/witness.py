@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from syncd.simulator import FaultKind, Simulator
-from syncd.simulator.residents import User
+from syncd.simulator.models import User
 
 from .college import Who
 

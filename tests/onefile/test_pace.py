@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.errors import OneFileUnreachable
 from syncd.onefile import GaveWay, Interrupted, Pacer
-from syncd.onefile.pace import rate_of, seconds_of_quiet
+from syncd.onefile.rate_limit import rate_of, seconds_of_quiet
 from syncd.simulator import LimiterShape, make_limiter
 
 from .conftest import Time, Turns

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from syncd.core.fields import Role
 from syncd.errors import OneFileUnreachable, Refused
-from syncd.onefile.paging import PageSizes, TooManyPages, every_row
+from syncd.onefile.pagination import PageSizes, TooManyPages, every_row
 from syncd.simulator import Fault, FaultKind, OverCap
 
 from .conftest import ORGANISATION, Open, Pair

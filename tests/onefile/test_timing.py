@@ -10,7 +10,7 @@ import pytest
 from syncd.core.fields import Role
 from syncd.errors import OneFileError
 from syncd.onefile import OneFile, Pacer
-from syncd.onefile.timing import Request
+from syncd.onefile.instrumentation import Request
 from syncd.simulator import Fault, FaultKind, LimiterShape, Simulator, Switches
 
 from .conftest import ASSESSOR, LEARNER, ORGANISATION, SEED, Time, Turns

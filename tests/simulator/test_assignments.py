@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from syncd.simulator import Fault, FaultKind
-from syncd.simulator.residents import Assignment
+from syncd.simulator.models import Assignment
 from tests.simulator.conftest import ORGANISATION, PLACEMENT, Client, Clock, Open, assessor, employer, learner, observer
 
 ELSEWHERE: dict[str, Any] = {

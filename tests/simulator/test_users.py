@@ -4,7 +4,7 @@ import pytest
 
 from syncd.core.fields import Role, fields_of
 from syncd.simulator import DateForm, KeychainBody
-from syncd.simulator.rules import CLASSROOM_FIELDS, PLACEMENT_FIELDS, ROLES, USER_FIELDS
+from syncd.simulator.field_rules import CLASSROOM_FIELDS, PLACEMENT_FIELDS, ROLES, USER_FIELDS
 from tests.simulator.conftest import ORGANISATION, Client, Open, assessor, employer, learner
 
 ELSEWHERE: dict[str, Any] = {

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncd.state.store import Store
-from syncd.state.vault import Vault
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 
 
 @pytest.fixture(params=["sqlite_url", "postgres_url"])

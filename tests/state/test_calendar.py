@@ -3,9 +3,10 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from syncd.state import calendar, runs
+from syncd.state import runs
+from syncd.state.db.store import Store
 from syncd.state.runs import RunState
-from syncd.state.store import Store
+from syncd.state.views import daily_totals
 
 LONDON = ZoneInfo("Europe/London")
 HERE, ELSEWHERE = 5740, 5741
@@ -21,7 +22,7 @@ def _ran(store: Store, at: datetime, applied: int, organisation_id: int = HERE, 
 
 def _days(store: Store, now: datetime, count: int) -> list[tuple[date, int]]:
     with store.begin() as connection:
-        return [(day.on, day.applied) for day in calendar.days(connection, HERE, now, LONDON, count)]
+        return [(day.on, day.applied) for day in daily_totals.days(connection, HERE, now, LONDON, count)]
 
 
 def test_a_run_counts_for_the_day_it_began_on_where_the_schedule_is(store: Store) -> None:
@@ -48,5 +49,5 @@ def test_everything_of_a_day_is_added_up_for_one_organisation(store: Store) -> N
     _ran(store, now, 3, calls=1)
     _ran(store, now, 100, ELSEWHERE)
     with store.begin() as connection:
-        (today,) = calendar.days(connection, HERE, now, LONDON, 1)
+        (today,) = daily_totals.days(connection, HERE, now, LONDON, 1)
     assert (today.applied, today.refused, today.calls) == (5, 2, 8)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from syncd.cli.handing_over import write_passwords
+from syncd.cli.credentials import write_passwords
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.errors import ConfigurationError
 from syncd.state import credentials
 from syncd.state.credentials import FirstPassword
-from syncd.state.store import Store
-from syncd.state.vault import Vault
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 
 _NOW = datetime(2026, 1, 15, tzinfo=UTC)
 _VAULT = Vault(Fernet.generate_key().decode())

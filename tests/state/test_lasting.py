@@ -8,10 +8,10 @@ from sqlalchemy import Connection, event, func, select
 
 from syncd.errors import NothingToSettle, StateUnusable
 from syncd.state import runs
-from syncd.state.lock import Purpose, locked
-from syncd.state.store import Store
-from syncd.state.tables import resync_request
-from syncd.state.upkeep import tidy
+from syncd.state.db.lock import Purpose, locked
+from syncd.state.db.maintenance import tidy
+from syncd.state.db.store import Store
+from syncd.state.db.tables import resync_request
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _COUNT = select(func.count()).select_from(resync_request)

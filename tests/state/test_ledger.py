@@ -11,13 +11,13 @@ from sqlalchemy import text
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.shipped import shipped
-from syncd.state import changes, ledger, runs
+from syncd.resources import shipped
+from syncd.state import changes, counters, runs
 from syncd.state.changes import Action, Outcome
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.state.db.tables import change, run
 from syncd.state.runs import RunState
-from syncd.state.store import Store
-from syncd.state.tables import change, run
-from syncd.state.vault import Vault
 
 ORGANISATION = 5740
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 def _counted(store: Store, counter: str) -> Mapping[str, float]:
     with store.begin() as connection:
-        return ledger.counted(connection, ORGANISATION).get(counter, {})
+        return counters.counted(connection, ORGANISATION).get(counter, {})
 
 
 def _run_of(store: Store, seconds: float, state: RunState = RunState.FINISHED, calls: int = 0) -> int:
@@ -40,10 +40,10 @@ def test_runs_are_counted_by_how_they_ended_with_their_calls_and_how_long_they_t
     _run_of(store, 61, calls=4)
     _run_of(store, 100_000)
     _run_of(store, 7, RunState.FAILED, calls=1)
-    assert _counted(store, ledger.RUNS) == {"finished": 3, "failed": 1}
-    assert _counted(store, ledger.CALLS) == {"": 8}
-    assert _counted(store, ledger.RUNS_WITHIN) == {"1.0": 1, "300.0": 1, "+Inf": 1}
-    assert _counted(store, ledger.RUN_SECONDS) == {"": 100_061.5}
+    assert _counted(store, counters.RUNS) == {"finished": 3, "failed": 1}
+    assert _counted(store, counters.CALLS) == {"": 8}
+    assert _counted(store, counters.RUNS_WITHIN) == {"1.0": 1, "300.0": 1, "+Inf": 1}
+    assert _counted(store, counters.RUN_SECONDS) == {"": 100_061.5}
 
 
 def test_a_run_whose_process_was_killed_counts_as_interrupted_and_a_clock_set_back_takes_no_time_away(
@@ -52,8 +52,8 @@ def test_a_run_whose_process_was_killed_counts_as_interrupted_and_a_clock_set_ba
     with store.begin() as connection:
         runs.start(connection, ORGANISATION, "schedule", NOW)
     _run_of(store, -3600)
-    assert _counted(store, ledger.RUNS) == {"interrupted": 1, "finished": 1}
-    assert _counted(store, ledger.RUN_SECONDS) == {"": 0}
+    assert _counted(store, counters.RUNS) == {"interrupted": 1, "finished": 1}
+    assert _counted(store, counters.RUN_SECONDS) == {"": 0}
 
 
 def test_a_change_counts_under_each_thing_that_became_of_it_and_still_does_when_it_is_purged(store: Store) -> None:
@@ -70,23 +70,23 @@ def test_a_change_counts_under_each_thing_that_became_of_it_and_still_does_when_
         changes.forget_pending(connection, ORGANISATION)
         changes.conclude(connection, intended[0], Outcome.APPLIED, NOW, user_id=1)
     expected = {"create in_doubt": 1, "update in_doubt": 1, "create applied": 1}
-    assert _counted(store, ledger.CHANGES) == expected
+    assert _counted(store, counters.CHANGES) == expected
 
     with store.begin() as connection:
         connection.execute(change.delete())
         connection.execute(run.delete())
-    assert _counted(store, ledger.CHANGES) == expected
-    assert _counted(store, ledger.RUNS) == {"finished": 1}
+    assert _counted(store, counters.CHANGES) == expected
+    assert _counted(store, counters.RUNS) == {"finished": 1}
 
 
 def test_no_count_is_lost_between_threads(store: Store) -> None:
     def count(_: int) -> None:
         with store.begin() as connection:
-            ledger.add(connection, ORGANISATION, ledger.CHANGES, "create applied")
+            counters.add(connection, ORGANISATION, counters.CHANGES, "create applied")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(40)))
-    assert _counted(store, ledger.CHANGES) == {"create applied": 40}
+    assert _counted(store, counters.CHANGES) == {"create applied": 40}
 
 
 @pytest.mark.parametrize("make", ["sqlite_url", "postgres_url"])
@@ -122,11 +122,11 @@ def test_what_was_done_before_anything_was_counted_is_counted_by_the_migration(
                 {"counter": counter, "label": label, "count": count},
             )
     store.upgrade()
-    assert _counted(store, ledger.RUNS) == {"finished": 1, "awaiting_approval": 3}
-    assert _counted(store, ledger.CHANGES) == {"create applied": 7}
-    assert _counted(store, ledger.CALLS) == {"": 106}
+    assert _counted(store, counters.RUNS) == {"finished": 1, "awaiting_approval": 3}
+    assert _counted(store, counters.CHANGES) == {"create applied": 7}
+    assert _counted(store, counters.CALLS) == {"": 106}
     _run_of(store, 1, calls=1)
-    assert _counted(store, ledger.CALLS) == {"": 107}
+    assert _counted(store, counters.CALLS) == {"": 107}
 
     with store.engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -8,10 +8,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from syncd.errors import StateUnusable
-from syncd.shipped import shipped
-from syncd.state.schema import NEWEST
-from syncd.state.store import Store
-from syncd.state.tables import metadata
+from syncd.resources import shipped
+from syncd.state.db.schema import NEWEST
+from syncd.state.db.store import Store
+from syncd.state.db.tables import metadata
 
 
 def test_the_migrations_lead_to_the_tables(store: Store) -> None:

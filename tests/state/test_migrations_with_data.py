@@ -14,10 +14,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Engine, MetaData, Table, create_engine
 
-from syncd.shipped import shipped
-from syncd.state.store import Store
-from syncd.state.tables import metadata
-from syncd.state.vault import Vault
+from syncd.resources import shipped
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.state.db.tables import metadata
 
 _Rows: TypeAlias = dict[str, list[dict[str, Any]]]
 """The rows of every table, in the order of their primary keys."""

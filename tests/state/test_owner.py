@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from syncd.state import owner
-from syncd.state.store import Store
+from syncd.state.db import owner
+from syncd.state.db.store import Store
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

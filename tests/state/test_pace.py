@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from syncd.state.pace import StoredTurns
-from syncd.state.store import Store
+from syncd.state.db.store import Store
+from syncd.state.rate_limit import StoredTurns
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

@@ -7,9 +7,10 @@ import pytest
 from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason
-from syncd.state import accounts, holding, people
-from syncd.state.people import Wanted
-from syncd.state.store import Store
+from syncd.state import accounts, held_records
+from syncd.state.db.store import Store
+from syncd.state.views import search
+from syncd.state.views.search import Wanted
 
 HERE, ELSEWHERE = 5740, 5741
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -32,18 +33,18 @@ def college(store: Store) -> None:
             Held(HERE, Role.LEARNER, misid, feed, Reason.MISSING, "Email", "Email is empty", row)
             for misid, feed, row in (("L1", "f", 0), ("H1", "f", 0), ("H1", "g", 0), ("", "f", 7))
         ]
-        holding.replace(connection, HERE, holds, [], NOW)
+        held_records.replace(connection, HERE, holds, [], NOW)
 
 
 def _found(store: Store, wanted: Wanted, *organisations: int, first: int = 0, most: int = 50) -> list[tuple[str, str]]:
     with store.begin() as connection:
-        found, _ = people.find(connection, organisations or (HERE,), wanted, first=first, most=most)
+        found, _ = search.find(connection, organisations or (HERE,), wanted, first=first, most=most)
     return [(each.role, each.misid) for each in found]
 
 
 def test_everybody_is_found_once_with_an_account_or_held_without_one(store: Store) -> None:
     with store.begin() as connection:
-        found, count = people.find(connection, (HERE,), Wanted(), first=0, most=50)
+        found, count = search.find(connection, (HERE,), Wanted(), first=0, most=50)
     assert [(each.misid, each.role, each.user_id, each.status, each.is_held) for each in found] == [
         ("103", "Learner", 104, "active", False),
         ("H1", "Learner", None, "", True),
@@ -62,7 +63,7 @@ def test_whoever_is_meant_exactly_comes_first(store: Store) -> None:
 def test_whoever_is_meant_exactly_is_found_alone(store: Store) -> None:
     def exactly(wanted: Wanted, *organisations: int) -> list[tuple[int, str, str, bool]]:
         with store.reading() as connection:
-            found = people.exactly(connection, organisations or (HERE,), wanted)
+            found = search.exactly(connection, organisations or (HERE,), wanted)
         return sorted((each.organisation_id, each.role, each.misid, each.is_held) for each in found)
 
     assert exactly(Wanted("L10")) == [(HERE, "Learner", "L10", False)]
@@ -79,7 +80,7 @@ def test_whoever_is_meant_exactly_is_found_alone(store: Store) -> None:
 def test_as_many_are_counted_as_there_are_whichever_page_is_looked_at(store: Store) -> None:
     for first, most in ((0, 50), (0, 5), (0, 2), (2, 2), (4, 50), (9, 50)):
         with store.reading() as connection:
-            _, count = people.find(connection, (HERE,), Wanted(), first=first, most=most)
+            _, count = search.find(connection, (HERE,), Wanted(), first=first, most=most)
         assert count == 5, (first, most)
 
 
@@ -102,5 +103,5 @@ def test_organisations_are_kept_apart_and_pages_are_counted_through(store: Store
 
 def test_everywhere_that_a_misid_is_known_is_told(store: Store) -> None:
     with store.begin() as connection:
-        keys = people.roles_with(connection, (HERE, ELSEWHERE), "L1")
+        keys = search.roles_with(connection, (HERE, ELSEWHERE), "L1")
     assert keys == [Key(HERE, Role.ASSESSOR, "L1"), Key(HERE, Role.LEARNER, "L1"), Key(ELSEWHERE, Role.LEARNER, "L1")]

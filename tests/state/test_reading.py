@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 
 from syncd.errors import StateUnusable
 from syncd.state import runs
-from syncd.state.store import Store
-from syncd.state.tables import resync_request
+from syncd.state.db.store import Store
+from syncd.state.db.tables import resync_request
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _COUNT = select(func.count()).select_from(resync_request)

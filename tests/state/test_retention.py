@@ -14,14 +14,16 @@ from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Held, Key, Reason
-from syncd.state import accounts, backlog, changes, holding, ledger, retention, runs, upkeep
+from syncd.state import accounts, changes, counters, held_records, retention, runs
 from syncd.state.changes import UNSETTLED, Action, Outcome
+from syncd.state.conditions import troubles
+from syncd.state.db import maintenance
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.state.db.tables import approval, change, metadata, resync_request, run
 from syncd.state.retention import purge
 from syncd.state.runs import OneFileWas, RunState
-from syncd.state.store import Store
-from syncd.state.tables import approval, change, metadata, resync_request, run
-from syncd.state.troubles import troubles
-from syncd.state.vault import Vault
+from syncd.state.views import lag
 
 _NOW: Final = datetime(2026, 11, 30, 4, tzinfo=UTC)
 _KEEP: Final = timedelta(days=400)
@@ -226,7 +228,7 @@ def test_accounts_what_onefile_accepted_and_who_is_held_stay(store: Store) -> No
             now=_LONG_AGO,
         )
         hold = Held(_HERE, Role.LEARNER, "L2", "learners", Reason.MISSING, "Email", "Email is empty", 1)
-        holding.add(connection, hold, _LONG_AGO)
+        held_records.add(connection, hold, _LONG_AGO)
     _change(store, _run(store, _LONG_AGO), _LONG_AGO, action=Action.CREATE)
 
     assert purge(store, [_HERE], _NOW, _KEEP) == 1
@@ -234,7 +236,7 @@ def test_accounts_what_onefile_accepted_and_who_is_held_stay(store: Store) -> No
     with store.begin() as connection:
         assert accounts.known(connection, _HERE)[key].user_id == 7
         assert accounts.values(connection, store.vault, [key]) == {key: {"MISID": "L1", "FirstName": "Ann"}}
-        assert [row.misid for row in holding.listing(connection, _HERE)] == ["L2"]
+        assert [row.misid for row in held_records.listing(connection, _HERE)] == ["L2"]
 
 
 def test_what_was_sent_is_no_longer_in_the_file(tmp_path: Path) -> None:
@@ -284,7 +286,7 @@ def test_whatever_has_happened_what_syncd_goes_by_is_the_same_afterwards(history
     purge(store, [_HERE], _NOW, _KEEP)
 
     assert list(_gone_by(store)) == before
-    assert list(upkeep.defects(store)) == []
+    assert list(maintenance.defects(store)) == []
     with store.begin() as connection:
         left = connection.execute(select(change).where(change.c.at < _NOW - _KEEP)).all()
         old_runs = connection.scalars(select(run.c.id).where(run.c.started_at < _NOW - _KEEP)).all()
@@ -300,14 +302,14 @@ def _gone_by(store: Store) -> Iterator[object]:
     with store.begin() as connection:
         yield changes.unsettled(connection, store.vault, _HERE)
         yield changes.in_doubt(connection, _HERE)
-        yield ledger.counted(connection, _HERE)
+        yield counters.counted(connection, _HERE)
         yield connection.scalars(select(change.c.id).where(change.c.outcome == Outcome.PENDING)).all()
         yield runs.last(connection, _HERE)
         yield runs.waiting(connection, _HERE)
         yield runs.unreachable_since(connection, _HERE)
         yield runs.last_success_at(connection, _HERE)
         yield troubles(connection, _HERE)
-        yield backlog.oldest(connection, _HERE)
+        yield lag.oldest(connection, _HERE)
         for trigger in _TRIGGERS:
             yield runs.approval_in_force(connection, _HERE, {trigger}, _NOW)
             yield runs.last_finished(connection, _HERE, trigger)

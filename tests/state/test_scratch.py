@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from syncd.core.buffers import Changed
+from syncd.core.changed import sift
 from syncd.core.compare import Surroundings, compare
-from syncd.core.desk import Changed
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Record
-from syncd.core.sift import sift
-from syncd.state import scratch
-from syncd.state.scratch import Scratch
+from syncd.sync import disk_buffers
+from syncd.sync.disk_buffers import Scratch
 from tests.core.college import SECRET, College, key, person
 from tests.core.test_populations import Row, populations
 
 
 @pytest.fixture
 def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch, "_SHEET", 2)
+    monkeypatch.setattr(disk_buffers, "_SHEET", 2)
 
 
 def _create(number: int) -> Create:
@@ -125,7 +125,7 @@ _FULL = """
 import resource, signal, sys
 from pathlib import Path
 from syncd.errors import StateUnusable
-from syncd.state.scratch import Scratch
+from syncd.sync.disk_buffers import Scratch
 from tests.core.college import person
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

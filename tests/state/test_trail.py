@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.state import changes, runs, trail
+from syncd.state import changes, runs
 from syncd.state.changes import Action
-from syncd.state.store import Store
-from syncd.state.tables import metadata
-from syncd.state.vault import Vault
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.state.db.tables import metadata
+from syncd.state.views import audit
 
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 _HERE, _THERE, _ELSEWHERE = 5740, 5741, 5742
@@ -43,12 +44,12 @@ def _between(store: Store, since: int, until: int, misid: str | None = None) -> 
     span = (_NOON + timedelta(minutes=since), _NOON + timedelta(minutes=until))
     return [
         (round((row.at - _NOON).total_seconds() / 60), row.organisation_id, row.misid)
-        for row in trail.between(store, [_HERE, _THERE], *span, misid)
+        for row in audit.between(store, [_HERE, _THERE], *span, misid)
     ]
 
 
 def test_the_oldest_is_first_and_the_end_is_not_in_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trail, "_PAGE", 2)
+    monkeypatch.setattr(audit, "_PAGE", 2)
     _fill(store, [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3"), (3, _HERE, "L1")])
     assert _between(store, 0, 3) == [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3")]
     assert _between(store, 1, 9, "L1") == [(1, _HERE, "L1"), (3, _HERE, "L1")]
@@ -56,7 +57,7 @@ def test_the_oldest_is_first_and_the_end_is_not_in_it(store: Store, monkeypatch:
 
 def test_who_writes_meanwhile_does_not_wait_for_a_slow_reader(store: Store) -> None:
     _fill(store, [(0, _HERE, "L1"), (1, _HERE, "L2")])
-    reader = trail.between(store, [_HERE], _NOON, _NOON + timedelta(days=1))
+    reader = audit.between(store, [_HERE], _NOON, _NOON + timedelta(days=1))
     next(reader)
     _fill(store, [(2, _HERE, "L3")])
     assert next(reader).misid == "L2"
@@ -81,6 +82,6 @@ def test_every_change_of_the_time_is_in_it_once(
         if since <= one[0] < until and one[1] != _ELSEWHERE and misid in {None, one[2]}
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trail, "_PAGE", page)
+        patch.setattr(audit, "_PAGE", page)
         assert _between(store, since, until, misid) == expected
     store.close()

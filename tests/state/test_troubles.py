@@ -7,13 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from syncd.core.notices import Subject
-from syncd.state import backlog, runs
-from syncd.state.backlog import Unsent
+from syncd.core.alerts import Subject
+from syncd.state import runs
+from syncd.state.conditions import troubles
+from syncd.state.db.store import Store
+from syncd.state.db.tables import run
 from syncd.state.runs import OneFileWas, Problem, RunState
-from syncd.state.store import Store
-from syncd.state.tables import run
-from syncd.state.troubles import troubles
+from syncd.state.views import lag
+from syncd.state.views.lag import Unsent
 
 ORGANISATION = 5740
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -108,7 +109,7 @@ def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planne
 
     def since() -> datetime | None:
         with store.begin() as connection:
-            return backlog.oldest(connection, ORGANISATION)[Unsent.QUEUED]
+            return lag.oldest(connection, ORGANISATION)[Unsent.QUEUED]
 
     assert since() is None
     planned(0, RunState.FAILED, creates=0, applied=0)

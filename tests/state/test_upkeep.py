@@ -15,9 +15,10 @@ from sqlalchemy import text
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.errors import StateUnusable
-from syncd.state import accounts, upkeep
-from syncd.state.store import Store
-from syncd.state.vault import Vault
+from syncd.state import accounts
+from syncd.state.db import maintenance
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
 
 _NOW = datetime(2026, 1, 15, tzinfo=UTC)
 _OLD, _NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -68,16 +69,16 @@ def _at_rest(store: Store) -> str:
 
 
 def test_a_sound_store_has_no_defects(sealed: Store) -> None:
-    assert list(upkeep.defects(sealed)) == []
+    assert list(maintenance.defects(sealed)) == []
 
 
 def test_values_that_no_key_opens_are_a_defect(opened: With, sealed: Store) -> None:
-    assert "2 values in account.values" in " ".join(upkeep.defects(opened(_NEW)))
+    assert "2 values in account.values" in " ".join(maintenance.defects(opened(_NEW)))
 
 
 def test_two_misids_on_one_userid_are_a_defect(sealed: Store) -> None:
     _keep(sealed, "L3", 2)
-    (defect,) = upkeep.defects(sealed)
+    (defect,) = maintenance.defects(sealed)
     assert "2 MISIDs" in defect
     assert "UserID 2" in defect
 
@@ -85,21 +86,21 @@ def test_two_misids_on_one_userid_are_a_defect(sealed: Store) -> None:
 @pytest.mark.parametrize("keys", ["", _NEW], ids=["missing", "wrong"])
 def test_a_missing_or_wrong_key_is_said_at_once(opened: With, sealed: Store, keys: str) -> None:
     with pytest.raises(StateUnusable, match="SYNCD_STATE__ENCRYPTION_KEY"):
-        upkeep.check_key(opened(keys))
-    upkeep.check_key(opened(f"{_NEW},{_OLD}"))
+        maintenance.check_key(opened(keys))
+    maintenance.check_key(opened(f"{_NEW},{_OLD}"))
 
 
 def test_a_key_can_be_changed_and_the_old_one_put_away(opened: With, sealed: Store) -> None:
-    assert upkeep.reseal(opened(f"{_NEW},{_OLD}")) == 2
-    upkeep.check_key(opened(_NEW))
+    assert maintenance.reseal(opened(f"{_NEW},{_OLD}")) == 2
+    maintenance.check_key(opened(_NEW))
     with pytest.raises(StateUnusable):
-        upkeep.check_key(opened(_OLD))
+        maintenance.check_key(opened(_OLD))
 
 
 def test_what_was_kept_in_the_open_is_encrypted_once_there_is_a_key(opened: With, store: Store) -> None:
     _keep(store, "L1", 1)
     assert "Zz-Surname" in _at_rest(store)
-    upkeep.reseal(opened(_NEW))
+    maintenance.reseal(opened(_NEW))
     assert "Zz-Surname" not in _at_rest(store)
 
 
@@ -109,11 +110,11 @@ def test_a_backup_is_whole_and_for_its_owner_only(
     # A pg_dump must not be older than its server.
     monkeypatch.setenv("PATH", f"{postgres_programs}{os.pathsep}{os.environ['PATH']}")
     file = tmp_path / "copy"
-    upkeep.backup(sealed, file)
+    maintenance.backup(sealed, file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     if sealed.file:
         copy = Store(f"sqlite:///{file}", Vault(_OLD))
-        assert list(upkeep.defects(copy)) == []
+        assert list(maintenance.defects(copy)) == []
         assert _at_rest(copy) == _at_rest(sealed)
         copy.close()
     else:
@@ -123,7 +124,7 @@ def test_a_backup_is_whole_and_for_its_owner_only(
         _restore(sealed, file)
         assert _at_rest(sealed) == before
     with pytest.raises(StateUnusable, match="already"):
-        upkeep.backup(sealed, file)
+        maintenance.backup(sealed, file)
     assert file.stat().st_size
 
 
@@ -136,4 +137,4 @@ def _restore(store: Store, file: Path) -> None:
 
 def test_a_backup_that_cannot_be_written_is_a_sentence(sealed: Store, tmp_path: Path) -> None:
     with pytest.raises(StateUnusable, match="cannot be written"):
-        upkeep.backup(sealed, tmp_path / "no such folder" / "copy")
+        maintenance.backup(sealed, tmp_path / "no such folder" / "copy")

@@ -18,13 +18,13 @@ from syncd.core.records import Key
 from syncd.mis import Mis
 from syncd.onefile import OneFile, Pacer
 from syncd.simulator import LimiterShape, Simulator, Switches
-from syncd.simulator.residents import User
-from syncd.state import accounts, changes, holding
-from syncd.state.pace import StoredTurns
-from syncd.state.store import Store
-from syncd.state.vault import Vault
-from syncd.sync.one_pass import Done, Trigger, run_once
-from syncd.sync.parts import Feed, Parts, Policy
+from syncd.simulator.models import User
+from syncd.state import accounts, changes, held_records
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.state.rate_limit import StoredTurns
+from syncd.sync.context import Feed, Parts, Policy
+from syncd.sync.run import Done, Trigger, run_once
 
 ORGANISATION = 5740
 CLASSROOM = 15379
@@ -105,11 +105,11 @@ class College:
     @property
     def held(self) -> dict[str, str]:
         with self.parts.store.begin() as connection:
-            return {row.misid: row.reason for row in holding.listing(connection, ORGANISATION)}
+            return {row.misid: row.reason for row in held_records.listing(connection, ORGANISATION)}
 
     def detail(self, misid: str) -> str:
         with self.parts.store.begin() as connection:
-            return str(next(row.detail for row in holding.listing(connection, ORGANISATION) if row.misid == misid))
+            return str(next(row.detail for row in held_records.listing(connection, ORGANISATION) if row.misid == misid))
 
     @property
     def in_doubt(self) -> int:

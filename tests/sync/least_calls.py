@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any, Final, TypeAlias, TypeVar
 
 from syncd.demo.generator import Generated, Row
-from syncd.demo.tables import (
+from syncd.demo.mis_schema import (
     CENTRE,
     CLASS,
     EMPLOYER_CONTACT,

@@ -10,15 +10,15 @@ from threading import Event
 import pytest
 import structlog
 
-from syncd.demo.college import College
 from syncd.demo.generator import STATUSES, Generated
-from syncd.demo.tables import CENTRE
+from syncd.demo.mis_database import College
+from syncd.demo.mis_schema import CENTRE
 from syncd.settings import load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
-from syncd.state import holding
-from syncd.sync.one_pass import Done, Trigger, run_once
-from syncd.sync.parts import Parts
-from syncd.wiring.parts import open_parts
+from syncd.state import held_records
+from syncd.sync.context import Parts
+from syncd.sync.run import Done, Trigger, run_once
+from syncd.wiring.context import open_parts
 from syncd.wiring.store import open_store
 
 _README = Path(__file__).parents[2] / "README.md"
@@ -52,7 +52,7 @@ class Realistic:
             return {
                 (row.misid, row.reason)
                 for each in self.parts.organisations
-                for row in holding.listing(connection, each, warnings=warnings)
+                for row in held_records.listing(connection, each, warnings=warnings)
             }
 
 

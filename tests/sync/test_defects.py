@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import structlog
 
-from syncd.core.notices import Subject
+from syncd.core.alerts import Subject
 from syncd.errors import Unforeseen
 from syncd.state import accounts, runs
+from syncd.state.conditions import troubles
 from syncd.state.runs import RunState
-from syncd.state.troubles import troubles
-from syncd.sync import survey
+from syncd.sync import incremental
 
 from .conftest import ORGANISATION, College, Found
 
@@ -25,7 +25,7 @@ def _breaking(*_arguments: Any, **_options: Any) -> None:
 
 
 def _in_reading(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(survey, "read_feeds", _breaking)
+    patch.setattr(incremental, "read_feeds", _breaking)
 
 
 def _in_sending(patch: pytest.MonkeyPatch) -> None:

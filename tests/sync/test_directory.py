@@ -9,7 +9,7 @@ from syncd.core.accounts import Known, Status
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Key, Reason
 from syncd.simulator import OverCap
-from syncd.sync.directory import Directory
+from syncd.sync.lookup import Directory
 
 from .conftest import ORGANISATION, College, Found
 from .least_calls import calls_made, finds, searches

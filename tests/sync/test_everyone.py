@@ -4,15 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from syncd.cli.planning import Shown, print_plan
+from syncd.cli.plan import Shown, print_plan
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code
+from syncd.operations.rekey import Move, rekey_plan
+from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import changes
-from syncd.sync.correcting import Move, rekey_plan
-from syncd.sync.one_pass import Trigger, carry_out
-from syncd.sync.planning import make_plan
-from syncd.sync.verifying import verify_once
+from syncd.sync.planner import make_plan
+from syncd.sync.run import Trigger, carry_out
 
 from .conftest import ORGANISATION, Found
 from .whole import Whole

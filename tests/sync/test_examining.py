@@ -7,10 +7,7 @@ from sqlalchemy import text
 
 from syncd.errors import ConfigurationError
 from syncd.onefile import Organisation
-from syncd.state import daemons, runs
-from syncd.state.store import empty_store
-from syncd.state.vault import Vault
-from syncd.sync.examining import (
+from syncd.operations.doctor import (
     Census,
     Check,
     Finding,
@@ -27,7 +24,10 @@ from syncd.sync.examining import (
     of_schedule,
     of_store,
 )
-from syncd.sync.one_pass import Trigger
+from syncd.state import daemons, runs
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import empty_store
+from syncd.sync.run import Trigger
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

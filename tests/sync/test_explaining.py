@@ -8,9 +8,9 @@ import pytest
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.errors import ConfigurationError
+from syncd.operations.explain import Decision, Explained, explain
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
-from syncd.sync.explaining import Decision, Explained, explain
 
 from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found
 from .whole import Whole

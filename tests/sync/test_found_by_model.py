@@ -11,10 +11,10 @@ import pytest
 from syncd.core.guard import Limits
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind, LimiterShape, Switches
-from syncd.simulator.residents import User
-from syncd.state.store import Store
-from syncd.state.vault import Vault
-from syncd.sync.parts import Policy
+from syncd.simulator.models import User
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.sync.context import Policy
 from tests.model.college import ASSESSOR, LEARNER, Who
 from tests.model.mortality import Killed, Moment
 from tests.model.site import Site

@@ -19,13 +19,13 @@ from syncd.onefile import OneFile, Pacer
 from syncd.simulator import LimiterShape, make_limiter
 from syncd.state import runs
 from syncd.state.changes import Outcome
-from syncd.state.pace import StoredTurns
-from syncd.state.store import Store
-from syncd.state.vault import Vault
-from syncd.sync.directory import Directory
-from syncd.sync.one_pass import Trigger
-from syncd.sync.parts import Parts, Policy
-from syncd.sync.sending import Sender
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.state.rate_limit import StoredTurns
+from syncd.sync.context import Parts, Policy
+from syncd.sync.lookup import Directory
+from syncd.sync.run import Trigger
+from syncd.sync.sender import Sender
 
 from .conftest import ORGANISATION
 from .passing_time import Line, PassingTime

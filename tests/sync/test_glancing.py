@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from syncd.core import chunks as core_chunks
+from syncd.core import digests as core_chunks
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.plan import Plan
 from syncd.errors import ConfigurationError
 from syncd.onefile import Interrupted
-from syncd.state import chunks, holding
-from syncd.sync import one_pass
-from syncd.sync.parts import Feed, Parts
-from syncd.sync.planning import Planned, make_plan
-from syncd.sync.reading import Sheet
+from syncd.state import feed_digests, held_records
+from syncd.sync import run
+from syncd.sync.context import Feed, Parts
+from syncd.sync.feeds import Sheet
+from syncd.sync.planner import Planned, make_plan
 
 from .conftest import ORGANISATION, College, Found
 
@@ -163,7 +163,7 @@ def test_whatever_may_make_a_row_come_to_something_else_has_all_of_them_read(
             college.clock.now -= timedelta(hours=1)
         case "retry":
             with college.parts.store.begin() as connection:
-                holding.retry(connection, ORGANISATION, ["L01"], college.clock.now)
+                held_records.retry(connection, ORGANISATION, ["L01"], college.clock.now)
         case "another query":
             learners, staff = college.parts.feeds
             college.parts = replace(college.parts, feeds=(replace(learners, query=learners.query + " "), staff))
@@ -181,16 +181,16 @@ def test_what_happens_to_an_account_beside_a_run_voids_what_that_run_has_found(
     def retried_meanwhile(parts: Parts, *arguments: Any, **options: Any) -> Planned:
         planned = make_plan(parts, *arguments, **options)
         with parts.store.begin() as connection:
-            chunks.lift(connection, ORGANISATION)
+            feed_digests.lift(connection, ORGANISATION)
         return planned
 
     college.correct("L01", surname="Other")
-    monkeypatch.setattr(one_pass, "make_plan", retried_meanwhile)
+    monkeypatch.setattr(run, "make_plan", retried_meanwhile)
     college.run()
     monkeypatch.undo()
     core_chunks.CHUNK = 3  # type: ignore[misc]
     with college.parts.store.begin() as connection:
-        assert chunks.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
+        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
 
 
 def test_a_run_that_breaks_off_leaves_nothing_to_go_by(college: College) -> None:
@@ -200,7 +200,7 @@ def test_a_run_that_breaks_off_leaves_nothing_to_go_by(college: College) -> None
     with pytest.raises(Interrupted):
         college.run()
     with college.parts.store.begin() as connection:
-        assert chunks.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
+        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
 
 
 def rename(college: College, old: str, new: str) -> None:
@@ -254,7 +254,7 @@ def test_it_makes_the_plan_that_reading_everything_makes(
             ways["whole"] += 1
         return planned
 
-    monkeypatch.setattr(one_pass, "make_plan", both)
+    monkeypatch.setattr(run, "make_plan", both)
     for each in [seed] if isinstance(seed, int) else seed:
         _play(college, random.Random(each))
     assert min(ways["news"], ways["whole"]) > 3, ways
@@ -272,7 +272,7 @@ def _play(college: College, chance: random.Random) -> None:
                 _EDITS[edit](college, chance, f"L{chance.randrange(40):02}")
         if chance.random() < 0.05:
             with college.parts.store.begin() as connection:
-                holding.retry(connection, ORGANISATION, [], college.clock.now)
+                held_records.retry(connection, ORGANISATION, [], college.clock.now)
         only = frozenset({f"L{chance.randrange(40):02}"}) if chance.random() < 0.05 else frozenset[str]()
         limits = Limits(0, 0) if chance.random() < 0.1 else Limits(100, 1000)
         college.with_policy(limits=limits)

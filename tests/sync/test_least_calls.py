@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 
 from syncd.core.fields import Role
 from syncd.onefile import OneFile, Pacer
+from syncd.operations.link import find_links
+from syncd.operations.rekey import Move, rekey_plan, restore_plan
+from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.simulator.journal import Call
-from syncd.state import holding
-from syncd.state.pace import StoredTurns
-from syncd.state.store import Store
-from syncd.state.vault import Vault
-from syncd.sync.correcting import Move, rekey_plan, restore_plan
-from syncd.sync.linking import find_links
-from syncd.sync.one_pass import Trigger, carry_out, run_once
-from syncd.sync.verifying import verify_once
+from syncd.state import held_records
+from syncd.state.db.encryption import Vault
+from syncd.state.db.store import Store
+from syncd.state.rate_limit import StoredTurns
+from syncd.sync.run import Trigger, carry_out, run_once
 
 from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found, founded
 from .least_calls import Told, calls_made, finds, pages, searches
@@ -358,7 +358,7 @@ def test_whoever_is_refused_is_sent_again_when_asked_for_or_changed_and_not_befo
     assert small.calls() == _ONE_NEW
     assert small.calls() == {}
     with small.college.parts.store.begin() as connection:
-        holding.retry(connection, ORGANISATION, ["L5"], small.college.clock())
+        held_records.retry(connection, ORGANISATION, ["L5"], small.college.clock())
     assert small.calls() == _ONE_NEW
     small.college.correct("L5", surname="Short")
     assert small.calls() == _ONE_NEW

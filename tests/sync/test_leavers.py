@@ -5,9 +5,9 @@ import pytest
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.errors import NothingToSettle
+from syncd.operations.rekey import restore_plan
 from syncd.state.runs import RunState
-from syncd.sync.correcting import restore_plan
-from syncd.sync.one_pass import Trigger, carry_out
+from syncd.sync.run import Trigger, carry_out
 
 from .conftest import College, Found
 

@@ -10,10 +10,7 @@ from syncd.core.guard import Limits
 from syncd.core.matching import Likeness
 from syncd.core.records import Key
 from syncd.errors import LinksUnusable
-from syncd.simulator import Fault, FaultKind
-from syncd.state.changes import Action
-from syncd.state.runs import RunState
-from syncd.sync.linking import (
+from syncd.operations.link import (
     Found,
     Link,
     Unlinked,
@@ -23,6 +20,9 @@ from syncd.sync.linking import (
     known_keys,
     unlink,
 )
+from syncd.simulator import Fault, FaultKind
+from syncd.state.changes import Action
+from syncd.state.runs import RunState
 
 from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College
 from .conftest import Found as Founded

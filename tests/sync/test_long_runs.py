@@ -12,13 +12,14 @@ import structlog
 from syncd.core.guard import Counts
 from syncd.core.records import Held, Layout, Record, Row
 from syncd.onefile import GaveWay, Interrupted
-from syncd.onefile.pace import rate_of
+from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import Fault, FaultKind
-from syncd.state import overview, runs
+from syncd.state import runs
 from syncd.state.runs import RunState
-from syncd.sync.one_pass import Done, Trigger, run_once
-from syncd.sync.parts import Parts
-from syncd.sync.requests import going_after_the_named
+from syncd.state.views import status
+from syncd.sync.context import Parts
+from syncd.sync.resync import going_after_the_named
+from syncd.sync.run import Done, Trigger, run_once
 
 from .conftest import ORGANISATION, Found
 
@@ -39,7 +40,7 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
 
     def look(_done: int, _total: int) -> None:
         with college.parts.store.begin() as connection:
-            seen.append(overview.status(connection, [ORGANISATION], _LIMIT)["progress"])
+            seen.append(status.status(connection, [ORGANISATION], _LIMIT)["progress"])
 
     with structlog.testing.capture_logs() as log:
         done = college.run(progress=look)
@@ -49,7 +50,7 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
         (number, 20, 60 * (20 - number)) for number in range(1, 21)
     ]
     with college.parts.store.begin() as connection:
-        assert overview.status(connection, [ORGANISATION])["progress"] is None
+        assert status.status(connection, [ORGANISATION])["progress"] is None
     said = [line for line in log if line["event"] == "run_progress"]
     assert [line["seconds_left"] for line in said] == [60 * (20 - line["done"]) for line in said]
     # Every five minutes, and no more often after a rest of half an hour.

@@ -6,9 +6,9 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
-from syncd.state import accounts, holding
+from syncd.state import accounts, held_records
 from syncd.state.runs import RunState
-from syncd.sync.one_pass import Done, Trigger, run_once
+from syncd.sync.run import Done, Trigger, run_once
 
 from .conftest import ORGANISATION, Found
 from .whole import Whole
@@ -34,7 +34,7 @@ class Two:
 
     def held(self, organisation_id: int) -> dict[str, str]:
         with self.whole.college.parts.store.begin() as connection:
-            return {row.misid: row.reason for row in holding.listing(connection, organisation_id)}
+            return {row.misid: row.reason for row in held_records.listing(connection, organisation_id)}
 
 
 @pytest.fixture

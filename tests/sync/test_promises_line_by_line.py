@@ -6,9 +6,9 @@ from syncd.core.guard import Limits
 from syncd.errors import AnotherRun, OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
-from syncd.state.lock import Purpose, locked
+from syncd.state.db.lock import Purpose, locked
 from syncd.state.runs import RunState
-from syncd.sync.one_pass import Done
+from syncd.sync.run import Done
 
 from .conftest import ORGANISATION, College, Found
 

@@ -24,7 +24,7 @@ from syncd import logs
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state.runs import RunState
-from syncd.sync.one_pass import Trigger, run_once
+from syncd.sync.run import Trigger, run_once
 
 from .conftest import College, Found
 

@@ -8,12 +8,12 @@ import pytest
 import structlog
 
 from syncd.core.fields import Role
-from syncd.demo.dirt import Dirt, Size
+from syncd.demo.data_defects import Dirt, Size
 from syncd.demo.generator import AT_COLLEGE, generate
-from syncd.demo.tables import CENTRE, CLASS, EMPLOYER_CONTACT, LEARNER, SITE, STAFF
-from syncd.sync.examining import State
-from syncd.sync.one_pass import Trigger
-from syncd.wiring.examining import examine
+from syncd.demo.mis_schema import CENTRE, CLASS, EMPLOYER_CONTACT, LEARNER, SITE, STAFF
+from syncd.operations.doctor import State
+from syncd.sync.run import Trigger
+from syncd.wiring.doctor import examine
 
 from .least_calls import Census, calls_made, least_calls
 from .realistic import Realistic, realistic

@@ -5,11 +5,11 @@ import pytest
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.errors import NothingToSettle
+from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
-from syncd.state import holding
+from syncd.state import held_records
 from syncd.state.runs import RunState
-from syncd.sync.correcting import Move, rekey_plan
-from syncd.sync.one_pass import Done, Trigger, carry_out
+from syncd.sync.run import Done, Trigger, carry_out
 
 from .conftest import ORGANISATION, College, Found
 
@@ -79,7 +79,7 @@ def test_somebody_who_is_said_to_be_new_gets_an_account(college: College) -> Non
     college.enrol("NEW", uln=_ULN)
     college.run()
     with college.parts.store.begin() as connection:
-        assert holding.retry(connection, ORGANISATION, ["NEW"], college.clock.now) == 1
+        assert held_records.retry(connection, ORGANISATION, ["NEW"], college.clock.now) == 1
 
     assert college.run().is_in_step
 

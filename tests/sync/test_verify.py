@@ -12,12 +12,12 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.errors import OneFileUnreachable, Refused
 from syncd.onefile import GaveWay
+from syncd.operations.verify import SoFar, Verified, verify_once
 from syncd.simulator import DateForm, Fault, FaultKind
 from syncd.state import accounts, runs
 from syncd.state.runs import RunState
-from syncd.sync.one_pass import Trigger
-from syncd.sync.parts import Feed
-from syncd.sync.verifying import SoFar, Verified, verify_once
+from syncd.sync.context import Feed
+from syncd.sync.run import Trigger
 
 from .conftest import ORGANISATION, College, Found
 
@@ -223,7 +223,7 @@ def test_drift_that_was_left_is_found_again_however_long_ago_it_came_about(colle
 
 
 def test_drift_of_more_than_can_be_remembered_is_found_again(college: College, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syncd.sync.verifying._MOST_REMEMBERED", 1)
+    monkeypatch.setattr("syncd.operations.verify._MOST_REMEMBERED", 1)
     _edit(college, "L2", FirstName="Anna")
     _edit(college, "L3", FirstName="Anna")
     assert not _verify(college).is_full

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 from syncd.core.fields import Role
-from syncd.sync.one_pass import Done
-from syncd.sync.parts import Feed
+from syncd.sync.context import Feed
+from syncd.sync.run import Done
 
 from .conftest import College
 

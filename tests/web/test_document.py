@@ -8,9 +8,9 @@ import pytest
 from starlette.routing import Route
 
 from syncd.state import runs
-from syncd.state.store import Store
-from syncd.web.answers import Alive, Exact, Problem, Ready, Settled, Status, Taken
+from syncd.state.db.store import Store
 from syncd.web.app import make_app
+from syncd.web.schemas import Alive, Exact, Problem, Ready, Settled, Status, Taken
 
 from .visitor import GUARDED, OPEN, ORGANISATION, TOKEN, VIEWERS_TOKEN, Clock, Visitor, site, stopped_run
 

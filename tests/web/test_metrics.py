@@ -15,17 +15,17 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
+from syncd.core.alerts import TROUBLES
 from syncd.core.guard import Limits
-from syncd.core.notices import TROUBLES
 from syncd.errors import SyncdError
-from syncd.onefile.timing import Answer, Request
-from syncd.shipped import shipped
+from syncd.onefile.instrumentation import Answer, Request
+from syncd.resources import shipped
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
-from syncd.state.backlog import Unsent
 from syncd.state.changes import Outcome
+from syncd.state.views.lag import Unsent
 from syncd.web.app import make_app
-from syncd.web.credentials import Credentials
+from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import METRICS, Metrics, Requests
 from tests.sync.conftest import ORGANISATION, College, Found, found, no_pauses_between_attempts, quiet_log, state_url
 

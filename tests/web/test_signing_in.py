@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from syncd.state import runs
-from syncd.state.store import Store
-from syncd.state.tables import approval, signed_out
-from syncd.web.attempts import Attempts
-from syncd.web.credentials import Credentials, hash_of
-from syncd.web.signing_in import _local
+from syncd.state.db.store import Store
+from syncd.state.db.tables import approval, signed_out
+from syncd.web.auth.credentials import Credentials, hash_of
+from syncd.web.auth.login import _local
+from syncd.web.auth.throttle import Attempts
 
 from .visitor import (
     ELSEWHERE,

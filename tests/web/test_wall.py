@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from syncd.state.store import Store
-from syncd.sync.explaining import Explanation
-from syncd.web.credentials import Credentials
+from syncd.operations.explain import Explanation
+from syncd.state.db.store import Store
+from syncd.web.auth.credentials import Credentials
 from syncd.web.pages import Allowance, Site, pages
 
 from .visitor import (

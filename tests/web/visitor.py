@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from syncd.state import runs
-from syncd.state.store import Store
-from syncd.sync.one_pass import Trigger
-from syncd.web.access import asked_by
+from syncd.state.db.store import Store
+from syncd.sync.run import Trigger
 from syncd.web.app import make_app
-from syncd.web.credentials import Credentials
-from syncd.web.rendering import render
+from syncd.web.auth.credentials import Credentials
+from syncd.web.auth.identity import asked_by
+from syncd.web.templating import render
 
 ORGANISATION: Final = 5740
 PASSWORD: Final = "correct horse battery"

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from syncd.core.records import Reason
-from syncd.state import holding
+from syncd.state import held_records
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice
-from syncd.web.pages.site import ROWS, Site, number_in
+from syncd.web.pages.context import ROWS, Site, number_in
 
 #: Of each reason so many are shown at first, if there are several reasons.
 _AT_FIRST: Final = 10
@@ -41,7 +41,7 @@ def routes(site: Site) -> list[Route]:
         page = number_in(request, "page") if reason else 0
         chosen = site.organisations if organisation_id is None else [organisation_id]
         with site.store.reading() as connection:
-            counts = [holding.counts(connection, each) for each in site.organisations]
+            counts = [held_records.counts(connection, each) for each in site.organisations]
             groups = [group for each in chosen for group in _groups(connection, each, reason, page, warnings=warnings)]
         query = {"list": "left-out"} if warnings else {}
         return site.show(
@@ -62,7 +62,7 @@ def routes(site: Site) -> list[Route]:
 
 
 def _groups(connection: Connection, organisation_id: int, only: str, page: int, *, warnings: bool) -> Sequence[_Group]:
-    counts = holding.by_reason(connection, organisation_id, warnings=warnings)
+    counts = held_records.by_reason(connection, organisation_id, warnings=warnings)
     reasons = sorted(reason for reason in counts if only in {"", reason})
     most = ROWS if only or len(reasons) == 1 else _AT_FIRST
     advice = LEFT_OUT if warnings else HELD
@@ -72,7 +72,7 @@ def _groups(connection: Connection, organisation_id: int, only: str, page: int, 
             reason,
             advice.get(Reason(reason), _NO_ADVICE),
             counts[reason],
-            holding.page(connection, organisation_id, reason, warnings=warnings, first=page * ROWS, most=most),
+            held_records.page(connection, organisation_id, reason, warnings=warnings, first=page * ROWS, most=most),
         )
         for reason in reasons
     ]

@@ -11,11 +11,13 @@ from starlette.routing import Route
 
 from syncd.core.records import Reason
 from syncd.errors import SyncdError
-from syncd.state import calendar, daemons, overview, run_list, runs
-from syncd.state.calendar import Day
+from syncd.state import daemons, runs
+from syncd.state.views import daily_totals, run_list
+from syncd.state.views import status as status_view
+from syncd.state.views.daily_totals import Day
 from syncd.web.charts import Chart, chart
-from syncd.web.pages.site import Allowance, Site
-from syncd.web.pages.standing import Standing, standing
+from syncd.web.pages.context import Allowance, Site
+from syncd.web.pages.summary import Standing, standing
 
 _DAYS: Final = 30
 _LAST_RUNS: Final = 8
@@ -59,8 +61,8 @@ def routes(site: Site) -> list[Route]:
 
 
 def _part(site: Site, connection: Connection, organisation_id: int) -> _Part:
-    status = overview.status(connection, [organisation_id], site.calls_per_minute())
-    days = calendar.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
+    status = status_view.status(connection, [organisation_id], site.calls_per_minute())
+    days = daily_totals.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
     last = runs.last(connection, organisation_id)
     _, unreachable_since = runs.unreachable_since(connection, organisation_id)
     return _Part(

@@ -16,12 +16,13 @@ from syncd.core.fields import Role
 from syncd.core.records import Key, Reason
 from syncd.errors import SyncdError
 from syncd.onefile import Interrupted
-from syncd.state import changes, holding, people
-from syncd.state.people import Wanted
-from syncd.sync.explaining import Explained
+from syncd.operations.explain import Explained
+from syncd.state import changes, held_records
+from syncd.state.views import search as search_view
+from syncd.state.views.search import Wanted
 from syncd.sync.reasons import HELD, LEFT_OUT
-from syncd.web.access import asked_by
-from syncd.web.pages.site import ROWS, Site, go_to, key_in, number_in
+from syncd.web.auth.identity import asked_by
+from syncd.web.pages.context import ROWS, Site, go_to, key_in, number_in
 
 _LONGEST_SEARCH: Final = 255
 
@@ -41,11 +42,11 @@ def routes(site: Site) -> list[Route]:
     def search(request: Request) -> Response:
         wanted, page = _wanted(request), number_in(request, "page")
         with site.store.reading() as connection:
-            exactly = people.exactly(connection, site.organisations, wanted) if wanted.text else []
+            exactly = search_view.exactly(connection, site.organisations, wanted) if wanted.text else []
             if len(exactly) == 1:
                 (only,) = exactly
                 return go_to(site.person_url(only.organisation_id, only.role, only.misid))
-            found, count = people.find(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
+            found, count = search_view.find(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
         query = {"q": wanted.text, "role": wanted.role, "status": wanted.status}
         return site.show(
             request,
@@ -113,9 +114,9 @@ def _names_shown(record: Explained) -> list[str]:
 
 def _page(site: Site, request: Request, key: Key, told: _Told | None) -> Response:
     with site.store.reading() as connection:
-        others = [each for each in people.roles_with(connection, site.organisations, key.misid) if each != key]
-        account = people.account_of(connection, key)
-        entries = holding.of_person(connection, key)
+        others = [each for each in search_view.roles_with(connection, site.organisations, key.misid) if each != key]
+        account = search_view.account_of(connection, key)
+        entries = held_records.of_person(connection, key)
         history = [row for row in changes.history(connection, key.organisation_id, key.misid) if row.role == key.role]
     is_known = bool(account or entries or history or (told and told.record))
     elsewhere = [each for each in others if each.role == key.role]

@@ -9,12 +9,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from syncd.errors import NothingToSettle
-from syncd.state import run_list, runs
+from syncd.state import runs
 from syncd.state.changes import Action, Outcome
-from syncd.state.progress import progress
 from syncd.state.runs import RunState
-from syncd.sync.one_pass import POLLS
-from syncd.web.pages.site import ROWS, Site, go_to, number_in, on_form
+from syncd.state.views import run_list
+from syncd.state.views.progress import progress
+from syncd.sync.run import POLLS
+from syncd.web.pages.context import ROWS, Site, go_to, number_in, on_form
 
 _NONE: Final = "There is no such run."
 

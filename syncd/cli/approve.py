@@ -1,0 +1,77 @@
+"""approve, reject, retry: a person decides."""
+
+from typing import Annotated, Final
+
+import typer
+
+from syncd.cli.options import ConfigOption, OrganisationOption, organisations_of, settings_of, whoami, whole_number
+from syncd.cli.output import text
+from syncd.cli.program import app
+from syncd.state import held_records, runs
+from syncd.sync.run import Trigger
+from syncd.wiring.clock import now
+from syncd.wiring.store import open_store
+
+_NOW_DO: Final[dict[str, str]] = {
+    trigger.value: f"Now repeat the '{command}' that was stopped; nothing else uses this approval."
+    for trigger, command in (
+        (Trigger.LINK, "syncd link --apply"),
+        (Trigger.REKEY, "syncd rekey"),
+        (Trigger.RESTORE, "syncd restore"),
+        (Trigger.VERIFY, "syncd verify --fix"),
+    )
+}
+
+RunArgument = Annotated[
+    int | None, typer.Argument(metavar="RUN", parser=whole_number, help="The run; the one that waits if left out.")
+]
+
+
+@app.command(rich_help_panel="Deciding")
+def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
+    """Let a stopped run go: the next run may do as much as it planned, and no more, for 24 hours.
+
+    'syncd plan' shows what that is. Ends with 1 when no run waits.
+    """
+    settings = settings_of(config)
+    with open_store(settings).begin() as connection:
+        organisation_id = runs.whose(connection, settings.onefile.all_organisations, run)
+        number, counts, trigger = runs.approve(connection, organisation_id, run, whoami(), now())
+    typer.echo(
+        f"Run {number} is approved: {text.counted(counts)}, and no more, within 24 hours.\n"
+        + _NOW_DO.get(trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
+    )
+
+
+@app.command(rich_help_panel="Deciding")
+def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
+    """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
+    settings = settings_of(config)
+    with open_store(settings).begin() as connection:
+        organisation_id = runs.whose(connection, settings.onefile.all_organisations, run)
+        number = runs.reject(connection, organisation_id, run, whoami())
+    typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
+
+
+@app.command(rich_help_panel="Deciding")
+def retry(
+    misid: Annotated[
+        list[str] | None, typer.Argument(metavar="MISID", help="Whom; everybody who was refused if left out.")
+    ] = None,
+    *,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Let the next run send again what OneFile has refused.
+
+    Of somebody held as "rekeyed?" and named here it says that they are somebody new, who is to have an account of
+    their own. Records held for another reason need no retry: every run looks at them afresh.
+    """
+    settings = settings_of(config)
+    with open_store(settings).begin() as connection:
+        organisations = organisations_of(settings, organisation)
+        count = sum(held_records.retry(connection, each, misid or [], now()) for each in organisations)
+    if not count:
+        typer.echo("There is nothing to try again: 'syncd held' lists who is held, and every run looks at them afresh.")
+        return
+    typer.echo(f"{count} held {'record' if count == 1 else 'records'} will be tried again by the next run.")

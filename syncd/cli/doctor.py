@@ -1,0 +1,86 @@
+"""doctor: is everything there that a run needs?"""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from textwrap import wrap
+from typing import Final
+
+import typer
+
+from syncd import logs
+from syncd.cli.options import ConfigOption, JsonOption, config_before_command, print_json, width
+from syncd.cli.program import app
+from syncd.operations.doctor import Finding, State
+from syncd.settings import configuration_file
+from syncd.wiring.doctor import examine
+
+_COLOURS: Final = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "bright_black"}
+_MARKS: Final = {State.OK: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "-"}
+#: For a terminal that has no such signs.
+_PLAIN_MARKS: Final = _MARKS | {State.OK: "+", State.FAILED: "x"}
+_NAME_COLUMNS: Final = 14
+
+
+@app.command(rich_help_panel="Setting up")
+def doctor(*, json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Check all that a run needs: configuration, state store, MIS, feeds, OneFile.
+
+    Each check is a line: what was found and, where that is not as it should be, what to do next.
+    Reads every feed once for each organisation, makes a handful of calls to OneFile, changes nothing in either, and
+    sends nobody a message. Ends with 0 when all is well, also with warnings (!), and with 1 when something (✗, or x
+    where a terminal has no such sign) must be put right.
+
+    The document of --json is a list, in the order of the checks:
+
+    each: check, state, found, advice: what to do next, if anything
+      state: ok, warning, failed, or skipped where something else must come first
+    """
+    # The configuration, which could say more of it, may be what is broken.
+    log = logs.set_up("console" if sys.stderr.isatty() else "json", "warning")
+    findings, marks = [], _marks()
+    for finding in examine(configuration_file(config or config_before_command.get()), log):
+        findings.append(finding)
+        if not json:
+            _print(finding, marks)
+    if json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        typer.echo(_conclusion(findings, marks))
+    if any(finding.state is State.FAILED for finding in findings):
+        raise typer.Exit(1)
+
+
+def _marks() -> Mapping[State, str]:
+    """The sign of each state that this terminal can show."""
+    try:
+        "".join(_MARKS.values()).encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return _PLAIN_MARKS
+    return _MARKS
+
+
+def _conclusion(findings: Sequence[Finding], marks: Mapping[State, str]) -> str:
+    counts = Counter(finding.state for finding in findings)
+    said = [
+        f"{counts[state]} {what} ({marks[state]})"
+        for state, what in ((State.FAILED, "to put right"), (State.WARNING, "to think about"))
+        if counts[state]
+    ]
+    if counts[State.FAILED]:
+        return f"{', '.join(said)}. When you have, run 'syncd doctor' again."
+    return f"All is well{f', with {said[0]}' if said else ''}. 'syncd plan' shows what a run would do."
+
+
+def _print(finding: Finding, marks: Mapping[State, str]) -> None:
+    mark, colour = marks[finding.state], _COLOURS[finding.state]
+    indent = " " * (len(mark) + _NAME_COLUMNS + 2)
+    lines = [
+        line
+        for text in (finding.found, finding.advice)
+        for line in wrap(text, width() - len(indent), break_long_words=False, break_on_hyphens=False)
+    ]
+    typer.echo(f"{typer.style(mark, colour)} {finding.check:<{_NAME_COLUMNS}} {lines[0]}")
+    for line in lines[1:]:
+        typer.echo(indent + line)

@@ -1,0 +1,278 @@
+"""explain: one record end to end."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from textwrap import fill
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from syncd.cli.options import (
+    ConfigOption,
+    JsonOption,
+    OrganisationOption,
+    organisations_of,
+    print_json,
+    print_table,
+    set_up_logs,
+    settings_of,
+    width,
+)
+from syncd.cli.output.text import shortly
+from syncd.cli.program import app
+from syncd.cli.running import stopped_by_signals
+from syncd.core.fields import Kind
+from syncd.core.values import Unusable, read_value
+from syncd.operations.explain import Account, Call, Cell, Decision, Explained, Explanation
+from syncd.operations.explain import explain as explanation_of
+from syncd.state.views.status import moment
+from syncd.sync.reasons import in_words
+from syncd.wiring.context import open_parts
+from syncd.wiring.store import open_store_to_read
+
+_GUARD = "not asked: it judges a run as a whole, and 'syncd plan' tells what it says"
+
+
+@app.command(rich_help_panel="Looking")
+def explain(
+    misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose.")],
+    *,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show personal values too. They are in no log; mind who sees the screen.")
+    ] = False,
+    json: JsonOption = False,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Explain one record end to end: the row, the account, what a run would do, and by which rule.
+
+    Reads the feeds twice, asks OneFile only what a run would have to ask for this record, and changes nothing anywhere.
+    Ends with 0, also when nobody has the MISID, and with 1 when the MIS, OneFile or the configuration cannot be used.
+
+    The document of --json:
+
+    misid; guard; alike: if nobody has it, MISIDs that are nearly the same
+    records: one for each organisation and role that has the MISID, with
+      organisation_id, role, sentence, why
+      decision: create, update, link, rekey, unarchive, assign, held,
+        in_step, leaver, archived or nothing
+      calls: method, path, fields
+      rows: feed, row, columns: column, field, read, sent, difference
+      account: null, or user_id, status, synced_at, left_at, feed, accepted
+      held, warnings: reason, field, detail, since
+      in_doubt_since
+      last_change: null, or run, at, action, outcome, fields, detail
+      assignments: role, misid, feed, state
+    With --values columns have value, and calls and the account values.
+    """
+    settings = settings_of(config)
+    organisations = organisations_of(settings, organisation)
+    misid = _normal(misid)
+    log = set_up_logs(settings, is_watched=True)
+    store = open_store_to_read(settings)
+    with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
+        explained = {each: explanation_of(parts.turn_of(each), misid) for each in organisations}
+    if json:
+        print_json(_document(misid, explained.values(), shows=values))
+    else:
+        _print(misid, explained, len(settings.feeds), shows=values)
+
+
+def _normal(misid: str) -> str:
+    """The MISID as it would be read from a feed."""
+    try:
+        text = read_value(Kind.TEXT, misid)
+    except Unusable as problem:
+        raise typer.BadParameter(str(problem), param_hint="MISID") from None
+    if text is None:
+        raise typer.BadParameter("is empty", param_hint="MISID")
+    return str(text)
+
+
+def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, shows: bool) -> None:
+    records = [record for each in explained.values() for record in each.records]
+    if not records:
+        where = "The feed has no row" if feeds == 1 else f"None of the {feeds} feeds has a row"
+        typer.echo(f"{where} with the MISID {misid}, and syncd knows no account of it: there is nothing to send.")
+        if alike := _alike(explained.values()):
+            typer.echo(f"Is it {' or '.join(alike)} that you mean?")
+        else:
+            typer.echo(
+                "If the person is in the MIS, the feed's query leaves them out, or they have another MISID there."
+            )
+        return
+    for number, record in enumerate(records):
+        if number:
+            typer.echo()
+        of_organisation = f" of organisation {record.key.organisation_id}" if len(explained) > 1 else ""
+        # The sentence may end in OneFile's own words.
+        said = record.decided.sentence.rstrip(".")
+        typer.echo(typer.style(f"{record.key.role} {misid}{of_organisation} {said}.", bold=True))
+        for name, line in _lines(record, shows=shows):
+            label, indent = f"  {name + ':' if name else '':<13}", " " * 15
+            typer.echo(fill(line, width(), initial_indent=label, subsequent_indent=indent, break_on_hyphens=False))
+        for row in record.rows:
+            typer.echo(f"\n  Row {row.number} of the feed {row.feed}:")
+            _print_cells(row.cells, record, shows=shows)
+    typer.echo(f"\nThe guard was {_GUARD}.")
+
+
+def _lines(record: Explained, *, shows: bool) -> Iterator[tuple[str, str]]:
+    yield "because", record.decided.why
+    for number, call in enumerate(record.calls):
+        yield ("" if number else "calls" if record.calls[1:] else "call"), _call(call, shows=shows)
+    if not record.calls:
+        yield "call", "none"
+    if not record.rows:
+        yield "rows", "none in any feed of this role"
+    if record.rows[1:]:
+        yield "rows", ", ".join(f"row {row.number} of the feed {row.feed}" for row in record.rows)
+    if record.account:
+        yield from _account(record.account)
+    else:
+        yield "account", "none that syncd knows"
+    for entry in record.entries:
+        what = "left out" if entry.is_warning else "held" if record.decided.decision is Decision.HELD else "was held"
+        yield what, f"{entry.detail} ({in_words(entry.reason)}), since {shortly(entry.since)}"
+    if record.in_doubt_since:
+        yield (
+            "in doubt",
+            f"a create has no answer since {shortly(record.in_doubt_since)}; the next run settles it first",
+        )
+    if last := record.last_change:
+        what = f"{last.action}, {in_words(last.outcome)}, {shortly(last.at)}, in run {last.run}"
+        yield "last change", f"{what}: {last.message}" if last.message else what
+    for number, each in enumerate(record.assignments):
+        feed = f" (feed {each.feed})" if each.feed else ""
+        yield ("" if number else "assigned"), f"the {each.role} {each.misid}{feed} {each.state}"
+
+
+def _account(account: Account) -> Iterator[tuple[str, str]]:
+    known_by = "no UserID yet" if account.user_id is None else f"UserID {account.user_id}"
+    in_step = f"in step since {shortly(account.synced_at)}, from the feed {account.feed}"
+    yield "account", f"{known_by}, {in_words(account.status)}, {in_step}"
+    if account.left_at:
+        yield "gone since", shortly(account.left_at)
+    yield "accepted", ", ".join(sorted(account.accepted)) or "nothing yet"
+
+
+def _call(call: Call, *, shows: bool) -> str:
+    names = ", ".join(f"{name} {_shown(value)}" if shows else name for name, value in call.fields.items())
+    return f"{call.method} {call.path}" + (f" with {names}" if names else "")
+
+
+def _print_cells(cells: Collection[Cell], record: Explained, *, shows: bool) -> None:
+    accepted = record.account.accepted if record.account else {}
+    headings = (
+        "column",
+        "OneFile field",
+        "read as",
+        "difference",
+        *(("value", "OneFile last accepted") if shows else ()),
+    )
+    print_table(
+        [f"    {headings[0]}", *headings[1:]],
+        (
+            (
+                f"    {cell.column}",
+                cell.field,
+                escape(cell.how),
+                f"{cell.difference}, sent" if cell.is_sent else cell.difference,
+                *((_cell(cell.value), _cell(accepted.get(cell.field))) if shows else ()),
+            )
+            for cell in cells
+        ),
+        "",
+    )
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else escape(_shown(value))
+
+
+def _shown(value: object) -> str:
+    """A value so that nothing in it can be overlooked or do harm to a terminal."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _alike(explained: Collection[Explanation]) -> list[str]:
+    return sorted({misid for each in explained for misid in each.alike})
+
+
+def _document(misid: str, explained: Collection[Explanation], *, shows: bool) -> dict[str, Any]:
+    return {
+        "misid": misid,
+        "records": [_record(record, shows=shows) for each in explained for record in each.records],
+        "alike": _alike(explained),
+        "guard": _GUARD,
+    }
+
+
+def _record(record: Explained, *, shows: bool) -> dict[str, Any]:
+    entries = [
+        (
+            entry.is_warning,
+            {"reason": entry.reason, "field": entry.field, "detail": entry.detail, "since": moment(entry.since)},
+        )
+        for entry in record.entries
+    ]
+    account, last = record.account, record.last_change
+    return {
+        "organisation_id": record.key.organisation_id,
+        "role": record.key.role,
+        "decision": record.decided.decision,
+        "sentence": record.decided.sentence,
+        "why": record.decided.why,
+        "calls": [
+            {
+                "method": call.method,
+                "path": call.path,
+                "fields": list(call.fields),
+                **({"values": dict(call.fields)} if shows else {}),
+            }
+            for call in record.calls
+        ],
+        "rows": [
+            {"feed": row.feed, "row": row.number, "columns": [_column(cell, shows=shows) for cell in row.cells]}
+            for row in record.rows
+        ],
+        "account": account
+        and {
+            "user_id": account.user_id,
+            "status": account.status,
+            "synced_at": moment(account.synced_at),
+            "left_at": moment(account.left_at),
+            "feed": account.feed,
+            "accepted": sorted(account.accepted),
+            **({"values": dict(account.accepted)} if shows else {}),
+        },
+        "held": [entry for is_warning, entry in entries if not is_warning],
+        "warnings": [entry for is_warning, entry in entries if is_warning],
+        "in_doubt_since": moment(record.in_doubt_since),
+        "last_change": last
+        and {
+            "run": last.run,
+            "at": moment(last.at),
+            "action": last.action,
+            "outcome": last.outcome,
+            "fields": last.fields,
+            "detail": last.message,
+        },
+        "assignments": [
+            {"role": each.role, "misid": each.misid, "feed": each.feed, "state": each.state}
+            for each in record.assignments
+        ],
+    }
+
+
+def _column(cell: Cell, *, shows: bool) -> dict[str, Any]:
+    value = cell.value if isinstance(cell.value, str | int | None) else str(cell.value)
+    return {
+        "column": cell.column,
+        "field": cell.field,
+        "read": cell.how,
+        "sent": cell.is_sent,
+        "difference": cell.difference,
+        **({"value": value} if shows else {}),
+    }

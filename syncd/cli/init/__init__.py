@@ -1,0 +1,1 @@
+"""`syncd init`: the conversation that writes a configuration."""

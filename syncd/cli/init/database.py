@@ -1,0 +1,81 @@
+"""Where the MIS is: asked for, reached, and written down without its password."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import typer
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from syncd.cli.init.prompts import URL_VARIABLE, Asking, Given, Settled
+from syncd.errors import ConfigurationError, SyncdError
+from syncd.mis import Mis
+
+#: How long it may take over a few rows of a table.
+_PATIENCE_SECONDS: Final = 20
+
+
+def reached(given: Given, asking: Asking, settled: Settled, folder: Path) -> Mis | None:
+    """The MIS, once it answers; nothing where somebody has none yet."""
+    said = given.database or ""
+    if not given.has_database:
+        said = asking.text(
+            "Your MIS: a database URL such as postgresql+psycopg://reader@host/mis, or a SQLite file "
+            "(Enter for an example to fill in)"
+        )
+        if not said:
+            return None
+    url = source_of(given, said, settled, folder)
+    mis = Mis(url, _PATIENCE_SECONDS)
+    try:
+        with mis.connect():
+            return mis
+    except SyncdError as problem:
+        if not asking.is_answered or make_url(url).password or not make_url(url).username:
+            raise
+        typer.echo(str(problem))
+    password = asking.hidden(f"Its password for {make_url(url).username} (not shown, and not written down)")
+    mis = Mis(make_url(url).set(password=password).render_as_string(hide_password=False), _PATIENCE_SECONDS)
+    with mis.connect():
+        settled.left.append(f"Give syncd the URL with its password: set {URL_VARIABLE}, or source.url_file.")
+        return mis
+
+
+def source_of(given: Given, said: str, settled: Settled, folder: Path) -> str:
+    """The URL to connect with; what is written down of it has no password. Raises `ConfigurationError`."""
+    variable, file = os.environ.get(URL_VARIABLE, ""), given.database_file or os.environ.get(f"{URL_VARIABLE}_FILE", "")
+    is_secret = not said
+    if not said and file:
+        try:
+            said = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigurationError(f"{file}, which is to hold the URL of the MIS, cannot be read.") from None
+        settled.values["source", "url_file"] = str(Path(file).absolute())
+    said = said or variable
+    try:
+        url = make_url(said if "://" in said else f"sqlite:///{said}")
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "The database is not given as a URL such as postgresql+psycopg://user@host/database, or as a SQLite file."
+        ) from None
+    if url.password and not is_secret:
+        raise ConfigurationError(
+            "A password on the command line can be seen by others. Give the URL without it, and the whole of it in "
+            f"{URL_VARIABLE} or --database-file."
+        )
+    if url.drivername.startswith("sqlite") and url.database:
+        place = Path(url.database).absolute()
+        inside = place.relative_to(folder.absolute()) if place.is_relative_to(folder.absolute()) else place
+        settled.values["source", "url"] = f"sqlite:///{inside.as_posix()}"
+        url = url.set(database=str(place))
+    elif ("source", "url_file") not in settled.values:
+        # Options may be secrets too.
+        options = {} if is_secret else url.query
+        shown = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, options)
+        settled.values["source", "url"] = shown.render_as_string()
+    if ("source", "url_file") in settled.values:
+        settled.values.pop(("source", "url"), None)
+    if url.password and ("source", "url_file") not in settled.values:
+        settled.left.append(f"{URL_VARIABLE} holds the URL with its password: see that syncd has it whenever it runs.")
+    return url.render_as_string(hide_password=False)

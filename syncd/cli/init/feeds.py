@@ -1,0 +1,176 @@
+"""Which table holds learners and which column is what: proposed, put right, and written as queries."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final
+
+import typer
+
+from syncd.cli.init.config_file import FeedEntry
+from syncd.cli.init.prompts import Asking, Given, Settled
+from syncd.cli.options import print_table
+from syncd.core.fields import FIELDS, Role, columns_of
+from syncd.errors import ConfigurationError
+from syncd.mis import Mis
+from syncd.setup.inspector import Inspected
+from syncd.setup.mapping import learners_tables, promising, propose, with_employers
+from syncd.setup.schema import Feed, NotJoined, Supplied, Table
+from syncd.setup.sql import select_of
+
+#: How many tables are looked into at most.
+_MOST_TABLES: Final = 60
+_MOST_SHOWN: Final = 20
+_KINDS: Final = {Role.PLACEMENT: "placements", Role.CLASSROOM: "classrooms"}
+
+
+def mapped(mis: Mis, given: Given, asking: Asking, settled: Settled) -> Feed:
+    """Settle the feeds, with their queries; gives the learners'. Raises `MisUnreachable`, `ConfigurationError`."""
+    inspected = Inspected(mis, given.schema)
+    looked = {one.name: inspected.looked_at(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
+    tables = [looked.get(one.name, one) for one in inspected.tables]
+    base = _learners_table(tables, given, asking)
+    feeds = _proposed(tables, base, given, asking)
+    where = given.where
+    if where is None:
+        where = asking.text(
+            f"Which of them? A condition in SQL, such as {inspected.dialect.alias(base.name)}.… = 'current' "
+            "(Enter for everybody)"
+        )
+    _print_others(feeds[1:])
+    on = _feeds_on(feeds, given, asking)
+    if "employers" in on:
+        feeds = (with_employers(feeds[0]), *feeds[1:])
+    by_name = {one.name: one for one in tables}
+    for feed in feeds:
+        condition = where if feed is feeds[0] else ""
+        entry = FeedEntry(feed.name, _KINDS.get(feed.role, "users"), feed.role, feed.name in on)
+        settled.feeds.append(entry)
+        settled.files[entry.file] = select_of(feed, by_name, inspected.dialect, condition).encode()
+    # What the learners name is there before them.
+    settled.feeds.sort(key=lambda one: one.name == "learners")
+    return feeds[0]
+
+
+def _learners_table(tables: Sequence[Table], given: Given, asking: Asking) -> Table:
+    names = [one.name for one in tables]
+    likely = learners_tables(tables)
+    if given.learners:
+        found = next((one for one in tables if one.name.lower() == given.learners.lower()), None)
+        if found is None:
+            near = get_close_matches(given.learners, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:_MOST_SHOWN]) or 'none'}."
+            raise ConfigurationError(f"There is no table or view {given.learners}; {hint}")
+        return found
+    if not likely and not (names and asking.is_answered):
+        raise ConfigurationError(
+            f"Of {_counted(len(names))} none looks as if it held learners. Name it with --learners, or another "
+            "schema than the login's own with --schema."
+        )
+    also = [one.name for one in likely[1:4]]
+    typer.echo(f"It has {_counted(len(names))}." + (f" Others that hold people: {', '.join(also)}." if also else ""))
+    name = asking.one_of("Which table or view holds the learners?", names, likely[0].name if likely else "")
+    return next(one for one in tables if one.name == name)
+
+
+def _counted(tables: int) -> str:
+    return "one table" if tables == 1 else f"{tables} tables and views"
+
+
+def _proposed(tables: Sequence[Table], base: Table, given: Given, asking: Asking) -> tuple[Feed, ...]:
+    """The feeds, once somebody is content with the learners'."""
+    chosen = dict(_choice(said, base) for said in given.columns or ())
+    while True:
+        try:
+            feeds = propose(tables, base, chosen)
+        except NotJoined as problem:
+            raise ConfigurationError(f"--column: {problem}.") from None
+        _print_mapping(feeds[0])
+        if given.columns is not None or not asking.is_answered:
+            return feeds
+        feeds = _corrected(tables, base, chosen, asking)
+        if not feeds:
+            return propose(tables, base, chosen)
+
+
+def _corrected(
+    tables: Sequence[Table], base: Table, chosen: dict[str, tuple[str, str] | None], asking: Asking
+) -> tuple[Feed, ...]:
+    """Take one correction, until it is one; nothing once there is none."""
+    while said := asking.text(
+        "Put a line right, as Email=table.column, or Email= to leave it out (Enter: all is right)"
+    ):
+        try:
+            name, source = _choice(said, base)
+            feeds = propose(tables, base, {**chosen, name: source})
+        except (ConfigurationError, NotJoined) as problem:
+            typer.echo(f"{str(problem).removesuffix('.')}.")
+            continue
+        chosen[name] = source
+        return feeds
+    return ()
+
+
+def _choice(said: str, base: Table) -> tuple[str, tuple[str, str] | None]:
+    """``FIELD=table.column``, ``FIELD=column`` of the learners' table, or ``FIELD=``. Raises `ConfigurationError`."""
+    spellings = columns_of(Role.LEARNER)
+    name, equals, source = (part.strip() for part in said.partition("="))
+    field_name = spellings.get(name.lower())
+    if not equals or field_name is None:
+        near = get_close_matches(name.lower(), spellings, n=1)
+        hint = f"did you mean {spellings[near[0]]}?" if near else f"there are {', '.join(spellings.values())}."
+        raise ConfigurationError(f"{name!r} is not a column that a learners' feed has; {hint}")
+    if not source:
+        return field_name, None
+    if base.column(source):
+        return field_name, (base.name, source)
+    table, _, column = source.rpartition(".")
+    return field_name, (table or base.name, column)
+
+
+def _print_mapping(learners: Feed) -> None:
+    typer.echo(f"\nLearners, from {learners.table}:\n")
+    rows = [
+        (_with_meaning(one.name), _columns_of(one, learners.table), f"left out: {one.off}" if one.off else one.reason)
+        for one in learners.supplied
+    ]
+    rows += [(name, "STILL MISSING", "it is mandatory") for name in learners.missing]
+    print_table(("OneFile", "from", "because of"), rows, "")
+    for join in learners.joins:
+        which = ", of several rows the last" if join.newest_by else ""
+        typer.echo(f"  {join.table} {join.reason}{which}.")
+    typer.echo()
+
+
+def _with_meaning(name: str) -> str:
+    """The name of a feed's column, and what it means if that cannot be told from it."""
+    meaning = FIELDS[name].source.partition(": ")[2] if FIELDS.get(name, FIELDS["MISID"]).special else ""
+    return f"{name} ({meaning})" if meaning else name
+
+
+def _columns_of(one: Supplied, base: str) -> str:
+    """The columns that it comes from, with their table where that is not the learners' own."""
+    return ", ".join(column.name for column in one.columns) if one.table == base else str(one)
+
+
+def _print_others(others: Sequence[Feed]) -> None:
+    for feed in others:
+        typer.echo(f"It has {feed.name} too, in {feed.table}.")
+
+
+def _feeds_on(feeds: Sequence[Feed], given: Given, asking: Asking) -> set[str]:
+    names = [feed.name for feed in feeds]
+    said = given.feeds
+    if said is None:
+        said = "learners"
+        if len(feeds) > 1:
+            typer.echo(
+                "Whom syncd makes accounts for, and which places it makes, is for you to say: learners can name what\n"
+                "OneFile has already. Each has a query; those you do not name are switched off in syncd.toml."
+            )
+            said = asking.text(f"Which feeds are to be on, of {', '.join(names)}, or all?", "learners")
+    on = set(names) if said.strip() == "all" else {each.strip() for each in said.split(",")} | {"learners"}
+    if unknown := on - set(names):
+        raise ConfigurationError(
+            f"There is no feed {', '.join(sorted(unknown))} to switch on; there are {', '.join(names)}."
+        )
+    return on

@@ -1,0 +1,174 @@
+"""Which OneFile and which organisation, and what stands in there for whatever the MIS does not name."""
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+import typer
+from pydantic import ValidationError
+
+from syncd.cli.init.prompts import TOKEN_VARIABLE, Asking, Given, Settled
+from syncd.core.fields import Role
+from syncd.errors import ConfigurationError, OneFileError
+from syncd.onefile import OneFile
+from syncd.settings import DefaultsSettings, Environment, OneFileSettings
+from syncd.setup.schema import Feed, field_of
+from syncd.wiring.onefile import open_onefile
+
+_MOST_SHOWN: Final = 20
+_DEFAULTED: Final = {"ClassroomID": "classroom", "PlacementID": "placement", "DefaultAssessorID": "assessor"}
+#: What the placement of whoever has no other is often called.
+_NO_OTHER: Final = (
+    "default",
+    "no placement",
+    "no employer",
+    "in-house",
+    "at college",
+    "not placed",
+    "unplaced",
+    "none",
+)
+
+
+def contacted(given: Given, asking: Asking, settled: Settled, stack: ExitStack) -> tuple[OneFile | None, int | None]:
+    """OneFile, if it is known which and there is a token to ask it with; and the organisation. Raises `SyncdError`."""
+    where: dict[str, str] = {"base_url": given.base_url} if given.base_url else {}
+    if not where and (given.environment or asking.is_answered):
+        names = [str(each) for each in Environment]
+        where["environment"] = given.environment or asking.one_of(
+            f"\nWhich OneFile: {', '.join(names)}?", names, Environment.PRACTICE
+        )
+    settled.values |= {("onefile", key): value for key, value in where.items()}
+    token, organisation_id, onefile = _token(given, asking, settled), given.organisation, None
+    if token and where:
+        try:
+            onefile = stack.enter_context(open_onefile(_url(where), token))
+            organisation_id = _organisation(onefile, given, asking, settled)
+        except OneFileError as problem:
+            if not asking.is_answered:
+                raise
+            onefile = None
+            typer.echo(str(problem))
+    if not token:
+        left = f"Put OneFile's customer token into {TOKEN_VARIABLE}, or a file that customer_token_file names."
+        settled.left.insert(0, left)
+    if organisation_id is None and asking.is_answered:
+        said = asking.text("The number of your organisation in OneFile (Enter if you do not know it)")
+        organisation_id = int(said) if said.isdecimal() else None
+    if organisation_id is None:
+        settled.left.append("Set onefile.organisation_id in syncd.toml: OneFile's support can tell it.")
+    else:
+        settled.values["onefile", "organisation_id"] = organisation_id
+    return onefile, organisation_id
+
+
+def _url(where: Mapping[str, str]) -> str:
+    """Where OneFile is, if that is somewhere a secret may be sent to. Raises `ConfigurationError`."""
+    try:
+        return OneFileSettings.model_validate({"organisation_id": 1, **where}).url
+    except ValidationError as problems:
+        what = problems.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"--base-url: {what}.") from None
+
+
+def _token(given: Given, asking: Asking, settled: Settled) -> str:
+    file = str(given.customer_token_file or os.environ.get(f"{TOKEN_VARIABLE}_FILE", ""))
+    if not file and os.environ.get(TOKEN_VARIABLE):
+        return os.environ[TOKEN_VARIABLE].strip()
+    if not file:
+        file = asking.text(f"A file with OneFile's customer token (Enter for none; {TOKEN_VARIABLE} would do too)")
+    if not file:
+        return ""
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"{file}, which is to hold the customer token, cannot be read.") from None
+    if given.customer_token_file or not os.environ.get(f"{TOKEN_VARIABLE}_FILE"):
+        settled.values["onefile", "customer_token_file"] = str(Path(file).absolute())
+    return token
+
+
+def _organisation(onefile: OneFile, given: Given, asking: Asking, settled: Settled) -> int:
+    there = {str(one.id): one for one in onefile.organisations()}
+    listed = ", ".join(f"{number} ({one.name})" for number, one in there.items())
+    if given.organisation is not None:
+        return onefile.organisation(given.organisation).id
+    if not there:
+        raise ConfigurationError("The customer token gives access to no organisation.")
+    if len(there) > 1 and not asking.is_answered:
+        raise ConfigurationError(
+            f"The customer token sees several organisations: name one with --organisation: {listed}."
+        )
+    typer.echo(f"OneFile answers. The customer token sees {listed}.")
+    number = next(iter(there))
+    if len(there) > 1:
+        number = asking.one_of("Which organisation?", list(there), number)
+        settled.left.append(
+            "If the feeds have people of several organisations: see onefile.organisations in syncd.toml."
+        )
+    return there[number].id
+
+
+def stand_ins(
+    given: Given,
+    asking: Asking,
+    settled: Settled,
+    learners: Feed | None,
+    onefile: OneFile | None,
+    organisation_id: int | None,
+) -> None:
+    """What stands in where the MIS names no class, placement or assessor."""
+    known = DefaultsSettings.model_fields
+    for said in given.defaults:
+        key, _, value = (part.strip() for part in said.partition("="))
+        if key not in known or not value or (key.endswith("_id") and not value.isdecimal()):
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near and near[0] != key else f"such as {', '.join(known)}."
+            raise ConfigurationError(f"--default takes KEY=VALUE, and {key!r} is no key with a value that fits; {hint}")
+        settled.values["defaults", key] = int(value) if key.endswith("_id") else value
+    for field_name, what in _DEFAULTED.items():
+        if learners is None or any(key.startswith(what) for section, key in settled.values if section == "defaults"):
+            continue
+        source = next((one for one in learners.supplied if field_of(one.name) == field_name and not one.off), None)
+        if source and source.table == learners.table and not source.columns[0].look.has_gaps:
+            continue
+        names = _there(onefile, what, organisation_id)
+        proposed = _stand_in(what, names, is_needed=source is None)
+        whom = "everybody, for the MIS names none" if source is None else "those for whom the MIS names none"
+        if names and asking.is_answered:
+            typer.echo(
+                f"OneFile has: {', '.join(list(names)[:_MOST_SHOWN])}{', …' if len(names) > _MOST_SHOWN else ''}"
+            )
+        answer = asking.text(f"Which {what} for {whom}? By name, MISID or OneFile's id (Enter for none)", proposed)
+        if answer:
+            settled.values["defaults", names.get(answer, _key_of(what, answer))] = (
+                int(answer) if names.get(answer, _key_of(what, answer)).endswith("_id") else answer
+            )
+        elif source is None:
+            settled.left.append(f"Give each learner's {what}: a column of learners.sql, or a key in [defaults].")
+
+
+def _key_of(what: str, answer: str) -> str:
+    return f"{what}_{'id' if answer.isdecimal() else 'misid'}"
+
+
+def _there(onefile: OneFile | None, what: str, organisation_id: int | None) -> Mapping[str, str]:
+    """What OneFile has to choose from, each with the key that names it so: places by name, assessors by MISID or id."""
+    if onefile is None or organisation_id is None:
+        return {}
+    if what == "assessor":
+        users = onefile.users(organisation_id, Role.ASSESSOR)
+        return {user.misid or str(user.id): "assessor_misid" if user.misid else "assessor_id" for user in users}
+    role = {"classroom": Role.CLASSROOM, "placement": Role.PLACEMENT}[what]
+    names = [one.name for one in onefile.places(role, organisation_id)]
+    return {name: f"{what}_name" for name in names if names.count(name) == 1}
+
+
+def _stand_in(what: str, names: Mapping[str, str], *, is_needed: bool) -> str:
+    """The one to propose: the only one there is, or a placement that is called as if it were meant for this."""
+    if what == "placement" and (like := [name for name in names if name.lower().startswith(_NO_OTHER)]):
+        return like[0]
+    return next(iter(names)) if is_needed and len(names) == 1 else ""

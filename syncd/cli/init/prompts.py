@@ -1,0 +1,90 @@
+"""What was said to ``init`` and what has come of it, and questions to whoever can answer them."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from syncd.cli.init.config_file import FeedEntry
+from syncd.settings import Environment
+
+#: The variables that hold what is never on a command line.
+URL_VARIABLE: Final = "SYNCD_SOURCE__URL"
+TOKEN_VARIABLE: Final = "SYNCD_ONEFILE__CUSTOMER_TOKEN"  # noqa: S105 - where it is, and not what it is
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was said on the command line; ``None`` for what was not."""
+
+    database: str | None = None
+    database_file: Path | None = None
+    schema: str = ""
+    learners: str | None = None
+    columns: Sequence[str] | None = None
+    where: str | None = None
+    feeds: str | None = None
+    environment: Environment | None = None
+    base_url: str = ""
+    organisation: int | None = None
+    customer_token_file: Path | None = None
+    defaults: Sequence[str] = ()
+
+    @property
+    def has_database(self) -> bool:
+        """Whether a database was named, there or in the environment."""
+        return bool(
+            self.database
+            or self.database_file
+            or os.environ.get(URL_VARIABLE)
+            or os.environ.get(f"{URL_VARIABLE}_FILE")
+        )
+
+
+@dataclass(slots=True)
+class Settled:
+    """What is to be written, and what is left to do."""
+
+    values: dict[tuple[str, str], str | int] = field(default_factory=dict)
+    feeds: list[FeedEntry] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+
+class Asking:
+    """Questions to whoever sits at the terminal; where nobody does, what is proposed is the answer."""
+
+    def __init__(self, *, is_answered: bool) -> None:
+        self.is_answered: Final = is_answered
+
+    def text(self, question: str, proposed: str = "") -> str:
+        """A line, or what is proposed."""
+        if not self.is_answered:
+            return proposed
+        answer: str = typer.prompt(question, default=proposed, show_default=bool(proposed))
+        return answer.strip()
+
+    def hidden(self, question: str) -> str:
+        """A line that is not shown while it is typed."""
+        answer: str = typer.prompt(question, default="", hide_input=True, show_default=False)
+        return answer
+
+    def one_of(self, question: str, choices: Sequence[str], proposed: str) -> str:
+        """One of these, in any letter case; asked again until it is."""
+        while True:
+            answer = self.text(question, proposed)
+            found = [choice for choice in choices if choice.lower() == answer.lower()]
+            if found or not self.is_answered:
+                return found[0] if found else proposed
+            near = get_close_matches(answer, choices, n=1)
+            typer.echo(f"There is no {answer!r}{f'; did you mean {near[0]!r}?' if near else '.'}")
+
+
+def is_terminal() -> bool:
+    """Whether somebody sits there who can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

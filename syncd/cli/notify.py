@@ -1,0 +1,40 @@
+"""notify: does what syncd has to say arrive?"""
+
+import typer
+
+from syncd.cli.options import ConfigOption, set_up_logs, settings_of
+from syncd.cli.program import app
+from syncd.core.alerts import trial
+from syncd.errors import ConfigurationError, NotTold
+
+notify = typer.Typer(no_args_is_help=True, help="Look after who is told when syncd needs somebody.")
+app.add_typer(notify, name="notify", rich_help_panel="Setting up")
+
+
+@notify.command("test")
+def try_out(*, config: ConfigOption = None) -> None:
+    """Send a test message to each of notify.urls, and say of each whether it went.
+
+    Of a URL only its place in the list and the kind of service are said, for the rest may be secret.
+    Ends with 0 when all went, and with 1 when one did not.
+    """
+    # Apprise takes time to load, which only who needs it waits for.
+    from syncd.notify.channels import addresses_of  # noqa: PLC0415
+    from syncd.notify.notifier import send  # noqa: PLC0415
+
+    settings = settings_of(config)
+    set_up_logs(settings)
+    addresses = addresses_of(settings.notify.urls)
+    if not addresses:
+        raise ConfigurationError("Nobody is told of anything: set SYNCD_NOTIFY__URLS, or notify.urls_file.")
+    failures = 0
+    for address in addresses:
+        try:
+            send(address, trial())
+        except NotTold as problem:
+            failures += 1
+            typer.echo(str(problem), err=True)
+        else:
+            typer.echo(f"{address.name}: sent.")
+    if failures:
+        raise typer.Exit(1)

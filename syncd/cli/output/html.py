@@ -1,0 +1,80 @@
+"""What people read in sections of a table each: on a terminal, or as one HTML page that needs nothing else."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import typer
+
+from syncd.cli.options import print_item, print_table
+from syncd.errors import ConfigurationError
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+Cells: TypeAlias = Sequence[str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table under its title."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Iterable[Cells]
+    none: str = ""
+    """What is said where there is no row."""
+    said: str = ""
+    """What is to be known of all of its rows."""
+    notes: Sequence[tuple[str, str]] = ()
+    """What is to be known of some, and of which."""
+
+
+def print_section(section: Section) -> None:
+    """Write it to standard output."""
+    typer.echo(f"\n{typer.style(section.title, bold=True)}")
+    if section.said:
+        typer.echo(section.said)
+    print_table(section.headings, section.rows, section.none)
+    for name, text in section.notes:
+        print_item(name, text)
+
+
+def write_page(
+    file: Path, title: str, made: str, summary: Iterable[str], sections: Iterable[Section], *, to_sign: str = ""
+) -> None:
+    """Make a page that prints well, for its owner's eyes only; ``to_sign`` says what somebody signs who signs it.
+
+    Nothing is overwritten. Raises `ConfigurationError`.
+    """
+    # Only who wants a page waits for what makes it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html").stream(
+        title=title, made=made, summary=summary, sections=sections, to_sign=to_sign
+    )
+    page.enable_buffering(100)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            page.dump(stream, encoding="utf-8")
+    except FileExistsError:
+        raise ConfigurationError(f"{file} is there already and is not overwritten. Name another file.") from None
+    except OSError as problem:
+        raise ConfigurationError(f"{file} cannot be written: {problem.strerror}.") from None
+
+
+def refuse_existing(file: Path) -> None:
+    """Find out before the work is done that a page could not be written. Raises `ConfigurationError`."""
+    if file.exists():
+        raise ConfigurationError(f"{file} is there already and is not overwritten. Name another file.")
+    if not file.absolute().parent.is_dir():
+        raise ConfigurationError(f"{file} cannot be written: there is no such folder.")

@@ -1,0 +1,62 @@
+"""Plans and runs as JSON and as text for people; of fields only the names, never a value."""
+
+from datetime import datetime
+from typing import Final
+
+import typer
+
+from syncd.core.guard import Counts
+from syncd.state.changes import Action
+from syncd.state.runs import RunState
+from syncd.sync.run import Done
+
+_SAMPLE: Final = 5
+_WHAT_DEFAULTS: Final = {"ClassroomID": "classroom", "PlacementID": "placement", "DefaultAssessorID": "assessor"}
+PAST: Final = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.LINK: "linked",
+    Action.ARCHIVE: "archived",
+    Action.UNARCHIVE: "unarchived",
+    Action.REKEY: "given a new MISID",
+    Action.ASSIGN: "assigned",
+}
+
+
+def print_done(done: Done) -> None:
+    """How a run ended, in a few lines."""
+    if done.state is RunState.AWAITING_APPROVAL:
+        typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")
+        held = f"; {done.held} records are held, and 'syncd held' says why" if done.held else ""
+        typer.echo(f"It would make {counted(done.counts)}{held}.")
+        typer.echo("If that is right, see 'syncd plan' and then 'syncd approve'. If it is not, nothing has happened:")
+        typer.echo("put the MIS or the query right and run again.")
+        return
+    sent = [f"{done.applied[action]} {past}" for action, past in PAST.items() if done.applied.get(action)]
+    typer.echo(
+        f"Run {done.run}: {', '.join(sent) or 'nothing to send'}; {done.unchanged} unchanged; {done.calls} calls."
+    )
+    trouble = (
+        (done.refused, "refused by OneFile"),
+        (done.in_doubt, "in doubt, to be settled by the next run"),
+        (done.held, "held: 'syncd held' says why"),
+        (done.warnings, "values left out: 'syncd held --warnings' says why"),
+        (done.left, "gone from the MIS: 'syncd plan' says who, and what becomes of the account"),
+    )
+    for count, what in trouble:
+        if count:
+            typer.echo(f"  {count} {what}")
+    if done.is_in_step:
+        typer.echo("Everybody is in step.")
+
+
+def counted(counts: Counts) -> str:
+    """What the guard has counted, in words."""
+    named = ((counts.creates, "create"), (counts.updates, "update"), (counts.leavers, "leaver"))
+    words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in named if count]
+    return " and ".join((", ".join(words[:-1]), words[-1]) if len(words) > 1 else words) or "no changes"
+
+
+def shortly(at: datetime | None) -> str:
+    """A moment as people write it, in this machine's time."""
+    return f"{at.astimezone():%d %b %Y %H:%M}" if at else ""

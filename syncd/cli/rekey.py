@@ -1,0 +1,101 @@
+"""rekey, restore: putting right what only a person can know."""
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncd.cli.options import ConfigOption, OrganisationOption, role_named, whoami
+from syncd.cli.output.text import print_done
+from syncd.cli.program import app
+from syncd.cli.running import at_work, exit_code
+from syncd.core.fields import Role
+from syncd.errors import ConfigurationError
+from syncd.operations.rekey import Move, rekey_plan, restore_plan
+from syncd.sync.run import PlanMaker, Trigger, carry_out
+
+RoleOption = Annotated[
+    Role,
+    typer.Option(
+        "--role",
+        metavar="ROLE",
+        parser=role_named,
+        help=f"The role of the account: {', '.join(Role)}.",
+        show_default=True,
+    ),
+]
+ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it beforehand, however much it is.")]
+
+
+@app.command(rich_help_panel="Deciding")
+def rekey(
+    old: Annotated[str | None, typer.Argument(metavar="OLD", help="The MISID that the account has.")] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="The MISID that the same person has now.")] = None,
+    *,
+    from_csv: Annotated[
+        Path | None, typer.Option("--from", metavar="CSV", help="Many at once: a file with the columns old and new.")
+    ] = None,
+    role: RoleOption = Role.LEARNER,
+    approve: ApproveOption = False,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Say that a person has a new MISID: the account keeps its UserID and its history.
+
+    OneFile is sent the new MISID, and the account is known by it from then on. Many at once pass the guard like any
+    run, and wait for 'syncd approve' when they are too many. Ends with 1 when an account cannot be moved so.
+    """
+    if from_csv is not None and old is None:
+        moves = _moves_in(from_csv, role)
+    elif from_csv is None and old is not None and new is not None:
+        moves = [Move(role, old, new)]
+    else:
+        raise typer.BadParameter("give OLD and NEW, or --from CSV")
+    _carry_out((config, organisation), Trigger.REKEY, rekey_plan(moves), approve=approve)
+
+
+@app.command(rich_help_panel="Deciding")
+def restore(
+    misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose account.")],
+    *,
+    role: RoleOption = Role.LEARNER,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take back that a leaver's account was archived.
+
+    As long as the MIS does not have the person, the account is a leaver's still, and its grace begins anew; name the
+    MISID in leavers.protect to keep it for good. Ends with 1 when the account is not an archived one.
+    """
+    _carry_out((config, organisation), Trigger.RESTORE, restore_plan(misid, role), approve=False)
+
+
+def _carry_out(where: tuple[Path | None, int | None], trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
+    with at_work(*where) as parts:
+        done = carry_out(parts, trigger, maker, approved_by=whoami() if approve else "")
+    print_done(done)
+    raise typer.Exit(exit_code(done))
+
+
+def _moves_in(file: Path, role: Role) -> list[Move]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines)
+            columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
+            missing = [name for name in ("old", "new") if name not in columns]
+            if missing:
+                raise ConfigurationError(f"{file} has no column {' and no column '.join(missing)} in its first line.")
+            moves = []
+            for row in rows:
+                old, new = ((row[columns[name]] or "").strip() for name in ("old", "new"))
+                if not old or not new:
+                    raise ConfigurationError(f"{file}, line {rows.line_num}: a MISID is missing; each row needs both.")
+                moves.append(Move(role, old, new))
+            if not moves:
+                raise ConfigurationError(f"{file} has no rows.")
+            return moves
+    except OSError as problem:
+        raise ConfigurationError(f"{file} cannot be read: {problem.strerror}.") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise ConfigurationError(f"{file} is not a CSV file in UTF-8.") from None

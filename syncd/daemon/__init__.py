@@ -1,0 +1,1 @@
+"""The daemon: when to run, and what it runs."""

@@ -1,0 +1,262 @@
+"""The daemon's life: take the lead, see that everything is done when it is due, finish what is in flight, leave."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from threading import Event, Thread
+from typing import Final, TypeVar
+
+from syncd.core.schedule import When
+from syncd.daemon.config import Orders
+from syncd.daemon.jobs import Jobs
+from syncd.daemon.runner import Work
+from syncd.errors import DaemonBroken, StateUnusable, SyncdError
+from syncd.notify.notifier import Silence, Telling
+from syncd.onefile import Interrupted
+from syncd.state import daemons, runs
+from syncd.state.db.lock import Lock, Purpose, locked_when_free
+from syncd.sync.run import Trigger
+
+#: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
+_LOOK_AGAIN_SECONDS: Final = 1.0
+_EVERY_SECOND: Final = When("every second", timedelta(seconds=_LOOK_AGAIN_SECONDS))
+#: When nobody works, in the fields of cron.
+_AT_NIGHT: Final = "30 2 * * *"
+
+#: How long it leaves a OneFile alone that is down, longer each time.
+PAUSES_SECONDS: Final = (30.0, 60.0, 120.0, 240.0, 480.0, 900.0)
+
+_Result = TypeVar("_Result")
+
+_POLL: Final = "poll"
+_VERIFY: Final = "verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What a process may be told from outside; whoever tells it sets one."""
+
+    stopping: Event = field(default_factory=Event)
+    """To end. It ends every wait within, too."""
+    asked: Event = field(default_factory=Event)
+    """To make a run of everybody."""
+    reload: Event = field(default_factory=Event)
+    """To read the configuration again."""
+
+
+class Daemon:
+    """Polls on a schedule, and when asked, until told to stop; of several on one store one works and the others wait.
+
+    ``pauses`` are the seconds between two tries while OneFile is down, the last one again and again. ``reread`` gives
+    the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by. ``telling`` tells
+    people of what happens.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        signals: Signals,
+        reread: Callable[[], Orders],
+        pauses: Sequence[float] = PAUSES_SECONDS,
+        telling: Telling | None = None,
+    ) -> None:
+        self._telling = telling or Silence()
+        self._work = Work(orders, signals.stopping, signals.asked, self._telling.look_soon)
+        self._retired: list[Orders] = []
+        self._rereading: Future[Orders] | None = None
+        self._signals = signals
+        self._reread = reread
+        self._pauses = pauses
+        self._failures = {_POLL: 0, _VERIFY: 0}
+        main = orders.turns[0]
+        self._store, self._log, self._clock = main.store, main.log, main.clock
+        self._organisations = [parts.organisation_id for parts in orders.turns]
+        self._jobs = Jobs(self._clock)
+
+    def live(self) -> None:
+        """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
+
+        A store that cannot be reached is waited for, and so is one that has given the lead to another daemon.
+        """
+        is_known = False
+        with suppress(Interrupted), self._telling.at_work():
+            while not self._signals.stopping.is_set():
+                try:
+                    self._lead()
+                    is_known = False
+                except StateUnusable as problem:
+                    if not is_known:
+                        self._log.error("store_unusable", reason=str(problem))
+                    is_known = True
+                    self._wait()
+        self._work.let_go(self._retired)
+
+    def _lead(self) -> None:
+        """Wait for the lead, and work for as long as one has it."""
+        with ExitStack() as stack:
+            leads = [
+                stack.enter_context(locked_when_free(self._store, each, Purpose.LEADING, self._wait))
+                for each in self._organisations
+            ]
+            with self._store.begin() as connection:
+                for each in self._organisations:
+                    daemons.arrive(connection, each, socket.gethostname(), os.getpid(), self._clock())
+            stack.callback(self._leave)
+            self._jobs = Jobs(self._clock)
+            self._put_on_schedule(begins=True)
+            self._log.info("daemon_started", **self._about())
+            stack.callback(self._log.info, "daemon_stopped")
+            with self._jobs.at_work(), self._telling.in_the_lead():
+                self._watch(leads)
+
+    def _watch(self, leads: Sequence[Lock]) -> None:
+        """Mind everything but the runs, until told to stop or no longer in the lead."""
+        # On Windows, Ctrl+C is not heard of by somebody who waits without an end.
+        while not self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+            if self._reload_if_told_to():
+                self._put_on_schedule()
+                self._log.info("configuration_reloaded", **self._about())
+            if by := self._jobs.mind_the_clock():
+                self._log.warning("clock_was_set", seconds=round(by.total_seconds()))
+                self._note_next_run()
+            if not self._jobs.are_alive:
+                # Nothing would ever be done again, and nobody would be told.
+                self._signals.stopping.set()
+                self._log.error("daemon_failed", reason="its schedule has ended")
+                raise DaemonBroken("The daemon's schedule has ended, for an unknown reason. Start the daemon again.")
+            if not all(lead.is_held() for lead in leads):
+                self._log.error("lead_lost", reason="the connection to the state store that kept it was lost")
+                return
+
+    def _put_on_schedule(self, *, begins: bool = False) -> None:
+        """Have everything done when the orders say so; when one ``begins``, what must not wait is done first."""
+        schedule, now = self._work.orders.schedule, self._clock()
+        quiet = timedelta(seconds=self._work.seconds_of_quiet())
+        at_once = (now + quiet + schedule.poll.later if quiet else now) if begins else None
+        self._put(_POLL, partial(self._make, _POLL, self._work.poll), schedule.poll, at_once)
+        missed = self._missed_verify(now) if begins else None
+        self._put(_VERIFY, partial(self._make, _VERIFY, self._work.verify), schedule.verify, missed)
+        self._put("requests", self._work.answer_requests, _EVERY_SECOND)
+        for daily in self._work.orders.daily:
+            when = When(_AT_NIGHT, timezone=schedule.timezone)
+            self._put(f"daily {daily.name}", partial(self._work.do, daily), when, now if begins else None)
+        self._note_next_run()
+
+    def _put(self, name: str, work: Callable[[], None], when: When, first: datetime | None = None) -> None:
+        if when:
+            self._jobs.add(name, work, when, first)
+        else:
+            self._jobs.remove(name)
+
+    def _missed_verify(self, now: datetime) -> datetime | None:
+        """When to verify first: now, if it was due while no daemon was there; ``None`` if none was ever made."""
+        verify = self._work.orders.schedule.verify
+        if not verify:
+            return None
+        with self._store.reading() as connection:
+            lasts = [runs.last_finished(connection, each, Trigger.VERIFY) for each in self._organisations]
+        due = [verify.after(started_at) for started_at, _ in filter(None, lasts)]
+        return max(now, min(due)) if due else None
+
+    def _make(self, name: str, work: Callable[[], bool]) -> None:
+        """Make the runs that are due, or put them off: for a quiet window, and for a OneFile that is down."""
+        later = getattr(self._work.orders.schedule, name).later
+        if quiet := self._work.seconds_of_quiet():
+            self._put_off(name, timedelta(seconds=quiet) + later, "quiet window")
+            return
+        if not work():
+            pause = self._pauses[min(self._failures[name], len(self._pauses) - 1)]
+            self._failures[name] += 1
+            self._put_off(name, timedelta(seconds=pause), "OneFile is down")
+            return
+        self._failures[name] = 0
+        self._note_next_run()
+
+    def _put_off(self, name: str, by: timedelta, why: str) -> None:
+        until = self._clock() + by
+        self._jobs.put_off(name, until)
+        self._note_next_run()
+        self._log.info("put_off", job=name, until=_written(until), why=why)
+
+    def _reload_if_told_to(self) -> bool:
+        """Read the configuration again when told to; gives whether another one is gone by from now on.
+
+        An MIS that hangs while it is asked about the feeds keeps nothing waiting, least of all the end.
+        """
+        if self._rereading is None and self._signals.reload.is_set():
+            self._signals.reload.clear()
+            self._rereading = _begun(self._reread)
+        if self._rereading is not None and self._rereading in wait([self._rereading], _LOOK_AGAIN_SECONDS).done:
+            rereading, self._rereading = self._rereading, None
+            try:
+                orders = rereading.result()
+            except SyncdError as problem:
+                self._log.error("configuration_refused", reason=str(problem))
+            except Exception as problem:  # noqa: BLE001 - the old one still serves
+                self._log.error("configuration_refused", reason=f"unexpected {type(problem).__name__}")
+            else:
+                self._retired.append(self._work.orders)
+                self._work.orders = orders
+                return True
+        self._work.let_go(self._retired)
+        return False
+
+    def _about(self) -> Mapping[str, object]:
+        """What it does and when, for the log."""
+        orders, due = self._work.orders, self._jobs.due
+        schedule, main = orders.schedule, orders.turns[0]
+        return {
+            "poll": schedule.poll.line,
+            "verify": schedule.verify.line,
+            "timezone": schedule.timezone,
+            "quiet": [f"{start:%H:%M}-{end:%H:%M}" for start, end in schedule.quiet],
+            "next_poll_at": _written(due(_POLL)),
+            "next_verify_at": _written(due(_VERIFY)),
+            "feeds": len(main.feeds),
+            "feed_names": [feed.name for feed in (*main.feeds, *main.links)],
+            "organisations": self._organisations,
+            "leavers": "archive" if main.policy.archives_leavers else "report",
+            **orders.about,
+        }
+
+    def _note_next_run(self) -> None:
+        with suppress(StateUnusable), self._store.begin() as connection:
+            for each in self._organisations:
+                daemons.note_next_run(connection, each, self._jobs.due(_POLL))
+
+    def _leave(self) -> None:
+        with suppress(StateUnusable), self._store.begin() as connection:
+            for each in self._organisations:
+                daemons.leave(connection, each)
+
+    def _wait(self) -> None:
+        if self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+            raise Interrupted
+        self._work.pass_on_what_was_asked()
+        if self._reload_if_told_to():
+            self._log.info("configuration_reloaded")
+
+
+def _begun(work: Callable[[], _Result]) -> Future[_Result]:
+    """Do it in a thread that nobody has to wait for, not even when the process ends."""
+    future: Future[_Result] = Future()
+
+    def do() -> None:
+        try:
+            result = work()
+        except BaseException as problem:  # noqa: BLE001 - whoever asks for the result is told
+            future.set_exception(problem)
+        else:
+            future.set_result(result)
+
+    Thread(target=do, name="reload", daemon=True).start()
+    return future
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

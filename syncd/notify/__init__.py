@@ -1,0 +1,1 @@
+"""Notifications: what is sent, when, and through which channel."""

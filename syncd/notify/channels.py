@@ -1,0 +1,56 @@
+"""Whom to tell: the addresses that Apprise writes to, mail, Teams, Slack and a hundred others."""
+
+import logging
+from collections.abc import Sequence
+from hashlib import scrypt
+from typing import Final
+
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+from pydantic import SecretStr
+
+from syncd.core.alerts import Notice
+from syncd.errors import ConfigurationError, NotTold
+
+#: What Apprise is told of us. It keeps nothing on disk, and nothing of it runs on after a message.
+_ASSET: Final = AppriseAsset(app_id="syncd", app_desc="syncd", storage_mode="memory", async_mode=False)
+
+
+class Address:
+    """One of ``notify.urls``. The URL may hold a password or be one, so nothing of it is ever said."""
+
+    def __init__(self, number: int, url: SecretStr) -> None:
+        # Apprise's own lines may say where a message went.
+        logging.getLogger("apprise").disabled = True
+        text = url.get_secret_value()
+        service = Apprise.instantiate(text, asset=_ASSET)
+        if service is None:
+            raise ConfigurationError(
+                f"notify.urls: Apprise cannot write to URL {number}. "
+                "Each kind of service has its own form, such as slack://… or mailto://…; Apprise's pages show them."
+            )
+        self._apprise = Apprise(asset=_ASSET)
+        self._apprise.add(service)
+        self.name: Final = f"URL {number} ({service.service_name})"
+        """Its place in the configuration and the kind of service, for those who must put it right."""
+        self.key: Final = _hash_of(text)
+        """What it is known by in the state store."""
+
+    def __repr__(self) -> str:
+        return f"<Address {self.name}>"
+
+    def tell(self, notice: Notice, whose: str = "") -> None:
+        """Send a notice; ``whose`` names the organisation, where there are several. Raises `NotTold`."""
+        kind = NotifyType.SUCCESS if notice.is_over else NotifyType.WARNING
+        title = f"syncd{whose and f' {whose}'}: {notice.title}"
+        if not self._apprise.notify(notice.body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT):
+            raise NotTold(f"{self.name} of notify.urls cannot be reached, or did not take the message.")
+
+
+def addresses_of(urls: Sequence[SecretStr]) -> list[Address]:
+    """The address behind each URL. Raises `ConfigurationError` for one that Apprise cannot write to."""
+    return [Address(number, url) for number, url in enumerate(urls, start=1)]
+
+
+def _hash_of(url: str) -> str:
+    """The same for the same URL; slow to make, for the password in a URL may be easy to guess."""
+    return scrypt(url.encode(), salt=b"syncd told", n=2**14, r=8, p=1, dklen=16).hex()

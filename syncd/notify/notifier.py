@@ -1,0 +1,236 @@
+"""Telling people: a thread beside the runs looks at how things stand, and tells what has not been told yet.
+
+It compares what is so with what each address was told, so that nothing is told twice, whatever is restarted, and
+nothing is lost when a service is down: that message is simply still to be told at the next look.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import stamina
+from structlog.typing import FilteringBoundLogger
+
+from syncd.core.alerts import TROUBLES, Notice, Subject, Trouble, digest, notices
+from syncd.core.schedule import When
+from syncd.errors import NotTold, StateUnusable
+from syncd.notify.channels import Address
+from syncd.state import held_records, notifications
+from syncd.state.conditions import troubles
+from syncd.state.db.store import Store
+
+_EVERY_SECONDS: Final = 30.0
+_ATTEMPTS: Final = 3
+_FIRST_PAUSE_SECONDS: Final = 1.0
+#: How long an address is left alone that takes nothing, longer each time.
+_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60))
+#: A message that is being sent when syncd is told to end may be finished, but not for ever.
+_PATIENCE_AT_THE_END_SECONDS: Final = 5.0
+
+_NEVER: Final = When()
+
+
+@dataclass(frozen=True, slots=True)
+class Occasions:
+    """When to tell: after how long of something that does not answer, and when of what is newly held."""
+
+    patience: timedelta = timedelta(minutes=30)
+    digest: When = _NEVER
+    timezone: str = "UTC"
+
+    def digest_is_due(self, last: datetime, now: datetime) -> bool:
+        """Whether the time for a digest has come since the last one."""
+        return bool(self.digest) and self.digest.after(last) <= now
+
+
+@dataclass(slots=True)
+class _Listener:
+    address: Address
+    failures: int = 0
+    not_before: datetime | None = None
+    knows_of_store: set[Subject] = field(default_factory=set)
+    """What it was told that the store could not remember."""
+
+
+class Telling:
+    """Tells each address of each organisation's troubles, once and once that they are over, and daily what is held.
+
+    ``clock`` gives the time in UTC. It never raises: what cannot be told is logged once, and tried again.
+    Of several daemons the one in the lead tells; of the state store each tells for itself, as none can lead without.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        organisations: Sequence[int],
+        addresses: Sequence[Address],
+        occasions: Occasions,
+        log: FilteringBoundLogger,
+        clock: Callable[[], datetime],
+        every_seconds: float = _EVERY_SECONDS,
+    ) -> None:
+        self._store = store
+        self._organisations = organisations
+        self._listeners = [_Listener(address) for address in addresses]
+        self._occasions = occasions
+        self._log = log
+        self._clock = clock
+        self._every_seconds = every_seconds
+        self._wake = Event()
+        self._is_over = Event()
+        self._leads = False
+        self._store_fails_since: datetime | None = None
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Look and tell, beside whatever else is done, for as long as the block lasts."""
+        if not self._listeners:
+            yield
+            return
+        thread = Thread(target=self._work, name="telling", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            self._wake.set()
+            thread.join(_PATIENCE_AT_THE_END_SECONDS)
+
+    @contextmanager
+    def in_the_lead(self) -> Iterator[None]:
+        """Tell what the runs tell, too, for as long as the block lasts."""
+        self._leads = True
+        self._wake.set()
+        try:
+            yield
+        finally:
+            self._leads = False
+
+    def look_soon(self) -> None:
+        """Something may have changed: look now rather than in a while. Comes back at once."""
+        self._wake.set()
+
+    def look(self) -> None:
+        """Tell whatever is to be told now."""
+        try:
+            if self._leads:
+                for organisation_id in self._organisations:
+                    self._look_at(organisation_id)
+            else:
+                self._store.revision()
+        except StateUnusable as problem:
+            self._store_fails_since = self._store_fails_since or self._clock()
+            self._tell_of_store({Subject.STORE: Trouble(self._store_fails_since, str(problem))})
+        else:
+            self._store_fails_since = None
+            self._tell_of_store({})
+
+    def _work(self) -> None:
+        while not self._is_over.is_set():
+            # What changes while it looks is looked at next.
+            self._wake.clear()
+            try:
+                self.look()
+            except Exception as problem:  # noqa: BLE001 - the next look may fare better
+                self._log.error("notification_failed", reason=f"unexpected {type(problem).__name__}")
+            self._wake.wait(self._every_seconds)
+
+    def _look_at(self, organisation_id: int) -> None:
+        now = self._clock()
+        with self._store.begin() as connection:
+            notifications.forget_others(connection, organisation_id, [one.address.key for one in self._listeners])
+            amiss = troubles(connection, organisation_id)
+        for listener in self._listeners:
+            with self._store.reading() as connection:
+                known = notifications.told_to(connection, organisation_id, listener.address.key)
+            self._tell_news(organisation_id, listener, amiss, known, now)
+            self._tell_digest(organisation_id, listener, known.get(Subject.DIGEST), now)
+
+    def _tell_news(
+        self,
+        organisation_id: int,
+        listener: _Listener,
+        amiss: Mapping[Subject, Trouble],
+        known: Mapping[Subject, datetime],
+        now: datetime,
+    ) -> None:
+        subjects = known.keys() & {*TROUBLES}
+        for notice in notices(amiss, subjects, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)):
+            if self._has_told(listener, notice, organisation_id):
+                with self._store.begin() as connection:
+                    if notice.is_over:
+                        notifications.forget(connection, organisation_id, listener.address.key, notice.subject)
+                    else:
+                        notifications.note(connection, organisation_id, listener.address.key, notice.subject, now)
+
+    def _tell_digest(self, organisation_id: int, listener: _Listener, last: datetime | None, now: datetime) -> None:
+        """Once a day what is newly held; from the first look on, for what was held before that is nothing new."""
+        if not self._occasions.digest:
+            return
+        if last is not None and not self._occasions.digest_is_due(last, now):
+            return
+        with self._store.reading() as connection:
+            new = held_records.new_between(connection, organisation_id, last, now) if last else {}
+            held, _ = held_records.counts(connection, organisation_id)
+        notice = digest(new, held.total())
+        if notice is None or self._has_told(listener, notice, organisation_id):
+            with self._store.begin() as connection:
+                notifications.note(connection, organisation_id, listener.address.key, Subject.DIGEST, now)
+
+    def _tell_of_store(self, amiss: Mapping[Subject, Trouble]) -> None:
+        """The same of the state store itself, in which nothing can be remembered meanwhile."""
+        occasions = self._occasions
+        for listener in self._listeners:
+            known, zone = listener.knows_of_store, ZoneInfo(occasions.timezone)
+            for notice in notices(amiss, known, self._clock(), occasions.patience, zone):
+                if self._has_told(listener, notice):
+                    (known.discard if notice.is_over else known.add)(notice.subject)
+
+    def _has_told(self, listener: _Listener, notice: Notice, organisation_id: int | None = None) -> bool:
+        """Send it, unless syncd is to end or the address has just failed and is left alone for a while."""
+        if self._is_over.is_set() or (listener.not_before and self._clock() < listener.not_before):
+            return False
+        whose = str(organisation_id) if organisation_id and len(self._organisations) > 1 else ""
+        try:
+            send(listener.address, notice, whose)
+        except NotTold as problem:
+            if not listener.failures:
+                self._log.warning("notification_failed", subject=notice.subject, reason=str(problem))
+            listener.not_before = self._clock() + _PAUSES[min(listener.failures, len(_PAUSES) - 1)]
+            listener.failures += 1
+            return False
+        self._log.info(
+            "notification_sent", subject=notice.subject, is_over=notice.is_over, address=listener.address.name
+        )
+        listener.failures, listener.not_before = 0, None
+        return True
+
+
+def send(address: Address, notice: Notice, whose: str = "") -> None:
+    """Send a notice, and try again a few times when that fails. Raises `NotTold`."""
+    for attempt in stamina.retry_context(
+        on=NotTold, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_PAUSE_SECONDS
+    ):
+        with attempt:
+            address.tell(notice, whose)
+
+
+class Silence:
+    """Tells nobody anything."""
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Nothing is looked at."""
+        yield
+
+    @contextmanager
+    def in_the_lead(self) -> Iterator[None]:
+        """Nor then."""
+        yield
+
+    def look_soon(self) -> None:
+        """Nor soon."""

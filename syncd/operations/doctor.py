@@ -1,0 +1,395 @@
+"""Examining a syncd: is everything there that a run needs, and what should its operator think about beforehand."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from itertools import chain
+from typing import Final
+
+from syncd.core.assignments import Link
+from syncd.core.fields import FIELDS, Role
+from syncd.core.records import Code, Defaults, Elsewhere, Held, Key, Reason, Record
+from syncd.errors import Refused, SyncdError
+from syncd.mis import Mis
+from syncd.onefile import Interrupted, OneFile, Organisation
+from syncd.state import daemons, runs
+from syncd.state.db import maintenance
+from syncd.state.db.schema import NEWEST, is_newer
+from syncd.state.db.store import Store
+from syncd.state.views.status import moment
+from syncd.sync.context import Parts
+from syncd.sync.feeds import read_feeds, read_links
+from syncd.sync.lookup import Directory
+from syncd.sync.reasons import in_words
+
+_IN_WORDS: Final = {Reason.DUPLICATE_KEY: "in more than one row"}
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """A run can be made; somebody should think about it all the same."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check has found; no secret, and of people nothing but how many they are."""
+
+    check: str
+    state: State
+    found: str
+    advice: str = ""
+    """What to do next, unless all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finding that does not know yet which check it belongs to."""
+
+    found: str
+    advice: str = ""
+    state: State = State.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at."""
+
+    name: str
+    look: Callable[[], Outcome]
+    """May raise any `SyncdError`, which then is what was found."""
+    otherwise: str = ""
+    """What to do about an error that does not say so itself."""
+    needs: str = ""
+    """The check that must not have failed for this one to be possible."""
+
+    def finding(self) -> Finding:
+        """Look."""
+        try:
+            outcome = self.look()
+        except Interrupted:
+            why = "not checked: OneFile is not to be called now, in a quiet window or because others are calling it"
+            return Finding(self.name, State.SKIPPED, why, "Try again later.")
+        except SyncdError as problem:
+            return failed(self.name, problem, self.otherwise)
+        return Finding(self.name, outcome.state, outcome.found, outcome.advice)
+
+
+def made(checks: Iterable[Check]) -> Iterator[Finding]:
+    """The findings of checks that are made one after the other; none stops another but those that need it."""
+    unsound: set[str] = set()
+    for check in checks:
+        finding = not_checked(check.name, check.needs) if check.needs in unsound else check.finding()
+        if finding.state in {State.FAILED, State.SKIPPED}:
+            unsound.add(check.name)
+        yield finding
+
+
+def failed(name: str, problem: SyncdError, otherwise: str) -> Finding:
+    """What an error says; the last of its sentences, if there are several, is what to do."""
+    found, several, advice = str(problem).removesuffix(".").rpartition(". ")
+    if several:
+        return Finding(name, State.FAILED, found, f"{advice}.")
+    return Finding(name, State.FAILED, advice, otherwise)
+
+
+def not_checked(name: str, needs: str) -> Finding:
+    """The finding of a check that cannot be made."""
+    return Finding(name, State.SKIPPED, f"not checked: needs the {needs}")
+
+
+_BEHIND: Final = Outcome("not checked: needs the schema brought up to date", state=State.SKIPPED)
+
+
+def of_schedule(poll: str, quiet: Sequence[tuple[time, time]], *, is_live: bool) -> Outcome:
+    """When the daemon polls, and the windows of the day in which no call is made."""
+    polls = f"the daemon polls: {poll or 'only when asked'}"
+    if quiet or not is_live:
+        windows = ", ".join(f"{start:%H:%M}-{end:%H:%M}" for start, end in quiet)
+        return Outcome(f"{polls}; no calls: {windows or 'never'}")
+    return Outcome(
+        f"{polls}; there is no time of day without calls",
+        'OneFile\'s releases usually go out from 7:00 to 7:30: set schedule.quiet = ["07:00-07:30"].',
+        State.WARNING,
+    )
+
+
+def of_leavers(grace: timedelta, protected: int, *, archives: bool) -> Outcome:
+    """What becomes of leavers, of whom ``protected`` are never archived."""
+    if not archives:
+        return Outcome("leavers are reported, and their accounts stay as they are")
+    return Outcome(
+        f"who is gone for {grace.days} days is archived; protected are {protected or 'none'}",
+        'Until you trust the feeds, leavers.action = "report" only lists them; leavers.protect names exceptions.',
+        State.WARNING,
+    )
+
+
+def of_admin(listen: str, *, is_loopback: bool) -> Outcome:
+    """Where the endpoints are served."""
+    if not listen:
+        return Outcome("nothing is served")
+    if is_loopback:
+        return Outcome(f"served at {listen}, to this machine only")
+    return Outcome(
+        f"served at {listen}, to other machines too, and without TLS",
+        "Put a proxy with TLS in front of it, or set admin.listen to an address such as 127.0.0.1:8642.",
+        State.WARNING,
+    )
+
+
+def of_notify(names: Sequence[str]) -> Outcome:
+    """Who is told when syncd needs somebody: the names of the addresses, of which nothing is sent to any."""
+    if not names:
+        return Outcome("nobody is told when syncd needs somebody: notify.urls is empty")
+    return Outcome(f"Apprise knows how to write to {', '.join(names)}; 'syncd notify test' tries")
+
+
+def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
+    """Whether the state store is there, of this program's schema, and opened by the key. Raises `StateUnusable`."""
+    revision = store.revision()
+    if revision is None:
+        return _of_new_store(store)
+    if is_newer(revision):
+        newer = f"{store} was written by a newer syncd: its schema is {revision}, and this one knows {NEWEST}"
+        return Outcome(newer, "Install that version again.", State.FAILED)
+    if revision != NEWEST:
+        old = f"{store} has the older schema {revision}"
+        if upgrades_itself:
+            return Outcome(f"{old}, which the next run brings up to date")
+        return Outcome(old, "Run 'syncd db upgrade'.", State.FAILED)
+    maintenance.check_key(store)
+    return Outcome(f"{store}, schema {revision}" + (", opens with the configured key" * store.vault.has_key))
+
+
+def _of_new_store(store: Store) -> Outcome:
+    folder = store.file.absolute().parent if store.file else None
+    if folder and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        why = "cannot be written to" if folder.is_dir() else "is not there"
+        advice = "Make it a folder that syncd may write to, or name another in state.url."
+        return Outcome(f"the state store cannot be made: {folder} {why}", advice, State.FAILED)
+    return Outcome(f"{store} is not there yet; the first run makes it")
+
+
+def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
+    """The last run, if there ever was one, and the one that waits for approval. Raises `StateUnusable`."""
+    last = waiting = None
+    if store.revision() is not None:
+        if not store.is_current:
+            return _BEHIND
+        with store.reading() as connection:
+            last, waiting = runs.last(connection, organisation_id), runs.waiting(connection, organisation_id)
+    if waiting:
+        return Outcome(
+            f"run {waiting.id} waits for approval: {waiting.reason}",
+            "See 'syncd plan', then 'syncd approve' or 'syncd reject'.",
+            State.WARNING,
+        )
+    if last:
+        said = f"the last one is run {last.id}, {in_words(last.state)}, {moment(last.started_at)}"
+        if last.state == runs.RunState.FAILED:
+            return Outcome(f"{said}: {last.reason or 'it broke off'}", "Put that right, and run again.", State.WARNING)
+        return Outcome(said)
+    if not is_live:
+        return Outcome("none was made yet; 'syncd plan' shows what the first would do")
+    return Outcome(
+        "none was made yet, and this is the live OneFile",
+        'Try onefile.environment = "practice" first, with a state store of its own; then, on live, begin with '
+        "'syncd link' and 'syncd plan'.",
+        State.WARNING,
+    )
+
+
+def of_daemon(store: Store, organisation_id: int, now: datetime) -> Outcome:
+    """Whether a daemon looks after this organisation. Raises `StateUnusable`."""
+    due = None
+    if store.revision() is not None:
+        if not store.is_current:
+            return _BEHIND
+        with store.reading() as connection:
+            due = daemons.next_run_at(connection, organisation_id)
+    if due is None:
+        return Outcome("none is running; 'syncd run' is one")
+    if now < due + daemons.OVERDUE_AFTER:
+        return Outcome(f"one is running, and looks next at {moment(due)}")
+    return Outcome(
+        f"one was to look at {moment(due)}, and has not",
+        "Is it still running, or at work for long? Its log tells; otherwise start it again.",
+        State.WARNING,
+    )
+
+
+def of_mis(mis: Mis) -> Outcome:
+    """Whether the MIS answers. Raises `MisUnreachable`."""
+    with mis.connect():
+        return Outcome(f"{mis} answers")
+
+
+@dataclass(slots=True)
+class Census:
+    """What the feeds hold: their rows are read as a run reads them, counted, and forgotten."""
+
+    mapped: set[str] = field(default_factory=set)
+    """The fields that the feeds supply."""
+    _seen: set[Key] = field(default_factory=set)
+
+    def of_feed(self, parts: Parts) -> Outcome:
+        """How many rows the one feed of these parts has for each organisation, and how many could not be sent.
+
+        It is read once for each of them, as a run does. Raises `MisUnreachable`, and `ConfigurationError` for columns
+        that do not fit.
+        """
+        organisations = parts.organisations or (parts.organisation_id,)
+        rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
+        held: dict[tuple[Key, int], tuple[Reason, str]] = {}
+        for row in chain.from_iterable(_turn(parts.turn_of(each)) for each in organisations):
+            match row:
+                case Elsewhere():
+                    continue
+                case Held():
+                    held[row.key, row.row] = row.reason, row.field
+                case Record():
+                    left_out.update(warned.field for warned in row.warnings)
+                    self.mapped |= row.supplied
+            rows[row.key.organisation_id] += 1
+            # A learner may have many links, and who has no MISID is nobody's double.
+            if parts.feeds and row.key.misid:
+                if row.key in self._seen:
+                    held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
+                self._seen.add(row.key)
+        return _counted(rows, Counter(held.values()), left_out)
+
+
+def _turn(parts: Parts) -> Iterator[Record | Link | Held | Elsewhere]:
+    yield from read_feeds(parts)
+    yield from read_links(parts)
+
+
+def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str]], left_out: Counter[str]) -> Outcome:
+    rows = sum(by_organisation.values())
+    if not rows:
+        return Outcome(
+            f"it has no rows for {' or '.join(map(str, by_organisation))}",
+            "Look at its query: the guard stops a run with an empty feed.",
+            State.WARNING,
+        )
+    said = f"{rows} row{'s' * (rows != 1)}"
+    if len(by_organisation) > 1:
+        said += f" ({', '.join(f'{count} of {each}' for each, count in by_organisation.items())})"
+    if left_out:
+        said += f"; unusable values to be left out: {', '.join(f'{n} {name}' for name, n in left_out.most_common())}"
+    if not held:
+        return Outcome(f"{said}; nobody would be held")
+    reasons = ", ".join(
+        f"{count} {field} {_IN_WORDS.get(reason, reason)}" for (reason, field), count in held.most_common()
+    )
+    return Outcome(
+        f"{said}; {held.total()} would be held: {reasons}",
+        "'syncd plan' says who. Put their values right in the MIS; everybody else is sent.",
+        State.WARNING,
+    )
+
+
+def of_encryption(mapped: Iterable[str], *, has_key: bool) -> Outcome:
+    """Whether what the feeds hold is encrypted at rest."""
+    if has_key:
+        return Outcome("values and first passwords are encrypted in the state store")
+    supplied = frozenset(mapped)
+    if not supplied:
+        return Outcome("not checked: no key is set, and no feed shows what it would encrypt", state=State.SKIPPED)
+    special = [name for name, field in FIELDS.items() if field.special and name in supplied]
+    if not special:
+        return Outcome("no key is set: values are not encrypted, passwords not kept")
+    return Outcome(
+        f"no key is set, and {', '.join(special)} would be kept in plain text: special-category or sensitive data",
+        "Set SYNCD_STATE__ENCRYPTION_KEY, and then run 'syncd db reseal' if there is a state store already.",
+        State.WARNING,
+    )
+
+
+def of_login(onefile: OneFile) -> Outcome:
+    """Whether the customer token is good, and whose it is. Raises `OneFileUnreachable`, `CredentialsRefused`."""
+    try:
+        customer = onefile.customer()
+    except Refused:
+        return Outcome("the customer token is good; OneFile does not say whose it is")
+    return Outcome(f"the customer token is that of {customer.name} ({customer.id})")
+
+
+def of_organisation(organisation: Organisation) -> Outcome:
+    """Which organisation the number stands for."""
+    return Outcome(f"{organisation.id} is {organisation.name or 'without a name'}")
+
+
+def of_keychain(organisation: Organisation) -> Outcome:
+    """What becomes of a new account in this organisation."""
+    told = {None: "", True: "; EmailSuppression is on", False: "; EmailSuppression is off"}
+    suppression = told[organisation.suppresses_emails]
+    if not organisation.creates_keychains:
+        return Outcome(f"creation is off: OneFile tells new accounts' passwords{suppression}")
+    return Outcome(
+        f"creation is on: OneFile e-mails the person of each new account{suppression}",
+        "These are real e-mails to real people: be sure of 'syncd plan' before you approve a run.",
+        State.WARNING,
+    )
+
+
+def of_references(
+    onefile: OneFile, organisation_id: int, defaults: Defaults, is_to_come: Callable[[Code], bool]
+) -> Outcome:
+    """Whether OneFile has what ``[defaults]`` names, or is to be given it, as ``is_to_come`` tells of a code.
+
+    Raises what `OneFile` does for reads.
+    """
+    if not defaults:
+        return Outcome("[defaults] names none")
+    directory = Directory(onefile, organisation_id, {}, 1)
+    places = {"ClassroomID": Role.CLASSROOM, "PlacementID": Role.PLACEMENT}
+
+    def is_there(name: str, wanted: int | Code) -> bool:
+        if isinstance(wanted, Code):
+            return isinstance(directory.resolve([wanted])[wanted], int)
+        if name in places:
+            return any(one.id == wanted for one in onefile.places(places[name], organisation_id))
+        return _is_user(onefile, wanted)
+
+    there, to_come, missing = [], [], []
+    for name, wanted in defaults.items():
+        if isinstance(wanted, Code):
+            named = f"{wanted.referent} with the {wanted.by} {wanted.text!r}"
+        else:
+            named = f"{name} {wanted}"
+        if is_there(name, wanted):
+            there.append(named)
+        elif isinstance(wanted, Code) and is_to_come(wanted):
+            to_come.append(named)
+        else:
+            missing.append(named)
+    if missing:
+        return Outcome(
+            f"OneFile has no {' and no '.join(missing)}",
+            "Correct [defaults]: ids of one environment mean nothing in another.",
+            State.FAILED,
+        )
+    said = (("OneFile has", there), ("the feeds are to make", to_come))
+    return Outcome("; ".join(f"{which} {', '.join(names)}" for which, names in said if names))
+
+
+def is_to_come(parts: Parts, code: Code) -> bool:
+    """Whether the feeds of these parts have what a code stands for. Raises as `read_feeds` does."""
+    records = (row for row in read_feeds(parts) if isinstance(row, Record))
+    return any(code.text == (row.key.misid if code.by == "MISID" else row.name) for row in records)
+
+
+def _is_user(onefile: OneFile, user_id: int) -> bool:
+    try:
+        return bool(onefile.user(user_id))
+    except Refused:
+        return False

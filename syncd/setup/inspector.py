@@ -1,0 +1,83 @@
+"""What an MIS has: its tables and views, and what the values of their columns look like."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import ColumnClause, Connection, LargeBinary, column, inspect, select, table
+from sqlalchemy.engine.reflection import ObjectKind
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
+
+from syncd.errors import MisUnreachable
+from syncd.mis.source import Mis
+from syncd.setup.profiling import look_of
+from syncd.setup.schema import Column, Reference, Table
+from syncd.setup.sql import Dialect
+
+#: How many rows of a table are looked at.
+_ROWS: Final = 200
+
+
+class Inspected:
+    """The tables and views of one schema of an MIS: the one that its login works in, unless another is named.
+
+    Raises `MisUnreachable`.
+    """
+
+    def __init__(self, mis: Mis, schema: str = "") -> None:
+        self._mis = mis
+        self._schema = schema or None
+        self._binary: dict[str, frozenset[str]] = {}
+        with mis.connect() as connection:
+            self.dialect: Final = Dialect(connection.dialect.name, connection.dialect.identifier_preparer.quote, schema)
+            try:
+                self.tables: Final = self._read(connection)
+            except (SQLAlchemyError, NotImplementedError):
+                which = f" of the schema {schema}" if schema else ""
+                raise MisUnreachable(
+                    f"The tables{which} of the MIS at {mis} cannot be listed. "
+                    "Are they there, and may this login see them?"
+                ) from None
+
+    def looked_at(self, one: Table) -> Table:
+        """The same table with what its values look like; as it is where it cannot be read in time."""
+        names = [each.name for each in one.columns if each.name not in self._binary[one.name]]
+        named: list[ColumnClause[object]] = [column(name) for name in names]
+        query = select(*named).select_from(table(one.name, schema=self._schema)).limit(_ROWS)
+        try:
+            with self._mis.connect() as connection:
+                rows = connection.execute(query).all()
+        except (SQLAlchemyError, MisUnreachable, ValueError, ArithmeticError):
+            return one
+        looks = {name: look_of([row[place] for row in rows]) for place, name in enumerate(names)}
+        return replace(one, columns=tuple(replace(each, look=looks.get(each.name, each.look)) for each in one.columns))
+
+    def _read(self, connection: Connection) -> tuple[Table, ...]:
+        inspector = inspect(connection)
+        with warnings.catch_warnings():
+            # For a type that SQLAlchemy has no name for, which is none of our business.
+            warnings.simplefilter("ignore", SAWarning)
+            wanted: dict[str, Any] = {"schema": self._schema, "kind": ObjectKind.ANY}
+            columns = inspector.get_multi_columns(**wanted)
+            keys = inspector.get_multi_pk_constraint(**wanted)
+            references = inspector.get_multi_foreign_keys(**wanted)
+        for (_, name), described in columns.items():
+            self._binary[name] = frozenset(each["name"] for each in described if isinstance(each["type"], LargeBinary))
+        return tuple(
+            Table(
+                where[1],
+                tuple(Column(each["name"], is_nullable=bool(each.get("nullable", True))) for each in described),
+                tuple(keys[where]["constrained_columns"]) if keys.get(where) else (),
+                self._references(references.get(where, ())),
+            )
+            for where, described in columns.items()
+            if described
+        )
+
+    def _references(self, described: Sequence[Mapping[str, Any]]) -> tuple[Reference, ...]:
+        return tuple(
+            Reference(tuple(each["constrained_columns"]), each["referred_table"], tuple(each["referred_columns"]))
+            for each in described
+            if each["referred_schema"] in {None, self._schema}
+        )

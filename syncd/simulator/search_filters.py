@@ -1,0 +1,47 @@
+"""Which users a search finds: section 8.6; its rule for MISID is that of places too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from syncd.simulator.field_rules import seconds_of
+from syncd.simulator.models import User
+from syncd.simulator.switches import MisidFilter, Switches
+
+
+def fits(user: User, wanted: Mapping[str, Any], switches: Switches) -> bool:
+    """Whether a user passes every filter.
+
+    A search by role leaves archived users out, as archiving looks like a change of role (§8.1, U4); a search
+    without one finds them. Names, MISID and PlacementID must be equal, an e-mail address equal in any case,
+    and LastModified means "since then, inclusive" (U29).
+    """
+    if "Role" in wanted and user.is_archived and not switches.archived_in_searches:
+        return False
+    return all(_fits(user, name, value, switches) for name, value in wanted.items())
+
+
+def _fits(user: User, name: str, value: Any, switches: Switches) -> bool:
+    match name:
+        case "OrganisationID":
+            return bool(user.organisation_id == value)
+        case "Role":
+            return bool(user.role == value)
+        case "MISID":
+            return fits_misid(user.misid or "", value, switches.misid_filter)
+        case "Email":
+            return bool(str(user.values.get(name, "")).lower() == value.lower())
+        case "LastModified":
+            return user.modified_at >= seconds_of(value)
+        case _:
+            return bool(user.values.get(name) == value)
+
+
+def fits_misid(misid: str, wanted: str, misid_filter: MisidFilter) -> bool:
+    """Whether a search for the MISID ``wanted`` finds this one (U6)."""
+    match misid_filter:
+        case MisidFilter.EXACT:
+            return misid == wanted
+        case MisidFilter.PREFIX:
+            return misid.startswith(wanted)
+        case MisidFilter.IGNORED:
+            return True

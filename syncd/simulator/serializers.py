@@ -1,0 +1,94 @@
+"""The shapes of answers: section 19, and U25 for dates."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from syncd.simulator.field_rules import USER_FIELDS, Form, Rule, is_moment
+from syncd.simulator.models import Assignment, Organisation, Place, User
+from syncd.simulator.switches import DateForm, Switches
+
+_LONDON: Final = ZoneInfo("Europe/London")
+
+
+def organisation_row(organisation: Organisation) -> dict[str, Any]:
+    """An organisation, in searches and alone (§7)."""
+    return {
+        "ID": organisation.id,
+        "Name": organisation.name,
+        "KeychainCreationForNewUserActive": organisation.creates_keychains,
+        "KeychainEmailSuppression": organisation.suppresses_emails,
+    }
+
+
+def status_row(number: int, name: str) -> dict[str, Any]:
+    """A learner status (§7). No answer of this kind has been seen; these are the keys of every other list."""
+    return {"ID": number, "Name": name}
+
+
+def short_row(user: User) -> dict[str, Any]:
+    """A user in a search (§8.6); without the key MISID when there is none (§19)."""
+    row = {"ID": user.id, "FirstName": user.values.get("FirstName"), "LastName": user.values.get("LastName")}
+    return {**row, "MISID": user.misid} if user.misid else row
+
+
+def full_row(user: User, form: DateForm) -> dict[str, Any]:
+    """A user read by id: everything known, without keys for what is not (§8.5)."""
+    return {
+        "ID": user.id,
+        "OrganisationID": user.organisation_id,
+        "Role": user.role,
+        "Username": user.username,
+        **_dated(user.values, USER_FIELDS, form),
+        "LastModified": _moment(datetime.fromtimestamp(user.modified_at, UTC), form),
+    }
+
+
+def assignment_row(assignment: Assignment) -> dict[str, Any]:
+    """Who works with a learner, in the words of the call that said so (§11); OneFile itself never tells."""
+    row = {
+        "UserID": assignment.user_id,
+        "LearnerID": assignment.learner_id,
+        "Level": assignment.level,
+        "UnitID": assignment.unit_id,
+        "StandardID": assignment.standard_id,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def place_row(place: Place) -> dict[str, Any]:
+    """A classroom or placement in a search (§19)."""
+    return {"ID": place.id, "Name": place.name, **({"MISID": place.misid} if place.misid else {})}
+
+
+def full_place_row(place: Place, table: Mapping[str, Rule], switches: Switches) -> dict[str, Any]:
+    """A classroom or placement read by id (§9, §10); ``table`` says which of its fields are dates."""
+    values = _dated(place.values, table, switches.date_form)
+    if switches.flags_as_text:
+        values = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return {"ID": place.id, "OrganisationID": place.organisation_id, **values}
+
+
+def _dated(values: Mapping[str, Any], table: Mapping[str, Rule], form: DateForm) -> dict[str, Any]:
+    return {
+        name: _written(value, form) if name in table and table[name].form is Form.MOMENT else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _written(value: object, form: DateForm) -> object:
+    # A seed may hold dates that are none; they are given as they are.
+    if not isinstance(value, str) or not is_moment(value):
+        return value
+    moment = datetime.fromisoformat(value)
+    return _moment(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC), form)
+
+
+def _moment(moment: datetime, form: DateForm) -> str:
+    if form == DateForm.PLAIN:
+        return moment.strftime("%Y-%m-%dT%H:%M:%S")
+    if form == DateForm.BST_SHIFT:
+        moment = moment.replace(tzinfo=_LONDON).astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -1,0 +1,1 @@
+"""The database of the state store: tables, schema, encryption, locks, maintenance."""

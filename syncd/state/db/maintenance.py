@@ -1,0 +1,174 @@
+"""Looking after the state store: is it sound, a copy of it, and everything in it sealed anew."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from syncd.core.accounts import Status
+from syncd.errors import StateUnusable
+from syncd.state.db.store import Store, unusable
+from syncd.state.db.tables import account, change, credential, metadata
+
+_AT_ONCE = 500
+_SEALED = ((account, "values"), (change, "detail"), (credential, "secret"))
+
+
+def check_key(store: Store) -> None:
+    """Raises `StateUnusable` when what the store holds cannot be opened with the key that is configured."""
+    with store.reading() as connection:
+        sealed = connection.scalar(select(account.c["values"]).order_by(account.c.id.desc()).limit(1))
+    if sealed is not None:
+        store.vault.open(sealed)
+
+
+def defects(store: Store) -> Iterator[str]:
+    """What is wrong with the store, a sentence each: its file, its tables, what is sealed in them, and the mapping."""
+    with store.reading() as connection:
+        if store.url.get_backend_name() == "sqlite":
+            yield from _of_file(connection)
+        for table in metadata.sorted_tables:
+            try:
+                connection.execute(select(func.count()).select_from(table)).one()
+            except SQLAlchemyError as problem:
+                raise unusable(store, problem) from problem
+        for table, column in _SEALED:
+            yield from _of_sealed(store, connection, table, column)
+        yield from _of_mapping(connection)
+
+
+def tidy(store: Store, _now: datetime) -> None:
+    """Have SQLite count its tables anew, which it chooses its ways by, and give back the room of its write-ahead log.
+
+    PostgreSQL does so by itself. Raises `StateUnusable`.
+    """
+    if not store.file:
+        return
+    try:
+        with store.engine.connect() as connection:
+            # It may have been told last that it only reads.
+            connection.info.clear()
+            # Not in a transaction, in which nothing can be written back.
+            driver: Any = connection.connection.driver_connection
+            for what in ("query_only = OFF", "optimize", "wal_checkpoint(TRUNCATE)"):
+                driver.execute(f"PRAGMA {what}").close()
+    except (SQLAlchemyError, sqlite3.Error) as problem:
+        raise StateUnusable(f"The state store {store} could not be tidied: {problem}.") from problem
+
+
+def backup(store: Store, file: Path) -> None:
+    """Copy the store while it is in use, by the database's own means: SQLite's backup, or PostgreSQL's pg_dump.
+
+    The copy is for its owner's eyes only. Raises `StateUnusable` when the file is there already, or cannot be made,
+    and when there is no store yet.
+    """
+    if store.revision() is None:
+        raise StateUnusable(f"There is no state store {store} yet, and so nothing to copy.")
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        raise StateUnusable(f"{file} is there already, and a backup overwrites nothing. Name another file.") from None
+    except OSError as problem:
+        raise StateUnusable(f"{file} cannot be written: {problem.strerror}.") from None
+    os.close(descriptor)
+    try:
+        if store.file:
+            _copy_sqlite(store.file, file)
+        else:
+            _dump_postgresql(store, file)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def reseal(store: Store) -> int:
+    """Seal everything anew with the first key, so that older keys are needed no more; gives how many values that were.
+
+    Raises `StateUnusable` for what none of the keys opens; what was done by then stays done.
+    """
+    count = 0
+    for table, name in _SEALED:
+        last = 0
+        while True:
+            with store.begin() as connection:
+                rows = connection.execute(
+                    select(table.c.id, table.c[name]).where(table.c.id > last).order_by(table.c.id).limit(_AT_ONCE)
+                ).all()
+                for number, sealed in rows:
+                    anew = store.vault.seal(store.vault.open(sealed))
+                    connection.execute(table.update().where(table.c.id == number).values({name: anew}))
+                    last = number
+            count += len(rows)
+            if not rows:
+                break
+    return count
+
+
+def _of_file(connection: Connection) -> Iterator[str]:
+    for (said,) in connection.execute(text("PRAGMA integrity_check")):
+        if said != "ok":
+            yield f"SQLite's own check says: {said}."
+    for row in connection.execute(text("PRAGMA foreign_key_check")):
+        yield f"A row of the table {row[0]} refers to a row of {row[2]} that is not there."
+
+
+def _of_sealed(store: Store, connection: Connection, table: Table, column: str) -> Iterator[str]:
+    unreadable = 0
+    for sealed in connection.execution_options(yield_per=_AT_ONCE).scalars(select(table.c[column])):
+        try:
+            store.vault.open(sealed)
+        except (StateUnusable, ValueError):
+            unreadable += 1
+    if unreadable:
+        yield f"{unreadable} values in {table.name}.{column} cannot be opened with the configured encryption key."
+
+
+def _of_mapping(connection: Connection) -> Iterator[str]:
+    columns = account.c
+    shared = connection.execute(
+        select(columns.role, columns.user_id, func.count())
+        .where(columns.user_id.is_not(None), columns.status != Status.ARCHIVED)
+        .group_by(columns.organisation_id, columns.role, columns.user_id)
+        .having(func.count() > 1)
+    )
+    for role, user_id, count in shared:
+        yield f"{count} MISIDs of the role {role} are mapped to the one UserID {user_id}; 'syncd accounts' shows them."
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    try:
+        with sqlite3.connect(source) as original, sqlite3.connect(target) as copy:
+            original.backup(copy)
+        original.close()
+        copy.close()
+    except sqlite3.Error as problem:
+        raise StateUnusable(f"The state store {source} could not be copied: {problem}.") from None
+
+
+def _dump_postgresql(store: Store, target: Path) -> None:
+    program = shutil.which("pg_dump")
+    if program is None:
+        raise StateUnusable(
+            "PostgreSQL is backed up with pg_dump, which is not on the PATH: install postgresql-client."
+        )
+    url = store.url
+    # The password must not be seen in the list of processes.
+    secrets = {"PGPASSWORD": url.password} if isinstance(url.password, str) and url.password else {}
+    bare = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    done = subprocess.run(  # noqa: S603 - the program is found on the PATH, and the URL is the configuration's
+        [program, "--format=custom", f"--file={target}", f"--dbname={bare}"],
+        env={**os.environ, **secrets},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it did not say why"])[0]
+        raise StateUnusable(f"pg_dump could not copy the state store {store}: {said.rstrip('.')}.")

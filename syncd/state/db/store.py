@@ -1,0 +1,204 @@
+"""Opening the state store: the engine, its migrations, and what every module needs to work on it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from syncd.errors import ConfigurationError, StateUnusable
+from syncd.state.db import schema
+from syncd.state.db.encryption import Vault
+
+
+class _Kind(Enum):
+    """What a transaction is for; the value is what SQLite is told before it."""
+
+    READING = (("query_only", "ON"),)
+    LASTING = (("query_only", "OFF"), ("synchronous", "FULL"))
+    FLEETING = (("query_only", "OFF"), ("synchronous", "NORMAL"))
+
+
+#: The option of a connection that says so.
+_KIND: Final = "syncd_kind"
+
+
+class Store:
+    """The state store, open.
+
+    ``url`` is a SQLAlchemy URL of a SQLite or PostgreSQL database. Raises `ConfigurationError` for any other.
+    """
+
+    def __init__(self, url: str, vault: Vault) -> None:
+        self.url: Final = make_url(url)
+        self.vault: Final = vault
+        self.engine: Final = _engine(url)
+        self.may_write: Callable[[], bool] = lambda: True
+        """False once the lock was lost under which this process writes; without a lock it is nobody's concern."""
+
+    @property
+    def file(self) -> Path | None:
+        """The database file, when it is SQLite in a file."""
+        name = self.url.database
+        return Path(name) if self.url.get_backend_name() == "sqlite" and name and name != ":memory:" else None
+
+    @contextmanager
+    def begin(self, *, is_fleeting: bool = False) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, undone when it raises. Raises `StateUnusable`.
+
+        What is committed outlasts a power cut, unless it ``is_fleeting``: then it outlasts this process and is seen by
+        everybody, but nobody has waited until it was on the disk. Whatever lasts and is committed later takes it there
+        as well. So it will do for what may be forgotten where nothing has followed from it, as that a run has begun;
+        never for an intent or an outcome.
+        """
+        try:
+            with self._begun(_Kind.FLEETING if is_fleeting else _Kind.LASTING) as connection:
+                yield connection
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that sees everything as it was at its beginning, waits for nobody who writes, and cannot.
+
+        Raises `StateUnusable`.
+        """
+        try:
+            with self._begun(_Kind.READING) as connection:
+                yield connection
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
+
+    @contextmanager
+    def _begun(self, kind: _Kind) -> Iterator[Connection]:
+        options: dict[str, Any] = {_KIND: kind}
+        if kind is _Kind.READING and self.url.get_backend_name() == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self.engine.connect() as connection, connection.execution_options(**options).begin():
+            yield connection
+
+    def upgrade(self) -> None:
+        """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
+        revision = self.revision()
+        if schema.is_newer(revision):
+            raise StateUnusable(
+                f"The state store {self} was written by a newer syncd (schema {revision}). Install that version again."
+            )
+        if revision == schema.NEWEST:
+            return
+        try:
+            with _unchecked(self.engine) as connection:
+                # Another process may have been quicker.
+                if schema.revision_of(connection) != schema.NEWEST:
+                    schema.upgrade(connection)
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
+
+    def revision(self) -> str | None:
+        """The migration the schema is at; ``None`` where there is none yet, and none is made."""
+        if self.file and not self.file.exists():
+            return None
+        with self.reading() as connection:
+            return schema.revision_of(connection)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the schema is the one this program works with."""
+        return self.revision() == schema.NEWEST
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+
+def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
+    """The sentence for a failure of the store."""
+    return StateUnusable(f"The state store {store} failed: {_plainly(problem)}.")
+
+
+def empty_store(vault: Vault) -> Store:
+    """A store with nothing in it, in memory: what a reader sees before the first run."""
+    store = Store("sqlite://", vault)
+    store.upgrade()
+    return store
+
+
+def _engine(url: str) -> Engine:
+    # Parameters are personal values: SQLAlchemy is told to keep them out of its messages.
+    options: dict[str, Any] = {"hide_parameters": True}
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            if parsed.database in (None, "", ":memory:"):
+                options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+            else:
+                options |= {"connect_args": {"timeout": 30}}
+            engine = create_engine(url, **options)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        case "postgresql":
+            engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+            event.listen(engine, "begin", _begin_postgresql)
+            return engine
+        case other:
+            raise ConfigurationError(f"state.url: the state store is SQLite or PostgreSQL, not {other}.")
+
+
+def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
+    # SQLAlchemy begins the transactions, not the driver.
+    connection.isolation_level = None
+    # What is deleted is personal, and is not to be found in the file's free pages either.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+    record.info.update(_Kind.LASTING.value)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    kind: _Kind = connection.get_execution_options().get(_KIND, _Kind.LASTING)
+    for name, value in kind.value:
+        # A connection keeps to what it was told, and most often its next transaction is of the same kind.
+        if connection.info.get(name) != value:
+            connection.exec_driver_sql(f"PRAGMA {name} = {value}")
+            connection.info[name] = value
+    # A transaction that reads first and writes later would fail at once when another one writes in between.
+    connection.exec_driver_sql("BEGIN" if kind is _Kind.READING else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get(_KIND) is _Kind.FLEETING:
+        # For this transaction alone: behind a pooler the session is somebody else's next.
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
+@contextmanager
+def _unchecked(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which SQLite looks at foreign keys only at the end: a migration makes its tables anew."""
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys = OFF").close()
+        try:
+            with connection.begin():
+                yield connection
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                    raise StateUnusable("A migration would have left rows that refer to nothing; nothing was changed.")
+        finally:
+            driver.execute("PRAGMA foreign_keys = ON").close()
+
+
+def _plainly(problem: SQLAlchemyError) -> str:
+    """The driver's first line, which names no values."""
+    text = str(getattr(problem, "orig", None) or problem)
+    return text.partition("\n")[0].rstrip(".")

@@ -1,0 +1,92 @@
+"""The line of calls, kept in the store so that all who call with one customer token stand in the same one."""
+
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.exc import IntegrityError
+
+from syncd.errors import LockLost, StateUnusable
+from syncd.state.db.store import Store
+from syncd.state.db.tables import pace
+
+_MINUTE: Final = 60_000_000
+_IS_MINE: Final = pace.c.token == bindparam("mine")
+_LINE: Final = select(pace).where(_IS_MINE).with_for_update()
+_TURN: Final = pace.update().where(_IS_MINE)
+
+
+class StoredTurns:
+    """When the line of one customer token is free; the token itself is not kept.
+
+    A turn is the last thing before a call leaves, however long the call has waited for it, and whatever it is made
+    for. So this is where a process that has lost its lock is kept from calling.
+    """
+
+    def __init__(self, store: Store, customer_token: str) -> None:
+        self._store = store
+        self._token = blake2b(customer_token.encode(), person=b"syncd pace", digest_size=16).hexdigest()
+        self._is_there = False
+
+    def advance(self, step: Callable[[int], tuple[int, float]]) -> float:
+        """Apply ``step`` to the stored moment (microseconds since 1970) in one transaction; gives what it gives.
+
+        Raises `LockLost` when this process wrote under a lock that it no longer has.
+        """
+        self._begin_line()
+        with self._store.begin() as connection:
+            row = connection.execute(_LINE, {"mine": self._token}).one()
+            advanced, seconds = step(row.free_at)
+            if advanced != row.free_at:
+                # The line is never free much later than now, so that this tells which minute it is.
+                counts = _counts_in(row, advanced // _MINUTE)
+                counts["calls"] += 1
+                connection.execute(_TURN, {"mine": self._token, "free_at": advanced, **counts})
+        if not self._store.may_write():
+            raise LockLost(
+                f"The connection to the state store {self._store} that kept the lock of this run was lost, and another "
+                "run may have begun. Nothing is lost; the next run goes on from here."
+            )
+        return seconds
+
+    def calls_of_last_minute(self, now: datetime) -> int:
+        """About how many calls have left in the 60 seconds up to now, whoever made them. Raises `StateUnusable`."""
+        with self._store.reading() as connection:
+            row = connection.execute(select(pace).where(pace.c.token == self._token)).one_or_none()
+        if row is None:
+            return 0
+        minute, elapsed = divmod(int(now.timestamp() * 1e6), _MINUTE)
+        counts = _counts_in(row, minute)
+        return counts["calls"] + round(counts["calls_before"] * (1 - elapsed / _MINUTE))
+
+    def _begin_line(self) -> None:
+        if self._is_there:
+            return
+        with self._store.begin() as connection:
+            is_new = connection.execute(select(pace.c.token).where(pace.c.token == self._token)).first() is None
+        if is_new:
+            try:
+                with self._store.begin() as connection:
+                    connection.execute(pace.insert().values(token=self._token, free_at=0))
+            except StateUnusable as problem:
+                # Somebody else has begun it meanwhile.
+                if not isinstance(problem.__cause__, IntegrityError):
+                    raise
+        self._is_there = True
+
+
+def _counts_in(row: Row[Any], minute: int) -> dict[str, int]:
+    """The calls of a minute so far and of the one before it."""
+    match minute - row.minute:
+        case -1:
+            # Of a burst the line is ahead by a second or so, and what it counts has left in this minute.
+            calls, before = row.calls_before + row.calls, 0
+        case 0:
+            calls, before = row.calls, row.calls_before
+        case 1:
+            calls, before = 0, row.calls
+        case _:
+            calls, before = 0, 0
+    return {"minute": minute, "calls": calls, "calls_before": before}

@@ -1,0 +1,27 @@
+"""The sessions of browsers that were ended before their time, for as long as they would have lasted."""
+
+from datetime import datetime
+from hashlib import blake2b
+
+from sqlalchemy import ColumnElement, Connection, delete, exists, select
+
+from syncd.state.db.tables import signed_out
+
+
+def end(connection: Connection, token: str, until: datetime, now: datetime) -> None:
+    """End the session of this token, which would have lasted ``until`` then; what has run out anyway is forgotten."""
+    connection.execute(delete(signed_out).where((signed_out.c.until <= now) | _is(token)))
+    connection.execute(signed_out.insert().values(session=_hash_of(token), until=until))
+
+
+def is_ended(connection: Connection, token: str) -> bool:
+    """Whether the session of this token was ended."""
+    return bool(connection.scalar(select(exists().where(_is(token)))))
+
+
+def _is(token: str) -> ColumnElement[bool]:
+    return signed_out.c.session == _hash_of(token)
+
+
+def _hash_of(token: str) -> str:
+    return blake2b(token.encode(), person=b"syncd session", digest_size=16).hexdigest()

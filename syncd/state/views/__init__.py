@@ -1,0 +1,1 @@
+"""Queries for people and monitors: status, runs, search, reports, audit trail."""

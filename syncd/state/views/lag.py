@@ -1,0 +1,67 @@
+"""What the MIS has and OneFile does not yet, and since when."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, func, select
+
+from syncd.state.changes import UNSETTLED, Action
+from syncd.state.db.tables import change, held, run
+from syncd.state.runs import Problem, RunState
+
+
+class Unsent(StrEnum):
+    """Why something is not sent yet."""
+
+    HELD = "held"
+    """It cannot be sent as it is."""
+    IN_DOUBT = "in_doubt"
+    """It was sent, and no answer came."""
+    QUEUED = "queued"
+    """A run was to send it, and neither that run nor a later one has come to its end."""
+
+
+def oldest(connection: Connection, organisation_id: int) -> dict[Unsent, datetime | None]:
+    """Since when the oldest of each kind has waited; ``None`` where nothing waits."""
+    return {
+        Unsent.HELD: connection.scalar(
+            select(func.min(held.c.first_seen_at)).where(
+                held.c.organisation_id == organisation_id, held.c.is_warning.is_(False)
+            )
+        ),
+        Unsent.IN_DOUBT: _in_doubt_since(connection, organisation_id),
+        Unsent.QUEUED: _queued_since(connection, organisation_id),
+    }
+
+
+def _in_doubt_since(connection: Connection, organisation_id: int) -> datetime | None:
+    # By outcome, so that the few are looked for that are unsettled, and not the oldest of millions that is.
+    oldest_of_each = (
+        select(func.min(change.c.at))
+        .where(
+            change.c.organisation_id == organisation_id,
+            change.c.outcome.in_(UNSETTLED),
+            change.c.action == Action.CREATE,
+        )
+        .group_by(change.c.outcome)
+    )
+    return min(connection.scalars(oldest_of_each), default=None)
+
+
+def _queued_since(connection: Connection, organisation_id: int) -> datetime | None:
+    here = run.c.organisation_id == organisation_id
+    finished = connection.scalar(
+        select(run.c.id)
+        .where(here, run.c.is_whole, run.c.state == RunState.FINISHED)
+        .order_by(run.c.id.desc())
+        .limit(1)
+    )
+    planned, tried = run.c.creates + run.c.updates, run.c.applied + run.c.refused + run.c.in_doubt
+    # A run asks OneFile nothing unless there is something to send, so that one which got no answer had something.
+    got_no_answer = run.c.problem.in_((Problem.ONEFILE, Problem.CREDENTIALS))
+    return connection.scalar(
+        select(run.c.started_at)
+        .where(here, run.c.id > (finished or 0), run.c.is_whole, (planned > tried) | got_no_answer)
+        .order_by(run.c.id)
+        .limit(1)
+    )

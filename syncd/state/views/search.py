@@ -1,0 +1,165 @@
+"""Finding people: by MISID or UserID, among the accounts and among those who are held without one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    String,
+    Subquery,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from syncd.core.fields import Role
+from syncd.core.records import Key
+from syncd.state.db.tables import account, held
+
+_Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
+
+#: Longer than any UserID that the column could hold.
+_DIGITS_OF_A_USER_ID: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who is looked for: everybody, unless something narrows it down."""
+
+    text: str = ""
+    """Part of the MISID, or the whole UserID."""
+    role: str = ""
+    status: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.role or self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Somebody who has an account, or is held, or both."""
+
+    organisation_id: int
+    role: str
+    misid: str
+    user_id: int | None
+    status: str
+    """Empty where there is no account."""
+    is_held: bool
+
+
+def find(
+    connection: Connection, organisations: Sequence[int], wanted: Wanted, *, first: int, most: int
+) -> tuple[list[Found], int]:
+    """So many of those who are wanted, from the ``first`` on, counted from 0; and how many there are in all.
+
+    Whoever has exactly the MISID or UserID comes first.
+    """
+    everybody = _everybody()
+    columns = everybody.c
+    conditions = _narrowed(columns, organisations, wanted)
+    order: list[ColumnElement[Any]] = [columns.misid, columns.role, columns.organisation_id]
+    if wanted.text:
+        is_exactly = _is_exactly(columns, wanted.text)
+        conditions.append(or_(is_exactly, columns.misid.icontains(wanted.text, autoescape=True)))
+        order.insert(0, case((is_exactly, 0), else_=1))
+    rows = connection.execute(select(everybody).where(*conditions).order_by(*order).offset(first).limit(most)).all()
+    if not first and len(rows) < most:
+        # To count them would be to go through everybody once more.
+        return _found(connection, rows), len(rows)
+    count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
+    return _found(connection, rows), count
+
+
+def exactly(connection: Connection, organisations: Sequence[int], wanted: Wanted) -> list[Found]:
+    """Those who have exactly the MISID or UserID that is wanted, found without going through everybody."""
+    everybody = _everybody()
+    conditions = _narrowed(everybody.c, organisations, wanted)
+    rows = connection.execute(select(everybody).where(*conditions, _is_exactly(everybody.c, wanted.text))).all()
+    return _found(connection, rows)
+
+
+def _narrowed(columns: _Columns, organisations: Sequence[int], wanted: Wanted) -> list[ColumnElement[bool]]:
+    conditions = [columns.organisation_id.in_(organisations)]
+    if wanted.role:
+        conditions.append(columns.role == wanted.role)
+    if wanted.status:
+        conditions.append(columns.status == wanted.status)
+    return conditions
+
+
+def _is_exactly(columns: _Columns, text: str) -> ColumnElement[bool]:
+    has_misid: ColumnElement[bool] = columns.misid == text
+    if text.isdecimal() and len(text) <= _DIGITS_OF_A_USER_ID:
+        return or_(has_misid, columns.user_id == int(text))
+    return has_misid
+
+
+def _found(connection: Connection, rows: Sequence[Row[Any]]) -> list[Found]:
+    held_ones = _held_among(connection, [row.misid for row in rows])
+    return [
+        Found(*key, row.user_id, row.status, key in held_ones)
+        for row in rows
+        for key in [(row.organisation_id, row.role, row.misid)]
+    ]
+
+
+def _held_among(connection: Connection, misids: Sequence[str]) -> set[tuple[int, str, str]]:
+    rows = connection.execute(
+        select(held.c.organisation_id, held.c.role, held.c.misid).where(
+            held.c.is_warning.is_(False), held.c.misid.in_(misids)
+        )
+    )
+    return {(organisation_id, role, misid) for organisation_id, role, misid in rows}
+
+
+def _everybody() -> Subquery:
+    """Every account, and every held record without one."""
+    is_same = (
+        (held.c.organisation_id == account.c.organisation_id)
+        & (held.c.role == account.c.role)
+        & (held.c.misid == account.c.misid)
+    )
+    names = ("organisation_id", "role", "misid")
+    with_account = select(*(account.c[name] for name in (*names, "user_id", "status")))
+    without = select(*(held.c[name] for name in names), cast(null(), BigInteger), literal("", String)).where(
+        held.c.is_warning.is_(False), held.c.misid != "", ~exists().where(is_same)
+    )
+    return union_all(with_account, without.distinct()).subquery()
+
+
+def account_of(connection: Connection, key: Key) -> Row[Any] | None:
+    """What is known of an account, its values left out."""
+    columns = account.c
+    names = ("user_id", "status", "feed", "created_at", "synced_at", "left_at")
+    return connection.execute(
+        select(*(columns[name] for name in names)).where(
+            columns.organisation_id == key.organisation_id, columns.role == key.role, columns.misid == key.misid
+        )
+    ).one_or_none()
+
+
+def roles_with(connection: Connection, organisations: Sequence[int], misid: str) -> list[Key]:
+    """Every account and held record that has this MISID."""
+    tables = (account, held)
+    rows = {
+        tuple(row)
+        for table in tables
+        for row in connection.execute(
+            select(table.c.organisation_id, table.c.role, table.c.misid).where(
+                table.c.organisation_id.in_(organisations), table.c.misid == misid
+            )
+        )
+    }
+    return sorted(Key(organisation_id, Role(role), misid) for organisation_id, role, misid in rows)

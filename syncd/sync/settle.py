@@ -1,0 +1,101 @@
+"""Settling: what became of the creates whose answer an earlier run did not get."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from syncd.core.records import Key
+from syncd.state import accounts, changes, feed_digests
+from syncd.state.changes import Outcome, Unsettled
+from syncd.state.in_doubt import doubt_the_pending
+from syncd.sync.context import Parts
+from syncd.sync.lookup import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of creates in doubt."""
+
+    ambiguous: Mapping[Key, str] = field(default_factory=dict)
+    """Those that only a person can settle, with the reason."""
+    absent: Set[Key] = frozenset()
+    """Those that did not happen: OneFile was asked a moment ago, and has nobody by this key."""
+
+
+def settle(parts: Parts, only: frozenset[str] = frozenset()) -> Settled:
+    """Search OneFile for every create in doubt: link what is there, note as not done what is not.
+
+    A create that OneFile said yes to is never taken for not done, however long its account cannot be found. ``only``
+    limits it to these MISIDs: who waits for them does not wait for what became of others.
+    Raises what OneFile's reads raise, and `Interrupted`.
+    """
+    store, organisation_id = parts.store, parts.organisation_id
+    with store.reading() as connection:
+        if not changes.are_any_open(connection, organisation_id):
+            return Settled()
+    with store.begin() as connection:
+        doubt_the_pending(connection, store.vault, organisation_id, parts.clock())
+        changes.forget_pending(connection, organisation_id)
+        unsettled = [
+            each
+            for each in changes.unsettled(connection, store.vault, organisation_id)
+            if not only or each.key.misid in only
+        ]
+        if not unsettled:
+            return Settled()
+        known = accounts.known(connection, organisation_id)
+        feed_digests.suspend(connection, organisation_id)
+    _wait_until_searches_can_be_trusted(parts, unsettled)
+    directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
+    found = directory.newcomers({each.key: each.detail["fields"] for each in unsettled})
+    reasons = {each.key: _settle_one(parts, each, found.get(each.key, ())) for each in unsettled}
+    return Settled({key: reason for key, reason in reasons.items() if reason}, reasons.keys() - found.keys())
+
+
+def _wait_until_searches_can_be_trusted(parts: Parts, unsettled: list[Unsettled]) -> None:
+    now = parts.clock()
+    # Of a killed process only the intent is known, and its call may have waited long for its turn.
+    newest = max(now if each.outcome is Outcome.PENDING else each.at for each in unsettled)
+    # A moment that is yet to come is a clock that was set back.
+    left = min(newest, now) + parts.policy.settle - now
+    if left > timedelta():
+        parts.onefile.pacer.rest(left.total_seconds())
+
+
+def _settle_one(parts: Parts, doubt: Unsettled, user_ids: tuple[int, ...]) -> str:
+    """Write down what became of one create; gives why a person must settle it, or nothing."""
+    if len(user_ids) > 1:
+        listed = ", ".join(map(str, sorted(user_ids)))
+        return f"a create may have been done, and OneFile has its MISID on several accounts: UserIDs {listed}"
+    if not user_ids and doubt.outcome is Outcome.ACCEPTED:
+        return ""
+    outcome = Outcome.APPLIED if user_ids else Outcome.NOT_DONE
+    user_id = user_ids[0] if user_ids else None
+    now = parts.clock()
+    with parts.store.begin() as connection:
+        changes.conclude(connection, doubt.change, outcome, now, user_id=user_id)
+        if user_id is not None and doubt.outcome is Outcome.ACCEPTED:
+            accounts.identify(connection, doubt.key, user_id)
+        elif user_id is not None:
+            accounts.keep(
+                connection,
+                parts.store.vault,
+                doubt.key,
+                user_id=user_id,
+                feed=doubt.detail["feed"],
+                # It may be one that somebody made by hand meanwhile: what it holds is not known.
+                accepted={"MISID": doubt.key.misid},
+                fingerprint="",
+                now=now,
+            )
+    parts.log.info(
+        "change_settled",
+        change=doubt.change,
+        action="create",
+        misid=doubt.key.misid,
+        role=doubt.key.role,
+        user_id=user_id,
+        fields=sorted(doubt.detail["fields"]),
+        outcome=outcome,
+    )
+    return ""

@@ -1,0 +1,72 @@
+"""Signing in and out: a name for the audit, and a password or token."""
+
+from collections.abc import Callable
+from datetime import datetime
+from secrets import token_urlsafe
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from syncd.web.auth.credentials import Credentials
+from syncd.web.auth.identity import STEER
+from syncd.web.auth.middleware import SIGN_IN, SIGN_OUT
+from syncd.web.auth.sessions import SignedIn
+from syncd.web.auth.throttle import Attempts
+from syncd.web.templating import render
+
+_LONGEST_NAME: Final = 60
+
+_NO_NAME: Final = f"Say who you are in up to {_LONGEST_NAME} letters: what you approve is noted with your name."
+_WRONG: Final = "That is no password or token of this syncd."
+_TOO_OFTEN: Final = "That was tried too often. Wait {} seconds, and try again."
+
+
+def signing_in(credentials: Credentials, signed_in: SignedIn, clock: Callable[[], datetime]) -> list[Route]:
+    """The form, what becomes of it, and the way out."""
+    attempts = Attempts(clock)
+
+    async def form(request: Request) -> Response:
+        target = _local(request.query_params.get("next", ""))
+        if not credentials or request.user.is_signed_in:
+            return RedirectResponse(target, 303)
+        return _form(request, target)
+
+    async def sign_in(request: Request) -> Response:
+        fields = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+        name, target = fields.get("name", "").strip(), _local(fields.get("next", ""))
+        if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+            return _form(request, target, problem=_NO_NAME, status_code=400)
+        if wait := attempts.seconds_to_wait(request.client.host if request.client else ""):
+            answer = _form(request, target, name, problem=_TOO_OFTEN.format(wait), status_code=429)
+            answer.headers["Retry-After"] = str(wait)
+            return answer
+        scopes = await run_in_threadpool(credentials.of_secret, fields.get("secret", ""))
+        if not scopes:
+            return _form(request, target, name, problem=_WRONG, status_code=403)
+        signed_in.begin(request.session, token_urlsafe(24), name, may_steer=STEER in scopes)
+        return RedirectResponse(target, 303)
+
+    async def sign_out(request: Request) -> Response:
+        await run_in_threadpool(signed_in.end, request.session)
+        return RedirectResponse(SIGN_IN, 303)
+
+    return [
+        Route(SIGN_IN, form),
+        Route(SIGN_IN, sign_in, methods=["POST"]),
+        Route(SIGN_OUT, sign_out, methods=["POST"]),
+    ]
+
+
+def _form(request: Request, target: str, name: str = "", *, problem: str = "", status_code: int = 200) -> Response:
+    return render(request, "sign_in.html", status_code=status_code, next=target, name=name, problem=problem)
+
+
+def _local(target: str) -> str:
+    """Where to go after signing in: a page of ours, whatever somebody has put into the link that led here."""
+    is_path = target.startswith("/") and not target.startswith("//") and target.isprintable()
+    # Browsers take a backslash for a slash.
+    return target if is_path and "\\" not in target and not urlsplit(target).netloc else "/"

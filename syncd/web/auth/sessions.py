@@ -1,0 +1,66 @@
+"""The sessions of browsers: a signed cookie, and who is signed in by it."""
+
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from syncd.state import revoked_sessions
+from syncd.state.db.store import Store
+from syncd.web.auth.identity import CSRF_FIELD, NOBODY, Person
+
+LASTS: Final = timedelta(hours=12)
+
+Session = MutableMapping[str, Any]
+
+
+class Sessions:
+    """Reads and writes the cookie, which no script sees and which only travels by https where the request did."""
+
+    def __init__(self, app: ASGIApp, key: bytes, cookie: str) -> None:
+        self._when_secure, self._when_not = (
+            SessionMiddleware(app, key.hex(), cookie, int(LASTS.total_seconds()), same_site="lax", https_only=is_secure)
+            for is_secure in (True, False)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its session."""
+        sessions = self._when_secure if scope.get("scheme") == "https" else self._when_not
+        await sessions(scope, receive, send)
+
+
+class SignedIn:
+    """Whose session is whose: for twelve hours, or until they sign out, which the store remembers.
+
+    A session is known by its CSRF token, which no other one has.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def begin(self, session: Session, token: str, name: str, *, may_steer: bool) -> None:
+        """Make it the session of somebody who has shown that they may, with a new CSRF token."""
+        session.clear()
+        session.update(
+            {CSRF_FIELD: token, "name": name, "may_steer": may_steer, "until": (self._clock() + LASTS).timestamp()}
+        )
+
+    def end(self, session: Session) -> None:
+        """Sign them out, so that no copy of their cookie is worth anything. Raises `StateUnusable`."""
+        if "until" in session:
+            until = datetime.fromtimestamp(session["until"], UTC)
+            with self._store.begin() as connection:
+                revoked_sessions.end(connection, session[CSRF_FIELD], until, self._clock())
+        session.clear()
+
+    def person(self, session: Session) -> Person:
+        """Who is signed in. Raises `StateUnusable`."""
+        if session.get("until", 0) <= self._clock().timestamp():
+            return NOBODY
+        with self._store.reading() as connection:
+            if revoked_sessions.is_ended(connection, session[CSRF_FIELD]):
+                return NOBODY
+        return Person(session["name"], is_signed_in=True, may_steer=session["may_steer"])

@@ -1,0 +1,18 @@
+"""Saying no: one sentence, as JSON to programs and as a page to people."""
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from syncd.web.auth.identity import wants_page
+from syncd.web.templating import render
+
+
+def refused(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to somebody who cannot have what they ask for."""
+    if not wants_page(request):
+        return JSONResponse({"error": sentence}, status, headers)
+    page = render(request, "refused.html", status_code=status, sentence=sentence)
+    page.headers.update(headers or {})
+    return page

@@ -1,0 +1,25 @@
+"""Pages out of templates."""
+
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.templating import Jinja2Templates
+
+from syncd.web.auth.identity import csrf_token
+
+
+def _of_everybody(request: Request) -> dict[str, Any]:
+    return {"person": request.user, "csrf_token": csrf_token(request)}
+
+
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("syncd.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+_TEMPLATES: Final = Jinja2Templates(env=_ENVIRONMENT, context_processors=[_of_everybody])
+
+
+def render(request: Request, name: str, /, *, status_code: int = 200, **context: Any) -> HTMLResponse:
+    """A page; each knows ``person``, who asks, and ``csrf_token``, which its forms carry."""
+    return _TEMPLATES.TemplateResponse(request, name, context, status_code)

@@ -1,0 +1,120 @@
+"""The parts of a pass: the MIS, OneFile, and what the operator has decided."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+from structlog.typing import FilteringBoundLogger
+
+from syncd.core.guard import Limits
+from syncd.errors import ConfigurationError
+from syncd.mis import Mis
+from syncd.onefile import OneFile, OnRequest, Pacer
+from syncd.settings import FeedSettings, Settings
+from syncd.state.db.owner import customer_hash
+from syncd.state.db.store import Store
+from syncd.state.rate_limit import StoredTurns
+from syncd.sync.context import Feed, Parts, Policy
+from syncd.wiring.clock import now
+
+
+@contextmanager
+def open_parts(
+    settings: Settings,
+    store: Store,
+    log: FilteringBoundLogger,
+    stopping: Event,
+    on_request: OnRequest = lambda _request: None,
+) -> Iterator[Parts]:
+    """All that a pass needs. Setting ``stopping`` ends every wait and keeps further calls from being begun.
+
+    ``on_request`` is told of each request to OneFile how it went.
+    Raises `ConfigurationError`.
+    """
+    onefile = settings.onefile
+    token = onefile.customer_token.get_secret_value()
+    if not token:
+        raise ConfigurationError(
+            "There is no customer token: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or onefile.customer_token_file."
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigurationError(
+            "onefile.customer_token is not a customer token: it holds characters that none has. Copy it again, alone."
+        )
+    pacer = Pacer(
+        StoredTurns(store, token),
+        onefile.calls_per_minute,
+        clock=now,
+        sleep=stopping.wait,
+        quiet=settings.schedule.quiet,
+        zone=settings.schedule.timezone,
+    )
+    feeds, links = (
+        tuple(
+            Feed(feed.name, feed.yields, _query_of(feed), feed.watermark)
+            for feed in settings.feeds
+            if (feed.kind == "links") is are_links
+        )
+        for are_links in (False, True)
+    )
+    with OneFile(
+        onefile.url,
+        token,
+        pacer,
+        clock=now,
+        timeout_seconds=onefile.timeout_seconds,
+        max_in_flight=onefile.max_in_flight,
+        on_request=on_request,
+        on_throttled=lambda seconds: log.warning("throttled", seconds=round(seconds, 1)),
+    ) as client:
+        yield Parts(
+            organisation_id=onefile.organisation_id,
+            mis=Mis(settings.source.url.get_secret_value(), settings.source.timeout_seconds),
+            feeds=feeds,
+            onefile=client,
+            store=store,
+            policy=_policy(settings),
+            log=log,
+            clock=now,
+            is_stopping=stopping.is_set,
+            links=links,
+            organisations=onefile.all_organisations,
+            customer=customer_hash(token),
+        )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        limits=Limits(settings.guard.percent, settings.guard.floor),
+        archives_leavers=settings.leavers.action == "archive",
+        grace=timedelta(days=settings.leavers.grace_days),
+        protected=_protected(settings.leavers.protect),
+        clear=settings.onefile.clear,
+        defaults=settings.defaults.by_field,
+        settle=timedelta(seconds=settings.onefile.settle_seconds),
+        max_in_flight=settings.onefile.max_in_flight,
+        learner_in_assign_path=settings.onefile.assign_path == "learner",
+    )
+
+
+def _protected(given: tuple[str, ...] | Path) -> frozenset[str]:
+    lines = _text_of(given, "leavers.protect").splitlines() if isinstance(given, Path) else given
+    return frozenset(filter(None, map(str.strip, lines)))
+
+
+def _query_of(feed: FeedSettings) -> str:
+    return _text_of(feed.query_file, f"the query of feed {feed.name}") if feed.query_file else feed.query
+
+
+def _text_of(file: Path, what: str) -> str:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise ConfigurationError(f"{file}, {what}, cannot be read: {problem.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file}, {what}, is not UTF-8 text.") from None
+    if not text.strip():
+        raise ConfigurationError(f"{file}, {what}, is empty.")
+    return text

@@ -1,0 +1,226 @@
+"""The checks of `syncd doctor`: each with the parts that it is about, so that one may fail alone."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+from structlog.typing import FilteringBoundLogger
+
+from syncd.core.records import Code
+from syncd.errors import ConfigurationError, SyncdError
+from syncd.onefile import OneFile, Organisation
+from syncd.operations import doctor
+from syncd.operations.doctor import Census, Check, Finding, Outcome, State
+from syncd.settings import (
+    Environment,
+    FeedSettings,
+    LeaversSettings,
+    Settings,
+    SourceSettings,
+    is_loopback,
+    load_settings,
+)
+from syncd.state.db.encryption import Vault
+from syncd.state.db.owner import customer_hash, owner_of
+from syncd.state.db.store import Store, empty_store
+from syncd.sync.context import Parts
+from syncd.sync.customer_check import is_same_customer
+from syncd.wiring.bounded_wait import Impatient
+from syncd.wiring.clock import now
+from syncd.wiring.context import open_parts
+from syncd.wiring.store import A_STORE_OF_ITS_OWN, bare_store, open_store_to_read, others
+
+#: What is not checked when there is no configuration to go by.
+_WITHOUT_CONFIGURATION: Final = ("state store", "MIS", "feeds", "log-in", "organisation", "Keychain", "references")
+
+_LATER: Final = "Try again in a few minutes."
+
+
+def examine(file: Path, log: FilteringBoundLogger) -> Iterator[Finding]:
+    """Look at all that a run needs, and give each finding as soon as there is one; nothing is changed in OneFile."""
+    try:
+        settings = load_settings(file)
+    except ConfigurationError as problem:
+        advice = "'syncd init DIR' writes an example that explains every key."
+        yield Finding("configuration", State.FAILED, str(problem), advice)
+        yield from (doctor.not_checked(name, "configuration") for name in _WITHOUT_CONFIGURATION)
+        return
+    with ExitStack() as stack:
+        yield from doctor.made(_checks(file, settings, log, stack))
+
+
+def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: ExitStack) -> Iterator[Check]:
+    organisations = settings.onefile.all_organisations
+    main = organisations[0]
+    is_live = settings.onefile.url == Environment.LIVE.base_url
+    schedule, state = settings.schedule, settings.state
+    census = Census()
+
+    def parts_of(*real: str, feeds: tuple[FeedSettings, ...] = ()) -> Parts:
+        """The parts of a pass, of which only those made of these sections are real, whatever is wrong with the rest."""
+        only = settings.model_copy(update={**_harmless(settings, real), "feeds": feeds})
+        store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", Vault())
+        return stack.enter_context(open_parts(only, store, log, Impatient()))
+
+    @cache
+    def store() -> Store:
+        return bare_store(settings)
+
+    @cache
+    def onefile() -> OneFile:
+        return parts_of("onefile").onefile
+
+    @cache
+    def organisation(number: int) -> Organisation:
+        return onefile().organisation(number)
+
+    def leavers() -> Outcome:
+        policy = parts_of("leavers").policy
+        return doctor.of_leavers(policy.grace, len(policy.protected), archives=policy.archives_leavers)
+
+    def customer_token() -> Outcome:
+        onefile()
+        return Outcome("there is one")
+
+    yield Check("configuration", lambda: _of_configuration(file, settings))
+    yield Check("schedule", lambda: doctor.of_schedule(schedule.poll, schedule.quiet, is_live=is_live))
+    yield Check("leavers", leavers, "Correct leavers.protect.")
+    yield Check("admin", lambda: _of_admin(settings))
+    yield Check("notify", lambda: _of_notify(settings))
+    yield Check(
+        "state store",
+        lambda: _of_store(store(), settings),
+        "Put it right, or correct state.url.",
+    )
+    for number in organisations:
+        yield Check(
+            _named("runs", number, organisations),
+            partial(lambda number: doctor.of_runs(store(), number, is_live=is_live), number),
+            needs="state store",
+        )
+    yield Check("daemon", lambda: doctor.of_daemon(store(), main, now()), needs="state store")
+    yield Check(
+        "MIS",
+        lambda: doctor.of_mis(parts_of("source").mis),
+        "Correct source.url; can this machine reach that database, and its login read there?",
+    )
+    for feed in settings.feeds:
+        yield Check(
+            f"feed {feed.name}",
+            partial(lambda feed: census.of_feed(parts_of("source", feeds=(feed,))), feed),
+            "Correct its query, and look again.",
+            needs="MIS",
+        )
+    yield Check(
+        "encryption",
+        lambda: doctor.of_encryption(census.mapped, has_key=bool(state.encryption_key.get_secret_value())),
+    )
+    yield Check(
+        "customer token",
+        customer_token,
+        "OneFile's support issues them to Centre Managers, each for one environment.",
+    )
+    yield Check(
+        "log-in",
+        lambda: _of_login(onefile(), settings),
+        "Is onefile.environment, or onefile.base_url, the right one, and can this machine reach it?",
+        needs="customer token",
+    )
+    for number in organisations:
+        name = _named("organisation", number, organisations)
+        yield Check(
+            name, partial(lambda number: doctor.of_organisation(organisation(number)), number), _LATER, "log-in"
+        )
+        yield Check(
+            _named("Keychain", number, organisations),
+            partial(lambda number: doctor.of_keychain(organisation(number)), number),
+            needs=name,
+        )
+        is_to_come = partial(_is_to_come, settings.feeds, parts_of, number)
+        yield Check(
+            _named("references", number, organisations),
+            partial(
+                lambda *where: doctor.of_references(onefile(), *where),
+                number,
+                settings.defaults.by_field,
+                is_to_come,
+            ),
+            _LATER,
+            needs=name,
+        )
+
+
+def _is_to_come(feeds: tuple[FeedSettings, ...], parts_of: Callable[..., Parts], number: int, code: Code) -> bool:
+    """Whether the feeds have what a code stands for in this organisation."""
+    of_such = tuple(feed for feed in feeds if feed.kind != "links" and feed.yields in code.referent.roles)
+    try:
+        return bool(of_such) and doctor.is_to_come(parts_of("source", feeds=of_such).turn_of(number), code)
+    except SyncdError:
+        # The feed has a check of its own, which says what is wrong.
+        return False
+
+
+def _named(check: str, number: int, organisations: Collection[int]) -> str:
+    return f"{check} {number}" if len(organisations) > 1 else check
+
+
+def _of_configuration(file: Path, settings: Settings) -> Outcome:
+    onefile, feeds = settings.onefile, len(settings.feeds)
+    numbers = ", ".join(map(str, onefile.all_organisations))
+    where = onefile.environment or onefile.url
+    return Outcome(f"{file}: organisation {numbers} on {where}, {feeds} feed{'s' * (feeds != 1)}")
+
+
+def _of_admin(settings: Settings) -> Outcome:
+    address = settings.admin.address
+    return doctor.of_admin(settings.admin.listen, is_loopback=address is not None and is_loopback(address[0]))
+
+
+def _of_store(store: Store, settings: Settings) -> Outcome:
+    outcome = doctor.of_store(store, upgrades_itself=settings.state.auto_upgrade)
+    if outcome.state is State.OK and store.revision() and store.is_current:
+        with store.begin() as connection:
+            why = others(owner_of(connection), settings)
+        if why:
+            return Outcome(f"{store} {why}", A_STORE_OF_ITS_OWN, State.FAILED)
+    return outcome
+
+
+def _of_login(onefile: OneFile, settings: Settings) -> Outcome:
+    outcome = doctor.of_login(onefile)
+    token = settings.onefile.customer_token.get_secret_value()
+    if not is_same_customer(_store_for_turns(settings), onefile, customer_hash(token)):
+        found = f"{outcome.found}, and not of the customer whose accounts the state store knows"
+        return Outcome(found, A_STORE_OF_ITS_OWN, State.FAILED)
+    return outcome
+
+
+def _of_notify(settings: Settings) -> Outcome:
+    # Apprise takes time to load, which only who needs it waits for.
+    if not settings.notify.urls:
+        return doctor.of_notify(())
+    from syncd.notify.channels import addresses_of  # noqa: PLC0415
+
+    return doctor.of_notify([address.name for address in addresses_of(settings.notify.urls)])
+
+
+def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:
+    """Sections that nothing can be wrong with, in the place of all but the real ones."""
+    token = SecretStr("no call is made with it")
+    sections = {
+        "onefile": settings.onefile.model_copy(update={"customer_token": token}),
+        "source": SourceSettings.model_validate({"url": "sqlite://"}),
+        "leavers": LeaversSettings(),
+    }
+    return {name: section for name, section in sections.items() if name not in real}
+
+
+def _store_for_turns(settings: Settings) -> Store:
+    """Where calls stand in line: the state store, or, where that is of no use, an empty one."""
+    try:
+        return open_store_to_read(settings)
+    except SyncdError:
+        return empty_store(Vault())

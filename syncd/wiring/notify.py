@@ -1,0 +1,20 @@
+"""Telling people, as the configuration has it."""
+
+from datetime import timedelta
+
+from structlog.typing import FilteringBoundLogger
+
+from syncd.core.schedule import When
+from syncd.notify.channels import addresses_of
+from syncd.notify.notifier import Occasions, Telling
+from syncd.settings import Settings
+from syncd.state.db.store import Store
+from syncd.wiring.clock import now
+
+
+def telling_of(settings: Settings, store: Store, log: FilteringBoundLogger) -> Telling:
+    """Whoever tells people of what happens. Raises `ConfigurationError` for a URL that Apprise cannot write to."""
+    given = settings.notify
+    zone = settings.schedule.timezone
+    occasions = Occasions(timedelta(minutes=given.unreachable_minutes), When(given.digest, timezone=zone), zone)
+    return Telling(store, settings.onefile.all_organisations, addresses_of(given.urls), occasions, log, now)

@@ -1,0 +1,69 @@
+"""A daemon alive for a while, in this process."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from syncd.core.schedule import Schedule, When
+from syncd.daemon.config import Daily, Orders
+from syncd.daemon.daemon import Daemon, Signals
+from syncd.notify.notifier import Telling
+from tests.sync.conftest import College
+
+
+@contextmanager
+def living(
+    college: College,
+    pauses: tuple[float, ...] = (0.05, 0.1, 0.2),
+    every: float = 3600,
+    verify: float = 0,
+    organisations: Sequence[int] = (),
+    asked: threading.Event | None = None,
+    schedule: Schedule | None = None,
+    daily: Sequence[Daily] = (),
+    reload: threading.Event | None = None,
+    reread: Callable[[Orders], Orders] = lambda orders: orders,
+    problems: list[BaseException] | None = None,
+    telling: Telling | None = None,
+) -> Iterator[Daemon]:
+    """A daemon, which goes by the time of this machine; what it ends with but its own end is put into ``problems``."""
+    signals = Signals(asked=asked or threading.Event(), reload=reload or threading.Event())
+    poll = When("every so often", timedelta(seconds=every))
+    verifies = When("every so often", timedelta(seconds=verify)) if verify else When()
+    # The scheduler goes by the real time, and so must the daemon.
+    parts = replace(
+        college.parts,
+        clock=lambda: datetime.now(UTC),
+        is_stopping=signals.stopping.is_set,
+        organisations=tuple(organisations),
+    )
+    turns = [parts.turn_of(each) for each in organisations] or [parts]
+    orders = Orders(turns, schedule or Schedule(poll, verifies), daily)
+    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling)
+
+    def live() -> None:
+        try:
+            daemon.live()
+        except BaseException as problem:
+            if problems is None:
+                raise
+            problems.append(problem)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        yield daemon
+    finally:
+        signals.stopping.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def wait_for(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

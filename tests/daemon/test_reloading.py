@@ -1,0 +1,139 @@
+"""A daemon that is told to read its configuration again while it works."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+import structlog
+
+from syncd.core.guard import Limits
+from syncd.core.schedule import Schedule
+from syncd.daemon.config import Orders
+from syncd.errors import AnotherRun, ConfigurationError
+from syncd.simulator import Fault, FaultKind
+from syncd.state.db.lock import Purpose, locked
+from tests.sync.conftest import ORGANISATION, Found
+
+from .daemons import living, wait_for
+
+pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
+
+
+def test_a_run_at_work_ends_by_the_old_orders_and_the_next_goes_by_the_new_ones(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.onefile.faults.add(Fault(FaultKind.LATENCY, path="/User", latency_seconds=3))
+    reload, closed = threading.Event(), []
+
+    def reread(orders: Orders) -> Orders:
+        # From now on nothing may be done unasked.
+        turns = [
+            replace(parts, policy=replace(parts.policy, limits=Limits(percent=0, floor=0))) for parts in orders.turns
+        ]
+        object.__setattr__(orders, "close", lambda: closed.append(_is_over(log)))
+        return replace(orders, turns=turns, close=lambda: None)
+
+    with structlog.testing.capture_logs() as log, living(college, every=2, reload=reload, reread=reread):
+        wait_for(lambda: any(line["event"] == "run_started" for line in log))
+        reload.set()
+        wait_for(lambda: any(line["event"] == "configuration_reloaded" for line in log))
+        assert not _is_over(log)
+        with pytest.raises(AnotherRun), locked(college.parts.store, ORGANISATION, Purpose.LEADING):
+            pass
+        wait_for(lambda: _is_over(log))
+        college.enrol("L2")
+        wait_for(lambda: any(line["event"] == "run_stopped" for line in log))
+        wait_for(lambda: bool(closed))
+    assert closed == [True], "the old orders were closed under a run that went by them"
+    assert (len(college.in_onefile("L1")), len(college.in_onefile("L2"))) == (1, 0)
+    assert [line["event"] for line in log].count("daemon_started") == 1
+
+
+def _is_over(log: Sequence[Mapping[str, object]]) -> bool:
+    return any(line["event"] == "run_finished" for line in log)
+
+
+@pytest.mark.parametrize("problem", [ConfigurationError("FILE: unknown key 'x'."), RuntimeError("hunter2")])
+def test_orders_that_are_refused_leave_everything_as_it_was(found: Found, problem: Exception) -> None:
+    college = found()
+    college.enrol("L1")
+    reload = threading.Event()
+
+    def refuse(_orders: Orders) -> Orders:
+        raise problem
+
+    with structlog.testing.capture_logs() as log, living(college, every=1, reload=reload, reread=refuse):
+        wait_for(lambda: _is_over(log))
+        reload.set()
+        wait_for(lambda: any(line["event"] == "configuration_refused" for line in log))
+        seen = len(log)
+        wait_for(lambda: _is_over(log[seen:]))
+    (refused,) = (line for line in log if line["event"] == "configuration_refused")
+    assert refused["reason"] in {"FILE: unknown key 'x'.", "unexpected RuntimeError"}
+
+
+def test_a_configuration_that_takes_for_ever_to_be_read_keeps_no_daemon_from_its_work_or_its_end(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    reload, is_over, read = threading.Event(), threading.Event(), []
+
+    def hang(orders: Orders) -> Orders:
+        read.append(orders)
+        is_over.wait(60)
+        return orders
+
+    try:
+        with structlog.testing.capture_logs() as log, living(college, every=1, reload=reload, reread=hang):
+            wait_for(lambda: _is_over(log))
+            reload.set()
+            wait_for(lambda: bool(read))
+            seen = len(log)
+            wait_for(lambda: _is_over(log[seen:]))
+            told_to_end_at = time.monotonic()
+        assert time.monotonic() - told_to_end_at < 10
+    finally:
+        is_over.set()
+    assert [line["event"] for line in log][-1] == "daemon_stopped"
+    assert len(read) == 1
+
+
+def test_a_schedule_that_stays_as_it_is_keeps_its_next_poll_and_another_one_begins_anew(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    reload = threading.Event()
+    schedules: list[Schedule] = []
+
+    def reread(orders: Orders) -> Orders:
+        return replace(orders, schedule=schedules.pop()) if schedules else orders
+
+    with structlog.testing.capture_logs() as log, living(college, reload=reload, reread=reread) as daemon:
+        wait_for(lambda: _is_over(log))
+        due = daemon._jobs.due("poll")
+        reload.set()
+        wait_for(lambda: any(line["event"] == "configuration_reloaded" for line in log))
+        assert daemon._jobs.due("poll") == due
+        schedules.append(Schedule(replace(daemon._work.orders.schedule.poll, line="")))
+        reload.set()
+        wait_for(lambda: daemon._jobs.due("poll") is None)
+
+
+def test_a_daemon_that_waits_for_the_lead_reads_it_again_as_well(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    reload = threading.Event()
+    read = []
+
+    def reread(orders: Orders) -> Orders:
+        read.append(orders)
+        return orders
+
+    with (
+        structlog.testing.capture_logs() as log,
+        living(college),
+        living(college, reload=reload, reread=reread),
+    ):
+        wait_for(lambda: _is_over(log))
+        reload.set()
+        wait_for(lambda: bool(read))

@@ -1,0 +1,181 @@
+"""What a daemon lives through, and what it does not: a store in trouble, a lost lead, a schedule that has ended."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import text
+
+from syncd.core.schedule import When
+from syncd.daemon.config import Daily
+from syncd.daemon.jobs import Jobs
+from syncd.errors import DaemonBroken, StateUnusable
+from syncd.state.db.store import Store
+from tests.sync.conftest import College, Found
+
+from .daemons import living, wait_for
+
+on_sqlite = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
+on_postgresql = pytest.mark.parametrize("state_url", ["postgres_url"], indirect=True)
+
+_Log = list[Any]
+
+
+def _count(log: _Log, event: str) -> int:
+    return sum(line["event"] == event for line in log)
+
+
+@contextmanager
+def _gone(college: College, table: str) -> Iterator[None]:
+    """A state store from which a table is missing for a while."""
+    with college.parts.store.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {table} RENAME TO {table}_away"))
+    try:
+        yield
+    finally:
+        with college.parts.store.begin() as connection:
+            connection.execute(text(f"ALTER TABLE {table}_away RENAME TO {table}"))
+
+
+@pytest.mark.slow
+def test_a_store_that_fails_for_a_while_ends_no_daemon(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    with structlog.testing.capture_logs() as log, living(college, every=1):
+        wait_for(lambda: _count(log, "run_finished") >= 1)
+        with _gone(college, "run"):
+            wait_for(lambda: _count(log, "poll_failed") >= 2)
+        for table in ("daemon", "resync_request"):
+            with _gone(college, table):
+                seen = _count(log, "run_finished")
+                wait_for(lambda seen=seen: _count(log, "run_finished") >= seen + 2)  # type: ignore[misc]
+        seen = _count(log, "run_finished")
+        wait_for(lambda: _count(log, "run_finished") >= seen + 1)
+    assert (_count(log, "daemon_started"), _count(log, "daemon_stopped")) == (1, 1)
+    assert "state store" in next(line["reason"] for line in log if line["event"] == "poll_failed")
+
+
+@on_postgresql
+def test_a_daemon_that_loses_its_lead_stops_polling_until_it_has_it_again(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    with structlog.testing.capture_logs() as log, living(college, every=1):
+        wait_for(lambda: _count(log, "run_finished") >= 1)
+        with college.parts.store.begin() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        wait_for(lambda: _count(log, "daemon_started") == 2)
+        seen = _count(log, "run_finished")
+        wait_for(lambda: _count(log, "run_finished") >= seen + 2)
+    told = [line["event"] for line in log if line["event"] in {"daemon_started", "lead_lost", "daemon_stopped"}]
+    assert told == ["daemon_started", "lead_lost", "daemon_stopped", "daemon_started", "daemon_stopped"]
+    assert len(college.in_onefile("L1")) == 1
+
+
+@on_postgresql
+def test_a_daemon_waits_for_a_store_that_is_not_there_and_says_so_once(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    college = found()
+    college.enrol("L1")
+    is_away = threading.Event()
+    is_away.set()
+    connect = college.parts.store.engine.connect
+    tried = []
+
+    def away(*arguments: Any, **options: Any) -> Any:
+        tried.append(is_away.is_set())
+        if is_away.is_set():
+            raise StateUnusable("The state store cannot be reached.")
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(college.parts.store.engine, "connect", away)
+    with structlog.testing.capture_logs() as log, living(college):
+        wait_for(lambda: len(tried) >= 3)
+        is_away.clear()
+        wait_for(lambda: _count(log, "run_finished") == 1)
+    assert _count(log, "store_unusable") == 1
+
+
+@on_sqlite
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_daemon_whose_schedule_has_ended_ends_too_and_says_so(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    problems: list[BaseException] = []
+    with structlog.testing.capture_logs() as log, living(college, problems=problems) as daemon:
+        wait_for(lambda: _count(log, "run_finished") == 1)
+
+        def break_off() -> None:
+            raise RuntimeError
+
+        daemon._jobs._scheduler._process_jobs = break_off
+        wait_for(lambda: bool(problems))
+    assert [type(problem) for problem in problems] == [DaemonBroken]
+    assert "Start the daemon again" in str(problems[0])
+    assert [line["event"] for line in log][-2:] == ["daemon_failed", "daemon_stopped"]
+
+
+@on_sqlite
+def test_what_is_done_every_day_is_done_at_the_start_and_one_that_fails_keeps_none_of_the_others(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    done: list[tuple[str, bool]] = []
+
+    def fail(_store: Store, _now: datetime) -> None:
+        done.append(("fail", True))
+        raise RuntimeError
+
+    def purge(store: Store, now: datetime) -> None:
+        done.append(("purge", store is college.parts.store and now.tzinfo is UTC))
+
+    daily = [Daily("fail", fail), Daily("purge", purge)]
+    with structlog.testing.capture_logs() as log, living(college, daily=daily) as daemon:
+        wait_for(lambda: len(done) == 2)
+        wait_for(lambda: _count(log, "run_finished") == 1)
+        due = daemon._jobs.due("daily purge")
+        assert due is not None
+        assert (due.hour, due.minute) in {(1, 30), (2, 30)}
+    assert sorted(done) == [("fail", True), ("purge", True)]
+    (failed,) = (line for line in log if line["event"] == "daily_failed")
+    assert (failed["job"], failed["reason"]) == ("fail", "unexpected RuntimeError")
+
+
+def test_of_one_job_none_is_done_twice_at_once_and_one_that_raises_is_done_again() -> None:
+    jobs = Jobs(lambda: datetime.now(UTC))
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def work() -> None:
+        begun.append(len(begun))
+        if len(begun) == 1:
+            go_on.wait(20)
+            raise RuntimeError
+
+    with jobs.at_work():
+        jobs.add("work", work, When("0.1s", timedelta(seconds=0.1)), datetime.now(UTC))
+        wait_for(lambda: "work" in jobs._due_again)
+        assert begun == [0]
+        go_on.set()
+        wait_for(lambda: len(begun) >= 3)
+
+
+def test_a_job_put_off_at_the_end_of_itself_is_done_then() -> None:
+    jobs = Jobs(lambda: datetime.now(UTC))
+    done: list[int] = []
+
+    def work() -> None:
+        done.append(1)
+        jobs.put_off("work", datetime.now(UTC))
+
+    with jobs.at_work():
+        jobs.add("work", work, When("1h", timedelta(hours=1)), datetime.now(UTC))
+        wait_for(lambda: len(done) >= 5)

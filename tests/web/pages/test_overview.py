@@ -1,0 +1,150 @@
+"""The overview: in step or not, and all that bears on it."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from syncd.core.guard import Limits
+from syncd.errors import OneFileUnreachable
+from syncd.simulator import Fault, FaultKind
+from syncd.state import daemons, runs
+from syncd.sync.run import Trigger
+from tests.sync.conftest import ORGANISATION, College, Found
+
+from .conftest import Visitor
+
+OTHER_ORGANISATION = 5741
+
+
+def _headline(college: College) -> str:
+    found = re.search(r'class="headline">([^<]*)<', Visitor(college).get("/").html)
+    assert found
+    return found[1]
+
+
+def test_it_says_in_one_sentence_whether_everybody_is_in_step(found: Found) -> None:
+    college = found()
+    assert _headline(college) == "No run has been made yet."
+    college.enrol("L1")
+    college.run()
+    assert _headline(college) == "In step."
+    college.enrol("L2", email="")
+    college.run()
+    assert _headline(college) == "In step, but for 1 held record."
+    college.with_policy(limits=Limits(floor=1))
+    college.enrol("L3", "L4")
+    stopped = college.run().run
+    assert _headline(college) == f"Not in step: run {stopped} waits for a decision."
+    Visitor(college).post(f"/runs/{stopped}/reject")
+    assert _headline(college) == f"Not in step: run {stopped} was rejected."
+    stopped = college.run().run
+    Visitor(college).post(f"/runs/{stopped}/approve")
+    assert _headline(college) == f"Not in step yet: run {stopped} is approved."
+    college.run()
+    assert _headline(college) == "In step, but for 1 held record."
+
+
+def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, times=None))
+    with pytest.raises(OneFileUnreachable):
+        college.run()
+    assert _headline(college) == "Not in step: OneFile cannot be reached."
+    assert "cannot be reached since 15 Jan 2026, 12:00" in Visitor(college).get("/").text
+
+
+def test_it_says_that_a_run_is_at_work_and_how_far_it_is(found: Found) -> None:
+    college = found()
+    with college.parts.store.begin() as connection:
+        number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
+    assert _headline(college) == f"Run {number} is at work."
+    assert f"/runs/{number}" in Visitor(college).get("/").links
+
+
+def test_it_counts_accounts_and_held_records_and_leads_to_them(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    college.enrol("L3", email="")
+    college.enrol("L4", classroom="Nowhere")
+    college.run()
+    page = Visitor(college).get("/")
+    assert "Learners 2" in page.text
+    assert "missing 1" in page.text
+    assert "reference not found 1" in page.text
+    assert {"/people?role=Learner", "/held?reason=missing"} <= {*page.links}
+
+
+def test_it_charts_the_days_and_has_the_same_as_a_table(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    college.run()
+    college.clock.now += timedelta(days=1)
+    college.correct("L1", surname="Married")
+    college.run()
+    page = Visitor(college).get("/")
+    assert "3 changes done and 0 refused in the last 30 days" in page.text
+    assert len(re.findall(r'<rect class="applied"', page.html)) == 2
+    assert re.search(r"Fri 16 Jan 1 0 [1-9]\d* Thu 15 Jan 2 0 [1-9]", page.text)
+    assert len(re.findall(r'<th scope="row"><time', page.html)) == 30
+
+
+def test_it_tells_moments_in_the_zone_of_the_schedule(found: Found) -> None:
+    college = found()
+    summer = college.clock.now.replace(month=7)
+    with college.parts.store.begin() as connection:
+        daemons.arrive(connection, ORGANISATION, "here", 1, summer)
+        daemons.note_next_run(connection, ORGANISATION, summer)
+    assert '<time datetime="2026-07-15T12:00:00.000Z">15 Jul 2026, 13:00</time>' in Visitor(college).get("/").html
+
+
+def test_it_tells_how_much_of_the_call_allowance_is_in_use(found: Found) -> None:
+    page = Visitor(found()).get("/")
+    assert "Calls in the last minute 30 of 300 10 %" in page.text
+
+
+def test_of_several_organisations_each_has_its_own_part(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    visitor = Visitor(college, (ORGANISATION, OTHER_ORGANISATION))
+    page = visitor.get("/")
+    assert f"Organisation {ORGANISATION} In step." in page.text
+    assert f"Organisation {OTHER_ORGANISATION} No run has been made yet." in page.text
+    visitor.post("/sync", organisation=OTHER_ORGANISATION)
+    with college.parts.store.begin() as connection:
+        assert runs.organisations_asked_for(connection) == {OTHER_ORGANISATION}
+
+
+def test_runs_that_found_nothing_to_do_are_listed_only_on_request(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    busy = college.run().run
+    quiet = college.run().run
+    visitor = Visitor(college)
+    assert f"/runs/{quiet}" not in visitor.get("/runs").links
+    assert {f"/runs/{quiet}", f"/runs/{busy}"} <= {*visitor.get("/runs?all=yes").links}
+
+
+def test_sync_now_asks_for_a_run_in_the_name_of_who_asked(found: Found) -> None:
+    college = found()
+    page = Visitor(college).post("/sync", organisation=ORGANISATION)
+    with college.parts.store.begin() as connection:
+        (request,) = runs.requests_waiting(connection, ORGANISATION)
+    assert (request.misids, request.requested_by) == ([], "loopback (page)")
+    assert page.path == f"/asked/{request.id}"
+    assert "No daemon works for this organisation now" in page.text
+    with college.parts.store.begin() as connection:
+        answer = runs.start(connection, ORGANISATION, Trigger.REQUEST, college.clock())
+    # It has begun with the request, and goes on to be its answer.
+    assert Visitor(college).get(page.path).path == f"/runs/{answer}"
+
+
+def test_an_organisation_that_is_not_configured_is_not_asked_for(found: Found) -> None:
+    college = found()
+    visitor = Visitor(college)
+    for organisation in ("0", "5741", "x", "5740 "):
+        assert visitor.post("/sync", organisation=organisation).status == 400
+    with college.parts.store.begin() as connection:
+        assert runs.organisations_asked_for(connection) == set()

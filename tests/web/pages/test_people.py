@@ -1,0 +1,229 @@
+"""Finding a person, all that is known of one, what the next run would do, and asking for it."""
+
+from urllib.parse import quote
+
+import pytest
+import structlog
+
+from syncd.errors import MisUnreachable
+from syncd.onefile import Interrupted
+from syncd.operations.explain import Explanation
+from syncd.state import runs
+from syncd.web.auth.credentials import Credentials
+from tests.sync.conftest import ORGANISATION, Found
+
+from .conftest import TOKEN, VIEWER, Visitor
+
+ODD = [
+    "a/b",
+    "a b",
+    "'\"<&>",
+    "Zoë-ŵ",
+    "日本/1",
+    "a?b=c#d",
+    "100%",
+    "..",
+    ".",
+    "a/../b",
+    "/a",
+    "a/",
+    "a//b",
+    "a+b",
+    "a;b",
+]
+SECRET = "Zz-a-personal-value"
+
+_NONSENSE = {
+    "/people/Nobody/L1": 404,
+    "/people/Learner": 400,
+    f"/people/Learner/{'x' * 256}": 400,
+    "/people/Learner/%00": 400,
+    "/people?q=%00": 400,
+    f"/people?q={'x' * 256}": 400,
+    "/people/Learner/L1?organisation=1": 400,
+    "/people?page=-1": 200,
+    "/people?page=99999999999999999999": 200,
+    "/people?role=x&status=y": 200,
+}
+
+
+def test_somebody_is_found_by_misid_and_by_userid(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L10")
+    college.run()
+    visitor = Visitor(college)
+    assert visitor.get("/people?q=L10").path == "/people/Learner/L10"
+    assert visitor.get(f"/people?q={college.known_id('L1')}").path == "/people/Learner/L1"
+    assert "2 people and places" in visitor.get("/people?q=l1").text
+
+
+def test_somebody_held_without_an_account_is_found(found: Found) -> None:
+    college = found()
+    college.enrol("L1", email="")
+    college.run()
+    page = Visitor(college).get("/people?q=L1")
+    assert "Held: missing Email is empty, since 15 Jan 2026, 12:00" in page.text
+    assert "syncd knows no account of this MISID in this role." in page.text
+
+
+def test_nobody_is_found_by_what_would_match_anything(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    visitor = Visitor(college)
+    for text in ("%25", "_", "%5C", "zzz"):
+        assert "Nobody was found." in visitor.get(f"/people?q={text}").text
+
+
+def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
+    college = found()
+    for number, misid in enumerate(ODD):
+        college.enrol(misid, email=f"somebody{number}@students.example.org")
+    run = college.run().run
+    visitor = Visitor(college)
+    links = [each for each in visitor.get(f"/runs/{run}").links if each.startswith("/people/")]
+    pages = [visitor.get(link) for link in links]
+    assert [page.status for page in pages] == [200] * len(ODD)
+    assert not any("<&>" in page.html for page in pages)
+    for misid in ODD:
+        (page,) = (page for page in pages if f"UserID {college.known_id(misid)}" in page.text)
+        assert f"UserID {college.known_id(misid)}" in visitor.get(f"/people?q={quote(misid, safe='')}").text
+        explained = visitor.get(next(each for each in page.links if "explain=yes" in each))
+        assert "is in step: nothing to send" in explained.text
+        visitor.post("/sync", organisation=ORGANISATION, misid=misid)
+    with college.parts.store.begin() as connection:
+        assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [[each] for each in ODD]
+
+
+def test_a_page_has_the_account_and_its_history(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    college.correct("L1", surname=SECRET)
+    college.run()
+    page = Visitor(college).get("/people/Learner/L1")
+    assert f"UserID {college.known_id('L1')}" in page.text
+    assert "update done LastName 1" in page.text
+    assert page.text.index("update done") < page.text.index("create done")
+    assert SECRET not in page.html
+
+
+def test_one_refused_tells_onefiles_words_and_can_be_tried_again(found: Found) -> None:
+    college = found(strict=True)
+    college.enrol("L1", surname="Longest" * 10)
+    college.run()
+    page = Visitor(college).get("/people/Learner/L1")
+    assert "Held: refused" in page.text
+    assert "Try again" in page.buttons
+
+
+def test_what_the_next_run_would_do_is_told_when_asked_for(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    college.correct("L1", surname=SECRET)
+    visitor = Visitor(college)
+    assert "Row 1 of the feed" not in visitor.get("/people/Learner/L1").text
+    page = visitor.get("/people/Learner/L1?explain=yes")
+    assert "Learner L1 would be updated: LastName. The MIS has something else there than" in page.text
+    assert "LastName LastName text differs, sent" in page.text
+    assert "FirstName FirstName text same" in page.text
+    assert "Row 1 of the feed learners" in page.text
+    assert SECRET not in page.html
+    assert college.outcomes("L1") == [("create", "applied")]
+
+
+def test_values_are_shown_to_those_who_have_signed_in_and_may_steer(found: Found) -> None:
+    college = found()
+    college.enrol("L1", surname=SECRET)
+    asked = {"organisation": ORGANISATION, "role": "Learner", "misid": "L1"}
+    visitor = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))
+    assert visitor.get("/people/Learner/L1").path.startswith("/sign-in")
+    visitor.sign_in(TOKEN)
+    assert "Show values" in visitor.get("/people/Learner/L1?explain=yes").buttons
+    with structlog.testing.capture_logs() as log:
+        page = visitor.post("/people/values", **asked)
+    assert f'"{SECRET}"' in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+    (shown,) = (line for line in log if line["event"] == "values_shown")
+    assert (shown["organisation_id"], shown["role"], shown["misid"]) == (ORGANISATION, "Learner", "L1")
+    assert shown["asked_by"] == "Morgan (page)"
+    assert {"LastName", "Email", "ClassroomID"} <= {*shown["fields"]}
+    assert SECRET not in str(log)
+
+
+def test_signing_in_on_the_way_to_a_page_leads_there_whatever_is_in_its_address(found: Found) -> None:
+    college = found()
+    college.enrol("a?b=c/d#é&f", email="somebody@students.example.org")
+    college.run()
+    link = f"/people/Learner/{quote('a?b=c/d#é&f', safe='')}"
+    page = Visitor(college, credentials=Credentials(TOKEN)).sign_in(TOKEN, to=f"{link}?explain=yes")
+    assert (page.status, page.path) == (200, f"{link}?explain=yes")
+
+
+def test_values_are_shown_to_nobody_else(found: Found) -> None:
+    college = found()
+    college.enrol("L1", surname=SECRET)
+    asked = {"organisation": ORGANISATION, "role": "Learner", "misid": "L1"}
+    looker = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))
+    looker.sign_in(VIEWER)
+    for visitor in (looker, Visitor(college)):
+        assert "Show values" not in visitor.get("/people/Learner/L1?explain=yes").buttons
+        with structlog.testing.capture_logs() as log:
+            page = visitor.post("/people/values", **asked)
+        assert (page.status, SECRET in page.html, log) == (403, False, [])
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (MisUnreachable("The MIS did not answer."), "The MIS did not answer."),
+        (Interrupted(), "OneFile is not to be called just now"),
+    ],
+)
+def test_why_it_cannot_be_told_is_said_on_the_page(found: Found, problem: Exception, said: str) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+
+    def explain(_organisation_id: int, _misid: str) -> Explanation:
+        raise problem
+
+    page = Visitor(college, explain=explain).get("/people/Learner/L1?explain=yes")
+    assert (page.status, said in page.text) == (200, True)
+
+
+def test_somebody_whom_nobody_knows_has_no_page_and_may_still_be_explained(found: Found) -> None:
+    college = found()
+    visitor = Visitor(college)
+    assert visitor.get("/people/Learner/L1").status == 404
+    college.enrol("L1")
+    page = visitor.get("/people/Learner/L1?explain=yes")
+    assert (page.status, "would be created" in page.text) == (200, True)
+
+
+def test_of_several_organisations_somebody_is_found_where_they_are(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    visitor = Visitor(college, (5741, ORGANISATION))
+    assert visitor.get("/people?q=L1").path == f"/people/Learner/L1?organisation={ORGANISATION}"
+    assert visitor.get("/people/Learner/L1").path == f"/people/Learner/L1?organisation={ORGANISATION}"
+    assert visitor.get("/people/Learner/L1?organisation=5741").status == 404
+
+
+def test_nonsense_is_answered_in_a_sentence(found: Found) -> None:
+    visitor = Visitor(found())
+    for path, status in _NONSENSE.items():
+        page = visitor.get(path)
+        assert (path, page.status) == (path, status)
+        assert page.text.startswith("No ·") == (status != 200)
+
+
+def test_leavers_can_be_listed(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", "L3")
+    college.run()
+    college.withdraw("L3")
+    college.run()
+    assert "1 person or place" in Visitor(college).get("/people?status=leaver").text

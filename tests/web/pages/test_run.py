@@ -1,0 +1,184 @@
+"""A run's page: what began it, what it did, and the decision about one that was stopped."""
+
+import re
+
+import pytest
+
+from syncd.core.guard import Limits
+from syncd.state import runs
+from syncd.sync.run import Trigger, run_once
+from syncd.web.auth.credentials import Credentials
+from tests.sync.conftest import ORGANISATION, College, Found
+
+from .conftest import TOKEN, VIEWER, Visitor
+
+SECRET = "Zz-a-personal-value"
+
+
+def _stopped(college: College) -> int:
+    college.with_policy(limits=Limits(floor=1))
+    college.enrol("L1", "L2", "L3", surname=SECRET)
+    return college.run().run
+
+
+def _state(college: College, number: int) -> tuple[str, str]:
+    with college.parts.store.begin() as connection:
+        run = runs.last(connection, ORGANISATION)
+    assert run is not None
+    assert run.id == number
+    return run.state, run.settled_by
+
+
+def test_a_finished_run_tells_who_asked_and_every_change(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    done = run_once(college.parts, Trigger.REQUEST, asked_by="Morgan (page)")
+    page = Visitor(college).get(f"/runs/{done.run}")
+    assert "Begun by a request of Morgan (page) on 15 Jan 2026, 12:00" in page.text
+    assert "Create, done 2" in page.text
+    assert {"/people/Learner/L1", "/people/Learner/L2"} <= {*page.links}
+
+
+def test_the_changes_can_be_narrowed_down_to_those_that_came_to_nothing(found: Found) -> None:
+    college = found(strict=True)
+    college.enrol("L1")
+    college.enrol("L2", surname="Longest" * 10)
+    number = college.run().run
+    page = Visitor(college).get(f"/runs/{number}?action=create&outcome=refused")
+    assert len([link for link in page.links if link.startswith("/people/Learner/")]) == 1
+    everything = Visitor(college).get(f"/runs/{number}?action=nonsense&outcome=%00")
+    assert len([link for link in everything.links if link.startswith("/people/Learner/")]) == 2
+
+
+def test_a_long_run_has_its_changes_on_several_pages(found: Found) -> None:
+    college = found()
+    college.enrol(*(f"L{number}" for number in range(60)))
+    number = college.run().run
+    visitor = Visitor(college)
+    first, second = visitor.get(f"/runs/{number}"), visitor.get(f"/runs/{number}?page=1")
+    people = [{link for link in page.links if link.startswith("/people/L")} for page in (first, second)]
+    assert [len(each) for each in people] == [50, 10]
+    assert not people[0] & people[1]
+    assert "51 to 60 of 60" in second.text
+
+
+def test_a_stopped_run_shows_its_plan_by_counts_and_samples_and_no_value(found: Found) -> None:
+    college = found()
+    number = _stopped(college)
+    page = Visitor(college).get(f"/runs/{number}")
+    assert "It was stopped before its first change: 3 creates where 1 are allowed." in page.text
+    assert "Creates 3 3 Learners All of them" in page.text
+    assert {"/people/Learner/L1", "/people/Learner/L2", "/people/Learner/L3"} <= {*page.links}
+    assert "ClassroomID, DefaultAssessorID, Email, FirstName, LastName, MISID, PlacementID" in page.text
+    assert page.buttons[:2] == ["Approve 3 creates", "Reject"]
+    assert SECRET not in page.html
+
+
+def test_a_run_at_work_tells_how_far_it_has_come_and_how_long_it_takes_yet(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", "L3")
+    college.with_policy(max_in_flight=1)
+    seen: list[str] = []
+    college.run(
+        progress=lambda _done, _total: seen.extend(Visitor(college).get(path).text for path in ("/", "/runs/1"))
+    )
+    assert "1 change begun of 3 planned, 1 s left. Watch it" in seen[0]
+    assert "1 of 3 changes begun, 1 s left" in seen[1]
+    assert "3 of 3 changes begun" in seen[-1]
+    assert "left" not in seen[-1].partition("changes begun")[2][:10]
+
+
+def test_approving_lets_it_go_at_once(found: Found) -> None:
+    college = found()
+    number = _stopped(college)
+    page = Visitor(college).post(f"/runs/{number}/approve")
+    assert re.fullmatch(r"/asked/\d+", page.path)
+    assert _state(college, number) == ("approved", "loopback (page)")
+    assert college.run().is_in_step
+    page = Visitor(college).get(f"/runs/{number}")
+    assert "Approved by loopback (page) on 15 Jan 2026, 12:00, for 3 creates." in page.text
+    assert "That holds until 16 Jan 2026, 12:00" in page.text
+
+
+def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
+    college = found()
+    college.with_policy(limits=Limits(floor=0, percent=0))
+    college.enrol("L1", "L2")
+    with college.parts.store.begin() as connection:
+        request = runs.request(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
+    number = run_once(college.parts, Trigger.REQUEST, only=frozenset({"L1"})).run
+    with college.parts.store.begin() as connection:
+        runs.answer(connection, [request], number)
+    visitor = Visitor(college)
+    assert "and only about L1" in visitor.get(f"/runs/{number}").text
+    visitor.post(f"/runs/{number}/approve")
+    with college.parts.store.begin() as connection:
+        assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [["L1"]]
+
+
+def test_rejecting_puts_it_aside_and_says_who_did(found: Found) -> None:
+    college = found()
+    number = _stopped(college)
+    page = Visitor(college).post(f"/runs/{number}/reject")
+    assert _state(college, number) == ("rejected", "loopback (page)")
+    assert "Rejected by loopback (page)." in page.text
+    assert "Approve" not in "".join(page.buttons)
+
+
+@pytest.mark.parametrize("what", ["approve", "reject"])
+def test_what_is_settled_is_not_settled_again(found: Found, what: str) -> None:
+    college = found()
+    number = _stopped(college)
+    visitor = Visitor(college)
+    visitor.post(f"/runs/{number}/reject")
+    page = visitor.post(f"/runs/{number}/{what}")
+    assert (page.status, _state(college, number)[0]) == (409, "rejected")
+    assert "No run waits for approval" in page.text
+
+
+def test_what_a_command_was_stopped_at_is_not_asked_of_the_daemon(found: Found) -> None:
+    college = found()
+    number = _stopped(college)
+    with college.parts.store.begin() as connection:
+        connection.exec_driver_sql("UPDATE run SET trigger = 'link'")
+    page = Visitor(college).post(f"/runs/{number}/approve")
+    assert page.path == f"/runs/{number}"
+    with college.parts.store.begin() as connection:
+        assert runs.requests_waiting(connection, ORGANISATION) == []
+
+
+def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
+    college = found()
+    with college.parts.store.begin() as connection:
+        number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
+    page = Visitor(college).get(f"/runs/{number}")
+    assert "It is reading the MIS and comparing." in page.text
+    assert '<div id="run" data-live="1">' in page.html
+    assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page.html
+
+
+def test_who_may_only_look_sees_the_plan_and_no_buttons(found: Found) -> None:
+    college = found()
+    number = _stopped(college)
+    visitor = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))
+    visitor.sign_in(VIEWER)
+    page = visitor.get(f"/runs/{number}")
+    assert "You may only look; somebody else has to decide." in page.text
+    assert page.buttons == ["Sign out"]
+    assert visitor.post(f"/runs/{number}/approve").status == 403
+    assert _state(college, number) == ("awaiting_approval", "")
+
+
+def test_there_is_no_page_of_a_run_that_there_never_was(found: Found) -> None:
+    visitor = Visitor(found())
+    for number in ("0", "99", "2147483648", "987654321012345678901"):
+        page = visitor.get(f"/runs/{number}")
+        assert (page.status, "There is no such run." in page.text) == (404, True)
+        assert visitor.post(f"/runs/{number}/approve").status == 404
+        assert visitor.get(f"/asked/{number}").status == 404
+
+
+def test_a_run_of_another_organisation_is_none_of_ours(found: Found) -> None:
+    college = found()
+    number = _stopped(college)
+    assert Visitor(college, (5741,)).get(f"/runs/{number}").status == 404
