@@ -35,7 +35,7 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        organisation_id = runs.whose(connection, settings.onefile.all_organisations, run)
+        organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
         number, counts, trigger = runs.approve(connection, organisation_id, run, whoami(), now())
     typer.echo(
         f"Run {number} is approved: {text.counted(counts)}, and no more, within 24 hours.\n"
@@ -48,7 +48,7 @@ def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        organisation_id = runs.whose(connection, settings.onefile.all_organisations, run)
+        organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
         number = runs.reject(connection, organisation_id, run, whoami())
     typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
 

@@ -37,14 +37,14 @@ def export(
     settings = settings_of(config)
     log = set_up_logs(settings)
     store = open_store_to_read(settings)
-    if not store.vault.has_key:
+    if not store.cipher.has_key:
         raise ConfigurationError(
             "There is no encryption key, and without one no first passwords are kept: set SYNCD_STATE__ENCRYPTION_KEY."
         )
     # What cannot be written is not erased: only once the file is safe on its disk does the transaction end.
     with store.begin() as connection:
         organisations = settings.onefile.all_organisations
-        taken = [one for each in organisations for one in take(connection, store.vault, each)]
+        taken = [one for each in organisations for one in take(connection, store.cipher, each)]
         if taken:
             write_passwords(file, taken)
     if not taken:

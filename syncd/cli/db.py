@@ -74,6 +74,6 @@ def reseal(*, config: ConfigOption = None) -> None:
     To change the key, put the new one in front of the old with a comma between, run this, and take the old one out.
     """
     store = open_store(settings_of(config))
-    if not store.vault.has_key:
+    if not store.cipher.has_key:
         raise ConfigurationError("There is no encryption key: set SYNCD_STATE__ENCRYPTION_KEY.")
-    typer.echo(f"{maintenance.reseal(store)} values are encrypted with the first key.")
+    typer.echo(f"{maintenance.reencrypt(store)} values are encrypted with the first key.")

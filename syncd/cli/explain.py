@@ -24,11 +24,11 @@ from syncd.cli.program import app
 from syncd.cli.running import stopped_by_signals
 from syncd.core.fields import Kind
 from syncd.core.values import Unusable, read_value
-from syncd.operations.explain import Account, Call, Cell, Decision, Explained, Explanation
+from syncd.operations.explain import Account, Call, Cell, Decision, Explanation, Explanations
 from syncd.operations.explain import explain as explanation_of
 from syncd.state.views.status import moment
-from syncd.sync.reasons import in_words
-from syncd.wiring.context import open_parts
+from syncd.sync.reasons import describe
+from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store_to_read
 
 _GUARD = "not asked: it judges a run as a whole, and 'syncd plan' tells what it says"
@@ -71,8 +71,8 @@ def explain(
     misid = _normal(misid)
     log = set_up_logs(settings, is_watched=True)
     store = open_store_to_read(settings)
-    with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
-        explained = {each: explanation_of(parts.turn_of(each), misid) for each in organisations}
+    with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
+        explained = {each: explanation_of(context.for_organisation(each), misid) for each in organisations}
     if json:
         print_json(_document(misid, explained.values(), shows=values))
     else:
@@ -118,7 +118,7 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
     typer.echo(f"\nThe guard was {_GUARD}.")
 
 
-def _lines(record: Explained, *, shows: bool) -> Iterator[tuple[str, str]]:
+def _lines(record: Explanations, *, shows: bool) -> Iterator[tuple[str, str]]:
     yield "because", record.decided.why
     for number, call in enumerate(record.calls):
         yield ("" if number else "calls" if record.calls[1:] else "call"), _call(call, shows=shows)
@@ -134,14 +134,14 @@ def _lines(record: Explained, *, shows: bool) -> Iterator[tuple[str, str]]:
         yield "account", "none that syncd knows"
     for entry in record.entries:
         what = "left out" if entry.is_warning else "held" if record.decided.decision is Decision.HELD else "was held"
-        yield what, f"{entry.detail} ({in_words(entry.reason)}), since {shortly(entry.since)}"
+        yield what, f"{entry.detail} ({describe(entry.reason)}), since {shortly(entry.since)}"
     if record.in_doubt_since:
         yield (
             "in doubt",
             f"a create has no answer since {shortly(record.in_doubt_since)}; the next run settles it first",
         )
     if last := record.last_change:
-        what = f"{last.action}, {in_words(last.outcome)}, {shortly(last.at)}, in run {last.run}"
+        what = f"{last.action}, {describe(last.outcome)}, {shortly(last.at)}, in run {last.run}"
         yield "last change", f"{what}: {last.message}" if last.message else what
     for number, each in enumerate(record.assignments):
         feed = f" (feed {each.feed})" if each.feed else ""
@@ -151,7 +151,7 @@ def _lines(record: Explained, *, shows: bool) -> Iterator[tuple[str, str]]:
 def _account(account: Account) -> Iterator[tuple[str, str]]:
     known_by = "no UserID yet" if account.user_id is None else f"UserID {account.user_id}"
     in_step = f"in step since {shortly(account.synced_at)}, from the feed {account.feed}"
-    yield "account", f"{known_by}, {in_words(account.status)}, {in_step}"
+    yield "account", f"{known_by}, {describe(account.status)}, {in_step}"
     if account.left_at:
         yield "gone since", shortly(account.left_at)
     yield "accepted", ", ".join(sorted(account.accepted)) or "nothing yet"
@@ -162,7 +162,7 @@ def _call(call: Call, *, shows: bool) -> str:
     return f"{call.method} {call.path}" + (f" with {names}" if names else "")
 
 
-def _print_cells(cells: Collection[Cell], record: Explained, *, shows: bool) -> None:
+def _print_cells(cells: Collection[Cell], record: Explanations, *, shows: bool) -> None:
     accepted = record.account.accepted if record.account else {}
     headings = (
         "column",
@@ -209,7 +209,7 @@ def _document(misid: str, explained: Collection[Explanation], *, shows: bool) ->
     }
 
 
-def _record(record: Explained, *, shows: bool) -> dict[str, Any]:
+def _record(record: Explanations, *, shows: bool) -> dict[str, Any]:
     entries = [
         (
             entry.is_warning,

@@ -15,7 +15,7 @@ import syncd
 from syncd.cli.options import print_item, width
 from syncd.cli.program import COMMANDS, app
 from syncd.errors import SyncdError
-from syncd.sync.reasons import HELD, LEFT_OUT, in_words
+from syncd.sync.reasons import HELD, LEFT_OUT, describe
 
 _ARCHITECTURE: Final = "architecture"
 
@@ -38,7 +38,7 @@ def entries() -> Iterator[Entry]:
     """Every reason and every kind of error that there is: the code's own list of them, in its own words."""
     for group, advised in ((_HELD, HELD), (_LEFT_OUT, LEFT_OUT)):
         for reason, advice in advised.items():
-            yield Entry(group, in_words(reason), advice.meaning, advice.remedy)
+            yield Entry(group, describe(reason), advice.meaning, advice.remedy)
     for kind in _kinds_of(SyncdError):
         ending = "" if kind.exit_code == SyncdError.exit_code else f" The exit code is {kind.exit_code}."
         yield Entry(_ERRORS, kind.title, kind.meaning + ending, kind.remedy)

@@ -30,7 +30,7 @@ from syncd.state import held_records
 from syncd.state.views import audit
 from syncd.state.views import report as report_view
 from syncd.state.views.status import moment
-from syncd.sync.reasons import in_words
+from syncd.sync.reasons import describe
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
 
@@ -163,7 +163,7 @@ def _print_of_one(misid: str, rows: list[Row[Any]]) -> None:
                 shortly(row.at),
                 row.role,
                 row.action,
-                in_words(row.outcome),
+                describe(row.outcome),
                 ", ".join(row.fields),
                 row.message,
             )[: 7 if details else 6]
@@ -183,7 +183,7 @@ def _print_of_all(rows: Iterable[Row[Any]]) -> None:
             begun = True
         said = "; ".join(filter(None, (", ".join(row.fields), row.message)))
         typer.echo(
-            line(row.run_id, shortly(row.at), row.role, f"{row.misid} ", row.action, in_words(row.outcome), said)
+            line(row.run_id, shortly(row.at), row.role, f"{row.misid} ", row.action, describe(row.outcome), said)
         )
     if not begun:
         typer.echo("Nothing was sent in that time.")

@@ -18,11 +18,20 @@ from syncd.cli.running import at_work, exit_code
 from syncd.core.fields import Role
 from syncd.core.matching import Likeness, Proposal
 from syncd.errors import LinksUnusable, NothingToSettle
-from syncd.operations.link import Found, Link, Unlinked, apply_links, find_links, forget, known_keys, unlink
+from syncd.operations.link import (
+    LinkProposals,
+    LinkRow,
+    UnlinkResult,
+    apply_links,
+    find_links,
+    forget,
+    known_keys,
+    unlink,
+)
 from syncd.state.changes import Action
 from syncd.state.runs import RunState
-from syncd.sync.context import Parts
-from syncd.sync.run import Done
+from syncd.sync.context import SyncContext
+from syncd.sync.run import RunResult
 
 _DEFAULT_FILE: Final = Path("onefile-links.csv")
 _MANY_CALLS: Final = 50
@@ -80,8 +89,8 @@ def link(
         raise typer.BadParameter("there is nothing to approve without --apply", param_hint="--approve")
     file = out or _DEFAULT_FILE
     _refuse_existing(file)
-    with at_work(config, organisation) as parts:
-        found = find_links(parts, _say_how_many(parts))
+    with at_work(config, organisation) as context:
+        found = find_links(context, _say_how_many(context))
     if found.proposals:
         _write(file, found.proposals)
     _print_found(found, file)
@@ -115,8 +124,8 @@ def unlink_(
     Afterwards the person has no account: the next run creates one, unless you link another first.
     Ends with 0, or with 1 when there is no such link or OneFile did not take the change.
     """
-    with at_work(config, organisation) as parts:
-        found = known_keys(parts, misid, role)
+    with at_work(config, organisation) as context:
+        found = known_keys(context, misid, role)
         if not found:
             raise NothingToSettle(f"The state store knows no account with the MISID {misid}; see 'syncd accounts'.")
         if len(found) > 1:
@@ -126,25 +135,25 @@ def unlink_(
         if account.user_id is None:
             raise NothingToSettle(f"The account of {misid} has only been asked for; 'syncd sync' finds it first.")
         if forget_only:
-            forget(parts, key)
+            forget(context, key)
             typer.echo(
                 f"{misid} and UserID {account.user_id} are no longer linked here. OneFile was not asked: "
                 "if the account has the MISID there, the next run links it again."
             )
             return
-        outcome = unlink(parts, key, account.user_id, whoami())
+        outcome = unlink(context, key, account.user_id, whoami())
     match outcome:
-        case Unlinked.MARKED:
+        case UnlinkResult.MARKED:
             typer.echo(
                 f"UserID {account.user_id} has the MISID unlinked-{account.user_id} in OneFile now, "
                 f"and {misid} has no account. The next run creates one, unless you link another first."
             )
-        case Unlinked.WAS_GONE:
+        case UnlinkResult.WAS_GONE:
             typer.echo(
                 f"UserID {account.user_id} did not have the MISID {misid} in OneFile any more, so only the state store "
                 "was changed."
             )
-        case Unlinked.NOT_YET:
+        case UnlinkResult.NOT_YET:
             raise LinksUnusable(
                 f"OneFile did not take the change of UserID {account.user_id}, and nothing was forgotten; "
                 f"'syncd history {misid}' says why. Take the MISID off in OneFile, then run this again."
@@ -156,8 +165,8 @@ def _apply(file: Path, config: Path | None, organisation: int | None, *, approve
     if not links:
         typer.echo(f"No row of {file} says yes, so there is nothing to link.")
         return
-    with at_work(config, organisation) as parts:
-        done = apply_links(parts, links, approved_by=whoami() if approve else "")
+    with at_work(config, organisation) as context:
+        done = apply_links(context, links, approved_by=whoami() if approve else "")
     if done.state is RunState.AWAITING_APPROVAL:
         typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")
         typer.echo("'syncd approve' lets it, and then the same command does it; 'syncd reject' puts it aside.")
@@ -166,7 +175,7 @@ def _apply(file: Path, config: Path | None, organisation: int | None, *, approve
     raise typer.Exit(exit_code(done))
 
 
-def _print_applied(done: Done, chosen: int) -> None:
+def _print_applied(done: RunResult, chosen: int) -> None:
     linked = done.applied.get(Action.LINK, 0)
     typer.echo(f"Run {done.run}: {linked} linked; {done.calls} calls.")
     trouble = (
@@ -181,10 +190,10 @@ def _print_applied(done: Done, chosen: int) -> None:
         typer.echo("Apply the file again before the next run, which would create another account for those it misses.")
 
 
-def _say_how_many(parts: Parts) -> Callable[[int], None]:
+def _say_how_many(context: SyncContext) -> Callable[[int], None]:
     def say(calls: int) -> None:
         if calls > _MANY_CALLS:
-            minutes = ceil(calls / parts.onefile.pacer.calls_per_second / 60)
+            minutes = ceil(calls / context.onefile.rate_limiter.calls_per_second / 60)
             typer.echo(
                 f"{calls} accounts are looked at one by one: {calls} calls, {minutes} minute{'s' * (minutes > 1)} "
                 "at most.",
@@ -194,7 +203,7 @@ def _say_how_many(parts: Parts) -> Callable[[int], None]:
     return say
 
 
-def _print_found(found: Found, file: Path) -> None:
+def _print_found(found: LinkProposals, file: Path) -> None:
     typer.echo(f"Linked by MISID: {len(found.linked)}.")
     if found.duplicates:
         typer.echo("On several accounts of one role, and for you to settle in OneFile, archived accounts included:")
@@ -257,7 +266,7 @@ def _row(proposal: Proposal) -> tuple[object, ...]:
     )
 
 
-def _links_in(file: Path) -> list[Link]:
+def _links_in(file: Path) -> list[LinkRow]:
     """The rows that say yes. Raises `LinksUnusable` for the first one that cannot be read."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -287,7 +296,7 @@ def _says_yes(cells: Mapping[str, str], where: str) -> bool:
     return said in _YES
 
 
-def _link(cells: Mapping[str, str], where: str) -> Link:
+def _link(cells: Mapping[str, str], where: str) -> LinkRow:
     roles = {role.casefold(): role for role in Role}
     role = roles.get(cells["role"].casefold())
     if role is None:
@@ -297,4 +306,4 @@ def _link(cells: Mapping[str, str], where: str) -> Link:
     user_id = cells["user_id"]
     if not (user_id.isascii() and user_id.isdigit() and len(user_id) <= 18 and int(user_id)):
         raise LinksUnusable(f"{where}, column user_id: it is not a UserID. Nothing was changed.")
-    return Link(role, cells["misid"], int(user_id), where)
+    return LinkRow(role, cells["misid"], int(user_id), where)

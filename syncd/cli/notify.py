@@ -4,7 +4,7 @@ import typer
 
 from syncd.cli.options import ConfigOption, set_up_logs, settings_of
 from syncd.cli.program import app
-from syncd.core.alerts import trial
+from syncd.core.alerts import test_notification
 from syncd.errors import ConfigurationError, NotTold
 
 notify = typer.Typer(no_args_is_help=True, help="Look after who is told when syncd needs somebody.")
@@ -19,18 +19,18 @@ def try_out(*, config: ConfigOption = None) -> None:
     Ends with 0 when all went, and with 1 when one did not.
     """
     # Apprise takes time to load, which only who needs it waits for.
-    from syncd.notify.channels import addresses_of  # noqa: PLC0415
+    from syncd.notify.channels import channels_of  # noqa: PLC0415
     from syncd.notify.notifier import send  # noqa: PLC0415
 
     settings = settings_of(config)
     set_up_logs(settings)
-    addresses = addresses_of(settings.notify.urls)
+    addresses = channels_of(settings.notify.urls)
     if not addresses:
         raise ConfigurationError("Nobody is told of anything: set SYNCD_NOTIFY__URLS, or notify.urls_file.")
     failures = 0
     for address in addresses:
         try:
-            send(address, trial())
+            send(address, test_notification())
         except NotTold as problem:
             failures += 1
             typer.echo(str(problem), err=True)

@@ -26,17 +26,17 @@ from syncd.cli.running import head, stopped_by_signals
 from syncd.core.fields import Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Returner, Update
 from syncd.core.plan_sample import spread
-from syncd.core.rate import about
+from syncd.core.rate import humanise_duration
 from syncd.core.records import Held, Reason, Warned
 from syncd.core.values import Sent
 from syncd.settings import Settings
 from syncd.state import accounts
 from syncd.state.db.store import Store
 from syncd.state.views.status import moment
-from syncd.sync.planner import Planned, make_plan
-from syncd.sync.reasons import HELD, LEFT_OUT, Advice, in_words
+from syncd.sync.planner import GuardedPlan, make_plan
+from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
 from syncd.wiring.clock import now
-from syncd.wiring.context import open_parts
+from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store_to_read
 
 #: Of people of whom the same is to be said so many are named, and so many such groups are shown.
@@ -79,9 +79,9 @@ def plan(
     organisations = organisations_of(settings, organisation)
     log = set_up_logs(settings, is_watched=True)
     store = open_store_to_read(settings)
-    with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
-        plans = {each: make_plan(parts.turn_of(each), frozenset(misid or ())) for each in organisations}
-        per_second = parts.onefile.pacer.calls_per_second
+    with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
+        plans = {each: make_plan(context.for_organisation(each), frozenset(misid or ())) for each in organisations}
+        per_second = context.onefile.rate_limiter.calls_per_second
     if json:
         print_json_object(_plans_document(plans, per_second))
         return
@@ -103,7 +103,7 @@ class Shown:
     """A plan as people are shown it."""
 
     organisation_id: int
-    planned: Planned
+    planned: GuardedPlan
     calls_per_second: float
     calls_per_minute: int
     only: Sequence[str] = ()
@@ -136,7 +136,7 @@ class Shown:
         plan = self.planned.plan
         if not plan.calls:
             return "Changes to send: 0."
-        how_long = about(plan.seconds(self.calls_per_second))
+        how_long = humanise_duration(plan.seconds(self.calls_per_second))
         return f"Changes to send: {plan.calls}, each a call; at {self.calls_per_minute} a minute that takes {how_long}."
 
     @property
@@ -180,9 +180,9 @@ class Shown:
         yield _alike("Returned", returners, ("role", "what happens"), named)
         leavers = ((one.key.misid, (one.key.role, _leave(one))) for one in plan.leavers)
         yield _alike("Left", leavers, ("role", "what happens"), named)
-        held = ((one.misid, (in_words(one.reason), one.field)) for one in plan.held)
+        held = ((one.misid, (describe(one.reason), one.field)) for one in plan.held)
         yield _alike("Held", held, ("reason", "field"), named, notes=_advice(plan.held, HELD))
-        left_out = ((one.key.misid, (in_words(one.reason), one.field)) for one in plan.warnings)
+        left_out = ((one.key.misid, (describe(one.reason), one.field)) for one in plan.warnings)
         notes = _advice(plan.warnings, LEFT_OUT)
         yield _alike("Left out of what is sent", left_out, ("reason", "field"), named, notes=notes)
 
@@ -251,7 +251,7 @@ def _with_values(plan: Plan, store: Store) -> Iterator[Section]:
         if not some:
             continue
         with store.begin() as connection:
-            before = accounts.values(connection, store.vault, [change.key for change in some])
+            before = accounts.values(connection, store.cipher, [change.key for change in some])
         yield Section(
             f"{title}: {len(some)} of {len(changes)} with their values",
             ("MISID", "role", "what would be sent"),
@@ -306,10 +306,10 @@ def _fields_of(creates: Collection[Create]) -> str:
 
 def _advice(problems: Iterable[Held | Warned], advice: Mapping[Reason, Advice]) -> list[tuple[str, str]]:
     reasons = sorted({problem.reason for problem in problems} & advice.keys())
-    return [(in_words(reason), f"{advice[reason].meaning} {advice[reason].remedy}") for reason in reasons]
+    return [(describe(reason), f"{advice[reason].meaning} {advice[reason].remedy}") for reason in reasons]
 
 
-def _plans_document(plans: Mapping[int, Planned], calls_per_second: float) -> dict[str, Any]:
+def _plans_document(plans: Mapping[int, GuardedPlan], calls_per_second: float) -> dict[str, Any]:
     """The document of ``syncd plan --json``; of several organisations one for all, each entry naming its own."""
     documents = {each: _plan_document(planned, calls_per_second) for each, planned in plans.items()}
     if len(documents) == 1:
@@ -331,7 +331,7 @@ def _naming(organisation_id: int, entries: Iterable[Mapping[str, Any]]) -> Itera
     return ({"organisation_id": organisation_id, **entry} for entry in entries)
 
 
-def _plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
+def _plan_document(planned: GuardedPlan, calls_per_second: float) -> dict[str, Any]:
     """The document of ``syncd plan --json``, each of its lists as an iterator."""
     plan = planned.plan
     return {
@@ -349,7 +349,7 @@ def _plan_document(planned: Planned, calls_per_second: float) -> dict[str, Any]:
     }
 
 
-def _guard(planned: Planned) -> str:
+def _guard(planned: GuardedPlan) -> str:
     return f"stopped: {'; '.join(planned.objections)}" if planned.objections else "ok"
 
 

@@ -13,7 +13,7 @@ from syncd.cli.running import at_work, exit_code
 from syncd.core.fields import Role
 from syncd.errors import ConfigurationError
 from syncd.operations.rekey import Move, rekey_plan, restore_plan
-from syncd.sync.run import PlanMaker, Trigger, carry_out
+from syncd.sync.run import PlanMaker, Trigger, execute
 
 RoleOption = Annotated[
     Role,
@@ -72,8 +72,8 @@ def restore(
 
 
 def _carry_out(where: tuple[Path | None, int | None], trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
-    with at_work(*where) as parts:
-        done = carry_out(parts, trigger, maker, approved_by=whoami() if approve else "")
+    with at_work(*where) as context:
+        done = execute(context, trigger, maker, approved_by=whoami() if approve else "")
     print_done(done)
     raise typer.Exit(exit_code(done))
 

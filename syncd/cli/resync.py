@@ -30,7 +30,7 @@ from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
 from syncd.state.runs import RunState
 from syncd.state.views.status import moment
-from syncd.sync.run import Done, Trigger
+from syncd.sync.run import RunResult, Trigger
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
@@ -110,9 +110,9 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *
     with progress_bar() as progress:
         while True:
             with store.reading() as connection:
-                answer = runs.answer_to(connection, request)
+                answer = runs.answering_run(connection, request)
                 newest = runs.last(connection, organisation_id)
-                begun = runs.begun(connection, newest.id) if newest else 0
+                begun = runs.started(connection, newest.id) if newest else 0
             if answer:
                 return answer
             if newest and newest.state == RunState.RUNNING:
@@ -145,13 +145,13 @@ def _is_held(store: Store, organisation_id: int, purpose: Purpose) -> bool:
         return True
 
 
-def _done(connection: Connection, run: Row[Any]) -> Done:
+def _done(connection: Connection, run: Row[Any]) -> RunResult:
     """What is on record of a run, as the run itself would tell it."""
-    return Done(
+    return RunResult(
         run.id,
         RunState.AWAITING_APPROVAL if run.state in _STOPPED else RunState(run.state),
         Counts(run.creates, run.updates, run.leavers),
-        applied={Action(action): count for action, count in runs.applied(connection, run.id).items()},
+        applied={Action(action): count for action, count in runs.changes_applied(connection, run.id).items()},
         left=accounts.leavers(connection, run.organisation_id),
         refused=run.refused,
         in_doubt=run.in_doubt,

@@ -31,11 +31,11 @@ from syncd.errors import AnotherRun
 from syncd.settings import Settings, load_settings
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.runs import RunState
-from syncd.sync.context import Parts
-from syncd.sync.resync import going_after_the_named
-from syncd.sync.run import Done, Trigger, run_once
+from syncd.sync.context import SyncContext
+from syncd.sync.resync import run_yielding_to_resyncs
+from syncd.sync.run import RunResult, Trigger, run_once
 from syncd.sync.sender import Progress as OnProgress
-from syncd.wiring.context import open_parts
+from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
@@ -60,11 +60,11 @@ def sync(
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
     codes = set()
-    with _able_to_work(settings) as parts:
+    with _able_to_work(settings) as context:
         for each in organisations:
             head(each, organisations)
             try:
-                with _at_turn(parts, each) as here, progress_bar() as progress:
+                with _at_turn(context, each) as here, progress_bar() as progress:
                     running = partial(
                         run_once,
                         trigger=Trigger.COMMAND,
@@ -73,7 +73,7 @@ def sync(
                         asked_by=whoami(),
                         progress=progress,
                     )
-                    done = running(here) if misid else going_after_the_named(here, running)
+                    done = running(here) if misid else run_yielding_to_resyncs(here, running)
             except AnotherRun as problem:
                 # What holds this organisation up does not hold up the others.
                 typer.echo(str(problem), err=True)
@@ -96,46 +96,46 @@ def run(*, config: ConfigOption = None) -> None:
     from syncd.daemon.daemon import Daemon, Signals  # noqa: PLC0415
     from syncd.web.metrics import Requests  # noqa: PLC0415
     from syncd.wiring.admin import open_admin  # noqa: PLC0415
-    from syncd.wiring.daemon import Site  # noqa: PLC0415
-    from syncd.wiring.notify import telling_of  # noqa: PLC0415
+    from syncd.wiring.daemon import DaemonConfigFile  # noqa: PLC0415
+    from syncd.wiring.notify import open_notifier  # noqa: PLC0415
 
     file = file_of(config)
     with stopped_by_signals() as stopping, set_by("SIGUSR1") as asked, set_by("SIGHUP") as reload:
         settings = load_settings(file)
         log = set_up_logs(settings)
         store, requests = open_store(settings), Requests()
-        telling = telling_of(settings, store, log)
+        telling = open_notifier(settings, store, log)
         with (
-            closing(Site(file, settings, store, log, stopping, requests.note)) as site,
+            closing(DaemonConfigFile(file, settings, store, log, stopping, requests.note)) as site,
             open_admin(lambda: site.settings, store, log, stopping, requests),
         ):
-            Daemon(site.orders, Signals(stopping, asked, reload), site.reread, telling=telling).live()
+            Daemon(site.orders, Signals(stopping, asked, reload), site.reread, telling=telling).run()
 
 
 @contextmanager
-def at_work(config: Path | None, organisation: int | None = None) -> Iterator[Parts]:
+def at_work(config: Path | None, organisation: int | None = None) -> Iterator[SyncContext]:
     """All that a run by hand needs, under the lock of the organisation, which must be chosen where there are several.
 
     Raises `AnotherRun`, `ConfigurationError` and `StateUnusable`.
     """
     settings = settings_of(config)
     chosen = organisation_of(settings, organisation)
-    with _able_to_work(settings) as parts, _at_turn(parts, chosen) as here:
+    with _able_to_work(settings) as context, _at_turn(context, chosen) as here:
         yield here
 
 
 @contextmanager
-def _able_to_work(settings: Settings) -> Iterator[Parts]:
+def _able_to_work(settings: Settings) -> Iterator[SyncContext]:
     log = set_up_logs(settings, is_watched=True)
     store = open_store(settings)
-    with stopped_by_signals() as stopping, open_parts(settings, store, log, stopping) as parts:
-        yield parts
+    with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
+        yield context
 
 
 @contextmanager
-def _at_turn(parts: Parts, organisation_id: int) -> Iterator[Parts]:
-    with locked(parts.store, organisation_id, Purpose.WRITING):
-        yield parts.turn_of(organisation_id)
+def _at_turn(context: SyncContext, organisation_id: int) -> Iterator[SyncContext]:
+    with locked(context.store, organisation_id, Purpose.WRITING):
+        yield context.for_organisation(organisation_id)
 
 
 def head(organisation_id: int, organisations: Collection[int]) -> None:
@@ -144,11 +144,11 @@ def head(organisation_id: int, organisations: Collection[int]) -> None:
         typer.echo(f"\nOrganisation {organisation_id}")
 
 
-def exit_code(done: Done) -> int:
+def exit_code(done: RunResult) -> int:
     """What a command that made a run ends with."""
     if done.state is RunState.AWAITING_APPROVAL:
         return _AWAITING_APPROVAL
-    return _IN_STEP if done.is_in_step else _SOME_HELD
+    return _IN_STEP if done.is_in_sync else _SOME_HELD
 
 
 @contextmanager

@@ -23,13 +23,13 @@ from syncd.cli.options import (
 from syncd.cli.output.csv import as_text
 from syncd.cli.output.text import shortly
 from syncd.cli.program import app
-from syncd.core.rate import about
+from syncd.core.rate import humanise_duration
 from syncd.core.records import Reason
 from syncd.state import accounts as accounts_
 from syncd.state import held_records
 from syncd.state.views import status as status_view
 from syncd.state.views.status import moment
-from syncd.sync.reasons import HELD, LEFT_OUT, in_words
+from syncd.sync.reasons import HELD, LEFT_OUT, describe
 from syncd.wiring.store import open_store_to_read
 
 _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "synced_at")
@@ -64,7 +64,7 @@ def _print_status(document: dict[str, Any]) -> None:
     last, waiting = document["last_run"], document["awaiting_approval"]
     lines = {
         "last run": last
-        and f"{last['run']} ({last['trigger']}), {in_words(last['state'])}, {last['started_at']}"
+        and f"{last['run']} ({last['trigger']}), {describe(last['state'])}, {last['started_at']}"
         + (f": {last['reason']}" if last["reason"] else ""),
         **({"at work": _at_work(document["progress"])} if document["progress"] else {}),
         "next run": document["next_run_at"] or "no daemon is running",
@@ -83,7 +83,7 @@ def _print_status(document: dict[str, Any]) -> None:
 def _at_work(progress: dict[str, Any]) -> str:
     if not progress["planned"]:
         return f"run {progress['run']}: reading and comparing"
-    left = f", {about(progress['seconds_left'])} left" if progress["seconds_left"] else ""
+    left = f", {humanise_duration(progress['seconds_left'])} left" if progress["seconds_left"] else ""
     return f"run {progress['run']}: {progress['begun']:,} of {progress['planned']:,} changes begun{left}"
 
 
@@ -109,7 +109,7 @@ def held(
         (
             (
                 *([row.organisation_id] if several else []),
-                *(in_words(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)),
+                *(describe(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)),
             )
             for row in rows
         ),
@@ -117,7 +117,7 @@ def held(
     )
     advice = LEFT_OUT if warnings else HELD
     for reason in sorted({Reason(row.reason) for row in rows} & advice.keys()):
-        print_item(in_words(reason), advice[reason].meaning, advice[reason].remedy)
+        print_item(describe(reason), advice[reason].meaning, advice[reason].remedy)
 
 
 @app.command(rich_help_panel="Looking")
@@ -146,7 +146,7 @@ def accounts(
 
 
 def _counted(counts: dict[str, int]) -> str | None:
-    return ", ".join(f"{count} {in_words(what)}" for what, count in sorted(counts.items())) or None
+    return ", ".join(f"{count} {describe(what)}" for what, count in sorted(counts.items())) or None
 
 
 def _misid(row: Row[Any]) -> str:

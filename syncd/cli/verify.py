@@ -9,9 +9,9 @@ from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, prin
 from syncd.cli.program import app
 from syncd.cli.running import at_work
 from syncd.core.drift import Drift, DriftKind
-from syncd.operations.verify import SoFar, Verified, verify_once
+from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.state.runs import RunState
-from syncd.sync.resync import going_after_the_named
+from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import Trigger
 
 _AS_LEFT, _AWAITING_APPROVAL, _SOME_DRIFT = 0, 3, 4
@@ -35,9 +35,9 @@ def verify(
     Ends with 0 when there is no drift, or --fix has put it all right; 4 when there is some; 3 when --fix waits for
     'syncd approve'; 1 when it could not run; 5 when another run is at work.
     """
-    with at_work(config, organisation) as parts:
-        verifying = partial(verify_once, trigger=Trigger.VERIFY, fix=fix, full=full, so_far=SoFar())
-        verified = going_after_the_named(parts, verifying)
+    with at_work(config, organisation) as context:
+        verifying = partial(verify_once, trigger=Trigger.VERIFY, fix=fix, full=full, so_far=VerifyProgress())
+        verified = run_yielding_to_resyncs(context, verifying)
     if json:
         print_json([_document(drift) for drift in verified.drift])
     else:
@@ -45,7 +45,7 @@ def verify(
     raise typer.Exit(_exit_code(verified))
 
 
-def _exit_code(verified: Verified) -> int:
+def _exit_code(verified: VerifyResult) -> int:
     if verified.done.state is RunState.AWAITING_APPROVAL:
         return _AWAITING_APPROVAL
     return _SOME_DRIFT if verified.left else _AS_LEFT
@@ -61,7 +61,7 @@ def _document(drift: Drift) -> dict[str, Any]:
     }
 
 
-def _print(verified: Verified, *, fix: bool) -> None:
+def _print(verified: VerifyResult, *, fix: bool) -> None:
     if verified.drift:
         rows = ((one.key.role, one.key.misid, one.user_id, _what(one)) for one in verified.drift)
         print_table(("role", "MISID", "UserID", "what differs"), rows, "")

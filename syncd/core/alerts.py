@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Subject(StrEnum):
+class AlertKind(StrEnum):
     """What somebody may have to be told of."""
 
     APPROVAL = "awaiting_approval"
@@ -20,14 +20,14 @@ class Subject(StrEnum):
     """The records that are newly held; no trouble, and told of once a day."""
 
 
-TROUBLES: Final = tuple(subject for subject in Subject if subject is not Subject.DIGEST)
+TROUBLES: Final = tuple(subject for subject in AlertKind if subject is not AlertKind.DIGEST)
 
 #: What mends itself more often than not, and is worth telling of only when it lasts.
-_TRANSIENT: Final = frozenset({Subject.ONEFILE, Subject.MIS, Subject.STORE})
+_TRANSIENT: Final = frozenset({AlertKind.ONEFILE, AlertKind.MIS, AlertKind.STORE})
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Condition:
     """Something that is so now, and that somebody should know."""
 
     since: datetime
@@ -36,32 +36,36 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """What is to be told, in words; of a trouble, or that it is over."""
 
-    subject: Subject
+    subject: AlertKind
     title: str
     body: str
     is_over: bool = False
 
 
-def notices(
-    troubles: Mapping[Subject, Trouble], told: Collection[Subject], now: datetime, patience: timedelta, zone: tzinfo
-) -> list[Notice]:
+def due_notifications(
+    troubles: Mapping[AlertKind, Condition],
+    told: Collection[AlertKind],
+    now: datetime,
+    patience: timedelta,
+    zone: tzinfo,
+) -> list[Notification]:
     """What somebody has yet to be told who was ``told`` of these subjects and not yet that they are over.
 
     Of a server that does not answer they are told once it has been so for as long as ``patience``.
     Moments are written in ``zone``.
     """
     news = [
-        _notice(subject, troubles[subject], zone)
+        _notification(subject, troubles[subject], zone)
         for subject in TROUBLES
-        if subject in troubles and subject not in told and _is_worth_telling(subject, troubles[subject], now, patience)
+        if subject in troubles and subject not in told and _is_due(subject, troubles[subject], now, patience)
     ]
-    return news + [_over(subject) for subject in TROUBLES if subject in told and subject not in troubles]
+    return news + [_resolved(subject) for subject in TROUBLES if subject in told and subject not in troubles]
 
 
-def digest(new: Mapping[str, int], held: int) -> Notice | None:
+def digest(new: Mapping[str, int], held: int) -> Notification | None:
     """What to say of the records that are held since the last digest, counted by reason; ``None`` if there are none.
 
     ``held`` is how many are held in all.
@@ -72,60 +76,65 @@ def digest(new: Mapping[str, int], held: int) -> Notice | None:
     lines = [f"{count}: {reason.replace('_', ' ')}" for reason, count in sorted(new.items())]
     head = "1 record is newly held" if number == 1 else f"{number} records are newly held"
     rest = f"{held} {'is' if held == 1 else 'are'} held in all: 'syncd held' lists them, and says why."
-    return Notice(Subject.DIGEST, head, "\n".join([*lines, "", rest]))
+    return Notification(AlertKind.DIGEST, head, "\n".join([*lines, "", rest]))
 
 
-def trial() -> Notice:
+def test_notification() -> Notification:
     """What is sent to find out whether anything arrives."""
-    return Notice(Subject.DIGEST, "This is a test", "If you can read this, syncd can tell you when it needs you.", True)
+    return Notification(
+        AlertKind.DIGEST, "This is a test", "If you can read this, syncd can tell you when it needs you.", True
+    )
 
 
-def _is_worth_telling(subject: Subject, trouble: Trouble, now: datetime, patience: timedelta) -> bool:
+def _is_due(subject: AlertKind, trouble: Condition, now: datetime, patience: timedelta) -> bool:
     return subject not in _TRANSIENT or now - trouble.since >= patience
 
 
-def _notice(subject: Subject, trouble: Trouble, zone: tzinfo) -> Notice:
+def _notification(subject: AlertKind, trouble: Condition, zone: tzinfo) -> Notification:
     since = f"{trouble.since.astimezone(zone):%d %b %Y %H:%M}"
     reason = trouble.reason.rstrip(".")
     match subject:
-        case Subject.APPROVAL:
+        case AlertKind.APPROVAL:
             title = "A run waits for approval"
             body = (
                 f"It was stopped on {since} and has sent nothing: {reason}. "
                 "'syncd plan' shows it; 'syncd approve' lets it go, and 'syncd reject' puts it aside."
             )
-        case Subject.CREDENTIALS:
+        case AlertKind.CREDENTIALS:
             title = "OneFile refuses the customer token"
             body = f"{reason}. Nobody is kept in step until that is put right; 'syncd doctor' checks it."
-        case Subject.ONEFILE:
+        case AlertKind.ONEFILE:
             title = f"OneFile has not answered since {since}"
             body = f"{reason}. Nothing is lost: syncd tries again by itself, and you are told when it answers."
-        case Subject.MIS:
+        case AlertKind.MIS:
             title = f"The MIS has not answered since {since}"
             body = (
                 f"{reason}. Nobody is taken for a leaver meanwhile, and nobody is kept in step; "
                 "'syncd doctor' checks what syncd needs of it."
             )
-        case Subject.STORE:
+        case AlertKind.STORE:
             title = f"The state store has been of no use since {since}"
             body = f"{reason}. Until that is put right syncd does nothing."
         case _:
             title = "Runs are failing"
             body = f"Since {since}: {reason}. 'syncd doctor' says what to put right."
-    return Notice(subject, title, body)
+    return Notification(subject, title, body)
 
 
 #: What is said when it is over.
 _OVER: Final = {
-    Subject.APPROVAL: ("No run waits for approval any more", "It was settled, or the MIS no longer asks for so much."),
-    Subject.CREDENTIALS: ("OneFile accepts the customer token again", "Runs go on from where they were."),
-    Subject.ONEFILE: ("OneFile answers again", "What had to wait is being sent."),
-    Subject.MIS: ("The MIS answers again", "Runs go on from where they were."),
-    Subject.FAILING: ("Runs come to their end again", "There is nothing to do."),
-    Subject.STORE: ("The state store can be used again", "Runs go on from where they were."),
+    AlertKind.APPROVAL: (
+        "No run waits for approval any more",
+        "It was settled, or the MIS no longer asks for so much.",
+    ),
+    AlertKind.CREDENTIALS: ("OneFile accepts the customer token again", "Runs go on from where they were."),
+    AlertKind.ONEFILE: ("OneFile answers again", "What had to wait is being sent."),
+    AlertKind.MIS: ("The MIS answers again", "Runs go on from where they were."),
+    AlertKind.FAILING: ("Runs come to their end again", "There is nothing to do."),
+    AlertKind.STORE: ("The state store can be used again", "Runs go on from where they were."),
 }
 
 
-def _over(subject: Subject) -> Notice:
+def _resolved(subject: AlertKind) -> Notification:
     title, body = _OVER[subject]
-    return Notice(subject, title, body, is_over=True)
+    return Notification(subject, title, body, is_over=True)

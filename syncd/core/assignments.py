@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self
 from syncd.core.accounts import Known
 from syncd.core.fields import ORGANISATION_COLUMN, Kind, Role
 from syncd.core.plan import Assign
-from syncd.core.records import Elsewhere, Held, Key, Reason, UnusableColumns, Warned
+from syncd.core.records import Held, Key, OtherOrganisation, Reason, UnusableColumns, Warned
 from syncd.core.values import Unusable, read_value
 
 #: The roles that can be assigned to a learner (§11).
@@ -31,7 +31,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredAssignment:
     """What became of an assignment when it was last sent."""
 
     learner_id: int
@@ -41,7 +41,7 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
-class LinksLayout:
+class AssignmentLayout:
     """Where a links feed has which column; made once a feed, applied to every row."""
 
     role: Role
@@ -51,7 +51,7 @@ class LinksLayout:
     positions: Mapping[str, int]
 
     @classmethod
-    def of(cls, role: Role, feed: str, columns: Sequence[str], organisation_id: int) -> Self:
+    def from_columns(cls, role: Role, feed: str, columns: Sequence[str], organisation_id: int) -> Self:
         """Match a feed's columns, in any letter case. Raises `UnusableColumns`."""
         positions: dict[str, int] = {}
         for position, column in enumerate(columns):
@@ -67,7 +67,7 @@ class LinksLayout:
             raise UnusableColumns(f"mandatory for links and not among the columns: {'; '.join(missing)}")
         return cls(role, feed, organisation_id, positions)
 
-    def read(self, row: Sequence[object], number: int) -> "Link | Held":
+    def read(self, row: Sequence[object], number: int) -> "AssignmentRecord | Held":
         """Normalise one row; ``number`` counts the feed's rows from 1."""
         told: dict[str, str] = {}
         organisation_id = self.organisation_id
@@ -84,14 +84,14 @@ class LinksLayout:
             else:
                 told[name] = str(value)
         learner = Key(organisation_id, Role.LEARNER, told[LEARNER_COLUMN])
-        return Link(Pair(learner, Key(organisation_id, self.role, told[USER_COLUMN])), self.feed)
+        return AssignmentRecord(Pair(learner, Key(organisation_id, self.role, told[USER_COLUMN])), self.feed)
 
     def _held(self, organisation_id: int, number: int, reason: Reason, name: str, detail: str) -> Held:
         return Held(organisation_id, self.role, "", self.feed, reason, name, f"{name} {detail}", number)
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class AssignmentRecord:
     """One row of a links feed."""
 
     pair: Pair
@@ -104,30 +104,30 @@ class Link:
 
 
 @dataclass(slots=True)
-class SiftedLinks:
+class ChangedAssignments:
     """What is left of the links feeds once what is assigned already has dropped out."""
 
-    to_assign: dict[Pair, Link] = field(default_factory=dict)
-    refused: dict[Pair, Link] = field(default_factory=dict)
+    to_assign: dict[Pair, AssignmentRecord] = field(default_factory=dict)
+    refused: dict[Pair, AssignmentRecord] = field(default_factory=dict)
     held: list[Held] = field(default_factory=list)
     gone: list[Pair] = field(default_factory=list)
     """Assigned, and in no feed any more."""
 
 
-def sift_links(
-    links: Iterable[Link | Held | Elsewhere],
-    remembered: Mapping[Pair, Remembered],
+def find_changed_assignments(
+    links: Iterable[AssignmentRecord | Held | OtherOrganisation],
+    remembered: Mapping[Pair, StoredAssignment],
     known: Mapping[Key, Known],
     only: Collection[str] = (),
-) -> SiftedLinks:
+) -> ChangedAssignments:
     """Tell the links that are still to be made, or that OneFile has refused, from those that are there.
 
     One that was made for another account of the same person is made again.
     """
-    sifted = SiftedLinks()
+    sifted = ChangedAssignments()
     seen: set[Pair] = set()
     for link in links:
-        if isinstance(link, Elsewhere):
+        if isinstance(link, OtherOrganisation):
             continue
         if isinstance(link, Held):
             if not only:
@@ -149,13 +149,13 @@ def sift_links(
     return sifted
 
 
-def _is_of_the_same(before: Remembered, pair: Pair, known: Mapping[Key, Known]) -> bool:
+def _is_of_the_same(before: StoredAssignment, pair: Pair, known: Mapping[Key, Known]) -> bool:
     ids = [account.user_id if (account := known.get(key)) else None for key in pair]
     return ids == [before.learner_id, before.user_id]
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class AssignmentPlan:
     """What becomes of the links in a run."""
 
     assigns: tuple[Assign, ...]
@@ -163,9 +163,12 @@ class Assigned:
     warnings: tuple[Warned, ...]
 
 
-def assign(
-    sifted: SiftedLinks, remembered: Mapping[Pair, Remembered], known: Mapping[Key, Known], coming: Set[Key]
-) -> Assigned:
+def plan_assignments(
+    sifted: ChangedAssignments,
+    remembered: Mapping[Pair, StoredAssignment],
+    known: Mapping[Key, Known],
+    coming: Set[Key],
+) -> AssignmentPlan:
     """Make the assignments of a plan; ``coming`` are the accounts that it creates, links or brings back.
 
     Whoever has no account is held, and so is what OneFile has refused; a link that is gone from the MIS is a warning.
@@ -187,14 +190,14 @@ def assign(
     held = tuple(
         Held(*learner, feed, reason, name, "; ".join(said)) for (learner, feed, reason, name), said in problems.items()
     )
-    return Assigned(tuple(assigns), (*sifted.held, *held), tuple(_gone(sifted, known)))
+    return AssignmentPlan(tuple(assigns), (*sifted.held, *held), tuple(_gone(sifted, known)))
 
 
 def _is_usable(key: Key, known: Mapping[Key, Known]) -> bool:
     return key in known and known[key].is_usable
 
 
-def _gone(sifted: SiftedLinks, known: Mapping[Key, Known]) -> Iterable[Warned]:
+def _gone(sifted: ChangedAssignments, known: Mapping[Key, Known]) -> Iterable[Warned]:
     here = (pair for pair in sifted.gone if all(key in known and known[key].is_settled for key in pair))
     for learner, users in users_by_learner(here).items():
         named = ", ".join(f"{user.role} {user.misid}" for user in sorted(users))

@@ -10,7 +10,7 @@ from syncd.core.records import Key, Record
 _Laid = TypeVar("_Laid")
 
 
-class Pile(Generic[_Laid]):
+class Buffer(Generic[_Laid]):
     """Things in the order in which they came, all of them in memory."""
 
     def __init__(self) -> None:
@@ -23,20 +23,20 @@ class Pile(Generic[_Laid]):
     def __iter__(self) -> Iterator[_Laid]:
         return iter(self._laid)
 
-    def finished(self) -> Collection[_Laid]:
+    def close(self) -> Collection[_Laid]:
         """All of them, once no other comes."""
         return tuple(self._laid)
 
 
-class Desk:
+class BufferFactory:
     """Makes piles of whatever a pass comes to."""
 
-    def pile(self, kind: type[_Laid]) -> Pile[_Laid]:  # noqa: ARG002 - others keep it as bytes
+    def new_buffer(self, kind: type[_Laid]) -> Buffer[_Laid]:  # noqa: ARG002 - others keep it as bytes
         """An empty pile for things of one kind."""
-        return Pile()
+        return Buffer()
 
 
-class Keys(MutableSet[Key]):
+class KeySet(MutableSet[Key]):
     """Many keys, in half the memory that a set of them takes: most have the same organisation and role."""
 
     def __init__(self) -> None:
@@ -60,12 +60,12 @@ class Keys(MutableSet[Key]):
         self._misids.get(value[:2], set()).discard(value.misid)
 
 
-class Changed(Set[Key]):
+class RecordSet(Set[Key]):
     """The records that need a closer look: a set of their keys, and the records in the order in which they are sent."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._keys = Keys()
-        self._piles = {role: desk.pile(Record) for role in SENDING_ORDER}
+    def __init__(self, desk: BufferFactory) -> None:
+        self._keys = KeySet()
+        self._piles = {role: desk.new_buffer(Record) for role in SENDING_ORDER}
 
     def __contains__(self, key: object) -> bool:
         return key in self._keys

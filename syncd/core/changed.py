@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from syncd.core.accounts import Known
-from syncd.core.buffers import Changed, Desk, Keys
-from syncd.core.records import Code, Elsewhere, Held, Key, Passed, Reason, Record, Warned, stamped
+from syncd.core.buffers import BufferFactory, KeySet, RecordSet
+from syncd.core.records import Code, Held, Key, NotSelected, OtherOrganisation, Reason, Record, Warned, stamped
 from syncd.core.references import References
 
 
 @dataclass(slots=True)
-class Sifted:
+class ChangedRecords:
     """What is left of the feeds once the unchanged has dropped out."""
 
     references: References
-    changed: Changed
+    changed: RecordSet
     held: list[Held] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     unchanged: int = 0
@@ -34,15 +34,15 @@ class Sifted:
     """How many it yielded for others."""
 
 
-def sift(
-    records: Iterable[Record | Held | Elsewhere | Passed],
+def find_changed(
+    records: Iterable[Record | Held | OtherOrganisation | NotSelected],
     known: Mapping[Key, Known],
     secret: bytes,
     refused: Mapping[Key, Held],
     only: frozenset[str] = frozenset(),
     looked_up: Mapping[Code, int] | None = None,
-    desk: Desk | None = None,
-) -> Sifted:
+    buffers: BufferFactory | None = None,
+) -> ChangedRecords:
     """Tell the records that need a closer look from those that do not.
 
     A record is unchanged when it reads as it did and its codes stand for what they did. ``records`` come in the
@@ -51,21 +51,21 @@ def sift(
     these MISIDs; empty means everyone. ``looked_up`` are the ids that OneFile has given for codes. The changed are laid
     out on ``desk``; in memory, if there is none.
     """
-    changed = Changed(desk or Desk())
-    sifted = Sifted(References(known, changed, looked_up), changed)
-    seen = Keys()
+    changed = RecordSet(buffers or BufferFactory())
+    sifted = ChangedRecords(References(known, changed, looked_up), changed)
+    seen = KeySet()
     twice: set[Key] = set()
-    others = Keys()
+    others = KeySet()
     for record in records:
-        if isinstance(record, Elsewhere):
+        if isinstance(record, OtherOrganisation):
             sifted.elsewhere[record.feed] += 1
             continue
         sifted.rows[record.feed] += 1
         key = record.key
-        if isinstance(record, Passed):
+        if isinstance(record, NotSelected):
             others.add(key)
             continue
-        sifted.references.note(record)
+        sifted.references.add(record)
         if only and key.misid not in only:
             others.add(key)
             continue
@@ -86,7 +86,7 @@ def sift(
 
 
 def _keep_if_changed(
-    record: Record, account: Known | None, secret: bytes, refused: Held | None, sifted: Sifted
+    record: Record, account: Known | None, secret: bytes, refused: Held | None, sifted: ChangedRecords
 ) -> None:
     sifted.warnings.extend(record.warnings)
     ids = sifted.references.ids(record)
@@ -100,7 +100,7 @@ def _keep_if_changed(
         sifted.changed.add(record)
 
 
-def _hold_both(twice: Set[Key], sifted: Sifted) -> None:
+def _hold_both(twice: Set[Key], sifted: ChangedRecords) -> None:
     # One pass over each list, because a join gone wrong doubles every row there is.
     held = {held.key for held in sifted.held if held.key in twice}
     sifted.held = [held for held in sifted.held if held.key not in twice]

@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 from syncd.core.accounts import Known, Status
-from syncd.core.buffers import Desk, Pile
-from syncd.core.changed import Sifted
+from syncd.core.buffers import Buffer, BufferFactory
+from syncd.core.changed import ChangedRecords
 from syncd.core.fields import GRANT, USERS, Role
 from syncd.core.plan import Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Held, Key, Reason, Record, Warned
 from syncd.core.references import Resolved
-from syncd.core.rekey import suspects
+from syncd.core.rekey import find_rekeyed
 from syncd.core.values import Sent, Value
 
 _EMPLOYER: Final = "DefaultEmployerID"
@@ -33,7 +33,7 @@ class Clear(StrEnum):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Snapshot:
     """What `compare` needs to know beside the records, each fetched for the changed ones only."""
 
     known: Mapping[Key, Known]
@@ -75,17 +75,19 @@ class Rules:
 
 
 _Step: TypeAlias = Held | Create | Update | Rekey | Refresh | Grant
-_OneStep = TypeVar("_OneStep", Held, Create, Update, Rekey, Refresh, Grant)
+_StepType = TypeVar("_StepType", Held, Create, Update, Rekey, Refresh, Grant)
 
 
-def compare(sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes, desk: Desk | None = None) -> Plan:
+def compare(
+    sifted: ChangedRecords, snapshot: Snapshot, rules: Rules, secret: bytes, buffers: BufferFactory | None = None
+) -> Plan:
     """Make the plan. Calls nobody and changes nothing; equal inputs give equal plans.
 
     It is laid out on ``desk``; in memory, if there is none.
     """
-    comparison = _Comparison(sifted, around, rules, secret, desk or Desk())
+    comparison = _Comparison(sifted, snapshot, rules, secret, buffers or BufferFactory())
     for record in sifted.changed.records():
-        comparison.take(record)
+        comparison.add(record)
     return comparison.plan()
 
 
@@ -101,14 +103,16 @@ class _Resolved:
 
 
 class _Comparison:
-    def __init__(self, sifted: Sifted, around: Surroundings, rules: Rules, secret: bytes, desk: Desk) -> None:
+    def __init__(
+        self, sifted: ChangedRecords, snapshot: Snapshot, rules: Rules, secret: bytes, buffers: BufferFactory
+    ) -> None:
         self._sifted = sifted
-        self._around = around
+        self._snapshot = snapshot
         self._rules = rules
         self._secret = secret
-        self._lookalikes = _lookalikes(sifted, around)
+        self._lookalikes = _find_lookalikes(sifted, snapshot)
         self._warnings = list(sifted.warnings)
-        self._steps: dict[type[_Step], Pile[Any]] = {kind: desk.pile(kind) for kind in get_args(_Step)}
+        self._steps: dict[type[_Step], Buffer[Any]] = {kind: buffers.new_buffer(kind) for kind in get_args(_Step)}
         self._returners: list[Returner] = []
         self._held: set[Key] = set()
         self._defaulted: Counter[tuple[Role, str]] = Counter()
@@ -131,10 +135,10 @@ class _Comparison:
             defaulted=dict(self._defaulted),
         )
 
-    def _of(self, kind: type[_OneStep]) -> Collection[_OneStep]:
-        return self._steps[kind].finished()
+    def _of(self, kind: type[_StepType]) -> Collection[_StepType]:
+        return self._steps[kind].close()
 
-    def take(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         """Decide what becomes of one record."""
         steps = self._decide(record)
         for step in steps:
@@ -143,14 +147,14 @@ class _Comparison:
             self._held.add(record.key)
         if isinstance(steps[0], Held | Rekey):
             return
-        self._defaulted.update((record.key.role, name) for name in record.defaulted if _carries(steps, name))
-        account = self._around.known.get(record.key)
+        self._defaulted.update((record.key.role, name) for name in record.defaulted if _contains_field(steps, name))
+        account = self._snapshot.known.get(record.key)
         if account is not None and account.status is not Status.ACTIVE and account.user_id is not None:
             may_be_archived = account.status in {Status.ARCHIVED, Status.UNSURE}
             self._returners.append(Returner(record.key, account.user_id, may_be_archived))
 
     def _decide(self, record: Record) -> tuple[_Step, ...]:
-        around = self._around
+        around = self._snapshot
         account = around.known.get(record.key)
         if record.key in around.in_doubt or (account is not None and account.user_id is None):
             if ambiguity := around.in_doubt.get(record.key):
@@ -194,15 +198,15 @@ class _Comparison:
 
     def _to_be_linked(self, key: Key) -> int | None:
         """The id of an account that OneFile has already, and that becomes ours by this run."""
-        hits = self._around.in_onefile.get(key, ())
+        hits = self._snapshot.in_onefile.get(key, ())
         return hits[0] if len(hits) == 1 else None
 
     def _meaning(self, organisation_id: int, code: Code) -> Resolved:
-        ours = self._sifted.references.of(organisation_id, code)
-        return ours or self._around.codes.get((organisation_id, code), Reason.REFERENCE_NOT_FOUND)
+        ours = self._sifted.references.resolve(organisation_id, code)
+        return ours or self._snapshot.codes.get((organisation_id, code), Reason.REFERENCE_NOT_FOUND)
 
     def _newcomer(self, record: Record, resolved: _Resolved) -> Held | Create | Update | Rekey:
-        around, key, lookalike = self._around, record.key, self._lookalikes.get(record.key)
+        around, key, lookalike = self._snapshot, record.key, self._lookalikes.get(record.key)
         fingerprint = record.fingerprint(self._secret)
         hits = around.in_onefile.get(key, ())
         if len(hits) > 1:
@@ -215,7 +219,7 @@ class _Comparison:
         if hits:
             owner = around.owners.get((key.role, hits[0]))
             if owner is not None:
-                return _taken_over(record, owner, hits[0], lookalike)
+                return _misid_on_known_account(record, owner, hits[0], lookalike)
             return Update(
                 key,
                 record.feed,
@@ -268,14 +272,14 @@ class _Comparison:
     def _with_employer(self, record: Record, step: Create | Update | Refresh) -> tuple[_Step, ...]:
         """The default employer is told after being assigned to the learner, where the MIS asks for that (§11)."""
         employer = self._employer_of(record)
-        if employer is None or isinstance(step, Refresh) or not _carries((step,), _EMPLOYER):
+        if employer is None or isinstance(step, Refresh) or not _contains_field((step,), _EMPLOYER):
             return (step,)
-        before, name = replace(step, fingerprint="", **_without(step, _EMPLOYER)), _EMPLOYER
-        if employer in self._around.unassignable.get(record.key, ()):
+        before, name = replace(step, fingerprint="", **_without_field(step, _EMPLOYER)), _EMPLOYER
+        if employer in self._snapshot.unassignable.get(record.key, ()):
             detail = f"{name} is left out: OneFile has refused to assign the employer {employer.misid}"
             self._warnings.append(Warned(record.key, record.feed, Reason.REFUSED, name, detail))
             return (before,) if before.fields or before.waits_for else (Refresh(record.key, record.feed, ""),)
-        if employer not in self._around.to_assign.get(record.key, ()):
+        if employer not in self._snapshot.to_assign.get(record.key, ()):
             return (step,)
         if isinstance(step, Update):
             return (replace(step, assigned=employer),)
@@ -295,32 +299,32 @@ class _Comparison:
         if code := record.codes.get(_EMPLOYER):
             return Key(record.key.organisation_id, Role.EMPLOYER, code.text)
         onefile_id = record.fields.get(_EMPLOYER)
-        return self._around.owners.get((Role.EMPLOYER, onefile_id)) if isinstance(onefile_id, int) else None
+        return self._snapshot.owners.get((Role.EMPLOYER, onefile_id)) if isinstance(onefile_id, int) else None
 
 
 def _with_grant(
     step: Create | Update | Refresh, grant: Value | None, stored: Value | None
 ) -> tuple[Create | Update | Refresh | Grant, ...]:
     """An employer is assigned to the placement by a call of its own, once OneFile has both (§11)."""
-    moves = not isinstance(step, Refresh) and _carries((step,), "PlacementID")
+    moves = not isinstance(step, Refresh) and _contains_field((step,), "PlacementID")
     if not isinstance(grant, bool) or (grant is stored and not moves):
         return (step,)
     last = Grant(step.key, step.feed, grant, step.fingerprint, step.ids)
     return (last,) if isinstance(step, Refresh) else (replace(step, fingerprint=""), last)
 
 
-def _carries(steps: Iterable[_Step], name: str) -> bool:
+def _contains_field(steps: Iterable[_Step], name: str) -> bool:
     return any(isinstance(step, Create | Update) and (name in step.fields or name in step.waits_for) for step in steps)
 
 
-def _without(step: Create | Update, name: str) -> dict[str, Any]:
+def _without_field(step: Create | Update, name: str) -> dict[str, Any]:
     return {
         "fields": {other: value for other, value in step.fields.items() if other != name},
         "waits_for": {other: key for other, key in step.waits_for.items() if other != name},
     }
 
 
-def _lookalikes(sifted: Sifted, around: Surroundings) -> dict[Key, Key]:
+def _find_lookalikes(sifted: ChangedRecords, around: Snapshot) -> dict[Key, Key]:
     """Newcomers who may be somebody whose record is gone."""
     newcomers = (
         record
@@ -332,17 +336,17 @@ def _lookalikes(sifted: Sifted, around: Surroundings) -> dict[Key, Key]:
         for key, account in sifted.absent.items()
         if account.status is not Status.ARCHIVED and key in around.values
     }
-    return suspects(newcomers, gone) if gone else {}
+    return find_rekeyed(newcomers, gone) if gone else {}
 
 
-def _former_role(key: Key, sifted: Sifted) -> Role | None:
+def _former_role(key: Key, sifted: ChangedRecords) -> Role | None:
     """The role in which somebody had an account until now."""
     roles = USERS if not key.role.is_place else ()
     was = (role for role in roles if (gone := sifted.missed.get(key._replace(role=role))) and gone.is_settled)
     return next(was, None)
 
 
-def _taken_over(record: Record, owner: Key, user_id: int, lookalike: Key | None) -> Held | Rekey:
+def _misid_on_known_account(record: Record, owner: Key, user_id: int, lookalike: Key | None) -> Held | Rekey:
     """OneFile has the new MISID on an account that we know by another: a rekey whose answer was lost, or a mix-up."""
     if owner == lookalike:
         return Rekey(owner, record.key, user_id)
@@ -366,7 +370,7 @@ def _unresolved(reason: Reason, code: Code) -> str:
     return f"OneFile has more than one {what}" if reason is Reason.AMBIGUOUS else f"OneFile has no {what}"
 
 
-def _leavers(sifted: Sifted, rules: Rules, spared: Set[Key]) -> Iterable[Leaver]:
+def _leavers(sifted: ChangedRecords, rules: Rules, spared: Set[Key]) -> Iterable[Leaver]:
     for key, account in sifted.missed.items():
         if account.status is Status.ARCHIVED:
             continue

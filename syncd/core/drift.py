@@ -87,7 +87,7 @@ class Findings:
         return len(self.seen)
 
     @property
-    def not_told(self) -> frozenset[str]:
+    def not_returned(self) -> frozenset[str]:
         """The fields that were sent and that OneFile does not tell of anybody."""
         absent = frozenset[str]().union(*(one.absent for one in self._compared))
         return frozenset(name for name in absent if name.lower() not in self._told)
@@ -95,7 +95,7 @@ class Findings:
     @property
     def drift(self) -> tuple[Drift, ...]:
         """Every account that has drifted, in the order of their keys."""
-        not_told = self.not_told
+        not_told = self.not_returned
         changed = (
             Drift(one.key, one.user_id, DriftKind.CHANGED, tuple(sorted(fields)))
             for one in self._compared

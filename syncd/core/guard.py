@@ -27,7 +27,7 @@ class Counts:
     leavers: int = 0
 
     @classmethod
-    def of(cls, plan: Plan) -> "Counts":
+    def from_plan(cls, plan: Plan) -> "Counts":
         """All that changes an account counts as an update, and a leaver once: in the run that first misses it."""
         updates = sum(map(len, (plan.updates, plan.rekeys, plan.returners, plan.grants, plan.assigns)))
         return cls(len(plan.creates), updates, len(plan.new_leavers))
@@ -68,7 +68,7 @@ def guard(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) 
     ``accounts`` is how many accounts the store knows, archived ones left out.
     """
     allowed = limits.allowed(accounts)
-    counts = Counts.of(plan)
+    counts = Counts.from_plan(plan)
     too_many = [
         f"{count} {what} where {allowed} are allowed"
         for what, count in (("creates", counts.creates), ("updates", counts.updates), ("leavers", counts.leavers))
@@ -77,9 +77,9 @@ def guard(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) 
     return (*too_many, *(reason for feed in feeds if (reason := _shrunk(feed))))
 
 
-def to_approve(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) -> Counts:
+def required_approval(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) -> Counts:
     """What an approval must cover for the plan to run: what is too many, or all of it when a feed has shrunk."""
-    counts = Counts.of(plan)
+    counts = Counts.from_plan(plan)
     return counts if any(map(_shrunk, feeds)) else counts.beyond(limits.allowed(accounts))
 
 

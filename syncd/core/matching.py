@@ -45,7 +45,7 @@ class Traits:
     uln: str = ""
 
     @classmethod
-    def of(cls, fields: Mapping[str, object]) -> Self:
+    def from_fields(cls, fields: Mapping[str, object]) -> Self:
         """Takes fields as OneFile names them, in any letter case."""
         told = {name.lower(): "" if value is None else str(value).strip() for name, value in fields.items()}
         uln = told.get("uln", "")
@@ -69,7 +69,7 @@ class Person:
     @classmethod
     def of(cls, record: Record) -> Self:
         """Takes what a record says of its person."""
-        return cls(record.key, name_in(record.fields), Traits.of(record.fields))
+        return cls(record.key, name_in(record.fields), Traits.from_fields(record.fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +176,13 @@ def resembling(people: Iterable[Person], accounts: Iterable[Account]) -> list[Ac
 
     Those are the ones with somebody's last name, or with somebody's first name and the initial of the last.
     """
-    looks = {(person.key.role, look) for person in people for look in _looks(person.traits)}
+    looks = {(person.key.role, look) for person in people for look in _resembles(person.traits)}
     roles = {role for role, _ in looks}
     return [
         account
         for account in accounts
         if not account.misid
-        and any((role, look) in looks for role in roles if account.may_be(role) for look in _looks(account.traits))
+        and any((role, look) in looks for role in roles if account.may_be(role) for look in _resembles(account.traits))
     ]
 
 
@@ -191,11 +191,11 @@ def propose(people: Collection[Person], accounts: Iterable[Account]) -> list[Pro
     index: dict[_Sign, list[Account]] = {}
     for account in accounts:
         if not account.misid:
-            for sign in _signs(account.traits):
+            for sign in _evidence_names(account.traits):
                 index.setdefault(sign, []).append(account)
     pairs: dict[tuple[Key, int], tuple[Likeness, Person, Account]] = {}
     for person in people:
-        for sign in _signs(person.traits):
+        for sign in _evidence_names(person.traits):
             for account in index.get(sign, ()):
                 if account.may_be(person.key.role):
                     # The surest sign comes first, and stands.
@@ -220,7 +220,7 @@ def propose(people: Collection[Person], accounts: Iterable[Account]) -> list[Pro
 _Sign: TypeAlias = tuple[Likeness, tuple[str, ...]]
 
 
-def _signs(traits: Traits) -> Iterator[_Sign]:
+def _evidence_names(traits: Traits) -> Iterator[_Sign]:
     signs = (
         (Likeness.ULN, (traits.uln,)),
         (Likeness.EMAIL_AND_DOB, (traits.email, traits.dob)),
@@ -229,7 +229,7 @@ def _signs(traits: Traits) -> Iterator[_Sign]:
     return (sign for sign in signs if all(sign[1]))
 
 
-def _looks(traits: Traits) -> Iterator[tuple[str, ...]]:
+def _resembles(traits: Traits) -> Iterator[tuple[str, ...]]:
     if traits.last_name:
         yield (traits.last_name,)
         if traits.first_name:

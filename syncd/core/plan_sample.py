@@ -32,13 +32,13 @@ class _Step(NamedTuple):
     fields: Sequence[str] = ()
 
 
-def sample_of(plan: Plan, most: int = _MOST) -> dict[str, Any]:
+def sample_plan(plan: Plan, most: int = _MOST) -> dict[str, Any]:
     """What the guard has counted, as plain JSON: of creates, updates and leavers each the following.
 
     ``count``; ``by_role`` and ``by_field``, how many are about each; and ``some``, at most ``most`` of them from all
     over the plan, each with ``action``, ``role``, ``misid`` and the names of its ``fields``.
     """
-    counts = Counts.of(plan)
+    counts = Counts.from_plan(plan)
     return {
         "creates": _group(_creates(plan), counts.creates, most),
         "updates": _group(_updates(plan), counts.updates, most),

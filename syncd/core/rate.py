@@ -11,17 +11,17 @@ _SHARE_OF_LIMIT: Final = 0.98
 _MINUTE: Final = 60
 
 
-def sustained(calls_per_minute: int) -> int:
+def sustained_rate(calls_per_minute: int) -> int:
     """How many calls leave a minute, when there is always one waiting, under this limit."""
     return max(1, int(calls_per_minute * _SHARE_OF_LIMIT))
 
 
 def seconds_for(calls: int, calls_per_minute: int) -> int:
     """How long so many calls take under this limit, rounded up; quiet windows not counted."""
-    return ceil(calls * _MINUTE / sustained(calls_per_minute))
+    return ceil(calls * _MINUTE / sustained_rate(calls_per_minute))
 
 
-def about(seconds: int) -> str:
+def humanise_duration(seconds: int) -> str:
     """So long, in the words of somebody who waits for it."""
     if seconds < 2 * _MINUTE:
         return f"{seconds} s"

@@ -129,14 +129,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class OtherOrganisation:
     """A row that is another organisation's."""
 
     feed: str
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class NotSelected:
     """A row of somebody whom a pass about a few people has nothing to do with: whose it is, and no more."""
 
     key: Key
@@ -195,7 +195,7 @@ class Layout:
     defaults: Defaults = field(default_factory=dict)
 
     @classmethod
-    def of(
+    def from_columns(
         cls,
         role: Role,
         feed: str,

@@ -10,7 +10,7 @@ _LEFT_OUT: Final = "…"
 _QUOTED: Final = re.compile("[\"'\u2018\u201c].+[\"'\u2019\u201d]")
 
 
-def without_values(text: str, values: Iterable[Sent]) -> str:
+def redact(text: str, values: Iterable[Sent]) -> str:
     """``text`` without any of ``values``, and without whatever stands in quotation marks, as a value might."""
     text = _QUOTED.sub(_LEFT_OUT, text)
     for value in sorted({str(value) for value in values if value not in {None, ""}}, key=len, reverse=True):

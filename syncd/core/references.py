@@ -30,7 +30,7 @@ class References:
         self._named: dict[Code, set[Key]] = {}
         self._ids: dict[tuple[int, Code], int | None] = {}
 
-    def note(self, record: Record | Held) -> None:
+    def add(self, record: Record | Held) -> None:
         """Take in what a feed has; only those count that others may refer to."""
         key = record.key
         referent = _REFERENTS.get(key.role)
@@ -40,7 +40,7 @@ class References:
         if isinstance(record, Record):
             self._named.setdefault(Code(referent, "Name", record.name), set()).add(key)
 
-    def of(self, organisation_id: int, code: Code) -> Resolved | None:
+    def resolve(self, organisation_id: int, code: Code) -> Resolved | None:
         """What a code stands for among the accounts of the feeds; ``None`` where they have nothing by it."""
         if code.by == "Name":
             keys = sorted(key for key in self._named.get(code, ()) if key.organisation_id == organisation_id)
@@ -62,7 +62,7 @@ class References:
     def _id_of(self, organisation_id: int, code: Code) -> int | None:
         place = organisation_id, code
         if place not in self._ids:
-            match self.of(organisation_id, code):
+            match self.resolve(organisation_id, code):
                 case None:
                     self._ids[place] = self._looked_up.get(code)
                 case Key() | Reason():

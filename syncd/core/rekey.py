@@ -13,7 +13,7 @@ _Mark: TypeAlias = tuple[object, ...]
 """What two records of one person have in common."""
 
 
-def suspects(newcomers: Iterable[Record], gone: Mapping[Key, Mapping[str, Value]]) -> dict[Key, Key]:
+def find_rekeyed(newcomers: Iterable[Record], gone: Mapping[Key, Mapping[str, Value]]) -> dict[Key, Key]:
     """The newcomers that look like an account whose record is gone, each with that account's key.
 
     ``gone`` are those accounts with the values OneFile last accepted. Alike are an equal ULN, or equal names and date

@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-Mark: TypeAlias = datetime | date | int | Decimal | str | bytes
+WatermarkValue: TypeAlias = datetime | date | int | Decimal | str | bytes
 """A value of such a column."""
 
 #: A clock that is an hour behind, as every autumn, or a change that took its time to be committed.
 OVERLAP: Final = timedelta(hours=2)
 
-_READERS: Final[Mapping[str, Callable[[str], Mark]]] = {
+_READERS: Final[Mapping[str, Callable[[str], WatermarkValue]]] = {
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,
     "int": int,
@@ -22,7 +22,7 @@ _READERS: Final[Mapping[str, Callable[[str], Mark]]] = {
 }
 
 
-def higher(mark: Mark | None, value: object) -> Mark | None:
+def higher(mark: WatermarkValue | None, value: object) -> WatermarkValue | None:
     """The higher of the two; a value that is empty, or that cannot be told from the other, is passed over."""
     if isinstance(value, memoryview | bytearray):
         value = bytes(value)
@@ -36,7 +36,7 @@ def higher(mark: Mark | None, value: object) -> Mark | None:
         return mark
 
 
-def since(mark: Mark) -> Mark:
+def with_overlap(mark: WatermarkValue) -> WatermarkValue:
     """From where to ask again: a moment some time before it, in whichever form it comes; any other value as it is."""
     match mark:
         case datetime():
@@ -44,12 +44,12 @@ def since(mark: Mark) -> Mark:
         case date():
             return mark - timedelta(days=1)
         case str():
-            return _text_since(mark)
+            return _text_with_overlap(mark)
         case _:
             return mark
 
 
-def _text_since(mark: str) -> str:
+def _text_with_overlap(mark: str) -> str:
     try:
         moment = datetime.fromisoformat(mark)
     except ValueError:
@@ -61,7 +61,7 @@ def _text_since(mark: str) -> str:
 
 
 @dataclass(slots=True)
-class Marking:
+class WatermarkReading:
     """What reading a feed tells of its watermark."""
 
     column: str
@@ -70,12 +70,12 @@ class Marking:
     key: str
     """The column of the MISID, as the query names it."""
     key_position: int
-    highest: Mark | None = None
+    highest: WatermarkValue | None = None
     rows: int = 0
     numbers: int = 0
     """How many of the MISIDs were numbers to the database."""
 
-    def note(self, row: Sequence[object]) -> None:
+    def observe(self, row: Sequence[object]) -> None:
         """Take in one row."""
         self.highest = higher(self.highest, row[self.position])
         self.rows += 1
@@ -90,7 +90,7 @@ class Marking:
         return [int(misid) for misid in misids if misid.isdecimal()]
 
 
-def told(mark: Mark) -> list[str]:
+def told(mark: WatermarkValue) -> list[str]:
     """As it can be kept."""
     match mark:
         case datetime():
@@ -103,7 +103,7 @@ def told(mark: Mark) -> list[str]:
             return [type(mark).__name__, str(mark)]
 
 
-def read(kept: list[str]) -> Mark:
+def read(kept: list[str]) -> WatermarkValue:
     """What was kept."""
     kind, text = kept
     return _READERS[kind](text)

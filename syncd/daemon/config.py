@@ -6,11 +6,11 @@ from datetime import datetime
 
 from syncd.core.schedule import Schedule
 from syncd.state.db.store import Store
-from syncd.sync.context import Parts
+from syncd.sync.context import SyncContext
 
 
 @dataclass(frozen=True, slots=True)
-class Daily:
+class DailyJob:
     """Something to be done on the state store once a day, beside the runs: it calls neither OneFile nor the MIS.
 
     It may be done more often, for a daemon does it when it begins too, and it may be killed at any moment.
@@ -22,18 +22,18 @@ class Daily:
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class DaemonConfig:
     """One configuration, ready to be worked by."""
 
-    turns: Sequence[Parts]
+    turns: Sequence[SyncContext]
     """The parts of each organisation, which have their turns one after the other."""
     schedule: Schedule
-    daily: Sequence[Daily] = ()
+    daily: Sequence[DailyJob] = ()
     about: Mapping[str, object] = field(default_factory=dict)
     """What is said of it in the log when it comes into force."""
     close: Callable[[], None] = lambda: None
     """Lets go of what it holds, once no run goes by it any more."""
 
-    def turn_of(self, organisation_id: int) -> Parts:
+    def for_organisation(self, organisation_id: int) -> SyncContext:
         """The parts of one of the organisations."""
-        return next(parts for parts in self.turns if parts.organisation_id == organisation_id)
+        return next(context for context in self.turns if context.organisation_id == organisation_id)

@@ -12,11 +12,11 @@ from threading import Event, Thread
 from typing import Final, TypeVar
 
 from syncd.core.schedule import When
-from syncd.daemon.config import Orders
+from syncd.daemon.config import DaemonConfig
 from syncd.daemon.jobs import Jobs
-from syncd.daemon.runner import Work
+from syncd.daemon.runner import Runner
 from syncd.errors import DaemonBroken, StateUnusable, SyncdError
-from syncd.notify.notifier import Silence, Telling
+from syncd.notify.notifier import Notifier, NullNotifier
 from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
@@ -59,44 +59,44 @@ class Daemon:
 
     def __init__(
         self,
-        orders: Orders,
+        orders: DaemonConfig,
         signals: Signals,
-        reread: Callable[[], Orders],
+        reread: Callable[[], DaemonConfig],
         pauses: Sequence[float] = PAUSES_SECONDS,
-        telling: Telling | None = None,
+        telling: Notifier | None = None,
     ) -> None:
-        self._telling = telling or Silence()
-        self._work = Work(orders, signals.stopping, signals.asked, self._telling.look_soon)
-        self._retired: list[Orders] = []
-        self._rereading: Future[Orders] | None = None
+        self._telling = telling or NullNotifier()
+        self._work = Runner(orders, signals.stopping, signals.asked, self._telling.check_soon)
+        self._retired: list[DaemonConfig] = []
+        self._rereading: Future[DaemonConfig] | None = None
         self._signals = signals
         self._reread = reread
         self._pauses = pauses
         self._failures = {_POLL: 0, _VERIFY: 0}
         main = orders.turns[0]
         self._store, self._log, self._clock = main.store, main.log, main.clock
-        self._organisations = [parts.organisation_id for parts in orders.turns]
+        self._organisations = [context.organisation_id for context in orders.turns]
         self._jobs = Jobs(self._clock)
 
-    def live(self) -> None:
+    def run(self) -> None:
         """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
 
         A store that cannot be reached is waited for, and so is one that has given the lead to another daemon.
         """
         is_known = False
-        with suppress(Interrupted), self._telling.at_work():
+        with suppress(Interrupted), self._telling.running():
             while not self._signals.stopping.is_set():
                 try:
-                    self._lead()
+                    self._run_as_leader()
                     is_known = False
                 except StateUnusable as problem:
                     if not is_known:
                         self._log.error("store_unusable", reason=str(problem))
                     is_known = True
                     self._wait()
-        self._work.let_go(self._retired)
+        self._work.release(self._retired)
 
-    def _lead(self) -> None:
+    def _run_as_leader(self) -> None:
         """Wait for the lead, and work for as long as one has it."""
         with ExitStack() as stack:
             leads = [
@@ -105,23 +105,23 @@ class Daemon:
             ]
             with self._store.begin() as connection:
                 for each in self._organisations:
-                    daemons.arrive(connection, each, socket.gethostname(), os.getpid(), self._clock())
+                    daemons.register(connection, each, socket.gethostname(), os.getpid(), self._clock())
             stack.callback(self._leave)
             self._jobs = Jobs(self._clock)
-            self._put_on_schedule(begins=True)
+            self._schedule_all(begins=True)
             self._log.info("daemon_started", **self._about())
             stack.callback(self._log.info, "daemon_stopped")
-            with self._jobs.at_work(), self._telling.in_the_lead():
+            with self._jobs.running(), self._telling.leading():
                 self._watch(leads)
 
     def _watch(self, leads: Sequence[Lock]) -> None:
         """Mind everything but the runs, until told to stop or no longer in the lead."""
         # On Windows, Ctrl+C is not heard of by somebody who waits without an end.
         while not self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
-            if self._reload_if_told_to():
-                self._put_on_schedule()
+            if self._reload_if_requested():
+                self._schedule_all()
                 self._log.info("configuration_reloaded", **self._about())
-            if by := self._jobs.mind_the_clock():
+            if by := self._jobs.check_clock():
                 self._log.warning("clock_was_set", seconds=round(by.total_seconds()))
                 self._note_next_run()
             if not self._jobs.are_alive:
@@ -133,21 +133,21 @@ class Daemon:
                 self._log.error("lead_lost", reason="the connection to the state store that kept it was lost")
                 return
 
-    def _put_on_schedule(self, *, begins: bool = False) -> None:
+    def _schedule_all(self, *, begins: bool = False) -> None:
         """Have everything done when the orders say so; when one ``begins``, what must not wait is done first."""
         schedule, now = self._work.orders.schedule, self._clock()
         quiet = timedelta(seconds=self._work.seconds_of_quiet())
         at_once = (now + quiet + schedule.poll.later if quiet else now) if begins else None
-        self._put(_POLL, partial(self._make, _POLL, self._work.poll), schedule.poll, at_once)
+        self._schedule_job(_POLL, partial(self._make, _POLL, self._work.poll), schedule.poll, at_once)
         missed = self._missed_verify(now) if begins else None
-        self._put(_VERIFY, partial(self._make, _VERIFY, self._work.verify), schedule.verify, missed)
-        self._put("requests", self._work.answer_requests, _EVERY_SECOND)
+        self._schedule_job(_VERIFY, partial(self._make, _VERIFY, self._work.verify), schedule.verify, missed)
+        self._schedule_job("requests", self._work.answer_requests, _EVERY_SECOND)
         for daily in self._work.orders.daily:
             when = When(_AT_NIGHT, timezone=schedule.timezone)
-            self._put(f"daily {daily.name}", partial(self._work.do, daily), when, now if begins else None)
+            self._schedule_job(f"daily {daily.name}", partial(self._work.do, daily), when, now if begins else None)
         self._note_next_run()
 
-    def _put(self, name: str, work: Callable[[], None], when: When, first: datetime | None = None) -> None:
+    def _schedule_job(self, name: str, work: Callable[[], None], when: When, first: datetime | None = None) -> None:
         if when:
             self._jobs.add(name, work, when, first)
         else:
@@ -167,23 +167,23 @@ class Daemon:
         """Make the runs that are due, or put them off: for a quiet window, and for a OneFile that is down."""
         later = getattr(self._work.orders.schedule, name).later
         if quiet := self._work.seconds_of_quiet():
-            self._put_off(name, timedelta(seconds=quiet) + later, "quiet window")
+            self._postpone(name, timedelta(seconds=quiet) + later, "quiet window")
             return
         if not work():
             pause = self._pauses[min(self._failures[name], len(self._pauses) - 1)]
             self._failures[name] += 1
-            self._put_off(name, timedelta(seconds=pause), "OneFile is down")
+            self._postpone(name, timedelta(seconds=pause), "OneFile is down")
             return
         self._failures[name] = 0
         self._note_next_run()
 
-    def _put_off(self, name: str, by: timedelta, why: str) -> None:
+    def _postpone(self, name: str, by: timedelta, why: str) -> None:
         until = self._clock() + by
-        self._jobs.put_off(name, until)
+        self._jobs.postpone(name, until)
         self._note_next_run()
         self._log.info("put_off", job=name, until=_written(until), why=why)
 
-    def _reload_if_told_to(self) -> bool:
+    def _reload_if_requested(self) -> bool:
         """Read the configuration again when told to; gives whether another one is gone by from now on.
 
         An MIS that hangs while it is asked about the feeds keeps nothing waiting, least of all the end.
@@ -203,7 +203,7 @@ class Daemon:
                 self._retired.append(self._work.orders)
                 self._work.orders = orders
                 return True
-        self._work.let_go(self._retired)
+        self._work.release(self._retired)
         return False
 
     def _about(self) -> Mapping[str, object]:
@@ -218,7 +218,7 @@ class Daemon:
             "next_poll_at": _written(due(_POLL)),
             "next_verify_at": _written(due(_VERIFY)),
             "feeds": len(main.feeds),
-            "feed_names": [feed.name for feed in (*main.feeds, *main.links)],
+            "feed_names": [feed.name for feed in (*main.feeds, *main.assignment_feeds)],
             "organisations": self._organisations,
             "leavers": "archive" if main.policy.archives_leavers else "report",
             **orders.about,
@@ -232,13 +232,13 @@ class Daemon:
     def _leave(self) -> None:
         with suppress(StateUnusable), self._store.begin() as connection:
             for each in self._organisations:
-                daemons.leave(connection, each)
+                daemons.unregister(connection, each)
 
     def _wait(self) -> None:
         if self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
             raise Interrupted
-        self._work.pass_on_what_was_asked()
-        if self._reload_if_told_to():
+        self._work.forward_requests()
+        if self._reload_if_requested():
             self._log.info("configuration_reloaded")
 
 

@@ -43,10 +43,10 @@ class Jobs:
         self._due_again: set[str] = set()
         self._is_ending = False
         self._pool: Executor = ThreadPoolExecutor(_AT_ONCE, "job")
-        self._scheduler.add_executor(_In(self._pool))
+        self._scheduler.add_executor(_After(self._pool))
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Do the jobs for as long as the block lasts; those that are being done at its end are waited for."""
         self._scheduler.start()
         try:
@@ -72,7 +72,7 @@ class Jobs:
             next_ = when.first_after(self._clock())
         self._scheduler.add_job(
             self._do,
-            _Due(when, begins=first),
+            _DueTrigger(when, begins=first),
             args=(name, work),
             id=name,
             next_run_time=next_,
@@ -93,7 +93,7 @@ class Jobs:
         due: datetime | None = getattr(job, "next_run_time", None)
         return due
 
-    def put_off(self, name: str, until: datetime) -> None:
+    def postpone(self, name: str, until: datetime) -> None:
         """Do it then, and not when it would be due; after that as ever."""
         with self._lock:
             self._due_again.discard(name)
@@ -130,7 +130,7 @@ class Jobs:
         """Whether anything will ever be done again."""
         return self._scheduler.is_alive
 
-    def mind_the_clock(self) -> timedelta:
+    def check_clock(self) -> timedelta:
         """Look whether the clock was set, or the machine asleep, since one last looked; gives by how much it was.
 
         Nothing then waits for an hour to come again. To be called every few seconds. What fell due while the machine
@@ -151,14 +151,14 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]
         return self._thread is not None and self._thread.is_alive()
 
 
-class _In(BasePoolExecutor):  # type: ignore[misc]
+class _After(BasePoolExecutor):  # type: ignore[misc]
     """Does jobs in a pool that is there already."""
 
     def __init__(self, pool: Executor) -> None:
         super().__init__(pool)
 
 
-class _Due(BaseTrigger):  # type: ignore[misc]
+class _DueTrigger(BaseTrigger):  # type: ignore[misc]
     """`When`, for APScheduler."""
 
     def __init__(self, when: When, begins: datetime | None) -> None:

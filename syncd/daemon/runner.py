@@ -8,21 +8,21 @@ from functools import partial
 from threading import Condition, Event
 from typing import Final
 
-from syncd.daemon.config import Daily, Orders
+from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
-from syncd.onefile import GaveWay, Interrupted
-from syncd.operations.verify import SoFar, verify_once
+from syncd.onefile import Interrupted, Yielded
+from syncd.operations.verify import VerifyProgress, verify_once
 from syncd.state import runs
 from syncd.state.db.lock import Purpose, locked_when_free
-from syncd.sync.context import Parts
-from syncd.sync.resync import Urgency, answer
+from syncd.sync.context import SyncContext
+from syncd.sync.resync import ResyncWaiting, answer
 from syncd.sync.run import Trigger, run_once
 
 #: How often one looks whether the lock is free.
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
 
-class _Turns:
+class PriorityLock:
     """One at a time has its turn; whoever is patient lets everybody else go first."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class _Turns:
         return self._is_taken
 
 
-class Work:
+class Runner:
     """The runs of a daemon's organisations. Any thread may ask for one; they are made one after the other.
 
     ``stopping`` ends the run that is at work, and every wait. ``asked`` is set to ask for a run of everybody.
@@ -64,53 +64,53 @@ class Work:
     """
 
     def __init__(
-        self, orders: Orders, stopping: Event, asked: Event, on_run_over: Callable[[], None] = lambda: None
+        self, orders: DaemonConfig, stopping: Event, asked: Event, on_run_over: Callable[[], None] = lambda: None
     ) -> None:
         self.orders = orders
         """What runs go by that are begun from now on."""
         self._stopping = stopping
         self._asked = asked
         self._on_run_over = on_run_over
-        self._turns = _Turns()
+        self._turns = PriorityLock()
         main = orders.turns[0]
         self._store, self._log, self._clock = main.store, main.log, main.clock
-        self._organisations = [parts.organisation_id for parts in orders.turns]
-        self._urgency = Urgency(self._store, self._organisations, self._clock)
+        self._organisations = [context.organisation_id for context in orders.turns]
+        self._urgency = ResyncWaiting(self._store, self._organisations, self._clock)
 
     def poll(self) -> bool:
         """Make a run of every organisation; false when one is worth making again soon, for OneFile is down."""
-        return self._of_all(lambda parts: run_once(parts, Trigger.SCHEDULE))
+        return self._of_all(lambda context: run_once(context, Trigger.SCHEDULE))
 
     def verify(self) -> bool:
         """The same for what OneFile holds, which may take hours: polls and requests go ahead of what is left of it."""
-        so_far: defaultdict[int, SoFar] = defaultdict(SoFar)
+        so_far: defaultdict[int, VerifyProgress] = defaultdict(VerifyProgress)
 
-        def work(parts: Parts) -> None:
-            parts = replace(parts, is_called_aside=lambda: self._turns.is_wanted)
-            verify_once(parts, Trigger.VERIFY, so_far=so_far[parts.organisation_id])
+        def work(context: SyncContext) -> None:
+            context = replace(context, should_yield=lambda: self._turns.is_wanted)
+            verify_once(context, Trigger.VERIFY, so_far=so_far[context.organisation_id])
 
         return self._of_all(work, is_patient=True)
 
     def answer_requests(self) -> None:
         """Make a run of every organisation of which somebody waits for one; in a quiet window they wait on."""
-        self.pass_on_what_was_asked()
+        self.forward_requests()
         if self.seconds_of_quiet():
             return
         # That the store cannot be reached is for the polls to say.
         with suppress(StateUnusable):
             with self._store.reading() as connection:
-                asked_for = runs.organisations_asked_for(connection)
+                asked_for = runs.organisations_with_requests(connection)
             for each in self._organisations:
                 if each in asked_for:
-                    self._is_over(each, answer)
+                    self._run_until_done(each, answer)
 
-    def _let_them_go_first(self) -> None:
+    def _yield_to_requests(self) -> None:
         """Make the runs for which a longer one has given way."""
         for each in self._organisations:
-            self._is_over(each, partial(answer, named_only=True))
-        self._urgency.note_they_went_first()
+            self._run_until_done(each, partial(answer, named_only=True))
+        self._urgency.record_yielded()
 
-    def pass_on_what_was_asked(self) -> None:
+    def forward_requests(self) -> None:
         """Whoever asks this process asks the store, and so whichever daemon works."""
         if not self._asked.is_set():
             return
@@ -122,7 +122,7 @@ class Work:
         except StateUnusable:
             self._asked.set()
 
-    def do(self, daily: Daily) -> None:
+    def do(self, daily: DailyJob) -> None:
         """Do what is done every day; whatever it raises, the others are done and it is tried again the next day."""
         try:
             daily.work(self._store, self._clock())
@@ -133,39 +133,43 @@ class Work:
 
     def seconds_of_quiet(self) -> float:
         """How long no call leaves, because of the time of day."""
-        return self.orders.turns[0].onefile.pacer.seconds_of_quiet()
+        return self.orders.turns[0].onefile.rate_limiter.seconds_of_quiet()
 
-    def let_go(self, retired: list[Orders]) -> None:
+    def release(self, retired: list[DaemonConfig]) -> None:
         """Close what no run goes by any more: everything, unless one is at work, which may have begun by it."""
         while retired and not self._turns.is_taken:
             retired.pop().close()
 
-    def _of_all(self, work: Callable[[Parts], object], *, is_patient: bool = False) -> bool:
+    def _of_all(self, work: Callable[[SyncContext], object], *, is_patient: bool = False) -> bool:
         """Each has its turn, whatever has become of the others'."""
-        outcomes = [self._is_over(each, work, is_patient=is_patient) for each in self._organisations]
+        outcomes = [self._run_until_done(each, work, is_patient=is_patient) for each in self._organisations]
         return all(outcomes)
 
-    def _is_over(self, organisation_id: int, work: Callable[[Parts], object], *, is_patient: bool = False) -> bool:
+    def _run_until_done(
+        self, organisation_id: int, work: Callable[[SyncContext], object], *, is_patient: bool = False
+    ) -> bool:
         """Do it once, and once more whenever it has given way; false when it is worth trying again soon."""
         while not self._stopping.is_set():
             try:
-                return self._is_over_for_now(organisation_id, work, is_patient=is_patient)
-            except GaveWay:
+                return self._run_until_yield(organisation_id, work, is_patient=is_patient)
+            except Yielded:
                 # For whoever is patient they are waiting already.
                 if not is_patient:
-                    self._let_them_go_first()
+                    self._yield_to_requests()
         return True
 
-    def _is_over_for_now(self, organisation_id: int, work: Callable[[Parts], object], *, is_patient: bool) -> bool:
+    def _run_until_yield(
+        self, organisation_id: int, work: Callable[[SyncContext], object], *, is_patient: bool
+    ) -> bool:
         try:
             # Two organisations have two locks in the store, and still their turns one after the other.
             with (
                 self._turns.turn(is_patient=is_patient),
                 locked_when_free(self._store, organisation_id, Purpose.WRITING, self._wait),
             ):
-                parts = self.orders.turn_of(organisation_id)
-                work(replace(parts, is_called_aside=self._urgency))
-        except GaveWay:
+                context = self.orders.for_organisation(organisation_id)
+                work(replace(context, should_yield=self._urgency))
+        except Yielded:
             raise
         except OneFileUnreachable:
             return False

@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from syncd.core.digests import Take
+from syncd.core.digests import FetchRows
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import cursors
 from syncd.mis.cursors import Page, Pages, pages_of
@@ -28,7 +28,7 @@ class Rows:
     Both raise `MisUnreachable`.
     """
 
-    def __init__(self, columns: tuple[str, ...], take: Take) -> None:
+    def __init__(self, columns: tuple[str, ...], take: FetchRows) -> None:
         self.columns = columns
         self.take = take
         self.stream = self._one_by_one()

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, Select, bindparam, column, literal_column, or_, select, text
 from sqlalchemy.types import NullType
 
-from syncd.core.watermark import Mark
+from syncd.core.watermark import WatermarkValue
 from syncd.mis.cursors import Parameters
 
 
@@ -17,7 +17,7 @@ class Since:
 
     column: str
     """The watermark, as the query names it."""
-    mark: Mark
+    mark: WatermarkValue
     is_included: bool
     key: str
     """The column of the MISID, as the query names it."""

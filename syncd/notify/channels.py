@@ -8,14 +8,14 @@ from typing import Final
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 from pydantic import SecretStr
 
-from syncd.core.alerts import Notice
+from syncd.core.alerts import Notification
 from syncd.errors import ConfigurationError, NotTold
 
 #: What Apprise is told of us. It keeps nothing on disk, and nothing of it runs on after a message.
 _ASSET: Final = AppriseAsset(app_id="syncd", app_desc="syncd", storage_mode="memory", async_mode=False)
 
 
-class Address:
+class Channel:
     """One of ``notify.urls``. The URL may hold a password or be one, so nothing of it is ever said."""
 
     def __init__(self, number: int, url: SecretStr) -> None:
@@ -38,7 +38,7 @@ class Address:
     def __repr__(self) -> str:
         return f"<Address {self.name}>"
 
-    def tell(self, notice: Notice, whose: str = "") -> None:
+    def send(self, notice: Notification, whose: str = "") -> None:
         """Send a notice; ``whose`` names the organisation, where there are several. Raises `NotTold`."""
         kind = NotifyType.SUCCESS if notice.is_over else NotifyType.WARNING
         title = f"syncd{whose and f' {whose}'}: {notice.title}"
@@ -46,9 +46,9 @@ class Address:
             raise NotTold(f"{self.name} of notify.urls cannot be reached, or did not take the message.")
 
 
-def addresses_of(urls: Sequence[SecretStr]) -> list[Address]:
+def channels_of(urls: Sequence[SecretStr]) -> list[Channel]:
     """The address behind each URL. Raises `ConfigurationError` for one that Apprise cannot write to."""
-    return [Address(number, url) for number, url in enumerate(urls, start=1)]
+    return [Channel(number, url) for number, url in enumerate(urls, start=1)]
 
 
 def _hash_of(url: str) -> str:

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 import stamina
 from structlog.typing import FilteringBoundLogger
 
-from syncd.core.alerts import TROUBLES, Notice, Subject, Trouble, digest, notices
+from syncd.core.alerts import TROUBLES, AlertKind, Condition, Notification, digest, due_notifications
 from syncd.core.schedule import When
 from syncd.errors import NotTold, StateUnusable
-from syncd.notify.channels import Address
+from syncd.notify.channels import Channel
 from syncd.state import held_records, notifications
-from syncd.state.conditions import troubles
+from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
 
 _EVERY_SECONDS: Final = 30.0
@@ -35,7 +35,7 @@ _NEVER: Final = When()
 
 
 @dataclass(frozen=True, slots=True)
-class Occasions:
+class NotifyPolicy:
     """When to tell: after how long of something that does not answer, and when of what is newly held."""
 
     patience: timedelta = timedelta(minutes=30)
@@ -49,14 +49,14 @@ class Occasions:
 
 @dataclass(slots=True)
 class _Listener:
-    address: Address
+    address: Channel
     failures: int = 0
     not_before: datetime | None = None
-    knows_of_store: set[Subject] = field(default_factory=set)
+    knows_of_store: set[AlertKind] = field(default_factory=set)
     """What it was told that the store could not remember."""
 
 
-class Telling:
+class Notifier:
     """Tells each address of each organisation's troubles, once and once that they are over, and daily what is held.
 
     ``clock`` gives the time in UTC. It never raises: what cannot be told is logged once, and tried again.
@@ -67,8 +67,8 @@ class Telling:
         self,
         store: Store,
         organisations: Sequence[int],
-        addresses: Sequence[Address],
-        occasions: Occasions,
+        addresses: Sequence[Channel],
+        occasions: NotifyPolicy,
         log: FilteringBoundLogger,
         clock: Callable[[], datetime],
         every_seconds: float = _EVERY_SECONDS,
@@ -86,7 +86,7 @@ class Telling:
         self._store_fails_since: datetime | None = None
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Look and tell, beside whatever else is done, for as long as the block lasts."""
         if not self._listeners:
             yield
@@ -101,7 +101,7 @@ class Telling:
             thread.join(_PATIENCE_AT_THE_END_SECONDS)
 
     @contextmanager
-    def in_the_lead(self) -> Iterator[None]:
+    def leading(self) -> Iterator[None]:
         """Tell what the runs tell, too, for as long as the block lasts."""
         self._leads = True
         self._wake.set()
@@ -110,11 +110,11 @@ class Telling:
         finally:
             self._leads = False
 
-    def look_soon(self) -> None:
+    def check_soon(self) -> None:
         """Something may have changed: look now rather than in a while. Comes back at once."""
         self._wake.set()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Tell whatever is to be told now."""
         try:
             if self._leads:
@@ -124,17 +124,17 @@ class Telling:
                 self._store.revision()
         except StateUnusable as problem:
             self._store_fails_since = self._store_fails_since or self._clock()
-            self._tell_of_store({Subject.STORE: Trouble(self._store_fails_since, str(problem))})
+            self._report_store({AlertKind.STORE: Condition(self._store_fails_since, str(problem))})
         else:
             self._store_fails_since = None
-            self._tell_of_store({})
+            self._report_store({})
 
     def _work(self) -> None:
         while not self._is_over.is_set():
             # What changes while it looks is looked at next.
             self._wake.clear()
             try:
-                self.look()
+                self.check()
             except Exception as problem:  # noqa: BLE001 - the next look may fare better
                 self._log.error("notification_failed", reason=f"unexpected {type(problem).__name__}")
             self._wake.wait(self._every_seconds)
@@ -143,31 +143,35 @@ class Telling:
         now = self._clock()
         with self._store.begin() as connection:
             notifications.forget_others(connection, organisation_id, [one.address.key for one in self._listeners])
-            amiss = troubles(connection, organisation_id)
+            amiss = current_conditions(connection, organisation_id)
         for listener in self._listeners:
             with self._store.reading() as connection:
-                known = notifications.told_to(connection, organisation_id, listener.address.key)
-            self._tell_news(organisation_id, listener, amiss, known, now)
-            self._tell_digest(organisation_id, listener, known.get(Subject.DIGEST), now)
+                known = notifications.sent_to(connection, organisation_id, listener.address.key)
+            self._send_notifications(organisation_id, listener, amiss, known, now)
+            self._send_digest(organisation_id, listener, known.get(AlertKind.DIGEST), now)
 
-    def _tell_news(
+    def _send_notifications(
         self,
         organisation_id: int,
         listener: _Listener,
-        amiss: Mapping[Subject, Trouble],
-        known: Mapping[Subject, datetime],
+        amiss: Mapping[AlertKind, Condition],
+        known: Mapping[AlertKind, datetime],
         now: datetime,
     ) -> None:
         subjects = known.keys() & {*TROUBLES}
-        for notice in notices(amiss, subjects, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)):
-            if self._has_told(listener, notice, organisation_id):
+        for notice in due_notifications(
+            amiss, subjects, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)
+        ):
+            if self._send_once(listener, notice, organisation_id):
                 with self._store.begin() as connection:
                     if notice.is_over:
                         notifications.forget(connection, organisation_id, listener.address.key, notice.subject)
                     else:
-                        notifications.note(connection, organisation_id, listener.address.key, notice.subject, now)
+                        notifications.record_sent(
+                            connection, organisation_id, listener.address.key, notice.subject, now
+                        )
 
-    def _tell_digest(self, organisation_id: int, listener: _Listener, last: datetime | None, now: datetime) -> None:
+    def _send_digest(self, organisation_id: int, listener: _Listener, last: datetime | None, now: datetime) -> None:
         """Once a day what is newly held; from the first look on, for what was held before that is nothing new."""
         if not self._occasions.digest:
             return
@@ -177,20 +181,20 @@ class Telling:
             new = held_records.new_between(connection, organisation_id, last, now) if last else {}
             held, _ = held_records.counts(connection, organisation_id)
         notice = digest(new, held.total())
-        if notice is None or self._has_told(listener, notice, organisation_id):
+        if notice is None or self._send_once(listener, notice, organisation_id):
             with self._store.begin() as connection:
-                notifications.note(connection, organisation_id, listener.address.key, Subject.DIGEST, now)
+                notifications.record_sent(connection, organisation_id, listener.address.key, AlertKind.DIGEST, now)
 
-    def _tell_of_store(self, amiss: Mapping[Subject, Trouble]) -> None:
+    def _report_store(self, amiss: Mapping[AlertKind, Condition]) -> None:
         """The same of the state store itself, in which nothing can be remembered meanwhile."""
         occasions = self._occasions
         for listener in self._listeners:
             known, zone = listener.knows_of_store, ZoneInfo(occasions.timezone)
-            for notice in notices(amiss, known, self._clock(), occasions.patience, zone):
-                if self._has_told(listener, notice):
+            for notice in due_notifications(amiss, known, self._clock(), occasions.patience, zone):
+                if self._send_once(listener, notice):
                     (known.discard if notice.is_over else known.add)(notice.subject)
 
-    def _has_told(self, listener: _Listener, notice: Notice, organisation_id: int | None = None) -> bool:
+    def _send_once(self, listener: _Listener, notice: Notification, organisation_id: int | None = None) -> bool:
         """Send it, unless syncd is to end or the address has just failed and is left alone for a while."""
         if self._is_over.is_set() or (listener.not_before and self._clock() < listener.not_before):
             return False
@@ -210,27 +214,27 @@ class Telling:
         return True
 
 
-def send(address: Address, notice: Notice, whose: str = "") -> None:
+def send(address: Channel, notice: Notification, whose: str = "") -> None:
     """Send a notice, and try again a few times when that fails. Raises `NotTold`."""
     for attempt in stamina.retry_context(
         on=NotTold, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_PAUSE_SECONDS
     ):
         with attempt:
-            address.tell(notice, whose)
+            address.send(notice, whose)
 
 
-class Silence:
+class NullNotifier:
     """Tells nobody anything."""
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Nothing is looked at."""
         yield
 
     @contextmanager
-    def in_the_lead(self) -> Iterator[None]:
+    def leading(self) -> Iterator[None]:
         """Nor then."""
         yield
 
-    def look_soon(self) -> None:
+    def check_soon(self) -> None:
         """Nor soon."""

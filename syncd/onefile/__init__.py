@@ -6,20 +6,20 @@ Sections named in docstrings (§8.6, U1) are those of the OneFile API fact sheet
 from syncd.onefile.client import OneFile
 from syncd.onefile.instrumentation import OnRequest
 from syncd.onefile.pagination import TooManyPages
-from syncd.onefile.rate_limit import GaveWay, Interrupted, Pacer, Turns
-from syncd.onefile.responses import Answered, Created, Organisation, Place, UserRow
+from syncd.onefile.rate_limit import Interrupted, RateLimiter, RateLimitStore, Yielded
+from syncd.onefile.responses import Created, Organisation, Place, Response, UserRow
 
 __all__ = [
-    "Answered",
     "Created",
-    "GaveWay",
     "Interrupted",
     "OnRequest",
     "OneFile",
     "Organisation",
-    "Pacer",
     "Place",
+    "RateLimitStore",
+    "RateLimiter",
+    "Response",
     "TooManyPages",
-    "Turns",
     "UserRow",
+    "Yielded",
 ]

@@ -17,28 +17,28 @@ from syncd.core.values import Sent, Value
 from syncd.errors import AnswerLost, CredentialsRefused, OneFileError, OneFileUnreachable, Refused
 from syncd.onefile.instrumentation import OnRequest, TimedTransport
 from syncd.onefile.pagination import PageSizes, every_row
-from syncd.onefile.rate_limit import Interrupted, Pacer
+from syncd.onefile.rate_limit import Interrupted, RateLimiter
 from syncd.onefile.responses import (
-    Answered,
     Created,
     Customer,
     Organisation,
     Place,
+    Response,
     Unreadable,
     UserRow,
-    created_of,
-    customer_of,
-    json_of,
-    message_of,
-    object_of,
-    organisation_of,
-    place_of,
-    rows_of,
-    user_of,
+    parse_created,
+    parse_customer,
+    parse_json,
+    parse_message,
+    parse_object,
+    parse_organisation,
+    parse_place,
+    parse_rows,
+    parse_user,
 )
 from syncd.onefile.session import SessionAuth
-from syncd.onefile.timeouts import PunctualTransport
-from syncd.onefile.transport import PacedTransport
+from syncd.onefile.timeouts import DeadlineTransport
+from syncd.onefile.transport import RateLimitedTransport
 
 _ATTEMPTS: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.5
@@ -62,7 +62,7 @@ class OneFile:
         self,
         base_url: str,
         customer_token: str,
-        pacer: Pacer,
+        rate_limiter: RateLimiter,
         *,
         clock: Callable[[], datetime],
         timeout_seconds: float = 30,
@@ -70,10 +70,10 @@ class OneFile:
         on_throttled: Callable[[float], None] = lambda _seconds: None,
         on_request: OnRequest = lambda _request: None,
     ) -> None:
-        self.pacer: Final = pacer
+        self.rate_limiter: Final = rate_limiter
         self._on_throttled = on_throttled
         self._page_sizes = PageSizes()
-        punctual = PunctualTransport(
+        punctual = DeadlineTransport(
             timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             proxy=_proxy_for(httpx.URL(base_url)),
@@ -82,7 +82,7 @@ class OneFile:
         self._http = httpx.Client(
             base_url=base_url,
             auth=SessionAuth(f"{base_url}/Authentication", customer_token, clock),
-            transport=PacedTransport(transport, pacer, clock=clock, on_throttled=self._tell_of_throttling),
+            transport=RateLimitedTransport(transport, rate_limiter, clock=clock, on_throttled=self._report_throttling),
             timeout=timeout_seconds,
             headers={"Accept": "application/json, text/plain", "User-Agent": f"syncd/{__version__}"},
         )
@@ -98,7 +98,7 @@ class OneFile:
         self._http.close()
 
     @contextmanager
-    def telling(self, on_throttled: Callable[[float], None]) -> Iterator[None]:
+    def on_throttled(self, on_throttled: Callable[[float], None]) -> Iterator[None]:
         """Meanwhile it is this that is told of every 429 and for how many seconds no call leaves after it."""
         before, self._on_throttled = self._on_throttled, on_throttled
         try:
@@ -106,18 +106,18 @@ class OneFile:
         finally:
             self._on_throttled = before
 
-    def _tell_of_throttling(self, seconds: float) -> None:
+    def _report_throttling(self, seconds: float) -> None:
         self._on_throttled(seconds)
 
     def customer(self) -> Customer:
         """Whose customer token it is (§6). Also raises `Refused`."""
         with _readable("the customer"):
-            return customer_of(object_of(self._read("GET", "/Customer")))
+            return parse_customer(parse_object(self._read("GET", "/Customer")))
 
     def organisations(self) -> list[Organisation]:
         """All that the customer token sees: those of its customer (§7)."""
         with _readable("the organisations"):
-            return [organisation_of(row) for row in rows_of(self._read("POST", "/Organisation/Search", {}))]
+            return [parse_organisation(row) for row in parse_rows(self._read("POST", "/Organisation/Search", {}))]
 
     def organisation(self, organisation_id: int) -> Organisation:
         """The organisation with its Keychain setting (§7). Raises `CredentialsRefused` if the token has none such."""
@@ -155,11 +155,11 @@ class OneFile:
             filters["MISID"] = misid
         if modified_since is not None:
             filters["LastModified"] = f"{modified_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return self._rows("/User/Search", filters, user_of, 1 if misid is not None else expected, at_most)
+        return self._rows("/User/Search", filters, parse_user, 1 if misid is not None else expected, at_most)
 
     def places(self, role: Role, organisation_id: int, *, expected: int | None = None) -> Iterator[Place]:
         """The classrooms (§9) or placements (§10) of an organisation; ``expected`` is how many there may be."""
-        return self._rows(f"{_resource(role)}/Search", {"OrganisationID": organisation_id}, place_of, expected)
+        return self._rows(f"{_resource(role)}/Search", {"OrganisationID": organisation_id}, parse_place, expected)
 
     def calls_for(self, rows: int) -> int:
         """How many calls a search takes that brings so many rows, as far as OneFile's pages are known (U1)."""
@@ -168,8 +168,8 @@ class OneFile:
     def learner_statuses(self, organisation_id: int) -> list[Place]:
         """The statuses that an organisation has made for its learners (§7), whose numbers are its own."""
         with _readable("the learner statuses"):
-            rows = rows_of(self._read("GET", f"/Organisation/{organisation_id}/LearnerStatuses"))
-            return [place_of(row) for row in rows]
+            rows = parse_rows(self._read("GET", f"/Organisation/{organisation_id}/LearnerStatuses"))
+            return [parse_place(row) for row in rows]
 
     def user(self, user_id: int) -> dict[str, Any]:
         """All that OneFile tells of one user, keys in lower case, some left out (§8.5). Also raises `Refused`."""
@@ -181,22 +181,22 @@ class OneFile:
 
     def _one(self, resource: str, onefile_id: int) -> dict[str, Any]:
         with _readable(f"a read at {resource}"):
-            return object_of(self._read("GET", f"{resource}/{onefile_id}"))
+            return parse_object(self._read("GET", f"{resource}/{onefile_id}"))
 
-    def create(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> tuple[Created, Answered]:
+    def create(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> tuple[Created, Response]:
         """Make an account (§8.2, §8.3), a classroom (§9) or a placement (§10)."""
         what = {"OrganisationID": organisation_id} | ({} if role.is_place else {"Role": role.number})
         response, attempts = self._call("POST", _resource(role), {**what, **fields}, again_after=(OneFileUnreachable,))
         try:
-            return created_of(response), Answered(response.status_code, attempts)
+            return parse_created(response), Response(response.status_code, attempts)
         except Unreadable:
             raise AnswerLost(response.status_code) from None
 
-    def update(self, role: Role, onefile_id: int, fields: Mapping[str, Sent]) -> Answered:
+    def update(self, role: Role, onefile_id: int, fields: Mapping[str, Sent]) -> Response:
         """Change these fields of an account (§8.4) or a place (§9, §10)."""
         return self._change(f"{_resource(role)}/{onefile_id}", fields)
 
-    def assign(self, user_id: int, learner_id: int, *, learner_in_path: bool = False) -> Answered:
+    def assign(self, user_id: int, learner_id: int, *, learner_in_path: bool = False) -> Response:
         """Assign somebody to a learner, at level 1 (§11).
 
         Whose id belongs in the path is not agreed upon (U18): that of whoever is assigned, unless ``learner_in_path``.
@@ -204,26 +204,26 @@ class OneFile:
         path, named = (learner_id, user_id) if learner_in_path else (user_id, learner_id)
         return self._change(f"/User/{path}/Assign", {"LearnerID": named, "Level": 1})
 
-    def assign_placement(self, user_id: int, placement_id: int, *, grants_access: bool) -> Answered:
+    def assign_placement(self, user_id: int, placement_id: int, *, grants_access: bool) -> Response:
         """Assign an employer to a placement, with or without access to its learners (§11)."""
         return self._change(f"/User/{user_id}/AssignPlacement/{placement_id}/{str(grants_access).lower()}")
 
-    def archive_user(self, user_id: int) -> Answered:
+    def archive_user(self, user_id: int) -> Response:
         """Archive an account (§8.7)."""
         return self._change(f"/User/{user_id}/Archive")
 
-    def unarchive_user(self, user_id: int) -> Answered:
+    def unarchive_user(self, user_id: int) -> Response:
         """Bring an archived account back (§8.7)."""
         return self._change(f"/User/{user_id}/Unarchive")
 
-    def _change(self, path: str, fields: Mapping[str, Sent] | None = None) -> Answered:
+    def _change(self, path: str, fields: Mapping[str, Sent] | None = None) -> Response:
         response, attempts = self._call("POST", path, fields, again_after=(OneFileUnreachable, AnswerLost))
         try:
-            json_of(response)
+            parse_json(response)
         except Unreadable:
             # A web page from something in between is nobody's yes.
             raise AnswerLost(response.status_code) from None
-        return Answered(response.status_code, attempts)
+        return Response(response.status_code, attempts)
 
     def _rows(
         self,
@@ -235,7 +235,7 @@ class OneFile:
     ) -> Iterator[_Row]:
         def ask(page: int, size: int) -> list[_Row]:
             with _readable(f"a search at {path}"):
-                return [row_of(row) for row in rows_of(self._read("POST", f"{path}/{page}/{size}", filters))]
+                return [row_of(row) for row in parse_rows(self._read("POST", f"{path}/{page}/{size}", filters))]
 
         return every_row(ask, self._page_sizes, expected, at_most)
 
@@ -320,7 +320,7 @@ def _readable(what: str) -> Iterator[None]:
 def _readable_or_lost(response: httpx.Response) -> httpx.Response:
     """An answer with something in it that can be read; a web page from something in between is as good as none."""
     try:
-        json_of(response)
+        parse_json(response)
     except Unreadable:
         raise AnswerLost(response.status_code) from None
     return response
@@ -341,6 +341,6 @@ def _checked(response: httpx.Response) -> httpx.Response:
         case HTTPStatus.REQUEST_TIMEOUT:
             raise AnswerLost(status)
         case _ if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Refused(status, message_of(response))
+            raise Refused(status, parse_message(response))
         case _:
             raise AnswerLost(status)

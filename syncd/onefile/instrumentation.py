@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import httpx
 
 
-class Answer(StrEnum):
+class ResponseKind(StrEnum):
     """What came back of a request."""
 
     OK = "ok"
@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
     endpoint: str
     """Method and path, with ``{id}`` for each number."""
-    answer: Answer
+    answer: ResponseKind
     seconds: float
 
 
@@ -52,7 +52,7 @@ class TimedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, and read all of its answer."""
         began = time.monotonic()
-        answer = Answer.NONE
+        answer = ResponseKind.NONE
         try:
             response = self._inner.handle_request(request)
             response.read()
@@ -69,11 +69,11 @@ class TimedTransport(httpx.BaseTransport):
         return f"{request.method} {_NUMBER.sub('{id}', request.url.path.removeprefix(self._root))}"
 
 
-def _kind_of(status: int) -> Answer:
+def _kind_of(status: int) -> ResponseKind:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Answer.OK
+        return ResponseKind.OK
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Answer.THROTTLED
+        return ResponseKind.THROTTLED
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Answer.REFUSED
-    return Answer.FAILED
+        return ResponseKind.REFUSED
+    return ResponseKind.FAILED

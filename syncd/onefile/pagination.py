@@ -45,7 +45,7 @@ class PageSizes:
         self._tried = _SEEN_IN_THE_WILD
         """The largest that was not refused."""
 
-    def fitting(self, rows: int | None) -> int:
+    def best_size(self, rows: int | None) -> int:
         """The size for so many rows: the smallest, and so the surest, of those that take the fewest pages.
 
         For nobody knows how many it is one that needs no trying.
@@ -55,18 +55,18 @@ class PageSizes:
     def calls(self, rows: int | None) -> int:
         """How many calls it takes to get so many rows, the empty page at the end included."""
         rows = rows or 0
-        return ceil(rows / self.fitting(rows)) + 1
+        return ceil(rows / self.best_size(rows)) + 1
 
     def is_untried(self, size: int) -> bool:
         """Whether OneFile may still turn out to refuse a page for its size."""
         return size > self._tried
 
-    def take(self, size: int) -> None:
+    def record_accepted(self, size: int) -> None:
         """A page of this size was not refused."""
         with self._lock:
             self._tried = max(self._tried, size)
 
-    def refuse(self, size: int) -> None:
+    def record_refused(self, size: int) -> None:
         """A page of this size was refused."""
         with self._lock:
             self._sizes = tuple(smaller for smaller in self._sizes if smaller < size)
@@ -116,7 +116,7 @@ def _pages(
     full, pages = 0, 0
     """The size in which pages have come whole, and how many of them."""
     while True:
-        wanted = sizes.fitting(expected)
+        wanted = sizes.best_size(expected)
         # What a size not yet seen whole begins with, only its first page can tell.
         page, size = (1, wanted) if wanted > full else (pages + 1, full)
         if at_most is not None and sizes.calls(expected) - (page - 1) > at_most:
@@ -126,12 +126,12 @@ def _pages(
         except (Refused, OneFileUnreachable) as problem:
             if not sizes.is_untried(size):
                 raise
-            sizes.refuse(size)
+            sizes.record_refused(size)
             if isinstance(problem, OneFileUnreachable):
                 # It may be gone, or choke on large pages: before anybody says so, it is asked for one it has taken.
                 expected = None
             continue
-        sizes.take(size)
+        sizes.record_accepted(size)
         if not rows:
             return
         yield (page - 1) * size + len(rows), rows

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pyrate_limiter import GCRA, Rate
 
-from syncd.core.rate import sustained
+from syncd.core.rate import sustained_rate
 from syncd.errors import OneFileUnreachable
 
 #: A burst is to be smaller than the smallest bucket, and than what the limit leaves over.
@@ -42,11 +42,11 @@ class Interrupted(Exception):
     """Which attempt at the call it was, the first being 1; ``None`` for what was no attempt yet."""
 
 
-class GaveWay(Interrupted):
+class Yielded(Interrupted):
     """Somebody else's calls are to go ahead of this one; it was not made."""
 
 
-class Turns(Protocol):
+class RateLimitStore(Protocol):
     """Where all who call with one customer token keep when the line is free."""
 
     def advance(self, step: Step) -> float:
@@ -56,12 +56,12 @@ class Turns(Protocol):
 
 def rate_of(calls_per_minute: int) -> Rate:
     """The pace for a limit: in any 60 seconds no more calls than the limit, the burst included."""
-    limit = sustained(calls_per_minute)
+    limit = sustained_rate(calls_per_minute)
     burst = max(1, min(_LARGEST_BURST, calls_per_minute - limit))
     return Rate(limit, int(_MINUTE.total_seconds() * 1000), burst)
 
 
-class Pacer:
+class RateLimiter:
     """Lets each call wait for its turn.
 
     ``calls_per_minute`` is OneFile's limit; ``quiet`` are windows of the day, in ``zone``, in which no call leaves.
@@ -71,7 +71,7 @@ class Pacer:
 
     def __init__(
         self,
-        turns: Turns,
+        turns: RateLimitStore,
         calls_per_minute: int,
         *,
         clock: Callable[[], datetime],
@@ -109,23 +109,23 @@ class Pacer:
         Raises `OneFileUnreachable` when OneFile has asked to be left alone for longer than a run waits, `Interrupted`.
         """
         with self._line:
-            self.rest(0)
+            self.sleep(0)
             if self._is_called_aside():
-                raise GaveWay
+                raise Yielded
             while seconds := self._seconds_closed() or self.seconds_of_quiet() or self._turns.advance(self._step):
-                self.rest(min(seconds, _LOOK_AGAIN_SECONDS))
+                self.sleep(min(seconds, _LOOK_AGAIN_SECONDS))
             self.calls += 1
 
     @contextmanager
-    def giving_way(self, is_called_aside: Callable[[], bool]) -> Iterator[None]:
+    def yielding_to(self, should_yield: Callable[[], bool]) -> Iterator[None]:
         """Meanwhile every call whose turn comes asks first whether others are to go ahead, and is then not made."""
-        before, self._is_called_aside = self._is_called_aside, is_called_aside
+        before, self._is_called_aside = self._is_called_aside, should_yield
         try:
             yield
         finally:
             self._is_called_aside = before
 
-    def hold_off(self, seconds: float | None) -> float:
+    def block_until(self, seconds: float | None) -> float:
         """OneFile said 429: nobody calls for this long, or until its next minute begins if it did not say how long.
 
         Gives the seconds, an hour at most; 0 when another call was told so before, and all wait already.
@@ -145,7 +145,7 @@ class Pacer:
         """How long no call leaves, because it is a time of day at which none is to; 0 at any other."""
         return seconds_of_quiet(self._clock(), self._quiet, self._zone)
 
-    def rest(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Wait, unless syncd is to stop. Raises `Interrupted`."""
         if self._ends_at is None:
             if self._sleep(seconds):
@@ -156,7 +156,7 @@ class Pacer:
         self._pause(seconds)
 
     @contextmanager
-    def before_the_end(self, seconds: float) -> Iterator[None]:
+    def shutdown_grace(self, seconds: float) -> Iterator[None]:
         """Meanwhile syncd, which is to stop, may call and wait for so many seconds more, to leave things in order."""
         self._ends_at = self._clock() + timedelta(seconds=seconds)
         try:

@@ -60,7 +60,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Response:
     """A yes that says nothing more (§8.4, §8.7)."""
 
     status: int
@@ -81,7 +81,7 @@ class Created:
         return f"Created(user_id={self.user_id})"
 
 
-def json_of(response: httpx.Response) -> Any:
+def parse_json(response: httpx.Response) -> Any:
     """The JSON in an answer; ``None`` where it has no body, as when nothing is found (§8.6). Raises `Unreadable`."""
     if not response.content.strip():
         return None
@@ -92,9 +92,9 @@ def json_of(response: httpx.Response) -> Any:
         raise Unreadable from None
 
 
-def rows_of(response: httpx.Response) -> list[dict[str, Any]]:
+def parse_rows(response: httpx.Response) -> list[dict[str, Any]]:
     """The rows of a search, keys in lower case. Raises `Unreadable`."""
-    document = json_of(response)
+    document = parse_json(response)
     if document is None:
         return []
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
@@ -102,20 +102,20 @@ def rows_of(response: httpx.Response) -> list[dict[str, Any]]:
     return [_lowered(row) for row in document]
 
 
-def object_of(response: httpx.Response) -> dict[str, Any]:
+def parse_object(response: httpx.Response) -> dict[str, Any]:
     """One object, keys in lower case. Raises `Unreadable`."""
-    document = json_of(response)
+    document = parse_json(response)
     if not isinstance(document, dict):
         raise Unreadable
     return _lowered(document)
 
 
-def customer_of(row: Mapping[str, Any]) -> Customer:
+def parse_customer(row: Mapping[str, Any]) -> Customer:
     """The customer. Raises `Unreadable`."""
     return Customer(_id_of(row), _text(row, "name"))
 
 
-def organisation_of(row: Mapping[str, Any]) -> Organisation:
+def parse_organisation(row: Mapping[str, Any]) -> Organisation:
     """An organisation's row. Raises `Unreadable`."""
     return Organisation(
         _id_of(row),
@@ -125,19 +125,19 @@ def organisation_of(row: Mapping[str, Any]) -> Organisation:
     )
 
 
-def user_of(row: Mapping[str, Any]) -> UserRow:
+def parse_user(row: Mapping[str, Any]) -> UserRow:
     """A user's row; the MISID is empty where the account has none (§19). Raises `Unreadable`."""
     return UserRow(_id_of(row), _text(row, "misid"), row)
 
 
-def place_of(row: Mapping[str, Any]) -> Place:
+def parse_place(row: Mapping[str, Any]) -> Place:
     """A classroom's or placement's row. Raises `Unreadable`."""
     return Place(_id_of(row), _text(row, "name"), _text(row, "misid"))
 
 
-def created_of(response: httpx.Response) -> Created:
+def parse_created(response: httpx.Response) -> Created:
     """What a create's answer tells (§8.3, U14). Raises `Unreadable` for what is not an answer to a create."""
-    match json_of(response):
+    match parse_json(response):
         case None | "":
             return Created(None)
         case int() as number:
@@ -149,7 +149,7 @@ def created_of(response: httpx.Response) -> Created:
             raise Unreadable
 
 
-def session_of(response: httpx.Response) -> str:
+def parse_session(response: httpx.Response) -> str:
     """The session in an answer to Authentication: plain text, or a JSON string (§2). Raises `Unreadable`."""
     text = "".join(response.text.split()).strip('"')
     if not text or not text.isascii() or not text.isprintable() or text[0] in "<{[":
@@ -157,13 +157,13 @@ def session_of(response: httpx.Response) -> str:
     return text
 
 
-def message_of(response: httpx.Response) -> str:
+def parse_message(response: httpx.Response) -> str:
     """OneFile's own words in a refusal, however they are wrapped (U12); at most 500 characters."""
     words = " ".join(_words(response).split())
     return words[:500]
 
 
-def retry_after_of(response: httpx.Response, now: datetime) -> float | None:
+def parse_retry_after(response: httpx.Response, now: datetime) -> float | None:
     """The seconds that a ``Retry-After`` header asks to wait, at least 0; ``None`` if there is none to be read."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
@@ -178,7 +178,7 @@ def retry_after_of(response: httpx.Response, now: datetime) -> float | None:
 
 def _words(response: httpx.Response) -> str:
     try:
-        document = json_of(response)
+        document = parse_json(response)
     except Unreadable:
         is_page = response.text.lstrip().startswith("<")
         return "" if is_page else response.text

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from syncd.errors import CredentialsRefused, OneFileUnreachable
-from syncd.onefile.responses import Unreadable, session_of
+from syncd.onefile.responses import Unreadable, parse_session
 
 #: OneFile ends a session after 24 hours (§2, U10).
 _LIFETIME: Final = timedelta(hours=23)
@@ -62,7 +62,7 @@ def _opened(response: httpx.Response) -> str:
     if not response.is_success:
         raise OneFileUnreachable(f"OneFile answered the log-in with status {response.status_code}.")
     try:
-        return session_of(response)
+        return parse_session(response)
     except Unreadable:
         raise OneFileUnreachable(
             "OneFile answered the log-in with something that is not a session; is onefile.base_url right?"

@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 
-class PunctualTransport(httpx.HTTPTransport):
+class DeadlineTransport(httpx.HTTPTransport):
     """httpx's own transport, where a call, from connecting to the last byte of its answer, takes ``seconds`` at most.
 
     Raises what httpx raises for a time-out of whatever the call was at. An answer is to be read in the thread that

@@ -8,13 +8,13 @@ from typing import Final
 import httpx
 
 from syncd.errors import OneFileUnreachable
-from syncd.onefile.rate_limit import Pacer
-from syncd.onefile.responses import retry_after_of
+from syncd.onefile.rate_limit import RateLimiter
+from syncd.onefile.responses import parse_retry_after
 
 _MOST_429S: Final = 10
 
 
-class PacedTransport(httpx.BaseTransport):
+class RateLimitedTransport(httpx.BaseTransport):
     """Waits for a turn before each request, and takes a 429 as what it says: nothing was done, come back later.
 
     ``on_throttled`` is told for how many seconds no call leaves after a 429, once for all calls that drew it.
@@ -24,25 +24,25 @@ class PacedTransport(httpx.BaseTransport):
     def __init__(
         self,
         inner: httpx.BaseTransport,
-        pacer: Pacer,
+        rate_limiter: RateLimiter,
         *,
         clock: Callable[[], datetime],
         on_throttled: Callable[[float], None],
     ) -> None:
         self._inner = inner
-        self._pacer = pacer
+        self._rate_limiter = rate_limiter
         self._clock = clock
         self._on_throttled = on_throttled
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request when its turn has come."""
         for _ in range(_MOST_429S):
-            self._pacer.wait()
+            self._rate_limiter.wait()
             response = self._inner.handle_request(request)
             if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
                 return response
             response.close()
-            if seconds := self._pacer.hold_off(retry_after_of(response, self._clock())):
+            if seconds := self._rate_limiter.block_until(parse_retry_after(response, self._clock())):
                 self._on_throttled(seconds)
         raise OneFileUnreachable(
             f"OneFile answered 429 (too many requests) {_MOST_429S} times running; "

@@ -9,9 +9,9 @@ from enum import StrEnum
 from itertools import chain
 from typing import Final
 
-from syncd.core.assignments import Link
+from syncd.core.assignments import AssignmentRecord
 from syncd.core.fields import FIELDS, Role
-from syncd.core.records import Code, Defaults, Elsewhere, Held, Key, Reason, Record
+from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Reason, Record
 from syncd.errors import Refused, SyncdError
 from syncd.mis import Mis
 from syncd.onefile import Interrupted, OneFile, Organisation
@@ -20,10 +20,10 @@ from syncd.state.db import maintenance
 from syncd.state.db.schema import NEWEST, is_newer
 from syncd.state.db.store import Store
 from syncd.state.views.status import moment
-from syncd.sync.context import Parts
-from syncd.sync.feeds import read_feeds, read_links
-from syncd.sync.lookup import Directory
-from syncd.sync.reasons import in_words
+from syncd.sync.context import SyncContext
+from syncd.sync.feeds import read_assignments, read_feeds
+from syncd.sync.lookup import OneFileLookup
+from syncd.sync.reasons import describe
 
 _IN_WORDS: Final = {Reason.DUPLICATE_KEY: "in more than one row"}
 
@@ -166,7 +166,7 @@ def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
             return Outcome(f"{old}, which the next run brings up to date")
         return Outcome(old, "Run 'syncd db upgrade'.", State.FAILED)
     maintenance.check_key(store)
-    return Outcome(f"{store}, schema {revision}" + (", opens with the configured key" * store.vault.has_key))
+    return Outcome(f"{store}, schema {revision}" + (", opens with the configured key" * store.cipher.has_key))
 
 
 def _of_new_store(store: Store) -> Outcome:
@@ -193,7 +193,7 @@ def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
             State.WARNING,
         )
     if last:
-        said = f"the last one is run {last.id}, {in_words(last.state)}, {moment(last.started_at)}"
+        said = f"the last one is run {last.id}, {describe(last.state)}, {moment(last.started_at)}"
         if last.state == runs.RunState.FAILED:
             return Outcome(f"{said}: {last.reason or 'it broke off'}", "Put that right, and run again.", State.WARNING)
         return Outcome(said)
@@ -233,25 +233,25 @@ def of_mis(mis: Mis) -> Outcome:
 
 
 @dataclass(slots=True)
-class Census:
+class FeedCounts:
     """What the feeds hold: their rows are read as a run reads them, counted, and forgotten."""
 
     mapped: set[str] = field(default_factory=set)
     """The fields that the feeds supply."""
     _seen: set[Key] = field(default_factory=set)
 
-    def of_feed(self, parts: Parts) -> Outcome:
+    def of_feed(self, context: SyncContext) -> Outcome:
         """How many rows the one feed of these parts has for each organisation, and how many could not be sent.
 
         It is read once for each of them, as a run does. Raises `MisUnreachable`, and `ConfigurationError` for columns
         that do not fit.
         """
-        organisations = parts.organisations or (parts.organisation_id,)
+        organisations = context.organisations or (context.organisation_id,)
         rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
         held: dict[tuple[Key, int], tuple[Reason, str]] = {}
-        for row in chain.from_iterable(_turn(parts.turn_of(each)) for each in organisations):
+        for row in chain.from_iterable(_turn(context.for_organisation(each)) for each in organisations):
             match row:
-                case Elsewhere():
+                case OtherOrganisation():
                     continue
                 case Held():
                     held[row.key, row.row] = row.reason, row.field
@@ -260,16 +260,16 @@ class Census:
                     self.mapped |= row.supplied
             rows[row.key.organisation_id] += 1
             # A learner may have many links, and who has no MISID is nobody's double.
-            if parts.feeds and row.key.misid:
+            if context.feeds and row.key.misid:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
                 self._seen.add(row.key)
         return _counted(rows, Counter(held.values()), left_out)
 
 
-def _turn(parts: Parts) -> Iterator[Record | Link | Held | Elsewhere]:
-    yield from read_feeds(parts)
-    yield from read_links(parts)
+def _turn(context: SyncContext) -> Iterator[Record | AssignmentRecord | Held | OtherOrganisation]:
+    yield from read_feeds(context)
+    yield from read_assignments(context)
 
 
 def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str]], left_out: Counter[str]) -> Outcome:
@@ -350,12 +350,12 @@ def of_references(
     """
     if not defaults:
         return Outcome("[defaults] names none")
-    directory = Directory(onefile, organisation_id, {}, 1)
+    lookup = OneFileLookup(onefile, organisation_id, {}, 1)
     places = {"ClassroomID": Role.CLASSROOM, "PlacementID": Role.PLACEMENT}
 
     def is_there(name: str, wanted: int | Code) -> bool:
         if isinstance(wanted, Code):
-            return isinstance(directory.resolve([wanted])[wanted], int)
+            return isinstance(lookup.resolve([wanted])[wanted], int)
         if name in places:
             return any(one.id == wanted for one in onefile.places(places[name], organisation_id))
         return _is_user(onefile, wanted)
@@ -382,9 +382,9 @@ def of_references(
     return Outcome("; ".join(f"{which} {', '.join(names)}" for which, names in said if names))
 
 
-def is_to_come(parts: Parts, code: Code) -> bool:
+def is_to_come(context: SyncContext, code: Code) -> bool:
     """Whether the feeds of these parts have what a code stands for. Raises as `read_feeds` does."""
-    records = (row for row in read_feeds(parts) if isinstance(row, Record))
+    records = (row for row in read_feeds(context) if isinstance(row, Record))
     return any(code.text == (row.key.misid if code.by == "MISID" else row.name) for row in records)
 
 

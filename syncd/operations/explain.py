@@ -11,15 +11,15 @@ from enum import StrEnum
 from typing import Final, NoReturn, TypeAlias, cast
 
 from syncd.core.accounts import Known, Status
-from syncd.core.assignments import Link, Pair, Remembered
+from syncd.core.assignments import AssignmentRecord, Pair, StoredAssignment
 from syncd.core.fields import GRANT, SENDING_ORDER, Kind, Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Column, Held, Key, Layout, Reason, Record, Row
 from syncd.core.values import Sent, Unusable, Value
 from syncd.onefile import OneFile
 from syncd.state import accounts, assignments, changes, held_records
-from syncd.sync.context import Parts
-from syncd.sync.feeds import layout_of, read_links
+from syncd.sync.context import SyncContext
+from syncd.sync.feeds import layout_of, read_assignments
 from syncd.sync.planner import make_plan
 from syncd.sync.reasons import HELD
 
@@ -132,7 +132,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Explanations:
     """All that there is to say of one MISID in one role."""
 
     key: Key
@@ -150,25 +150,25 @@ class Explained:
 class Explanation:
     """What there is to say of one MISID, by role."""
 
-    records: tuple[Explained, ...]
+    records: tuple[Explanations, ...]
     alike: tuple[str, ...] = ()
     """If there is nothing at all: MISIDs that differ only in case or in leading zeros."""
 
 
-def explain(parts: Parts, misid: str) -> Explanation:
+def explain(context: SyncContext, misid: str) -> Explanation:
     """Gather all that bears on one MISID, and have a run's own code decide; changes nothing.
 
     Raises what `make_plan` raises.
     """
-    organisation_id, store = parts.organisation_id, parts.store
+    organisation_id, store = context.organisation_id, context.store
     with store.reading() as connection:
         known = accounts.known(connection, organisation_id)
-    found = _read(parts, misid, known)
-    plan = make_plan(parts, found.bearing).plan
+    found = _read(context, misid, known)
+    plan = make_plan(context, found.bearing).plan
     with store.reading() as connection:
         # Once more, so that nothing told of an account is older than the rest.
         known = accounts.known(connection, organisation_id)
-        values = accounts.values(connection, store.vault, [key for key in known if key.misid == misid])
+        values = accounts.values(connection, store.cipher, [key for key in known if key.misid == misid])
         feeds = accounts.feeds(connection, organisation_id)
         synced_at = {
             Key(organisation_id, Role(row.role), row.misid): row.synced_at
@@ -182,9 +182,9 @@ def explain(parts: Parts, misid: str) -> Explanation:
             if row.misid == misid
         ]
         history = changes.history(connection, organisation_id, misid)
-        unsettled = {each.key: each.at for each in changes.unsettled(connection, store.vault, organisation_id)}
-        remembered = assignments.remembered(connection, organisation_id)
-    told: list[Explained] = []
+        unsettled = {each.key: each.at for each in changes.unsettled(connection, store.cipher, organisation_id)}
+        remembered = assignments.stored(connection, organisation_id)
+    told: list[Explanations] = []
     for role in SENDING_ORDER:
         key = Key(organisation_id, role, misid)
         rows = [read for read in found.rows if read.layout.role is role]
@@ -200,9 +200,9 @@ def explain(parts: Parts, misid: str) -> Explanation:
         if not (rows or account or entries or links or key in unsettled):
             continue
         last = next((row for row in reversed(history) if row.role == role), None)
-        case = _Case(parts, key, account, plan, known)
+        case = _Case(context, key, account, plan, known)
         told.append(
-            Explained(
+            Explanations(
                 key,
                 tuple(RowRead(read.layout.feed, read.number, tuple(case.cells(read))) for read in rows),
                 account,
@@ -230,7 +230,7 @@ class _Read:
 @dataclass(slots=True)
 class _Found:
     rows: list[_Read] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
+    links: list[AssignmentRecord] = field(default_factory=list)
     seen: set[Key] = field(default_factory=set)
     bearing: frozenset[str] = frozenset()
     """The MISIDs that a plan must be made over for its decision to be the one of a run over everybody."""
@@ -243,19 +243,21 @@ def _bare(misid: str) -> str:
     return misid.casefold().lstrip("0")
 
 
-def _read(parts: Parts, misid: str, known: Mapping[Key, Known]) -> _Found:
+def _read(context: SyncContext, misid: str, known: Mapping[Key, Known]) -> _Found:
     """Find the rows with a MISID, and who else bears on what becomes of them.
 
     Those are whoever a record refers to, for they may be created in the same run; places of one name; and, where
     somebody has gone and somebody is new, both, for they may be one person under two MISIDs.
     """
     found = _Found()
-    found.links = [each for each in read_links(parts) if isinstance(each, Link) and each.key.misid == misid]
+    found.links = [
+        each for each in read_assignments(context) if isinstance(each, AssignmentRecord) and each.key.misid == misid
+    ]
     bearing = {misid, *(link.pair.user.misid for link in found.links)}
     names: set[str] = set()
     places: dict[str, set[str]] = {}
     # Those who refer to others come first, so that one reading finds them all.
-    for read in _rows(parts):
+    for read in _rows(context):
         record = read.record
         found.seen.add(record.key)
         if record.key.misid == misid:
@@ -278,16 +280,18 @@ def _read(parts: Parts, misid: str, known: Mapping[Key, Known]) -> _Found:
     return found
 
 
-def _rows(parts: Parts) -> Iterator[_Read]:
+def _rows(context: SyncContext) -> Iterator[_Read]:
     """Every row that is this organisation's, or nobody's. Raises `MisUnreachable`, `ConfigurationError`."""
-    is_main = parts.organisation_id == parts.main_organisation
-    for feed in sorted(parts.feeds, key=lambda feed: SENDING_ORDER.index(feed.role), reverse=True):
-        with parts.mis.read(feed.name, feed.query) as rows:
-            layout = layout_of(parts, feed, rows.columns)
+    is_main = context.organisation_id == context.main_organisation
+    for feed in sorted(context.feeds, key=lambda feed: SENDING_ORDER.index(feed.role), reverse=True):
+        with context.mis.read(feed.name, feed.query) as rows:
+            layout = layout_of(context, feed, rows.columns)
             for number, row in enumerate(rows.stream, start=1):
                 record = layout.read(row, number)
                 organisation_id = record.key.organisation_id
-                if organisation_id == parts.organisation_id or (is_main and organisation_id not in parts.organisations):
+                if organisation_id == context.organisation_id or (
+                    is_main and organisation_id not in context.organisations
+                ):
                     yield _Read(layout, number, row, record)
 
 
@@ -312,12 +316,14 @@ _Step: TypeAlias = Returner | Rekey | Create | Update | Grant | Assign | Leaver 
 class _Case:
     """One key, with all that a plan says of it."""
 
-    def __init__(self, parts: Parts, key: Key, account: Account | None, plan: Plan, known: Mapping[Key, Known]) -> None:
-        self._parts = parts
+    def __init__(
+        self, context: SyncContext, key: Key, account: Account | None, plan: Plan, known: Mapping[Key, Known]
+    ) -> None:
+        self._context = context
         self._key = key
         self._account = account
         self._known = known
-        links_feeds = {feed.name for feed in parts.links}
+        links_feeds = {feed.name for feed in context.assignment_feeds}
         held = [hold for hold in plan.held if (hold.role, hold.misid) == (key.role, key.misid)]
         self._hold = next((hold for hold in held if hold.feed not in links_feeds), None)
         self._unassigned = {hold.feed: hold.detail for hold in held if hold.feed in links_feeds}
@@ -465,7 +471,7 @@ class _Case:
 
     def _fate(self, account: Account) -> str:
         """What becomes of a leaver by [leavers]."""
-        policy, now = self._parts.policy, self._parts.clock()
+        policy, now = self._context.policy, self._context.clock()
         if any(isinstance(step, Leaver) and step.to_archive for step in self._steps):
             return f"A run would archive it now: it has been gone for leavers.grace_days, {policy.grace.days}, or more."
         stays = "It is listed, and stays as it is"
@@ -502,14 +508,16 @@ class _Case:
                 placement_id = cast("int", self._sent.get("PlacementID") or accepted.get("PlacementID"))
                 onefile.assign_placement(self._id(step.key), placement_id, grants_access=step.is_open)
             case Assign():
-                learner_in_path = self._parts.policy.learner_in_assign_path
+                learner_in_path = self._context.policy.learner_in_assign_path
                 onefile.assign(self._id(step.user), self._id(step.learner), learner_in_path=learner_in_path)
             case Leaver(to_archive=True):
                 onefile.archive_user(self._id(step.key))
             case _:
                 pass
 
-    def assignments(self, links: Mapping[Pair, str], remembered: Mapping[Pair, Remembered]) -> Iterator[Assignment]:
+    def assignments(
+        self, links: Mapping[Pair, str], remembered: Mapping[Pair, StoredAssignment]
+    ) -> Iterator[Assignment]:
         """Whom the learner is assigned to, made or not; ``links`` are the rows, each with its feed."""
         to_come = {Pair(step.learner, step.user) for step in self._steps if isinstance(step, Assign)}
         for pair in sorted({*links, *(pair for pair in remembered if pair.learner == self._key)}):

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from syncd.core.accounts import Known, Status
-from syncd.core.changed import sift
+from syncd.core.changed import find_changed
 from syncd.core.fields import ROLE_BY_NUMBER, Role
 from syncd.core.guard import guard
 from syncd.core.matching import (
@@ -24,15 +24,15 @@ from syncd.core.matching import (
     resembling,
 )
 from syncd.core.plan import Plan, Update
-from syncd.core.records import Elsewhere, Held, Key, Record
+from syncd.core.records import Held, Key, OtherOrganisation, Record
 from syncd.errors import LinksUnusable, Refused
 from syncd.state import accounts, changes
-from syncd.sync.context import Parts
+from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
 from syncd.sync.feeds import read_feeds
-from syncd.sync.lookup import Directory
-from syncd.sync.planner import Planned
-from syncd.sync.run import Done, PlanMaker, Trigger, carry_out
+from syncd.sync.lookup import OneFileLookup
+from syncd.sync.planner import GuardedPlan
+from syncd.sync.run import PlanMaker, RunResult, Trigger, execute
 
 #: How OneFile answers for an id that it does not have (U15).
 _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)
@@ -42,7 +42,7 @@ _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LinkProposals:
     """What first contact has brought to light."""
 
     linked: Mapping[Key, int]
@@ -57,7 +57,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkRow:
     """An account that a person has chosen for somebody, and where that is written."""
 
     role: Role
@@ -66,7 +66,7 @@ class Link:
     where: str
 
 
-class Unlinked(Enum):
+class UnlinkResult(Enum):
     """How a link was taken back."""
 
     MARKED = "OneFile's account has a MISID now that says so"
@@ -74,26 +74,26 @@ class Unlinked(Enum):
     NOT_YET = "OneFile did not take the change, and nothing was forgotten"
 
 
-def find_links(parts: Parts, on_reading: Callable[[int], None] = lambda _calls: None) -> Found:
+def find_links(context: SyncContext, on_reading: Callable[[int], None] = lambda _calls: None) -> LinkProposals:
     """Compare the MIS with OneFile's accounts: record those whose MISIDs agree, propose others; OneFile is only read.
 
     ``on_reading`` is told how many accounts are about to be read, at a call each. The caller holds the organisation's
     lock. Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, what OneFile's reads raise, `Interrupted`.
     """
-    confirm_customer(parts)
-    known, people, feeds = _strangers(parts)
-    roles = sorted({feed.role for feed in _of_users(parts).feeds})
+    confirm_customer(context)
+    known, people, feeds = _unlinked_accounts(context)
+    roles = sorted({feed.role for feed in _of_users(context).feeds})
     # A college has about as many accounts as people.
     expected = Counter(key.role for key in known.keys() | people.keys() if not key.role.is_place)
-    listed = _listed(parts, roles, expected, {key.misid for key in people}, on_reading)
+    listed = _listed(context, roles, expected, {key.misid for key in people}, on_reading)
     ours = {one.user_id for key, one in known.items() if one.user_id is not None and not key.role.is_place}
     sorted_ = by_misid(people, listed, ours)
-    now = parts.clock()
-    with parts.store.begin() as connection:
+    now = context.clock()
+    with context.store.begin() as connection:
         for key, user_id in sorted_.exact.items():
-            accounts.keep(
+            accounts.save(
                 connection,
-                parts.store.vault,
+                context.store.cipher,
                 key,
                 user_id=user_id,
                 feed=feeds[key],
@@ -104,64 +104,66 @@ def find_links(parts: Parts, on_reading: Callable[[int], None] = lambda _calls: 
             )
     nobodys = [people[key] for key in sorted(sorted_.without)]
     candidates = resembling(nobodys, (account for account in listed if account.user_id not in ours))
-    proposals = propose(nobodys, _read(parts, candidates, on_reading))
+    proposals = propose(nobodys, _read(context, candidates, on_reading))
     proposed = {proposal.key for proposal in proposals}
-    return Found(sorted_.exact, duplicates(roles, listed), sorted_.taken, proposals, len(sorted_.without - proposed))
+    return LinkProposals(
+        sorted_.exact, duplicates(roles, listed), sorted_.taken, proposals, len(sorted_.without - proposed)
+    )
 
 
 def apply_links(
-    parts: Parts,
-    links: Sequence[Link],
+    context: SyncContext,
+    links: Sequence[LinkRow],
     *,
     approved_by: str = "",
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Done:
+) -> RunResult:
     """Give accounts the MISIDs that a person has chosen for them, in a run like any other.
 
     The caller holds the organisation's lock. Raises as `carry_out` does, and `LinksUnusable` before anything is sent
     when one of the links cannot be made.
     """
-    return carry_out(parts, Trigger.LINK, _plan_of(links), approved_by=approved_by, progress=progress)
+    return execute(context, Trigger.LINK, _plan_of(links), approved_by=approved_by, progress=progress)
 
 
-def known_keys(parts: Parts, misid: str, role: Role | None) -> dict[Key, Known]:
+def known_keys(context: SyncContext, misid: str, role: Role | None) -> dict[Key, Known]:
     """The accounts that the store knows by this MISID, of one role or of any."""
-    with parts.store.begin() as connection:
-        known = accounts.known(connection, parts.organisation_id)
+    with context.store.begin() as connection:
+        known = accounts.known(connection, context.organisation_id)
     return {key: account for key, account in known.items() if key.misid == misid and role in {None, key.role}}
 
 
-def unlink(parts: Parts, key: Key, user_id: int, who: str) -> Unlinked:
+def unlink(context: SyncContext, key: Key, user_id: int, who: str) -> UnlinkResult:
     """Take a link back: the account no longer has the MISID, neither here nor in OneFile.
 
     Nobody outside knows whether OneFile can clear a field (U16), so its account is given a MISID that says what was
     done and is nobody's. ``who`` asked for it. The caller holds the organisation's lock. Raises as `carry_out` does.
     """
-    outcome = Unlinked.WAS_GONE
-    told = _told(parts, user_id)
+    outcome = UnlinkResult.WAS_GONE
+    told = _told(context, user_id)
     if told is not None and _misid_in(told) == key.misid:
         plan = Plan(updates=(Update(key, "", user_id, {"MISID": f"unlinked-{user_id}"}),))
-        done = carry_out(parts, Trigger.LINK, _only(plan), approved_by=who)
-        outcome = Unlinked.MARKED if done.sent else Unlinked.NOT_YET
-    if outcome is not Unlinked.NOT_YET:
-        forget(parts, key)
+        done = execute(context, Trigger.LINK, _only(plan), approved_by=who)
+        outcome = UnlinkResult.MARKED if done.sent else UnlinkResult.NOT_YET
+    if outcome is not UnlinkResult.NOT_YET:
+        forget(context, key)
     return outcome
 
 
-def forget(parts: Parts, key: Key) -> None:
+def forget(context: SyncContext, key: Key) -> None:
     """Take a link out of the state store, and leave OneFile as it is."""
-    with parts.store.begin() as connection:
+    with context.store.begin() as connection:
         accounts.forget(connection, key)
 
 
-def _strangers(parts: Parts) -> tuple[Mapping[Key, Known], dict[Key, Person], dict[Key, str]]:
+def _unlinked_accounts(context: SyncContext) -> tuple[Mapping[Key, Known], dict[Key, Person], dict[Key, str]]:
     """The accounts of the store; the people of the MIS who are not among them, and the feed of each."""
-    store = parts.store
+    store = context.store
     with store.begin() as connection:
-        known = accounts.known(connection, parts.organisation_id)
+        known = accounts.known(connection, context.organisation_id)
         # Their creates are settled by the next run, which knows what was sent.
-        unsettled = {each.key for each in changes.unsettled(connection, store.vault, parts.organisation_id)}
-    changed = sift(_records(parts), known, store.vault.fingerprint_secret, {}).changed
+        unsettled = {each.key for each in changes.unsettled(connection, store.cipher, context.organisation_id)}
+    changed = find_changed(_records(context), known, store.cipher.fingerprint_secret, {}).changed
     strangers = [record for record in changed.records() if record.key not in known and record.key not in unsettled]
     return (
         known,
@@ -170,17 +172,17 @@ def _strangers(parts: Parts) -> tuple[Mapping[Key, Known], dict[Key, Person], di
     )
 
 
-def _records(parts: Parts) -> Iterator[Record | Held]:
-    return (read for read in read_feeds(_of_users(parts)) if not isinstance(read, Elsewhere))
+def _records(context: SyncContext) -> Iterator[Record | Held]:
+    return (read for read in read_feeds(_of_users(context)) if not isinstance(read, OtherOrganisation))
 
 
-def _of_users(parts: Parts) -> Parts:
+def _of_users(context: SyncContext) -> SyncContext:
     """The same without classrooms and placements, which a run links by itself."""
-    return replace(parts, feeds=tuple(feed for feed in parts.feeds if not feed.role.is_place))
+    return replace(context, feeds=tuple(feed for feed in context.feeds if not feed.role.is_place))
 
 
 def _listed(
-    parts: Parts,
+    context: SyncContext,
     roles: Iterable[Role],
     expected: Counter[Role],
     misids: Collection[str],
@@ -190,7 +192,7 @@ def _listed(
     found: dict[int, Account] = {}
     # A search by role leaves out the archived (U4); one without a role does not tell who is what.
     for role in (*roles, None):
-        for account in _search(parts, role, expected.total() if role is None else expected[role]):
+        for account in _search(context, role, expected.total() if role is None else expected[role]):
             found.setdefault(account.user_id, account)
     shared = Counter(account.misid for account in found.values())
     unsure = [
@@ -198,19 +200,19 @@ def _listed(
         for account in found.values()
         if account.role is None and account.misid and (account.misid in misids or shared[account.misid] > 1)
     ]
-    return list((found | {account.user_id: account for account in _read(parts, unsure, on_reading)}).values())
+    return list((found | {account.user_id: account for account in _read(context, unsure, on_reading)}).values())
 
 
-def _search(parts: Parts, role: Role | None, expected: int) -> Iterator[Account]:
-    for user in parts.onefile.users(parts.organisation_id, role, expected=expected or None):
-        yield Account(user.id, role, user.misid, name_in(user.told), Traits.of(user.told))
+def _search(context: SyncContext, role: Role | None, expected: int) -> Iterator[Account]:
+    for user in context.onefile.users(context.organisation_id, role, expected=expected or None):
+        yield Account(user.id, role, user.misid, name_in(user.told), Traits.from_fields(user.told))
 
 
-def _read(parts: Parts, listed: Sequence[Account], on_reading: Callable[[int], None]) -> list[Account]:
+def _read(context: SyncContext, listed: Sequence[Account], on_reading: Callable[[int], None]) -> list[Account]:
     """The same accounts with all that OneFile tells of them, at a call each."""
 
     def read(account: Account) -> Account:
-        told = _told(parts, account.user_id)
+        told = _told(context, account.user_id)
         if told is None:
             # It was there a moment ago, and nothing speaks for it now.
             return account
@@ -219,41 +221,43 @@ def _read(parts: Parts, listed: Sequence[Account], on_reading: Callable[[int], N
             # An archived account may have a role number of its own, or none that is told (§8.1, §8.5).
             role=_role_in(told) or account.role,
             misid=_misid_in(told),
-            traits=Traits.of(told),
+            traits=Traits.from_fields(told),
         )
 
     on_reading(len(listed))
-    return _side_by_side(parts, read, listed)
+    return _side_by_side(context, read, listed)
 
 
 def _only(plan: Plan) -> PlanMaker:
-    def maker(parts: Parts) -> Planned:
-        directory = Directory(parts.onefile, parts.organisation_id, {}, parts.policy.max_in_flight)
-        return _guarded(parts, plan, {}, directory)
+    def maker(context: SyncContext) -> GuardedPlan:
+        lookup = OneFileLookup(context.onefile, context.organisation_id, {}, context.policy.max_in_flight)
+        return _guarded(context, plan, {}, lookup)
 
     return maker
 
 
-def _plan_of(links: Sequence[Link]) -> PlanMaker:
-    def maker(parts: Parts) -> Planned:
-        with parts.store.begin() as connection:
-            known = accounts.known(connection, parts.organisation_id)
-            unsettled = {each.key for each in changes.unsettled(connection, parts.store.vault, parts.organisation_id)}
-        chosen = _by_key(parts.organisation_id, links)
+def _plan_of(links: Sequence[LinkRow]) -> PlanMaker:
+    def maker(context: SyncContext) -> GuardedPlan:
+        with context.store.begin() as connection:
+            known = accounts.known(connection, context.organisation_id)
+            unsettled = {
+                each.key for each in changes.unsettled(connection, context.store.cipher, context.organisation_id)
+            }
+        chosen = _by_key(context.organisation_id, links)
         # A file may be applied twice, as after a run that was cut short.
         open_ = {key: link for key, link in chosen.items() if key not in known or known[key].user_id != link.user_id}
-        directory = Directory(parts.onefile, parts.organisation_id, known, parts.policy.max_in_flight)
+        lookup = OneFileLookup(context.onefile, context.organisation_id, known, context.policy.max_in_flight)
         owners = {account.user_id: key for key, account in known.items() if not key.role.is_place}
         checks = _Checks(
-            parts, known, owners, unsettled, directory.newcomers({key: {} for key in open_}), _feeds(parts)
+            context, known, owners, unsettled, lookup.find_new({key: {} for key in open_}), _feeds(context)
         )
-        answers = _side_by_side(parts, lambda one: checks.objection(*one), list(open_.items()))
+        answers = _side_by_side(context, lambda one: checks.objection(*one), list(open_.items()))
         _refuse([f"{link.where}, {said}" for link, said in zip(open_.values(), answers, strict=True) if said])
         updates = (
             Update(key, checks.feeds[key], link.user_id, {"MISID": key.misid}, is_link=True)
             for key, link in open_.items()
         )
-        return _guarded(parts, Plan(updates=tuple(updates)), known, directory)
+        return _guarded(context, Plan(updates=tuple(updates)), known, lookup)
 
     return maker
 
@@ -262,7 +266,7 @@ def _plan_of(links: Sequence[Link]) -> PlanMaker:
 class _Checks:
     """What a chosen link is held against."""
 
-    parts: Parts
+    context: SyncContext
     known: Mapping[Key, Known]
     owners: Mapping[int | None, Key]
     """Whose account each UserID is in the store."""
@@ -272,7 +276,7 @@ class _Checks:
     feeds: Mapping[Key, str]
     """Everybody in the MIS, and the feed of each."""
 
-    def objection(self, key: Key, link: Link) -> str:
+    def objection(self, key: Key, link: LinkRow) -> str:
         """Why this link cannot be made, the column first; nothing when it can."""
         others = [user_id for user_id in self.in_onefile.get(key, ()) if user_id != link.user_id]
         owner = self.owners.get(link.user_id)
@@ -292,7 +296,7 @@ class _Checks:
         return self._objection_of_onefile(key, link.user_id)
 
     def _objection_of_onefile(self, key: Key, user_id: int) -> str:
-        told = _told(self.parts, user_id)
+        told = _told(self.context, user_id)
         if told is None or str(told.get("organisationid", key.organisation_id)) != str(key.organisation_id):
             return "column user_id: the organisation has no such account in OneFile"
         role = _role_in(told) or key.role
@@ -303,9 +307,9 @@ class _Checks:
         return ""
 
 
-def _by_key(organisation_id: int, links: Sequence[Link]) -> dict[Key, Link]:
-    chosen: dict[Key, Link] = {}
-    owners: dict[int, Link] = {}
+def _by_key(organisation_id: int, links: Sequence[LinkRow]) -> dict[Key, LinkRow]:
+    chosen: dict[Key, LinkRow] = {}
+    owners: dict[int, LinkRow] = {}
     for link in links:
         key = Key(organisation_id, link.role, link.misid)
         if key in chosen:
@@ -322,15 +326,15 @@ def _refuse(objections: Sequence[str]) -> None:
         raise LinksUnusable(f"{objections[0]}. Nothing was changed.{more}")
 
 
-def _feeds(parts: Parts) -> dict[Key, str]:
+def _feeds(context: SyncContext) -> dict[Key, str]:
     """Everybody in the MIS, and the feed of each."""
-    return {one.key: one.feed for one in _records(parts)}
+    return {one.key: one.feed for one in _records(context)}
 
 
-def _told(parts: Parts, user_id: int) -> dict[str, Any] | None:
+def _told(context: SyncContext, user_id: int) -> dict[str, Any] | None:
     """What OneFile tells of an account; ``None`` when it has none such."""
     try:
-        return parts.onefile.user(user_id)
+        return context.onefile.user(user_id)
     except Refused as refused:
         if refused.status in _GONE:
             return None
@@ -346,11 +350,11 @@ def _misid_in(told: Mapping[str, Any]) -> str:
     return str(told.get("misid") or "").strip()
 
 
-def _side_by_side(parts: Parts, ask: Callable[[_Asked], _Answer], about: Iterable[_Asked]) -> list[_Answer]:
-    with ThreadPoolExecutor(parts.policy.max_in_flight) as pool:
+def _side_by_side(context: SyncContext, ask: Callable[[_Asked], _Answer], about: Iterable[_Asked]) -> list[_Answer]:
+    with ThreadPoolExecutor(context.policy.max_in_flight) as pool:
         return list(pool.map(ask, about))
 
 
-def _guarded(parts: Parts, plan: Plan, known: Mapping[Key, Known], directory: Directory) -> Planned:
+def _guarded(context: SyncContext, plan: Plan, known: Mapping[Key, Known], lookup: OneFileLookup) -> GuardedPlan:
     active = sum(account.status is not Status.ARCHIVED for account in known.values())
-    return Planned(plan, guard(plan, parts.policy.limits, active, ()), directory)
+    return GuardedPlan(plan, guard(plan, context.policy.limits, active, ()), lookup)

@@ -11,9 +11,9 @@ from syncd.core.plan import Plan, Rekey, Returner
 from syncd.core.records import Key
 from syncd.errors import NothingToSettle
 from syncd.state import accounts
-from syncd.sync.context import Parts
-from syncd.sync.lookup import Directory
-from syncd.sync.planner import Planned
+from syncd.sync.context import SyncContext
+from syncd.sync.lookup import OneFileLookup
+from syncd.sync.planner import GuardedPlan
 from syncd.sync.run import PlanMaker
 
 
@@ -33,20 +33,20 @@ def rekey_plan(moves: Sequence[Move]) -> PlanMaker:
     somebody has already here or in OneFile, and one that is named twice.
     """
 
-    def maker(parts: Parts) -> Planned:
-        known = _known(parts)
-        directory = Directory(parts.onefile, parts.organisation_id, known, parts.policy.max_in_flight)
-        rekeys = [_rekey(parts.organisation_id, move, known) for move in moves]
+    def maker(context: SyncContext) -> GuardedPlan:
+        known = _known(context)
+        lookup = OneFileLookup(context.onefile, context.organisation_id, known, context.policy.max_in_flight)
+        rekeys = [_rekey(context.organisation_id, move, known) for move in moves]
         _refuse_repeated([move.old for move in moves])
         _refuse_repeated([move.new for move in moves])
-        for key, user_ids in directory.newcomers({rekey.key: {} for rekey in rekeys}).items():
+        for key, user_ids in lookup.find_new({rekey.key: {} for rekey in rekeys}).items():
             wanted = next(rekey.user_id for rekey in rekeys if rekey.key == key)
             # Its own account may have it already, from an attempt whose answer was lost.
             if others := [user_id for user_id in user_ids if user_id != wanted]:
                 raise NothingToSettle(
                     f"OneFile has {key.misid} on another account already: UserID {others[0]}. Nothing was changed."
                 )
-        return _guarded(parts, Plan(rekeys=tuple(rekeys)), known, directory)
+        return _guarded(context, Plan(rekeys=tuple(rekeys)), known, lookup)
 
     return maker
 
@@ -54,23 +54,23 @@ def rekey_plan(moves: Sequence[Move]) -> PlanMaker:
 def restore_plan(misid: str, role: Role) -> PlanMaker:
     """A plan that unarchives one account. The maker raises `NothingToSettle` when it is not an archived one."""
 
-    def maker(parts: Parts) -> Planned:
-        known = _known(parts)
-        key = Key(parts.organisation_id, role, misid)
+    def maker(context: SyncContext) -> GuardedPlan:
+        known = _known(context)
+        key = Key(context.organisation_id, role, misid)
         account = known.get(key)
         if account is None or account.user_id is None:
             raise NothingToSettle(f"There is no account for the {role} {misid}; 'syncd accounts' lists them.")
         if account.status is not Status.ARCHIVED:
             raise NothingToSettle(f"The account of the {role} {misid} is not archived, so there is nothing to restore.")
-        directory = Directory(parts.onefile, parts.organisation_id, known, parts.policy.max_in_flight)
-        return _guarded(parts, Plan(returners=(Returner(key, account.user_id, is_archived=True),)), known, directory)
+        lookup = OneFileLookup(context.onefile, context.organisation_id, known, context.policy.max_in_flight)
+        return _guarded(context, Plan(returners=(Returner(key, account.user_id, is_archived=True),)), known, lookup)
 
     return maker
 
 
-def _known(parts: Parts) -> Mapping[Key, Known]:
-    with parts.store.begin() as connection:
-        return accounts.known(connection, parts.organisation_id)
+def _known(context: SyncContext) -> Mapping[Key, Known]:
+    with context.store.begin() as connection:
+        return accounts.known(connection, context.organisation_id)
 
 
 def _rekey(organisation_id: int, move: Move, known: Mapping[Key, Known]) -> Rekey:
@@ -89,6 +89,6 @@ def _refuse_repeated(misids: Sequence[str]) -> None:
         raise NothingToSettle(f"{misid} is named {times} times; once is all that can be meant. Nothing was changed.")
 
 
-def _guarded(parts: Parts, plan: Plan, known: Mapping[Key, Known], directory: Directory) -> Planned:
+def _guarded(context: SyncContext, plan: Plan, known: Mapping[Key, Known], lookup: OneFileLookup) -> GuardedPlan:
     active = sum(account.status is not Status.ARCHIVED for account in known.values())
-    return Planned(plan, guard(plan, parts.policy.limits, active, ()), directory)
+    return GuardedPlan(plan, guard(plan, context.policy.limits, active, ()), lookup)

@@ -16,13 +16,13 @@ from syncd.core.guard import guard
 from syncd.core.plan import Plan, Update
 from syncd.core.records import Key
 from syncd.errors import Refused
-from syncd.onefile import GaveWay, OneFile
+from syncd.onefile import OneFile, Yielded
 from syncd.state import accounts, runs
 from syncd.state.runs import RunState
-from syncd.sync.context import Parts
-from syncd.sync.lookup import Directory
-from syncd.sync.planner import Planned
-from syncd.sync.run import Done, Trigger, carry_out
+from syncd.sync.context import SyncContext
+from syncd.sync.lookup import OneFileLookup
+from syncd.sync.planner import GuardedPlan
+from syncd.sync.run import RunResult, Trigger, execute
 
 #: Nobody knows on what LastModified moves, nor by whose clock (U29).
 _OVERLAP: Final = timedelta(days=1)
@@ -39,10 +39,10 @@ _Each = TypeVar("_Each")
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifyResult:
     """What a verify found, and how its run ended."""
 
-    done: Done
+    done: RunResult
     checked: int
     """How many accounts were read back."""
     is_full: bool
@@ -56,7 +56,7 @@ class Verified:
 
 
 @dataclass(slots=True)
-class SoFar:
+class VerifyProgress:
     """What a verify has read back when it gives way, for the one that goes on with it."""
 
     began_at: datetime | None = None
@@ -67,38 +67,43 @@ class SoFar:
 
 
 def verify_once(
-    parts: Parts, trigger: Trigger, *, fix: bool = False, full: bool = False, so_far: SoFar | None = None
-) -> Verified:
+    context: SyncContext,
+    trigger: Trigger,
+    *,
+    fix: bool = False,
+    full: bool = False,
+    so_far: VerifyProgress | None = None,
+) -> VerifyResult:
     """Read accounts back, and with ``fix`` send again what has drifted. The caller holds the organisation's lock.
 
     Reads those that OneFile says were changed since the last verify under this trigger and those that were left as
     they were; everybody in the first verify, once a week, and when ``full``. Raises as `carry_out` does; after
     `GaveWay` it goes on where it was when it is given the same ``so_far`` again.
     """
-    so_far = so_far or SoFar()
+    so_far = so_far or VerifyProgress()
     checks: list[_Check] = []
 
-    def maker(here: Parts) -> Planned:
-        checks.append(_check(replace(here, is_called_aside=parts.is_called_aside), trigger, so_far, full=full))
+    def maker(here: SyncContext) -> GuardedPlan:
+        checks.append(_check(replace(here, should_yield=context.should_yield), trigger, so_far, full=full))
         return _plan(here, checks[-1], fix=fix)
 
     # Were what it sends again to give way, it would be sent once more after that.
-    done = carry_out(replace(parts, is_called_aside=lambda: False), trigger, maker)
+    done = execute(replace(context, should_yield=lambda: False), trigger, maker)
     (check,) = checks
     drift = check.findings.drift
     # Of a fix that went wrong in part it is not asked in which.
     is_fixed = fix and done.state is RunState.FINISHED and done.sent == done.counts.updates
     left = tuple(one for one in drift if not is_fixed or one.kind is DriftKind.MISSING)
-    with parts.store.begin() as connection:
-        runs.note_drift(connection, done.run, len(drift))
+    with context.store.begin() as connection:
+        runs.record_drift(connection, done.run, len(drift))
         if done.state is RunState.FINISHED:
-            extent = _Extent(check.is_full, check.began_at, frozenset(one.user_id for one in left))
-            runs.note(connection, done.run, str(extent))
-    return Verified(done, check.findings.checked, check.is_full, drift, left, check.findings.not_told)
+            extent = VerifyScope(check.is_full, check.began_at, frozenset(one.user_id for one in left))
+            runs.set_reason(connection, done.run, str(extent))
+    return VerifyResult(done, check.findings.checked, check.is_full, drift, left, check.findings.not_returned)
 
 
 @dataclass(frozen=True, slots=True)
-class _Extent:
+class VerifyScope:
     """How far a verify went, as the reason of its run has it for the next one to know."""
 
     is_full: bool
@@ -117,7 +122,8 @@ class _Extent:
         return f"{extent}; still different: {named}"
 
     @classmethod
-    def read(cls, reason: str, started_at: datetime) -> Self:
+    def from_reason(cls, reason: str, started_at: datetime) -> Self:
+        """The scope that a run noted in its reason; an older note has no beginning, which then is ``started_at``."""
         extent, _, rest = reason.partition("; ")
         what, _, began_at = extent.partition(" as of ")
         left = frozenset(map(int, re.findall(r"[0-9]+", rest)))
@@ -138,17 +144,17 @@ class _Check:
     known: Mapping[Key, Known]
 
 
-def _check(parts: Parts, trigger: Trigger, so_far: SoFar, *, full: bool) -> _Check:
-    with parts.store.reading() as connection:
-        known = accounts.known(connection, parts.organisation_id)
-        before = None if full else _last_verify(connection, parts, trigger)
+def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, full: bool) -> _Check:
+    with context.store.reading() as connection:
+        known = accounts.known(connection, context.organisation_id)
+        before = None if full else _last_verify(connection, context, trigger)
     # Of leavers and the archived the MIS says nothing any more, so there is nothing to hold OneFile to.
     ours = {key: one.user_id for key, one in known.items() if one.status is Status.ACTIVE and one.user_id is not None}
     findings = so_far.findings
-    with parts.onefile.pacer.giving_way(parts.is_called_aside):
+    with context.onefile.rate_limiter.yielding_to(context.should_yield):
         if so_far.began_at is None:
-            began_at = parts.clock()
-            so_far.touched = None if before is None else _touched(parts, ours, *before)
+            began_at = context.clock()
+            so_far.touched = None if before is None else _changed_since(context, ours, *before)
             so_far.began_at = began_at
         touched = so_far.touched
         # When a place was changed OneFile does not tell, so those wait for the next full verify.
@@ -157,48 +163,52 @@ def _check(parts: Parts, trigger: Trigger, so_far: SoFar, *, full: bool) -> _Che
             for key, user_id in ours.items()
             if touched is None or (user_id in touched and not key.role.is_place)
         }
-        _read_back(parts, chosen, findings)
-        if findings.not_told and touched is not None:
+        _read_back(context, chosen, findings)
+        if findings.not_returned and touched is not None:
             # In a few accounts it may be that somebody has emptied the field; others know whether it is ever told.
             others = {key: user_id for key, user_id in ours.items() if key not in chosen}
-            _read_back(parts, _witnesses(parts, others, findings.not_told), findings)
-    _tell(parts, findings)
+            _read_back(context, _control_accounts(context, others, findings.not_returned), findings)
+    _log_result(context, findings)
     return _Check(findings, touched is None, so_far.began_at, known)
 
 
-def _last_verify(connection: Connection, parts: Parts, trigger: Trigger) -> tuple[datetime, frozenset[int]] | None:
+def _last_verify(
+    connection: Connection, context: SyncContext, trigger: Trigger
+) -> tuple[datetime, frozenset[int]] | None:
     """Since when OneFile is to be asked for changes, and whom to read besides; ``None`` when a full one is due."""
     # One that was killed before it could say how far it went counts for nothing.
-    last = runs.last_finished(connection, parts.organisation_id, trigger)
-    last_full = runs.last_finished(connection, parts.organisation_id, trigger, noted="full")
+    last = runs.last_finished(connection, context.organisation_id, trigger)
+    last_full = runs.last_finished(connection, context.organisation_id, trigger, noted="full")
     if last is None or last_full is None:
         return None
-    extent, full = (_Extent.read(reason, started_at) for started_at, reason in (last, last_full))
-    if parts.clock() - full.began_at >= _FULL_EVERY or extent.forgets:
+    extent, full = (VerifyScope.from_reason(reason, started_at) for started_at, reason in (last, last_full))
+    if context.clock() - full.began_at >= _FULL_EVERY or extent.forgets:
         return None
     return extent.began_at - _OVERLAP, extent.left
 
 
-def _touched(parts: Parts, ours: Mapping[Key, int], since: datetime, left: frozenset[int]) -> frozenset[int] | None:
+def _changed_since(
+    context: SyncContext, ours: Mapping[Key, int], since: datetime, left: frozenset[int]
+) -> frozenset[int] | None:
     """The UserIDs to look at; ``None`` where OneFile does not take the filter."""
     found = set(left)
     try:
         for role in sorted({key.role for key in ours if not key.role.is_place}):
-            found |= {user.id for user in parts.onefile.users(parts.organisation_id, role, modified_since=since)}
+            found |= {user.id for user in context.onefile.users(context.organisation_id, role, modified_since=since)}
     except Refused:
         return None
     return frozenset(found)
 
 
-def _read_back(parts: Parts, whom: Mapping[Key, int], findings: Findings) -> None:
+def _read_back(context: SyncContext, whom: Mapping[Key, int], findings: Findings) -> None:
     for batch in _batches([key for key in whom if key not in findings.seen]):
-        with parts.store.reading() as connection:
-            values = accounts.values(connection, parts.store.vault, batch)
+        with context.store.reading() as connection:
+            values = accounts.values(connection, context.store.cipher, batch)
         gave_way = None
-        with ThreadPoolExecutor(parts.policy.max_in_flight, "verify") as pool:
-            answers = pool.map(lambda key: _told(parts.onefile, key, whom[key]), batch)
+        with ThreadPoolExecutor(context.policy.max_in_flight, "verify") as pool:
+            answers = pool.map(lambda key: _returned_values(context.onefile, key, whom[key]), batch)
             for key, told in zip(batch, answers, strict=True):
-                if isinstance(told, GaveWay):
+                if isinstance(told, Yielded):
                     gave_way = told
                 else:
                     findings.add(key, whom[key], values[key], told)
@@ -206,10 +216,10 @@ def _read_back(parts: Parts, whom: Mapping[Key, int], findings: Findings) -> Non
             raise gave_way
 
 
-def _told(onefile: OneFile, key: Key, onefile_id: int) -> dict[str, Any] | GaveWay | None:
+def _returned_values(onefile: OneFile, key: Key, onefile_id: int) -> dict[str, Any] | Yielded | None:
     try:
         return onefile.one(key.role, onefile_id)
-    except GaveWay as gave_way:
+    except Yielded as gave_way:
         # What others were told meanwhile is not lost.
         return gave_way
     except Refused as refused:
@@ -218,13 +228,13 @@ def _told(onefile: OneFile, key: Key, onefile_id: int) -> dict[str, Any] | GaveW
         raise
 
 
-def _witnesses(parts: Parts, others: Mapping[Key, int], names: Collection[str]) -> dict[Key, int]:
+def _control_accounts(context: SyncContext, others: Mapping[Key, int], names: Collection[str]) -> dict[Key, int]:
     """A few accounts that should have these fields."""
     wanted = dict.fromkeys(names, _WITNESSES)
     chosen: dict[Key, int] = {}
     for batch in _batches(list(others)):
-        with parts.store.reading() as connection:
-            values = accounts.values(connection, parts.store.vault, batch)
+        with context.store.reading() as connection:
+            values = accounts.values(connection, context.store.cipher, batch)
         for key in batch:
             helps = [name for name, count in wanted.items() if count and name in values[key]]
             for name in helps:
@@ -236,9 +246,9 @@ def _witnesses(parts: Parts, others: Mapping[Key, int], names: Collection[str]) 
     return chosen
 
 
-def _tell(parts: Parts, findings: Findings) -> None:
+def _log_result(context: SyncContext, findings: Findings) -> None:
     for one in findings.drift:
-        parts.log.warning(
+        context.log.warning(
             "drift_found",
             misid=one.key.misid,
             role=one.key.role,
@@ -246,26 +256,26 @@ def _tell(parts: Parts, findings: Findings) -> None:
             kind=one.kind,
             fields=list(one.fields),
         )
-    if findings.not_told:
-        parts.log.info("fields_not_told", fields=sorted(findings.not_told))
+    if findings.not_returned:
+        context.log.info("fields_not_told", fields=sorted(findings.not_returned))
 
 
-def _plan(parts: Parts, check: _Check, *, fix: bool) -> Planned:
+def _plan(context: SyncContext, check: _Check, *, fix: bool) -> GuardedPlan:
     drift = check.findings.drift
     # Whoever it gave way to may have let go of one, or have given it another MISID.
     drifted = [one for one in drift if one.kind is DriftKind.CHANGED and one.key in check.known]
-    updates = _updates(parts, drifted, check.known) if fix else ()
+    updates = _updates(context, drifted, check.known) if fix else ()
     plan = Plan(updates=updates, unchanged=check.findings.checked - len(drift))
     active = sum(one.status is not Status.ARCHIVED for one in check.known.values())
-    directory = Directory(parts.onefile, parts.organisation_id, check.known, parts.policy.max_in_flight)
-    return Planned(plan, guard(plan, parts.policy.limits, active, ()), directory)
+    lookup = OneFileLookup(context.onefile, context.organisation_id, check.known, context.policy.max_in_flight)
+    return GuardedPlan(plan, guard(plan, context.policy.limits, active, ()), lookup)
 
 
-def _updates(parts: Parts, drifted: Sequence[Drift], known: Mapping[Key, Known]) -> tuple[Update, ...]:
+def _updates(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key, Known]) -> tuple[Update, ...]:
     keys = [one.key for one in drifted]
-    with parts.store.reading() as connection:
-        values = accounts.values(connection, parts.store.vault, keys)
-        feeds = accounts.feeds(connection, parts.organisation_id)
+    with context.store.reading() as connection:
+        values = accounts.values(connection, context.store.cipher, keys)
+        feeds = accounts.feeds(connection, context.organisation_id)
     return tuple(
         Update(
             one.key,

@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from syncd.simulator.abort import hang_up
 from syncd.simulator.endpoints import Body, Endpoints
-from syncd.simulator.errors import Refusal
+from syncd.simulator.errors import ApiError
 from syncd.simulator.faults import Fault, FaultKind, Faults
 from syncd.simulator.journal import Journal
 from syncd.simulator.limiter import make_limiter
@@ -120,18 +120,18 @@ class FrontDoor:
                 return text_answer(self.sessions.issue())
             with self.lock:
                 return self._endpoints.call(request.method, path, body)
-        except Refusal as refusal:
+        except ApiError as refusal:
             return error_answer(refusal.status, refusal.message, self._switches.error_body)
 
     def _admit(self, request: Request, *, is_authentication: bool) -> None:
         if not request.url.path.lower().startswith(f"{PREFIX}/"):
-            raise Refusal(HTTPStatus.NOT_FOUND, "There is nothing here.")
+            raise ApiError(HTTPStatus.NOT_FOUND, "There is nothing here.")
         if is_authentication:
             token = request.headers.get("X-CustomerToken", "")
             if not hmac.compare_digest(token.encode(), self._customer_token.encode()):
-                raise Refusal(HTTPStatus.UNAUTHORIZED, "The customer token is not valid.")
+                raise ApiError(HTTPStatus.UNAUTHORIZED, "The customer token is not valid.")
         elif not self.sessions.is_live(request.headers.get("X-TokenID")):
-            raise Refusal(self._switches.expired_session_status, "The session is not valid.")
+            raise ApiError(self._switches.expired_session_status, "The session is not valid.")
 
     def _turn_away(self, seconds: float) -> Answer:
         retry_after = math.ceil(seconds) if self._switches.retry_after else None

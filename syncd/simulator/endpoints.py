@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from syncd.simulator import serializers
-from syncd.simulator.errors import Refusal, bad_request
+from syncd.simulator.errors import ApiError, bad_request
 from syncd.simulator.field_rules import (
     ASSIGN_FIELDS,
     ORGANISATION_FILTERS,
@@ -79,7 +79,7 @@ class Endpoints:
                     if text is not None
                 }
                 return endpoint(self, parts, body)
-        raise Refusal(HTTPStatus.NOT_FOUND, f"There is no {method} {path}.")
+        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no {method} {path}.")
 
     def customer(self, _parts: _Parts, _body: Body) -> Answer:
         """Who the token belongs to (§6)."""

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """OneFile does not do what was asked; nothing has changed.
 
     Args:
@@ -17,6 +17,6 @@ class Refusal(Exception):
         self.message = message
 
 
-def bad_request(message: str) -> Refusal:
+def bad_request(message: str) -> ApiError:
     """A 400, the usual no (§14)."""
-    return Refusal(HTTPStatus.BAD_REQUEST, message)
+    return ApiError(HTTPStatus.BAD_REQUEST, message)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from syncd.simulator.errors import Refusal, bad_request
+from syncd.simulator.errors import ApiError, bad_request
 from syncd.simulator.field_rules import ORGANISATION_FILTERS, read
 from syncd.simulator.models import Organisation
 from syncd.simulator.switches import Switches
@@ -31,7 +31,7 @@ class Organisations:
             Refusal: 403 when this customer has none such (§14).
         """
         if number not in self.by_id:
-            raise Refusal(HTTPStatus.FORBIDDEN, f"Organisation {number} is not of this customer.")
+            raise ApiError(HTTPStatus.FORBIDDEN, f"Organisation {number} is not of this customer.")
         return self.by_id[number]
 
     def named_in(self, values: Mapping[str, Any]) -> Organisation:
@@ -44,5 +44,5 @@ class Organisations:
         """All organisations, the lowest id first; 403 when another customer's are asked for."""
         wanted = read(filters, ORGANISATION_FILTERS, self._switches).values
         if wanted.get("CustomerID", self.customer_id) != self.customer_id:
-            raise Refusal(HTTPStatus.FORBIDDEN, f"Customer {wanted['CustomerID']} is not this customer.")
+            raise ApiError(HTTPStatus.FORBIDDEN, f"Customer {wanted['CustomerID']} is not this customer.")
         return [organisation for _, organisation in sorted(self.by_id.items())]

@@ -7,7 +7,7 @@ inactive placement are places like any other: they can be found, read and change
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from syncd.simulator.errors import Refusal
+from syncd.simulator.errors import ApiError
 from syncd.simulator.field_rules import PLACE_FILTERS, Rule, read, require, settable, updated
 from syncd.simulator.models import Place
 from syncd.simulator.organisations import Organisations
@@ -51,7 +51,7 @@ class Places:
     def get(self, number: int) -> Place:
         """The place of that id; 404 or 400 if there is none (U15)."""
         if number not in self.by_id:
-            raise Refusal(self._switches.unknown_id_status, f"{self._kind} {number} does not exist.")
+            raise ApiError(self._switches.unknown_id_status, f"{self._kind} {number} does not exist.")
         return self.by_id[number]
 
     def is_in(self, number: int, organisation_id: int) -> bool:

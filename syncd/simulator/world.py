@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeVar
 
 from syncd.simulator import validation
-from syncd.simulator.errors import Refusal, bad_request
+from syncd.simulator.errors import ApiError, bad_request
 from syncd.simulator.field_rules import (
     ASSESSOR,
     ASSIGN_FIELDS,
@@ -78,7 +78,7 @@ class World:
     def user(self, number: int) -> User:
         """The user of that id, archived or not (§8.5); 404 or 400 if there is none (U15)."""
         if number not in self.users:
-            raise Refusal(self.switches.unknown_id_status, f"User {number} does not exist.")
+            raise ApiError(self.switches.unknown_id_status, f"User {number} does not exist.")
         return self.users[number]
 
     def users_with_misid(self, misid: str) -> list[User]:

@@ -12,7 +12,7 @@ from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.core.values import Sent, Value
 from syncd.state import feed_digests
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import account
 
 #: Databases limit how many parameters one statement may have.
@@ -55,7 +55,7 @@ def referents(connection: Connection, organisation_id: int) -> dict[Key, Known]:
     return _known(connection, organisation_id, _REFERENTS)
 
 
-def known_around(connection: Connection, organisation_id: int, misids: Collection[str]) -> dict[Key, Known]:
+def known_with_misids(connection: Connection, organisation_id: int, misids: Collection[str]) -> dict[Key, Known]:
     """The learners with these MISIDs, those whose account is not settled, and everybody else."""
     columns = account.c
     found = referents(connection, organisation_id)
@@ -77,7 +77,7 @@ def _known(connection: Connection, organisation_id: int, statement: Select[Any])
     }
 
 
-def values(connection: Connection, vault: Vault, keys: Collection[Key]) -> dict[Key, Mapping[str, Value]]:
+def values(connection: Connection, cipher: ValueCipher, keys: Collection[Key]) -> dict[Key, Mapping[str, Value]]:
     """What OneFile last accepted, for these accounts."""
     found: dict[Key, Mapping[str, Value]] = {}
     wanted = set(keys)
@@ -95,13 +95,13 @@ def values(connection: Connection, vault: Vault, keys: Collection[Key]) -> dict[
         for organisation_id, role, misid, sealed in rows:
             key = Key(organisation_id, Role(role), misid)
             if key in wanted:
-                found[key] = vault.open(sealed)
+                found[key] = cipher.decrypt(sealed)
     return found
 
 
-def keep(
+def save(
     connection: Connection,
-    vault: Vault,
+    cipher: ValueCipher,
     key: Key,
     *,
     user_id: int | None,
@@ -111,14 +111,14 @@ def keep(
     now: datetime,
 ) -> None:
     """Note that OneFile accepted these values: a new account is added, a known one gets them on top of its own."""
-    row = _row(connection, key)
-    before: dict[str, Sent] = vault.open(row.values) if row else {}
+    row = _find_row(connection, key)
+    before: dict[str, Sent] = cipher.decrypt(row.values) if row else {}
     merged = {name: value for name, value in {**before, **accepted}.items() if value not in {None, ""}}
     content: dict[str, Any] = {
         "user_id": user_id,
         "status": Status.ACTIVE,
         "feed": feed,
-        "values": vault.seal(merged),
+        "values": cipher.encrypt(merged),
         "fingerprint": fingerprint,
         "synced_at": now,
         "left_at": None,
@@ -132,21 +132,21 @@ def keep(
 
 def identify(connection: Connection, key: Key, user_id: int) -> None:
     """Note the UserID that was found for an account whose create gave none."""
-    connection.execute(account.update().where(_is(key)).values(user_id=user_id))
+    connection.execute(account.update().where(_matches_key(key)).values(user_id=user_id))
 
 
-def rekey(connection: Connection, vault: Vault, old: Key, new: Key, now: datetime) -> None:
+def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: datetime) -> None:
     """Carry an account over to the new MISID of its person; whatever else the record now says is compared anew."""
-    row = _row(connection, old)
+    row = _find_row(connection, old)
     if row is None:
         return
-    values = vault.open(row.values) | {"MISID": new.misid}
+    values = cipher.decrypt(row.values) | {"MISID": new.misid}
     connection.execute(
         account.update()
         .where(account.c.id == row.id)
         .values(
             misid=new.misid,
-            values=vault.seal(values),
+            values=cipher.encrypt(values),
             fingerprint="",
             status=Status.ACTIVE,
             left_at=None,
@@ -158,16 +158,18 @@ def rekey(connection: Connection, vault: Vault, old: Key, new: Key, now: datetim
 def refresh(connection: Connection, key: Key, feed: str, fingerprint: str) -> None:
     """Note that the record now reads this way, and that OneFile need not be told anything."""
     connection.execute(
-        account.update().where(_is(key)).values(fingerprint=fingerprint, feed=feed, status=Status.ACTIVE, left_at=None)
+        account.update()
+        .where(_matches_key(key))
+        .values(fingerprint=fingerprint, feed=feed, status=Status.ACTIVE, left_at=None)
     )
 
 
 def set_status(connection: Connection, key: Key, status: Status, left_at: datetime | None) -> None:
     """Note that an account's record is gone, that it was archived, or that it is back."""
-    connection.execute(account.update().where(_is(key)).values(status=status, left_at=left_at))
+    connection.execute(account.update().where(_matches_key(key)).values(status=status, left_at=left_at))
 
 
-def by_misid(
+def user_ids_by_misid(
     connection: Connection, organisation_id: int, roles: Collection[Role], misids: Collection[str]
 ) -> dict[tuple[Role, str], int]:
     """The UserIDs of the accounts with these MISIDs in these roles."""
@@ -186,7 +188,7 @@ def by_misid(
     return found
 
 
-def by_feed(connection: Connection, organisation_id: int) -> dict[str, int]:
+def count_by_feed(connection: Connection, organisation_id: int) -> dict[str, int]:
     """How many accounts that are still there each feed gave."""
     rows = connection.execute(
         select(account.c.feed, func.count())
@@ -196,7 +198,7 @@ def by_feed(connection: Connection, organisation_id: int) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def by_role(connection: Connection, organisation_id: int) -> Counter[str]:
+def count_by_role(connection: Connection, organisation_id: int) -> Counter[str]:
     """How many accounts there are of each role, archived ones left out."""
     rows = connection.execute(
         select(account.c.role, func.count())
@@ -240,12 +242,12 @@ def listing(connection: Connection, organisation_id: int) -> list[Row[Any]]:
     )
 
 
-def _row(connection: Connection, key: Key) -> Row[Any] | None:
+def _find_row(connection: Connection, key: Key) -> Row[Any] | None:
     named = {"here": key.organisation_id, "in_role": key.role, "named": key.misid}
     return connection.execute(_NAMED, named).one_or_none()
 
 
-def _is(key: Key) -> ColumnElement[bool]:
+def _matches_key(key: Key) -> ColumnElement[bool]:
     return (
         (account.c.organisation_id == key.organisation_id)
         & (account.c.role == key.role)
@@ -255,5 +257,5 @@ def _is(key: Key) -> ColumnElement[bool]:
 
 def forget(connection: Connection, key: Key) -> None:
     """No longer know this account; OneFile's own is not touched."""
-    connection.execute(account.delete().where(_is(key)))
-    feed_digests.lift(connection, key.organisation_id)
+    connection.execute(account.delete().where(_matches_key(key)))
+    feed_digests.invalidate(connection, key.organisation_id)

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from syncd.core.assignments import Pair, Remembered
+from syncd.core.assignments import Pair, StoredAssignment
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state.db.tables import assignment
 
 
-def remembered(connection: Connection, organisation_id: int) -> dict[Pair, Remembered]:
+def stored(connection: Connection, organisation_id: int) -> dict[Pair, StoredAssignment]:
     """Every assignment that has been sent, and what became of it."""
     columns = assignment.c
     rows = connection.execute(
@@ -25,16 +25,16 @@ def remembered(connection: Connection, organisation_id: int) -> dict[Pair, Remem
         ).where(columns.organisation_id == organisation_id)
     )
     return {
-        Pair(Key(organisation_id, Role.LEARNER, learner), Key(organisation_id, Role(role), user)): Remembered(
+        Pair(Key(organisation_id, Role.LEARNER, learner), Key(organisation_id, Role(role), user)): StoredAssignment(
             learner_id, user_id, refusal
         )
         for learner, role, user, learner_id, user_id, refusal in rows
     }
 
 
-def keep(connection: Connection, pair: Pair, sent: Remembered, now: datetime) -> None:
+def save(connection: Connection, pair: Pair, sent: StoredAssignment, now: datetime) -> None:
     """Note what became of an assignment."""
-    connection.execute(assignment.delete().where(_is(pair)))
+    connection.execute(assignment.delete().where(_matches_pair(pair)))
     connection.execute(
         assignment.insert().values(
             organisation_id=pair.learner.organisation_id,
@@ -51,7 +51,7 @@ def keep(connection: Connection, pair: Pair, sent: Remembered, now: datetime) ->
 
 def is_made(connection: Connection, pair: Pair) -> bool:
     """Whether OneFile has accepted it."""
-    made = select(assignment.c.id).where(_is(pair), assignment.c.refusal == "")
+    made = select(assignment.c.id).where(_matches_pair(pair), assignment.c.refusal == "")
     return connection.scalar(made) is not None
 
 
@@ -63,7 +63,7 @@ def retry(connection: Connection, organisation_id: int, learner_misids: Collecti
     )
 
 
-def _is(pair: Pair) -> ColumnElement[bool]:
+def _matches_pair(pair: Pair) -> ColumnElement[bool]:
     return (
         (assignment.c.organisation_id == pair.learner.organisation_id)
         & (assignment.c.learner_misid == pair.learner.misid)

@@ -14,7 +14,7 @@ from syncd.core.guard import Counts
 from syncd.core.records import Key
 from syncd.core.values import Sent
 from syncd.state import counters
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import change, run
 
 
@@ -76,9 +76,9 @@ class Unsettled:
     """What was sent, and what is to be noted with the account when it turns out to be there."""
 
 
-def intend(
+def record_intent(
     connection: Connection,
-    vault: Vault,
+    cipher: ValueCipher,
     run_id: int,
     key: Key,
     action: Action,
@@ -102,14 +102,14 @@ def intend(
         "action": action,
         "fields": sorted(fields),
         "outcome": Outcome.PENDING,
-        "detail": vault.seal(detail),
+        "detail": cipher.encrypt(detail),
         "message": message,
     }
     number: int = connection.execute(_INTENT, intent).scalar_one()
     return number
 
 
-def conclude(
+def record_outcome(
     connection: Connection,
     number: int,
     outcome: Outcome,
@@ -133,7 +133,7 @@ def are_any_open(connection: Connection, organisation_id: int) -> bool:
     return connection.scalar(_OPEN, {"here": organisation_id}) is not None
 
 
-def unsettled(connection: Connection, vault: Vault, organisation_id: int) -> list[Unsettled]:
+def unsettled(connection: Connection, cipher: ValueCipher, organisation_id: int) -> list[Unsettled]:
     """The creates of earlier runs of which it is not known what became of them, oldest first."""
     rows = connection.execute(
         select(change)
@@ -150,7 +150,7 @@ def unsettled(connection: Connection, vault: Vault, organisation_id: int) -> lis
             Key(row.organisation_id, Role(row.role), row.misid),
             Outcome(row.outcome),
             row.concluded_at or row.at,
-            vault.open(row.detail),
+            cipher.decrypt(row.detail),
         )
         for row in rows
     ]

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from syncd.core.alerts import Subject, Trouble
+from syncd.core.alerts import AlertKind, Condition
 from syncd.state import runs
 from syncd.state.db.tables import run
-from syncd.state.runs import OneFileWas, Problem, RunState
+from syncd.state.runs import FailureKind, OneFileStatus, RunState
 
 
 class _Evidence(NamedTuple):
@@ -25,18 +25,20 @@ class _Evidence(NamedTuple):
 _READ: Final = run.c.is_whole & run.c.state.in_(
     (RunState.FINISHED, RunState.AWAITING_APPROVAL, RunState.APPROVED, RunState.REJECTED, RunState.SUPERSEDED)
 )
-_ANSWERED: Final = run.c.onefile == OneFileWas.OK
+_ANSWERED: Final = run.c.onefile == OneFileStatus.OK
 
-_EVIDENCE: Final[Mapping[Subject, _Evidence]] = {
-    Subject.MIS: _Evidence(run.c.problem == Problem.MIS, _READ),
-    Subject.FAILING: _Evidence(run.c.problem == Problem.OTHER, _READ),
+_EVIDENCE: Final[Mapping[AlertKind, _Evidence]] = {
+    AlertKind.MIS: _Evidence(run.c.problem == FailureKind.MIS, _READ),
+    AlertKind.FAILING: _Evidence(run.c.problem == FailureKind.OTHER, _READ),
     # Who refuses answers.
-    Subject.ONEFILE: _Evidence(run.c.problem == Problem.ONEFILE, _ANSWERED | (run.c.problem == Problem.CREDENTIALS)),
-    Subject.CREDENTIALS: _Evidence(run.c.problem == Problem.CREDENTIALS, _ANSWERED),
+    AlertKind.ONEFILE: _Evidence(
+        run.c.problem == FailureKind.ONEFILE, _ANSWERED | (run.c.problem == FailureKind.CREDENTIALS)
+    ),
+    AlertKind.CREDENTIALS: _Evidence(run.c.problem == FailureKind.CREDENTIALS, _ANSWERED),
 }
 
 
-def troubles(connection: Connection, organisation_id: int) -> dict[Subject, Trouble]:
+def current_conditions(connection: Connection, organisation_id: int) -> dict[AlertKind, Condition]:
     """What is amiss now, as far as runs can tell."""
     found = {}
     for subject, evidence in _EVIDENCE.items():
@@ -49,7 +51,7 @@ def troubles(connection: Connection, organisation_id: int) -> dict[Subject, Trou
             f"it would make {waiting.creates} creates and {waiting.updates} updates, and has {waiting.leavers} leavers"
         )
         since = waits_since(connection, organisation_id) or waiting.started_at
-        found[Subject.APPROVAL] = Trouble(since, f"{waiting.reason}; {would}")
+        found[AlertKind.APPROVAL] = Condition(since, f"{waiting.reason}; {would}")
     return found
 
 
@@ -65,7 +67,7 @@ def waits_since(connection: Connection, organisation_id: int) -> datetime | None
     )
 
 
-def _since(connection: Connection, organisation_id: int, evidence: _Evidence) -> Trouble | None:
+def _since(connection: Connection, organisation_id: int, evidence: _Evidence) -> Condition | None:
     """The trouble since the first run that shows it, in the words of the newest; ``None`` if a newer run does not."""
     good = _newest(connection, organisation_id, evidence.good)
     bad = select(run.c.started_at, run.c.reason).where(
@@ -73,7 +75,7 @@ def _since(connection: Connection, organisation_id: int, evidence: _Evidence) ->
     )
     first = connection.execute(bad.order_by(run.c.id).limit(1)).one_or_none()
     newest = connection.execute(bad.order_by(run.c.id.desc()).limit(1)).one_or_none()
-    return Trouble(first.started_at, newest.reason) if first and newest else None
+    return Condition(first.started_at, newest.reason) if first and newest else None
 
 
 def _newest(connection: Connection, organisation_id: int, such: ColumnElement[bool]) -> int:

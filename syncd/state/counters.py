@@ -68,7 +68,7 @@ def _add(connection: Connection, organisation_id: int, told: Sequence[tuple[str,
     )
 
 
-def counted(connection: Connection, organisation_id: int) -> Mapping[str, Mapping[str, float]]:
+def values(connection: Connection, organisation_id: int) -> Mapping[str, Mapping[str, float]]:
     """Everything that was counted, by counter and label. Asked for a counter that is not there, it has nothing."""
     found: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for row in connection.execute(select(ledger).where(ledger.c.organisation_id == organisation_id)):

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from syncd.core.records import Key
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import credential
 
 
@@ -22,11 +22,11 @@ class FirstPassword:
     password: str = field(repr=False)
 
 
-def keep(
-    connection: Connection, vault: Vault, key: Key, user_id: int, username: str, password: str, now: datetime
+def save(
+    connection: Connection, cipher: ValueCipher, key: Key, user_id: int, username: str, password: str, now: datetime
 ) -> bool:
     """Keep a new account's first password; without a key to encrypt it with it is dropped. Gives whether it is kept."""
-    if not vault.has_key:
+    if not cipher.has_key:
         return False
     connection.execute(
         credential.insert().values(
@@ -34,14 +34,14 @@ def keep(
             role=key.role,
             misid=key.misid,
             user_id=user_id,
-            secret=vault.seal({"username": username, "password": password}),
+            secret=cipher.encrypt({"username": username, "password": password}),
             created_at=now,
         )
     )
     return True
 
 
-def take(connection: Connection, vault: Vault, organisation_id: int) -> list[FirstPassword]:
+def take(connection: Connection, cipher: ValueCipher, organisation_id: int) -> list[FirstPassword]:
     """Take out all that are kept for an organisation, the oldest first; they are gone once the transaction commits.
 
     Raises `StateUnusable` when one cannot be opened with the key.
@@ -50,6 +50,6 @@ def take(connection: Connection, vault: Vault, organisation_id: int) -> list[Fir
         credential.delete().where(credential.c.organisation_id == organisation_id).returning(credential)
     )
     return [
-        FirstPassword(row.organisation_id, row.role, row.misid, row.user_id, **vault.open(row.secret))
+        FirstPassword(row.organisation_id, row.role, row.misid, row.user_id, **cipher.decrypt(row.secret))
         for row in sorted(taken, key=lambda row: row.id)
     ]

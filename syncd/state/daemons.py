@@ -11,9 +11,9 @@ from syncd.state.db.tables import daemon
 OVERDUE_AFTER: Final = timedelta(minutes=5)
 
 
-def arrive(connection: Connection, organisation_id: int, host: str, pid: int, now: datetime) -> None:
+def register(connection: Connection, organisation_id: int, host: str, pid: int, now: datetime) -> None:
     """Note that a daemon has taken over this organisation."""
-    leave(connection, organisation_id)
+    unregister(connection, organisation_id)
     connection.execute(
         daemon.insert().values(organisation_id=organisation_id, host=host, pid=pid, started_at=now, next_run_at=None)
     )
@@ -24,7 +24,7 @@ def note_next_run(connection: Connection, organisation_id: int, at: datetime | N
     connection.execute(daemon.update().where(daemon.c.organisation_id == organisation_id).values(next_run_at=at))
 
 
-def leave(connection: Connection, organisation_id: int) -> None:
+def unregister(connection: Connection, organisation_id: int) -> None:
     """Note that no daemon works for this organisation."""
     connection.execute(daemon.delete().where(daemon.c.organisation_id == organisation_id))
 
@@ -34,7 +34,7 @@ def next_run_at(connection: Connection, organisation_id: int) -> datetime | None
     return connection.scalar(select(daemon.c.next_run_at).where(daemon.c.organisation_id == organisation_id))
 
 
-def is_there(connection: Connection, organisation_id: int) -> bool:
+def is_running(connection: Connection, organisation_id: int) -> bool:
     """Whether a daemon works for this organisation, or was killed while it did."""
     is_it = daemon.c.organisation_id == organisation_id
     return connection.execute(select(daemon.c.organisation_id).where(is_it)).first() is not None

@@ -20,7 +20,7 @@ _ENTRIES: Final = select(held).where(held.c.organisation_id == bindparam("here")
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class HeldChanges:
     """What came onto the list and what left it."""
 
     added: list[Held]
@@ -34,17 +34,17 @@ def replace(
     warnings: Iterable[Warned],
     now: datetime,
     only: Collection[str] = (),
-) -> Movement:
+) -> HeldChanges:
     """Make the list say what this run found; what stays on it keeps its first-seen time.
 
     ``only`` are the MISIDs a run was limited to; what is listed of others is left alone.
     """
     found: dict[_Identity, dict[str, Any]] = {}
     for hold in holds:
-        row = _row_of_held(hold)
+        row = _held_to_row(hold)
         found[_identity(row)] = row
     for warned in warnings:
-        row = _row_of_warned(warned)
+        row = _warning_to_row(warned)
         found.setdefault(_identity(row), row)
 
     listed = {
@@ -63,12 +63,12 @@ def replace(
     before = {_key(row) for row in listed.values() if not row.is_warning}
     after = {Key(hold.organisation_id, hold.role, hold.misid): hold for hold in holds}
     added = [hold for key, hold in after.items() if key not in before]
-    return Movement(added, [key for key in before if key not in after and key.misid])
+    return HeldChanges(added, [key for key in before if key not in after and key.misid])
 
 
-def add(connection: Connection, hold: Held, now: datetime) -> None:
+def hold(connection: Connection, hold: Held, now: datetime) -> None:
     """Put one record on the list that turned out not to be sendable."""
-    row = _row_of_held(hold)
+    row = _held_to_row(hold)
     same = [held.c[name] == row[name] for name in (*_IDENTITY, "organisation_id")]
     connection.execute(held.delete().where(*same))
     connection.execute(held.insert().values(row | {"first_seen_at": now}))
@@ -107,7 +107,7 @@ def retry(connection: Connection, organisation_id: int, misids: Collection[str],
     lookalikes = [here, held.c.reason == Reason.REKEYED, named]
     keys = {_key(row) for row in connection.execute(select(held).where(*refused_ones))}
     connection.execute(held.delete().where(*refused_ones))
-    feed_digests.lift(connection, organisation_id)
+    feed_digests.invalidate(connection, organisation_id)
     assignments.retry(connection, organisation_id, misids)
     for row in connection.execute(select(held).where(*lookalikes)).all():
         keys.add(_key(row))
@@ -118,7 +118,7 @@ def retry(connection: Connection, organisation_id: int, misids: Collection[str],
     return len(keys)
 
 
-def surely_new(connection: Connection, organisation_id: int) -> frozenset[str]:
+def confirmed_new(connection: Connection, organisation_id: int) -> frozenset[str]:
     """The MISIDs of which a person has said that they are somebody new."""
     rows = connection.scalars(select(newcomer.c.misid).where(newcomer.c.organisation_id == organisation_id))
     return frozenset(rows)
@@ -217,7 +217,7 @@ def _identity(row: dict[str, Any]) -> _Identity:
     return tuple(row[name] for name in _IDENTITY)
 
 
-def _row_of_held(hold: Held) -> dict[str, Any]:
+def _held_to_row(hold: Held) -> dict[str, Any]:
     return {
         "organisation_id": hold.organisation_id,
         "role": hold.role.value,
@@ -232,7 +232,7 @@ def _row_of_held(hold: Held) -> dict[str, Any]:
     }
 
 
-def _row_of_warned(warned: Warned) -> dict[str, Any]:
+def _warning_to_row(warned: Warned) -> dict[str, Any]:
     return {
         "organisation_id": warned.key.organisation_id,
         "role": warned.key.role.value,

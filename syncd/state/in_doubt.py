@@ -13,12 +13,12 @@ from syncd.core.accounts import Status
 from syncd.core.fields import GRANT, Role
 from syncd.core.records import Key
 from syncd.state.changes import Action, Outcome
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import account, change
 
 
-def doubt(
-    connection: Connection, vault: Vault, key: Key, action: Action, fields: Collection[str], now: datetime
+def mark_in_doubt(
+    connection: Connection, cipher: ValueCipher, key: Key, action: Action, fields: Collection[str], now: datetime
 ) -> None:
     """Note that this may or may not have been done to an account, so that a later run makes sure of it.
 
@@ -36,9 +36,9 @@ def doubt(
     content: Mapping[str, object]
     match action:
         case Action.UPDATE | Action.LINK:
-            content = _unsure_of(fields, row, vault)
+            content = _unsure_of(fields, row, cipher)
         case Action.ASSIGN if GRANT in fields:
-            content = _unsure_of([GRANT], row, vault)
+            content = _unsure_of([GRANT], row, cipher)
         case Action.ARCHIVE | Action.UNARCHIVE:
             content = {"status": Status.UNSURE, "left_at": row.left_at or now}
         case _:
@@ -46,15 +46,15 @@ def doubt(
     connection.execute(account.update().where(account.c.id == row.id).values(content))
 
 
-def _unsure_of(fields: Iterable[str], row: Row[Any], vault: Vault) -> dict[str, object]:
-    return {"values": vault.seal(vault.open(row.values) | dict.fromkeys(fields)), "fingerprint": ""}
+def _unsure_of(fields: Iterable[str], row: Row[Any], cipher: ValueCipher) -> dict[str, object]:
+    return {"values": cipher.encrypt(cipher.decrypt(row.values) | dict.fromkeys(fields)), "fingerprint": ""}
 
 
-def doubt_the_pending(connection: Connection, vault: Vault, organisation_id: int, now: datetime) -> None:
+def mark_pending_in_doubt(connection: Connection, cipher: ValueCipher, organisation_id: int, now: datetime) -> None:
     """The same for every change whose process was killed while it waited for the answer."""
     rows = connection.execute(
         select(change).where(change.c.organisation_id == organisation_id, change.c.outcome == Outcome.PENDING)
     )
     for row in rows.all():
         key = Key(row.organisation_id, Role(row.role), row.misid)
-        doubt(connection, vault, key, Action(row.action), row.fields, now)
+        mark_in_doubt(connection, cipher, key, Action(row.action), row.fields, now)

@@ -5,21 +5,21 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from syncd.core.alerts import Subject
+from syncd.core.alerts import AlertKind
 from syncd.state.db.tables import told
 
 
-def told_to(connection: Connection, organisation_id: int, address: str) -> dict[Subject, datetime]:
+def sent_to(connection: Connection, organisation_id: int, address: str) -> dict[AlertKind, datetime]:
     """What was told to an address and is not known there to be over, and when the last digest went."""
     rows = connection.execute(
         select(told.c.subject, told.c.told_at).where(
             told.c.organisation_id == organisation_id, told.c.address == address
         )
     )
-    return {Subject(subject): told_at for subject, told_at in rows}
+    return {AlertKind(subject): told_at for subject, told_at in rows}
 
 
-def note(connection: Connection, organisation_id: int, address: str, subject: Subject, now: datetime) -> None:
+def record_sent(connection: Connection, organisation_id: int, address: str, subject: AlertKind, now: datetime) -> None:
     """Note that an address was told."""
     forget(connection, organisation_id, address, subject)
     connection.execute(
@@ -27,7 +27,7 @@ def note(connection: Connection, organisation_id: int, address: str, subject: Su
     )
 
 
-def forget(connection: Connection, organisation_id: int, address: str, subject: Subject) -> None:
+def forget(connection: Connection, organisation_id: int, address: str, subject: AlertKind) -> None:
     """Note that an address knows that it is over."""
     connection.execute(
         told.delete().where(

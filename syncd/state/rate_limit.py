@@ -18,7 +18,7 @@ _LINE: Final = select(pace).where(_IS_MINE).with_for_update()
 _TURN: Final = pace.update().where(_IS_MINE)
 
 
-class StoredTurns:
+class StoredRateLimit:
     """When the line of one customer token is free; the token itself is not kept.
 
     A turn is the last thing before a call leaves, however long the call has waited for it, and whatever it is made

@@ -38,7 +38,7 @@ def looked_up(connection: Connection, organisation_id: int) -> dict[Code, int]:
     return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
 
 
-def keep(connection: Connection, organisation_id: int, found: Mapping[Code, int | None], now: datetime) -> None:
+def save(connection: Connection, organisation_id: int, found: Mapping[Code, int | None], now: datetime) -> None:
     """Note what codes stand for."""
     for code, onefile_id in found.items():
         connection.execute(

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 from syncd.state.changes import UNSETTLED, Action, Outcome
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, resync_request, run
-from syncd.state.runs import OneFileWas, RunState
+from syncd.state.runs import OneFileStatus, RunState
 
 #: So few at a time that whoever else writes waits for milliseconds.
 _AT_ONCE: Final = 500
@@ -129,11 +129,11 @@ def _gone_by(connection: Connection, organisation_id: int) -> set[int]:
     found = set(connection.scalars(newest.group_by(run.c.trigger, run.c.state)))
     found |= set(connection.scalars(newest.group_by(run.c.onefile)))
     # Since when OneFile could not be reached.
-    last_ok = connection.scalar(newest.where(run.c.onefile == OneFileWas.OK)) or 0
+    last_ok = connection.scalar(newest.where(run.c.onefile == OneFileStatus.OK)) or 0
     found.add(
         connection.scalar(
             select(func.min(run.c.id)).where(
-                of_organisation, run.c.id > last_ok, run.c.onefile == OneFileWas.UNREACHABLE
+                of_organisation, run.c.id > last_ok, run.c.onefile == OneFileStatus.UNREACHABLE
             )
         )
         or 0

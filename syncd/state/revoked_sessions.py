@@ -8,18 +8,18 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select
 from syncd.state.db.tables import signed_out
 
 
-def end(connection: Connection, token: str, until: datetime, now: datetime) -> None:
+def revoke(connection: Connection, token: str, until: datetime, now: datetime) -> None:
     """End the session of this token, which would have lasted ``until`` then; what has run out anyway is forgotten."""
-    connection.execute(delete(signed_out).where((signed_out.c.until <= now) | _is(token)))
+    connection.execute(delete(signed_out).where((signed_out.c.until <= now) | _matches_session(token)))
     connection.execute(signed_out.insert().values(session=_hash_of(token), until=until))
 
 
-def is_ended(connection: Connection, token: str) -> bool:
+def is_revoked(connection: Connection, token: str) -> bool:
     """Whether the session of this token was ended."""
-    return bool(connection.scalar(select(exists().where(_is(token)))))
+    return bool(connection.scalar(select(exists().where(_matches_session(token)))))
 
 
-def _is(token: str) -> ColumnElement[bool]:
+def _matches_session(token: str) -> ColumnElement[bool]:
     return signed_out.c.session == _hash_of(token)
 
 

@@ -35,7 +35,7 @@ class RunState(StrEnum):
     """Something kept it from being done; the reason says what."""
 
 
-class Problem(StrEnum):
+class FailureKind(StrEnum):
     """What kept a run from being done, of the kinds that different people put right."""
 
     NONE = ""
@@ -45,7 +45,7 @@ class Problem(StrEnum):
     OTHER = "other"
 
 
-class OneFileWas(StrEnum):
+class OneFileStatus(StrEnum):
     """How OneFile was in a run that called it."""
 
     OK = "ok"
@@ -104,9 +104,9 @@ def start(
     return number
 
 
-def note_plan(connection: Connection, number: int, plan: Plan, approval_id: int | None) -> None:
+def record_plan(connection: Connection, number: int, plan: Plan, approval_id: int | None) -> None:
     """Write down what a run is about to do."""
-    counts = Counts.of(plan)
+    counts = Counts.from_plan(plan)
     planned = {
         "creates": counts.creates,
         "updates": counts.updates,
@@ -127,7 +127,7 @@ def stop(
     reason: str,
     now: datetime,
     *,
-    onefile: OneFileWas | None,
+    onefile: OneFileStatus | None,
     totals: Mapping[str, int],
     sample: Mapping[str, Any],
 ) -> None:
@@ -151,8 +151,8 @@ def finish(
     now: datetime,
     *,
     reason: str = "",
-    onefile: OneFileWas | None = None,
-    problem: Problem = Problem.NONE,
+    onefile: OneFileStatus | None = None,
+    problem: FailureKind = FailureKind.NONE,
     totals: Mapping[str, int] | None = None,
 ) -> None:
     """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
@@ -162,19 +162,19 @@ def finish(
     counters.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
 
 
-def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileWas | None, datetime | None]:
+def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileStatus | None, datetime | None]:
     """How OneFile was when it was last called, if ever, and, if it could not be reached, since when."""
     asked = select(run.c.id, run.c.onefile, run.c.started_at).where(
         run.c.organisation_id == organisation_id, run.c.onefile != ""
     )
     newest = connection.execute(asked.order_by(run.c.id.desc()).limit(1)).one_or_none()
-    if newest is None or newest.onefile == OneFileWas.OK:
-        return (None if newest is None else OneFileWas.OK), None
+    if newest is None or newest.onefile == OneFileStatus.OK:
+        return (None if newest is None else OneFileStatus.OK), None
     last_ok = connection.scalar(
-        select(func.max(run.c.id)).where(run.c.organisation_id == organisation_id, run.c.onefile == OneFileWas.OK)
+        select(func.max(run.c.id)).where(run.c.organisation_id == organisation_id, run.c.onefile == OneFileStatus.OK)
     )
     first_not = connection.execute(asked.where(run.c.id > (last_ok or 0)).order_by(run.c.id).limit(1)).one()
-    return OneFileWas.UNREACHABLE, first_not.started_at
+    return OneFileStatus.UNREACHABLE, first_not.started_at
 
 
 def waiting(connection: Connection, organisation_id: int) -> Row[Any] | None:
@@ -216,12 +216,12 @@ def last_finished(
     return row and (row.started_at, row.reason)
 
 
-def note(connection: Connection, number: int, reason: str) -> None:
+def set_reason(connection: Connection, number: int, reason: str) -> None:
     """Note something of a run that has come to its end."""
     connection.execute(run.update().where(run.c.id == number).values(reason=reason))
 
 
-def note_drift(connection: Connection, number: int, accounts: int) -> None:
+def record_drift(connection: Connection, number: int, accounts: int) -> None:
     """Note how many accounts a verify has found other than they were left."""
     connection.execute(run.update().where(run.c.id == number).values(drift=accounts))
 
@@ -243,7 +243,7 @@ def approve(
 
     Raises `NothingToSettle`.
     """
-    stopped = _settle(connection, organisation_id, number, RunState.APPROVED, who)
+    stopped = _decide(connection, organisation_id, number, RunState.APPROVED, who)
     counts = Counts(stopped.creates, stopped.updates, stopped.leavers)
     _approve(connection, stopped.id, counts, who, now)
     return stopped.id, counts, stopped.trigger
@@ -251,12 +251,12 @@ def approve(
 
 def approve_beforehand(connection: Connection, number: int, plan: Plan, who: str, now: datetime) -> Approval:
     """Approve a run's own plan, as `sync --approve` does."""
-    counts = Counts.of(plan)
+    counts = Counts.from_plan(plan)
     connection.execute(run.update().where(run.c.id == number).values(settled_by=who))
     return Approval(_approve(connection, number, counts, who, now), counts)
 
 
-def whose(connection: Connection, organisations: Sequence[int], number: int | None) -> int:
+def organisation_of(connection: Connection, organisations: Sequence[int], number: int | None) -> int:
     """The organisation whose stopped run this is, or the one that has a run waiting; the first where none has.
 
     Raises `NothingToSettle` when none is named and several wait.
@@ -269,7 +269,7 @@ def whose(connection: Connection, organisations: Sequence[int], number: int | No
 
 def reject(connection: Connection, organisation_id: int, number: int | None, who: str) -> int:
     """Put a stopped run aside; gives its number. Raises `NothingToSettle`."""
-    return int(_settle(connection, organisation_id, number, RunState.REJECTED, who).id)
+    return int(_decide(connection, organisation_id, number, RunState.REJECTED, who).id)
 
 
 def approval_in_force(
@@ -296,7 +296,7 @@ def approval_in_force(
     return Approval(row.id, granted.less(changes.used_of(connection, row.id)))
 
 
-def outdate(connection: Connection, organisation_id: int, triggers: Collection[str], now: datetime) -> None:
+def expire_outdated(connection: Connection, organisation_id: int, triggers: Collection[str], now: datetime) -> None:
     """Note that everything was planned anew and may be sent: what waits is superseded, and approvals have served."""
     same = {"here": organisation_id, "triggers": list(triggers)}
     connection.execute(_WAITING_OF, {**same, "state": RunState.SUPERSEDED})
@@ -313,7 +313,7 @@ def request(connection: Connection, organisation_id: int, who: str, now: datetim
     return number
 
 
-def organisations_asked_for(connection: Connection) -> set[int]:
+def organisations_with_requests(connection: Connection) -> set[int]:
     """The organisations of which somebody waits for a run."""
     asked = select(resync_request.c.organisation_id).where(resync_request.c.run_id.is_(None)).distinct()
     return set(connection.scalars(asked))
@@ -329,31 +329,31 @@ def requests_waiting(connection: Connection, organisation_id: int, *, named_only
     return [each for each in waiting_ if each.misids or not named_only]
 
 
-def all_asked_for(requests: Sequence[Row[Any]]) -> frozenset[str]:
+def requested_misids(requests: Sequence[Row[Any]]) -> frozenset[str]:
     """The MISIDs of one run that answers all of these; none, which is everybody, if one of them is for everybody."""
     if not all(each.misids for each in requests):
         return frozenset()
     return frozenset(misid for each in requests for misid in each.misids)
 
 
-def answer(connection: Connection, requests: Sequence[int], number: int) -> None:
+def record_answer(connection: Connection, requests: Sequence[int], number: int) -> None:
     """Note that a run has answered these requests, now that it is over."""
     connection.execute(resync_request.update().where(resync_request.c.id.in_(requests)).values(run_id=number))
 
 
-def answer_to(connection: Connection, request: int) -> Row[Any] | None:
+def answering_run(connection: Connection, request: int) -> Row[Any] | None:
     """The run that has answered a request, if one has."""
     return connection.execute(
         select(run).join(resync_request, resync_request.c.run_id == run.c.id).where(resync_request.c.id == request)
     ).one_or_none()
 
 
-def begun(connection: Connection, number: int) -> int:
+def started(connection: Connection, number: int) -> int:
     """How many changes a run has begun to send."""
     return connection.scalar(select(func.count()).select_from(change).where(change.c.run_id == number)) or 0
 
 
-def applied(connection: Connection, number: int) -> dict[str, int]:
+def changes_applied(connection: Connection, number: int) -> dict[str, int]:
     """What a run has sent and OneFile has accepted, by action."""
     rows = connection.execute(
         select(change.c.action, func.count())
@@ -380,7 +380,7 @@ def _approve(connection: Connection, number: int, counts: Counts, who: str, now:
     return approval_id
 
 
-def _settle(connection: Connection, organisation_id: int, number: int | None, state: RunState, who: str) -> Row[Any]:
+def _decide(connection: Connection, organisation_id: int, number: int | None, state: RunState, who: str) -> Row[Any]:
     stopped = waiting(connection, organisation_id)
     if stopped is None:
         raise NothingToSettle("No run waits for approval; 'syncd status' shows the last one.")

@@ -12,7 +12,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.records import Defaults
 from syncd.mis import Mis
-from syncd.onefile import GaveWay, Interrupted, OneFile
+from syncd.onefile import Interrupted, OneFile, Yielded
 from syncd.state.db.store import Store
 
 
@@ -50,7 +50,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SyncContext:
     """The MIS, OneFile and the store of one organisation, and how they are to be brought together.
 
     ``clock`` gives the time in UTC. ``is_stopping`` turns true when syncd is to end: calls in flight are then
@@ -66,27 +66,27 @@ class Parts:
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
     is_stopping: Callable[[], bool] = lambda: False
-    is_called_aside: Callable[[], bool] = lambda: False
+    should_yield: Callable[[], bool] = lambda: False
     """Whether somebody's few calls are to go ahead of what a long run has still to send."""
-    links: tuple[Feed, ...] = ()
+    assignment_feeds: tuple[Feed, ...] = ()
     """The feeds that say who is assigned to whom; the role is that of whoever is assigned."""
     organisations: tuple[int, ...] = ()
     """All that the feeds have rows of, if there are several; each has its turn."""
     customer: str = ""
     """What the customer is known by in the store; nothing where the store is nobody's concern."""
 
-    def give_way(self) -> None:
+    def check_interrupted(self) -> None:
         """Break off, in between two parts of something long: raises `Interrupted`, or `GaveWay` if others go first."""
         if self.is_stopping():
             raise Interrupted
-        if self.is_called_aside():
-            raise GaveWay
+        if self.should_yield():
+            raise Yielded
 
     @property
     def main_organisation(self) -> int:
         """The one that rows belong to which do not name any."""
         return self.organisations[0] if self.organisations else self.organisation_id
 
-    def turn_of(self, organisation_id: int) -> Self:
+    def for_organisation(self, organisation_id: int) -> Self:
         """The same parts, for another of the organisations."""
         return replace(self, organisation_id=organisation_id, log=self.log.bind(organisation_id=organisation_id))

@@ -4,31 +4,31 @@ from syncd.errors import ConfigurationError
 from syncd.onefile import OneFile
 from syncd.state.db import owner
 from syncd.state.db.store import Store
-from syncd.sync.context import Parts
+from syncd.sync.context import SyncContext
 
 
-def confirm_customer(parts: Parts) -> None:
+def confirm_customer(context: SyncContext) -> None:
     """Make sure that the customer token is of the customer whose accounts the store knows.
 
     The first one is noted without a call. Another one, as OneFile's support issues when a token is to be replaced, is
     noted once it has proved to be the same customer's: an organisation belongs to one customer, and it must see one
     that the store knows. Raises `ConfigurationError` otherwise, and what OneFile's reads raise.
     """
-    if not parts.customer:
+    if not context.customer:
         return
-    with parts.store.reading() as connection:
+    with context.store.reading() as connection:
         known = owner.owner_of(connection)
-    if known is None or known.customer == parts.customer:
+    if known is None or known.customer == context.customer:
         return
-    if not is_same_customer(parts.store, parts.onefile, parts.customer):
+    if not is_same_customer(context.store, context.onefile, context.customer):
         raise ConfigurationError(
-            f"The state store {parts.store} knows the accounts of another customer: this customer token sees none of "
+            f"The state store {context.store} knows the accounts of another customer: this customer token sees none of "
             "its organisations. Give this customer a store of its own in state.url, or put the right token back."
         )
-    with parts.store.begin() as connection:
-        owner.note_customer(connection, parts.customer)
+    with context.store.begin() as connection:
+        owner.note_customer(connection, context.customer)
     if known.customer:
-        parts.log.info("customer_token_changed")
+        context.log.info("customer_token_changed")
 
 
 def is_same_customer(store: Store, onefile: OneFile, customer: str) -> bool:

@@ -15,7 +15,7 @@ from weakref import finalize
 import msgspec
 from cryptography.fernet import Fernet
 
-from syncd.core.buffers import Desk, Pile
+from syncd.core.buffers import Buffer, BufferFactory
 from syncd.errors import StateUnusable
 
 #: How many things are written at a time; as many of each kind stay in memory.
@@ -24,7 +24,7 @@ _SHEET: Final = 500
 _Laid = TypeVar("_Laid")
 
 
-class Scratch(Desk):
+class DiskBufferFactory(BufferFactory):
     """A desk with a file under it. ``folder`` is where to make it; wherever the system has its own, if there is none.
 
     Where no file can be made, everything stays in memory. Whoever lays something down may find that there is no room
@@ -44,9 +44,9 @@ class Scratch(Desk):
         finalize(self, file.close)
         return file
 
-    def pile(self, kind: type[_Laid]) -> Pile[_Laid]:
+    def pile(self, kind: type[_Laid]) -> Buffer[_Laid]:
         """An empty pile for things of one kind, which msgspec can write and read."""
-        return _FiledPile(kind, self)
+        return _DiskBuffer(kind, self)
 
     def write(self, content: bytes) -> Callable[[], bytes] | None:
         """Put something into the file, and give how to take it out again; ``None`` where there can be no file.
@@ -72,10 +72,10 @@ class Scratch(Desk):
         return read
 
 
-class _FiledPile(Pile[_Laid], Collection[_Laid]):
+class _DiskBuffer(Buffer[_Laid], Collection[_Laid]):
     """A pile of which only the top is in memory."""
 
-    def __init__(self, kind: type[_Laid], scratch: Scratch) -> None:
+    def __init__(self, kind: type[_Laid], scratch: DiskBufferFactory) -> None:
         super().__init__()
         self._scratch = scratch
         self._decoder = msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type]
@@ -83,8 +83,8 @@ class _FiledPile(Pile[_Laid], Collection[_Laid]):
 
     def append(self, one: _Laid) -> None:
         super().append(one)
-        if len(self._laid) == _SHEET and (sheet := self._scratch.write(msgspec.msgpack.encode(self._laid))):
-            self._sheets.append(sheet)
+        if len(self._laid) == _SHEET and (reader := self._scratch.write(msgspec.msgpack.encode(self._laid))):
+            self._sheets.append(reader)
             self._laid = []
 
     def __iter__(self) -> Iterator[_Laid]:
@@ -99,4 +99,4 @@ class _FiledPile(Pile[_Laid], Collection[_Laid]):
         return any(each == one for each in self)
 
     def finished(self) -> Collection[_Laid]:
-        return self if self._sheets else super().finished()
+        return self if self._sheets else super().close()

@@ -7,26 +7,26 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from syncd.core.assignments import Link, LinksLayout
-from syncd.core.digests import Chunk, Digester, Span, Take, follow
+from syncd.core.assignments import AssignmentLayout, AssignmentRecord
+from syncd.core.digests import Block, BlockDigest, Digester, FetchRows, match_blocks
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER, Role
-from syncd.core.records import Elsewhere, Held, Key, Layout, Passed, Reason, Record, Row, UnusableColumns
-from syncd.core.watermark import Marking
+from syncd.core.records import Held, Key, Layout, NotSelected, OtherOrganisation, Reason, Record, Row, UnusableColumns
+from syncd.core.watermark import WatermarkReading
 from syncd.errors import ConfigurationError
 from syncd.mis import Rows
 from syncd.mis.watermark_query import Since
-from syncd.state.feed_digests import Inside, Noted
-from syncd.sync.context import Feed, Parts
+from syncd.state.feed_digests import BlockRows, BlockWrite
+from syncd.sync.context import Feed, SyncContext
 
-_Row = TypeVar("_Row", Record, Link)
-_Row_co = TypeVar("_Row_co", Record, Link, covariant=True)
+_Row = TypeVar("_Row", Record, AssignmentRecord)
+_Row_co = TypeVar("_Row_co", Record, AssignmentRecord, covariant=True)
 
 
 @dataclass(slots=True)
-class Trace:
+class BlockTrace:
     """What is left of a span: its chunk, and whose the rows are that were looked at."""
 
-    chunk: Chunk
+    chunk: BlockDigest
     position: int
     digests: Sequence[str] = ()
     """Of each row, short ones; none where the chunk is an old one."""
@@ -35,9 +35,9 @@ class Trace:
     kept: dict[int, str | None] = field(default_factory=dict)
     """The MISIDs in rows that were as they were, in a chunk that was not; ``None`` for other organisations'."""
 
-    def folded(self) -> "Folded":
+    def compact(self) -> "CompactTrace":
         """The same in a tenth of the memory, once all of its rows have passed."""
-        return Folded(self.chunk, self.position, _ENCODER.encode((self.digests, self.keys, self.kept)))
+        return CompactTrace(self.chunk, self.position, _ENCODER.encode((self.digests, self.keys, self.kept)))
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -45,34 +45,36 @@ _DECODER: Final = msgspec.msgpack.Decoder(tuple[list[str], dict[int, Key], dict[
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class CompactTrace:
     """A trace that is over."""
 
-    chunk: Chunk
+    chunk: BlockDigest
     position: int
     _content: bytes
 
-    def noted(self, restless: Container[Key]) -> Noted:
+    def noted(self, recheck_rows: Container[Key]) -> BlockWrite:
         """What is to be remembered; ``restless`` are those of whom the same row may come to something new."""
         digests, keys, kept = _DECODER.decode(self._content)
         # A row without a MISID is known by its number, which may be another's by the next poll.
-        places = tuple(place for place, key in keys.items() if not key.misid or key in restless)
+        places = tuple(place for place, key in keys.items() if not key.misid or key in recheck_rows)
         if not digests:
-            return Noted(replace(self.chunk, restless=places), None, self.position)
+            return BlockWrite(replace(self.chunk, recheck_rows=places), None, self.position)
         misids = [keys[place].misid if place in keys else kept.get(place) for place in range(len(digests))]
-        ours = len(misids) - misids.count(None)
-        return Noted(replace(self.chunk, ours=ours, restless=places), Inside(misids, digests), self.position)
+        own_rows = len(misids) - misids.count(None)
+        return BlockWrite(
+            replace(self.chunk, own_rows=own_rows, recheck_rows=places), BlockRows(misids, digests), self.position
+        )
 
 
-class Traces:
+class FeedDigests:
     """What was read of each feed, for the next poll to go by; ``remembered`` is what this one goes by."""
 
-    def __init__(self, remembered: Mapping[str, Sequence[Chunk]] | None = None) -> None:
+    def __init__(self, remembered: Mapping[str, Sequence[BlockDigest]] | None = None) -> None:
         self._remembered = remembered or {}
-        self._feeds: dict[str, list[Folded]] = {}
-        self._newest: dict[str, Trace] = {}
+        self._feeds: dict[str, list[CompactTrace]] = {}
+        self._newest: dict[str, BlockTrace] = {}
         """Of each feed the one whose rows are still being looked at."""
-        self.marks: dict[str, Marking] = {}
+        self.watermarks: dict[str, WatermarkReading] = {}
         """How far the feeds with a watermark have come."""
 
     def begin(self, feed: str) -> None:
@@ -80,26 +82,28 @@ class Traces:
         self._feeds[feed] = []
         self._newest.pop(feed, None)
 
-    def of(self, feed: str, span: Span, digester: Digester) -> Trace:
+    def add_block(self, feed: str, span: Block, digester: Digester) -> BlockTrace:
         """Rows of it have come."""
-        if span.is_kept:
-            trace = Trace(self._remembered[feed][span.position], span.position)
+        if span.is_unchanged:
+            trace = BlockTrace(self._remembered[feed][span.position], span.position)
         else:
-            digests = [digester.short(row) for row in span.rows]
-            trace = Trace(Chunk(len(span.rows), digests[0], digester.of(span.rows), 0), span.position, digests)
+            digests = [digester.short_digest(row) for row in span.rows]
+            trace = BlockTrace(
+                BlockDigest(len(span.rows), digests[0], digester.digest(span.rows), 0), span.position, digests
+            )
         self._fold(feed)
         self._newest[feed] = trace
         return trace
 
-    def noted(self, restless: Container[Key]) -> Mapping[str, list[Noted]]:
+    def to_write(self, recheck_rows: Container[Key]) -> Mapping[str, list[BlockWrite]]:
         """What is to be remembered of every feed."""
         for feed in self._feeds:
             self._fold(feed)
-        return {feed: [trace.noted(restless) for trace in told] for feed, told in self._feeds.items()}
+        return {feed: [trace.noted(recheck_rows) for trace in told] for feed, told in self._feeds.items()}
 
     def _fold(self, feed: str) -> None:
         if trace := self._newest.pop(feed, None):
-            self._feeds[feed].append(trace.folded())
+            self._feeds[feed].append(trace.compact())
 
 
 class _Layout(Protocol[_Row_co]):
@@ -107,53 +111,55 @@ class _Layout(Protocol[_Row_co]):
 
 
 @dataclass(slots=True)
-class Sheet(Generic[_Row]):
+class FeedReader(Generic[_Row]):
     """A feed that is being read: how its columns are understood, and its rows."""
 
     feed: Feed
-    take: Take
+    take: FetchRows
     digester: Digester
     _layout: _Layout[_Row]
-    parts: Parts
-    marking: Marking | None = None
+    context: SyncContext
+    marking: WatermarkReading | None = None
     """Of a feed with a watermark."""
     key_of: Callable[[Row], Key | None] = lambda _row: None
     """Whose row it is, where that can be told without looking at all of it."""
 
-    def look(
-        self, span: Span, trace: Trace | None = None, places: Iterable[int] | None = None
-    ) -> Iterator[_Row | Held | Elsewhere]:
+    def parse_rows(
+        self, span: Block, trace: BlockTrace | None = None, places: Iterable[int] | None = None
+    ) -> Iterator[_Row | Held | OtherOrganisation]:
         """What its rows come to, or those in some places; of other organisations' only that they are there."""
         for place in range(len(span.rows)) if places is None else places:
             if self.marking is not None:
-                self.marking.note(span.rows[place])
+                self.marking.observe(span.rows[place])
             read = self._layout.read(span.rows[place], span.number + place)
-            ours = _of_this_organisation(read, self.feed, self.parts)
-            if trace is not None and not isinstance(ours, Elsewhere):
-                trace.keys[place] = ours.key
-            yield ours
+            row = _of_this_organisation(read, self.feed, self.context)
+            if trace is not None and not isinstance(row, OtherOrganisation):
+                trace.keys[place] = row.key
+            yield row
 
 
 @contextmanager
-def opened(parts: Parts, feed: Feed, since: Since | None = None) -> Iterator[Sheet[Record]]:
+def open_feed(context: SyncContext, feed: Feed, since: Since | None = None) -> Iterator[FeedReader[Record]]:
     """Run the query of a feed of people or places, or that part of it.
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
-    with parts.mis.read(feed.name, feed.query, since) as rows:
-        layout = layout_of(parts, feed, rows.columns)
-        sheet = Sheet(feed, rows.take, _digester(parts, rows), layout, parts, key_of=layout.key_of)
+    with context.mis.read(feed.name, feed.query, since) as rows:
+        layout = layout_of(context, feed, rows.columns)
+        reader = FeedReader(feed, rows.take, _digester(context, rows), layout, context, key_of=layout.key_of)
         if feed.watermark:
             place, key = _position_of(feed.watermark, rows.columns), layout.misid_position
-            sheet.marking = Marking(rows.columns[place], place, rows.columns[key], key)
-        yield sheet
+            reader.marking = WatermarkReading(rows.columns[place], place, rows.columns[key], key)
+        yield reader
 
 
-def layout_of(parts: Parts, feed: Feed, columns: Sequence[str]) -> Layout:
+def layout_of(context: SyncContext, feed: Feed, columns: Sequence[str]) -> Layout:
     """How the columns of a feed are understood. Raises `ConfigurationError`."""
-    policy = parts.policy
-    with _naming(feed):
-        return Layout.of(feed.role, feed.name, columns, parts.main_organisation, policy.defaults, feed.watermark)
+    policy = context.policy
+    with _naming_feed(feed):
+        return Layout.from_columns(
+            feed.role, feed.name, columns, context.main_organisation, policy.defaults, feed.watermark
+        )
 
 
 def _position_of(watermark: str, columns: Sequence[str]) -> int:
@@ -161,91 +167,95 @@ def _position_of(watermark: str, columns: Sequence[str]) -> int:
 
 
 @contextmanager
-def opened_links(parts: Parts, feed: Feed) -> Iterator[Sheet[Link]]:
+def open_assignment_feed(context: SyncContext, feed: Feed) -> Iterator[FeedReader[AssignmentRecord]]:
     """The same of a feed that says who is assigned to whom."""
-    with parts.mis.read(feed.name, feed.query) as rows:
-        with _naming(feed):
-            layout = LinksLayout.of(feed.role, feed.name, rows.columns, parts.main_organisation)
-        yield Sheet(feed, rows.take, _digester(parts, rows), layout, parts)
+    with context.mis.read(feed.name, feed.query) as rows:
+        with _naming_feed(feed):
+            layout = AssignmentLayout.from_columns(feed.role, feed.name, rows.columns, context.main_organisation)
+        yield FeedReader(feed, rows.take, _digester(context, rows), layout, context)
 
 
-def _digester(parts: Parts, rows: Rows) -> Digester:
-    return Digester(parts.store.vault.fingerprint_secret, rows.columns)
+def _digester(context: SyncContext, rows: Rows) -> Digester:
+    return Digester(context.store.cipher.fingerprint_secret, rows.columns)
 
 
-def in_order(feeds: Iterable[Feed]) -> list[Feed]:
+def in_sending_order(feeds: Iterable[Feed]) -> list[Feed]:
     """The feeds in the order in which their records are sent: whoever is referred to before those who refer to them."""
     return sorted(feeds, key=lambda feed: SENDING_ORDER.index(feed.role))
 
 
-def read_feeds(parts: Parts, traces: Traces | None = None) -> Iterator[Record | Held | Elsewhere]:
+def read_feeds(context: SyncContext, digests: FeedDigests | None = None) -> Iterator[Record | Held | OtherOrganisation]:
     """Every row of every feed, in the order in which they are sent; of other organisations only that it is there.
 
     Raises `MisUnreachable`, `ConfigurationError` for columns that do not fit, and as `Parts.give_way` does.
     """
-    for feed in in_order(parts.feeds):
-        with opened(parts, feed) as sheet:
-            yield from _all_of(sheet, traces)
+    for feed in in_sending_order(context.feeds):
+        with open_feed(context, feed) as reader:
+            yield from _all_rows(reader, digests)
 
 
-def read_feeds_about(parts: Parts, only: Set[str]) -> Iterator[Record | Held | Elsewhere | Passed]:
+def read_selected(context: SyncContext, only: Set[str]) -> Iterator[Record | Held | OtherOrganisation | NotSelected]:
     """The same, but no closer look at learners who have none of these MISIDs; whoever else there is may be needed.
 
     Raises what `read_feeds` raises.
     """
-    for feed in in_order(parts.feeds):
-        with opened(parts, feed) as sheet:
-            yield from _some_of(sheet, only) if feed.role is Role.LEARNER else _all_of(sheet, None)
+    for feed in in_sending_order(context.feeds):
+        with open_feed(context, feed) as reader:
+            yield from _selected_rows(reader, only) if feed.role is Role.LEARNER else _all_rows(reader, None)
 
 
-def _some_of(sheet: Sheet[Record], only: Set[str]) -> Iterator[Record | Held | Elsewhere | Passed]:
-    parts, feed = sheet.parts, sheet.feed
-    for span in follow([], sheet.take, sheet.digester):
-        parts.give_way()
+def _selected_rows(
+    reader: FeedReader[Record], only: Set[str]
+) -> Iterator[Record | Held | OtherOrganisation | NotSelected]:
+    context, feed = reader.context, reader.feed
+    for span in match_blocks([], reader.take, reader.digester):
+        context.check_interrupted()
         for place, row in enumerate(span.rows):
-            key = sheet.key_of(row)
+            key = reader.key_of(row)
             if key is None or key.misid in only:
-                yield from sheet.look(span, places=[place])
-            elif key.organisation_id == parts.organisation_id:
-                yield Passed(key, feed.name)
+                yield from reader.parse_rows(span, places=[place])
+            elif key.organisation_id == context.organisation_id:
+                yield NotSelected(key, feed.name)
             else:
-                yield Elsewhere(feed.name)
+                yield OtherOrganisation(feed.name)
 
 
-def read_links(parts: Parts, traces: Traces | None = None) -> Iterator[Link | Held | Elsewhere]:
+def read_assignments(
+    context: SyncContext, digests: FeedDigests | None = None
+) -> Iterator[AssignmentRecord | Held | OtherOrganisation]:
     """The same of the feeds that say who is assigned to whom."""
-    for feed in parts.links:
-        with opened_links(parts, feed) as sheet:
-            yield from _all_of(sheet, traces)
+    for feed in context.assignment_feeds:
+        with open_assignment_feed(context, feed) as reader:
+            yield from _all_rows(reader, digests)
 
 
-def _all_of(sheet: Sheet[_Row], traces: Traces | None) -> Iterator[_Row | Held | Elsewhere]:
-    if traces is not None and sheet.marking is not None:
-        traces.marks[sheet.feed.name] = sheet.marking
-        traces = None
-    if traces is not None:
-        traces.begin(sheet.feed.name)
-    for span in follow([], sheet.take, sheet.digester):
-        sheet.parts.give_way()
-        trace = traces.of(sheet.feed.name, span, sheet.digester) if traces is not None else None
-        yield from sheet.look(span, trace)
+def _all_rows(reader: FeedReader[_Row], digests: FeedDigests | None) -> Iterator[_Row | Held | OtherOrganisation]:
+    if digests is not None and reader.marking is not None:
+        digests.watermarks[reader.feed.name] = reader.marking
+        digests = None
+    if digests is not None:
+        digests.begin(reader.feed.name)
+    for span in match_blocks([], reader.take, reader.digester):
+        reader.context.check_interrupted()
+        trace = digests.add_block(reader.feed.name, span, reader.digester) if digests is not None else None
+        yield from reader.parse_rows(span, trace)
 
 
-def check_feeds(parts: Parts) -> None:
+def check_feeds(context: SyncContext) -> None:
     """Look whether every feed can be read and has the columns that it needs, without reading its rows.
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
-    for feed in parts.feeds:
-        with opened(parts, feed):
+    for feed in context.feeds:
+        with open_feed(context, feed):
             pass
-    for feed in parts.links:
-        with opened_links(parts, feed):
+    for feed in context.assignment_feeds:
+        with open_assignment_feed(context, feed):
             pass
 
 
 @contextmanager
-def _naming(feed: Feed) -> Iterator[None]:
+def _naming_feed(feed: Feed) -> Iterator[None]:
     """Say which feed it is that has columns that do not fit. Raises `ConfigurationError`."""
     try:
         yield
@@ -254,15 +264,15 @@ def _naming(feed: Feed) -> Iterator[None]:
         raise ConfigurationError(sentence if sentence.endswith("?") else f"{sentence}.") from None
 
 
-def _of_this_organisation(read: _Row | Held, feed: Feed, parts: Parts) -> _Row | Held | Elsewhere:
+def _of_this_organisation(read: _Row | Held, feed: Feed, context: SyncContext) -> _Row | Held | OtherOrganisation:
     """What nobody's turn would come to is held by the main organisation."""
     key = read.key
-    if key.organisation_id == parts.organisation_id:
+    if key.organisation_id == context.organisation_id:
         return read
-    if key.organisation_id in parts.organisations or parts.organisation_id != parts.main_organisation:
-        return Elsewhere(feed.name)
+    if key.organisation_id in context.organisations or context.organisation_id != context.main_organisation:
+        return OtherOrganisation(feed.name)
     if isinstance(read, Held):
-        return replace(read, organisation_id=parts.organisation_id)
-    named = ", ".join(map(str, parts.organisations or [parts.organisation_id]))
+        return replace(read, organisation_id=context.organisation_id)
+    named = ", ".join(map(str, context.organisations or [context.organisation_id]))
     detail = f"{ORGANISATION_COLUMN} is not {named}, as onefile.organisation_id and onefile.organisations have it"
-    return Held(parts.organisation_id, key.role, key.misid, feed.name, Reason.UNUSABLE, ORGANISATION_COLUMN, detail)
+    return Held(context.organisation_id, key.role, key.misid, feed.name, Reason.UNUSABLE, ORGANISATION_COLUMN, detail)

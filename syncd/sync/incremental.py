@@ -16,27 +16,33 @@ from sqlalchemy import Connection
 
 from syncd import __version__
 from syncd.core.accounts import Known, Status
-from syncd.core.assignments import Link, Pair, Remembered, SiftedLinks, sift_links
-from syncd.core.buffers import Desk
-from syncd.core.changed import Sifted, sift
-from syncd.core.digests import CHUNK, NO_DIGEST, Chunk, Digester, Span, follow
+from syncd.core.assignments import (
+    AssignmentRecord,
+    ChangedAssignments,
+    Pair,
+    StoredAssignment,
+    find_changed_assignments,
+)
+from syncd.core.buffers import BufferFactory
+from syncd.core.changed import ChangedRecords, find_changed
+from syncd.core.digests import BLOCK_ROWS, NO_DIGEST, Block, BlockDigest, Digester, match_blocks
 from syncd.core.fields import Role
-from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned
-from syncd.core.watermark import OVERLAP, Mark, higher, since
+from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, Record, Warned
+from syncd.core.watermark import OVERLAP, WatermarkValue, higher, with_overlap
 from syncd.mis.watermark_query import Since
 from syncd.state import accounts, assignments, feed_digests, held_records, references
-from syncd.state.feed_digests import Marked, Swept
-from syncd.sync.context import Feed, Parts
+from syncd.state.feed_digests import FeedSnapshot, Watermark
+from syncd.sync.context import Feed, SyncContext
 from syncd.sync.feeds import (
-    Sheet,
-    Trace,
-    Traces,
-    in_order,
-    opened,
-    opened_links,
+    BlockTrace,
+    FeedDigests,
+    FeedReader,
+    in_sending_order,
+    open_assignment_feed,
+    open_feed,
+    read_assignments,
     read_feeds,
-    read_feeds_about,
-    read_links,
+    read_selected,
 )
 
 #: However sure a poll is that there is nothing new, once a day it looks.
@@ -50,65 +56,65 @@ _AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class ReadResult:
     """What was found."""
 
-    sifted: Sifted
+    changed: ChangedRecords
     known: Mapping[Key, Known]
     """The accounts: all of them, or those that bear on the news where nobody is new."""
-    links: SiftedLinks = field(default_factory=SiftedLinks)
-    remembered: Mapping[Pair, Remembered] = field(default_factory=dict)
+    assignments: ChangedAssignments = field(default_factory=ChangedAssignments)
+    stored_assignments: Mapping[Pair, StoredAssignment] = field(default_factory=dict)
     """The assignments of earlier runs."""
-    traces: Traces | None = None
+    digests: FeedDigests | None = None
     """What the next poll may remember; ``None`` where it is not to."""
-    swept: Swept | None = None
+    snapshot: FeedSnapshot | None = None
     """What it may go by, and the chunks that this one has gone by."""
-    is_whole: bool = True
+    is_full: bool = True
     """Whether every record was read."""
     is_quiet: bool = False
     """Whether nothing was found that the store does not say already."""
 
-    def keep(self, connection: Connection, organisation_id: int) -> None:
+    def save(self, connection: Connection, organisation_id: int) -> None:
         """Remember it, once all that it has led to is done."""
-        if self.traces is None or self.swept is None or self.is_quiet:
+        if self.digests is None or self.snapshot is None or self.is_quiet:
             return
-        if self.links.gone and any(account.status is Status.ACTIVE for account in self.sifted.missed.values()):
+        if self.assignments.gone and any(account.status is Status.ACTIVE for account in self.changed.missed.values()):
             # An assignment that only a person can take back is no longer one where somebody of it has left.
             return
-        restless = _Restless(
-            self.sifted.changed,
-            {pair.learner for pair in self.links.to_assign}
-            | {hold.key for hold in self.sifted.held if hold.reason is Reason.DUPLICATE_KEY},
+        restless = _RecheckKeys(
+            self.changed.changed,
+            {pair.learner for pair in self.assignments.to_assign}
+            | {hold.key for hold in self.changed.held if hold.reason is Reason.DUPLICATE_KEY},
         )
-        noted, marks = self.traces.noted(restless), self._marks(restless)
-        feed_digests.keep(connection, organisation_id, self.swept, noted, marks, is_anew=self.is_whole)
+        noted, marks = self.digests.to_write(restless), self._marks(restless)
+        feed_digests.save(connection, organisation_id, self.snapshot, noted, marks, is_anew=self.is_full)
 
-    def _marks(self, restless: Collection[Key]) -> dict[str, Marked]:
+    def _marks(self, restless: Collection[Key]) -> dict[str, Watermark]:
         """From where to ask next, of each feed that can be asked so."""
-        swept = self.swept
-        if self.traces is None or swept is None or len(restless) > _MOST_KEYS:
+        snapshot = self.snapshot
+        if self.digests is None or snapshot is None or len(restless) > _MOST_KEYS:
             return {}
         misids = sorted(key.misid for key in restless if key.role is Role.LEARNER and key.misid)
         return {
-            feed: Marked(
+            feed: Watermark(
                 marking.column,
                 marking.highest,
-                self._risen_at(feed, marking.highest, swept),
+                self._risen_at(feed, marking.highest, snapshot),
                 marking.key,
                 marking.keys(misids),
-                self.sifted.elsewhere[feed],
+                self.changed.elsewhere[feed],
             )
-            for feed, marking in self.traces.marks.items()
+            for feed, marking in self.digests.watermarks.items()
             if marking.highest is not None
         }
 
     @staticmethod
-    def _risen_at(feed: str, mark: Mark, swept: Swept) -> datetime:
-        before = swept.marks.get(feed)
-        return before.risen_at if before is not None and before.mark == mark else swept.surveyed_at
+    def _risen_at(feed: str, mark: WatermarkValue, snapshot: FeedSnapshot) -> datetime:
+        before = snapshot.watermarks.get(feed)
+        return before.first_seen_at if before is not None and before.value == mark else snapshot.surveyed_at
 
 
-class _Restless(Collection[Key]):
+class _RecheckKeys(Collection[Key]):
     """Of whom the same row may come to something new: whoever was changed, and some others."""
 
     def __init__(self, changed: Set[Key], others: Set[Key]) -> None:
@@ -125,80 +131,87 @@ class _Restless(Collection[Key]):
         return len(self._changed) + len(self._others)
 
 
-def survey(
-    parts: Parts, only: frozenset[str] = frozenset(), *, is_poll: bool = False, desk: Desk | None = None
-) -> Survey:
+def read_changes(
+    context: SyncContext,
+    only: frozenset[str] = frozenset(),
+    *,
+    is_poll: bool = False,
+    buffers: BufferFactory | None = None,
+) -> ReadResult:
     """Find out what may have to be done.
 
     ``only`` limits it to these MISIDs. ``is_poll`` lets it go by what the last poll has left, and the next one by this.
     What is changed is laid out on ``desk``; in memory, if there is none.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`.
     """
-    store, organisation_id, now = parts.store, parts.organisation_id, parts.clock()
+    store, organisation_id, now = context.store, context.organisation_id, context.clock()
     if only or not is_poll:
-        return _everything(parts, only, desk)
+        return _full_read(context, only, buffers)
     with store.reading() as connection:
-        swept = feed_digests.remembered(connection, organisation_id, now)
+        snapshot = feed_digests.remembered(connection, organisation_id, now)
         referents = accounts.referents(connection, organisation_id)
         looked_up = references.looked_up(connection, organisation_id)
-    circumstances = _circumstances(parts, referents, looked_up)
-    is_fresh = timedelta() <= now - swept.at < _LASTS
+    circumstances = _comparison_version(context, referents, looked_up)
+    is_fresh = timedelta() <= now - snapshot.read_at < _LASTS
     # Of whoever is to be archived it matters whether anybody's record still names them.
     is_clear = not (
-        parts.policy.archives_leavers and any(each.status is not Status.ACTIVE for each in referents.values())
+        context.policy.archives_leavers and any(each.status is not Status.ACTIVE for each in referents.values())
     )
-    if swept.circumstances and swept.circumstances == circumstances and is_fresh and is_clear:
-        found = _Glance(parts, swept, looked_up).survey()
+    if snapshot.comparison_version and snapshot.comparison_version == circumstances and is_fresh and is_clear:
+        found = _IncrementalRead(context, snapshot, looked_up).read()
         if found is not None:
             return found
     with store.begin() as connection:
         feed_digests.begin(connection, organisation_id, now)
     return replace(
-        _everything(parts, only, desk, Traces()), swept=replace(swept, circumstances=circumstances, at=now, feeds={})
+        _full_read(context, only, buffers, FeedDigests()),
+        snapshot=replace(snapshot, comparison_version=circumstances, read_at=now, feeds={}),
     )
 
 
-def _everything(parts: Parts, only: frozenset[str], desk: Desk | None, traces: Traces | None = None) -> Survey:
-    store, organisation_id = parts.store, parts.organisation_id
+def _full_read(
+    context: SyncContext, only: frozenset[str], buffers: BufferFactory | None, digests: FeedDigests | None = None
+) -> ReadResult:
+    store, organisation_id = context.store, context.organisation_id
     with store.reading() as connection:
         known = accounts.known(connection, organisation_id)
         refused = held_records.refused(connection, organisation_id)
         looked_up = references.looked_up(connection, organisation_id)
-        remembered = assignments.remembered(connection, organisation_id) if parts.links else {}
-    records = read_feeds_about(parts, only) if only else read_feeds(parts, traces)
-    sifted = sift(records, known, store.vault.fingerprint_secret, refused, only, looked_up, desk)
-    links = sift_links(read_links(parts, traces), remembered, known, only)
-    return Survey(sifted, known, links, remembered, traces)
+        remembered = assignments.stored(connection, organisation_id) if context.assignment_feeds else {}
+    records = read_selected(context, only) if only else read_feeds(context, digests)
+    sifted = find_changed(records, known, store.cipher.fingerprint_secret, refused, only, looked_up, buffers)
+    links = find_changed_assignments(read_assignments(context, digests), remembered, known, only)
+    return ReadResult(sifted, known, links, remembered, digests)
 
 
-def _circumstances(parts: Parts, referents: Mapping[Key, Known], looked_up: Mapping[Code, int]) -> str:
+def _comparison_version(context: SyncContext, referents: Mapping[Key, Known], looked_up: Mapping[Code, int]) -> str:
     """A digest of all that decides what a row comes to, beside the row and its own account."""
-    policy = parts.policy
+    policy = context.policy
     told = [
         __version__,
-        [(feed.name, feed.role, feed.query) for feed in (*parts.feeds, *parts.links)],
-        [feed.watermark for feed in parts.feeds],
-        parts.organisations,
+        [(feed.name, feed.role, feed.query) for feed in (*context.feeds, *context.assignment_feeds)],
+        [feed.watermark for feed in context.feeds],
+        context.organisations,
         (policy.clear, policy.archives_leavers, policy.learner_in_assign_path, sorted(policy.defaults.items())),
         sorted((key, account.user_id if account.is_usable else None) for key, account in referents.items()),
         sorted(looked_up.items()),
     ]
-    return Digester(parts.store.vault.fingerprint_secret).of(told)
+    return Digester(context.store.cipher.fingerprint_secret).digest(told)
 
 
-class _NotAsItWas(Exception):
+class _FeedChanged(Exception):
     """A feed that was as it was a moment ago is no longer."""
 
 
-class _Glance:
+class _IncrementalRead:
     """A poll that goes by the chunks: it looks at learners whose rows are news, and gives up where more may be."""
 
-    def __init__(self, parts: Parts, swept: Swept, looked_up: Mapping[Code, int]) -> None:
-        self._parts = parts
-        self._swept = swept
+    def __init__(self, context: SyncContext, snapshot: FeedSnapshot, looked_up: Mapping[Code, int]) -> None:
+        self._context = context
+        self._snapshot = snapshot
         self._looked_up = looked_up
-        self._traces = Traces(swept.feeds)
-        self._news: list[Record | Held | Elsewhere] = []
+        self._digests = FeedDigests(snapshot.feeds)
+        self._changed_rows: list[Record | Held | OtherOrganisation] = []
         self._old: set[str] = set()
         """The MISIDs of learners whose rows are no longer there, or were restless."""
         self._kept: Counter[str] = Counter()
@@ -209,51 +222,53 @@ class _Glance:
         self._is_quiet = True
         self._room = _MOST_NEWS
 
-    def survey(self) -> Survey | None:
+    def read(self) -> ReadResult | None:
         """What was found; ``None`` where everything must be read."""
-        if not all(map(self._glance_at, in_order(self._parts.feeds))) or not all(map(self._is_kept, self._parts.links)):
+        if not all(map(self._read_feed, in_sending_order(self._context.feeds))) or not all(
+            map(self._is_kept, self._context.assignment_feeds)
+        ):
             return None
-        if self._parts.links and not self._is_quiet:
+        if self._context.assignment_feeds and not self._is_quiet:
             return None
         try:
-            return self._of_news()
-        except _NotAsItWas:
+            return self._result()
+        except _FeedChanged:
             return None
 
     def _is_kept(self, feed: Feed) -> bool:
         chunks_ = self._chunks_of(feed)
-        with opened_links(self._parts, feed) as sheet:
+        with open_assignment_feed(self._context, feed) as reader:
             spans = 0
-            for span in self._followed(sheet):
-                if not span.is_kept or chunks_[span.position].restless:
+            for span in self._followed(reader):
+                if not span.is_unchanged or chunks_[span.position].recheck_rows:
                     return False
-                self._traces.of(feed.name, span, sheet.digester)
+                self._digests.add_block(feed.name, span, reader.digester)
                 spans += 1
         return spans == len(chunks_)
 
-    def _glance_at(self, feed: Feed) -> bool:
+    def _read_feed(self, feed: Feed) -> bool:
         """Look at what may be news of one feed; gives whether that will do."""
         if feed.watermark:
-            return self._ask_since(feed)
+            return self._read_since_watermark(feed)
         lost = set(range(len(self._chunks_of(feed))))
         rows_kept: dict[str, int] = {}
-        with opened(self._parts, feed) as sheet:
-            for span in self._followed(sheet):
-                trace = self._traces.of(feed.name, span, sheet.digester)
-                if span.is_kept:
+        with open_feed(self._context, feed) as reader:
+            for span in self._followed(reader):
+                trace = self._digests.add_block(feed.name, span, reader.digester)
+                if span.is_unchanged:
                     lost.remove(span.position)
                     places: Sequence[int] = self._kept_of(feed, span)
                 elif feed.role is Role.LEARNER:
                     places = self._changed_in(feed, trace, rows_kept)
                 else:
                     return False
-                looked_at = list(sheet.look(span, trace, places))
-                self._is_quiet = self._is_quiet and span.is_kept and not looked_at
+                looked_at = list(reader.parse_rows(span, trace, places))
+                self._is_quiet = self._is_quiet and span.is_unchanged and not looked_at
                 self._room -= len(looked_at)
                 if feed.role is Role.LEARNER:
-                    self._news += looked_at
-                    if span.is_kept:
-                        self._old |= {read.key.misid for read in looked_at if not isinstance(read, Elsewhere)}
+                    self._changed_rows += looked_at
+                    if span.is_unchanged:
+                        self._old |= {read.key.misid for read in looked_at if not isinstance(read, OtherOrganisation)}
                 if self._room < 0:
                     return False
                 # Before the next is fetched, so that its memory serves again.
@@ -264,66 +279,68 @@ class _Glance:
         # Where a row is in a chunk that is there as it was, there are two of it.
         return lost.issuperset(rows_kept.values()) and (feed.role is Role.LEARNER or not lost)
 
-    def _ask_since(self, feed: Feed) -> bool:
+    def _read_since_watermark(self, feed: Feed) -> bool:
         """The same of one with a watermark, which is asked for what has changed and whatever was restless."""
-        marked = self._swept.marks.get(feed.name)
+        marked = self._snapshot.watermarks.get(feed.name)
         if marked is None:
             return False
         keys = self._asked.setdefault(feed.name, set())
         # A change may be stamped before it can be seen. Once that is past, nothing is asked for again.
-        is_young = abs(self._parts.clock() - marked.risen_at) <= OVERLAP
-        mark = since(marked.mark) if is_young else marked.mark
-        asked = Since(marked.column, mark, is_young, marked.key, marked.keys)
-        with opened(self._parts, feed, asked) as sheet:
-            while rows := sheet.take(CHUNK):
-                looked_at = list(sheet.look(Span(1, rows, 0)))
+        is_young = abs(self._context.clock() - marked.first_seen_at) <= OVERLAP
+        mark = with_overlap(marked.value) if is_young else marked.value
+        asked = Since(marked.column, mark, is_young, marked.misid_column, marked.recheck_misids)
+        with open_feed(self._context, feed, asked) as reader:
+            while rows := reader.take(BLOCK_ROWS):
+                looked_at = list(reader.parse_rows(Block(1, rows, 0)))
                 self._room -= len(looked_at)
-                self._news += looked_at
-                keys |= {read.key for read in looked_at if not isinstance(read, Elsewhere)}
+                self._changed_rows += looked_at
+                keys |= {read.key for read in looked_at if not isinstance(read, OtherOrganisation)}
                 # A row without a MISID is known by its number among all of them.
                 if self._room < 0 or not all(key.misid for key in keys):
                     return False
-        if sheet.marking is not None:
-            sheet.marking.highest = higher(marked.mark, sheet.marking.highest)
-            self._traces.marks[feed.name] = sheet.marking
+        if reader.marking is not None:
+            reader.marking.highest = higher(marked.value, reader.marking.highest)
+            self._digests.watermarks[feed.name] = reader.marking
         self._old |= {key.misid for key in keys}
-        self._elsewhere[feed.name] = marked.elsewhere
+        self._elsewhere[feed.name] = marked.other_organisation_rows
         self._is_quiet = self._is_quiet and not keys
         return True
 
-    def _count_the_unasked(self, known: Mapping[Key, Known], held: list[Held]) -> None:
+    def _count_unread_rows(self, known: Mapping[Key, Known], held: list[Held]) -> None:
         """Of a feed with a watermark the accounts tell how many rows there are besides those that it gave."""
         if not self._asked:
             return
-        with self._parts.store.reading() as connection:
-            by_feed = accounts.by_feed(connection, self._parts.organisation_id)
+        with self._context.store.reading() as connection:
+            by_feed = accounts.count_by_feed(connection, self._context.organisation_id)
             for feed, keys in self._asked.items():
                 in_use = sum(key in known and known[key].status is Status.ACTIVE for key in keys)
                 at_rest = {hold.key for hold in held if hold.feed == feed}
-                theirs = accounts.known_around(connection, self._parts.organisation_id, {key.misid for key in at_rest})
+                theirs = accounts.known_with_misids(
+                    connection, self._context.organisation_id, {key.misid for key in at_rest}
+                )
                 without = sum(key not in theirs or theirs[key].status is not Status.ACTIVE for key in at_rest)
                 self._kept[feed] = by_feed.get(feed, 0) - in_use + without
 
-    def _kept_of(self, feed: Feed, span: Span) -> Sequence[int]:
+    def _kept_of(self, feed: Feed, span: Block) -> Sequence[int]:
         """Count a chunk that is as it was; gives which rows of it are to be looked at all the same."""
         chunk = self._chunks_of(feed)[span.position]
-        self._kept[feed.name] += chunk.ours - len(chunk.restless)
-        self._elsewhere[feed.name] += chunk.rows - chunk.ours
-        return chunk.restless
+        self._kept[feed.name] += chunk.own_rows - len(chunk.recheck_rows)
+        self._elsewhere[feed.name] += chunk.rows - chunk.own_rows
+        return chunk.recheck_rows
 
-    def _changed_in(self, feed: Feed, trace: Trace, rows_kept: dict[str, int]) -> Sequence[int]:
+    def _changed_in(self, feed: Feed, trace: BlockTrace, rows_kept: dict[str, int]) -> Sequence[int]:
         """Which rows are others than those of the chunks that they stand in for.
 
         ``rows_kept`` says of those that are not, by their digests, in which chunk each was: there it counts once.
         """
-        with self._parts.store.reading() as connection:
+        with self._context.store.reading() as connection:
             near = range(trace.position - 1, trace.position + 2)
-            there = feed_digests.inside(connection, self._parts.organisation_id, feed.name, near)
+            there = feed_digests.rows_of_blocks(connection, self._context.organisation_id, feed.name, near)
         at_rest = {
             digest: (position, inside.misids[place])
             for position, inside in there.items()
             for place, digest in enumerate(inside.digests)
-            if digest != NO_DIGEST and place not in self._chunks_of(feed)[position].restless
+            if digest != NO_DIGEST and place not in self._chunks_of(feed)[position].recheck_rows
         }
         for place, digest in enumerate(trace.digests):
             if digest in at_rest and digest not in rows_kept:
@@ -336,9 +353,9 @@ class _Glance:
     def _forget(self, feed: Feed, lost: Sequence[int], rows_kept: Set[str]) -> None:
         """Take note of whose rows were in chunks that are no more, and are in no other either."""
         for start in range(0, len(lost), _AT_ONCE):
-            with self._parts.store.reading() as connection:
+            with self._context.store.reading() as connection:
                 some = lost[start : start + _AT_ONCE]
-                there = feed_digests.inside(connection, self._parts.organisation_id, feed.name, some)
+                there = feed_digests.rows_of_blocks(connection, self._context.organisation_id, feed.name, some)
             self._old |= {
                 misid
                 for inside in there.values()
@@ -346,16 +363,16 @@ class _Glance:
                 if misid is not None and digest not in rows_kept
             }
 
-    def _followed(self, sheet: Sheet[Record] | Sheet[Link]) -> Iterator[Span]:
-        self._traces.begin(sheet.feed.name)
-        return follow(self._chunks_of(sheet.feed), sheet.take, sheet.digester)
+    def _followed(self, reader: FeedReader[Record] | FeedReader[AssignmentRecord]) -> Iterator[Block]:
+        self._digests.begin(reader.feed.name)
+        return match_blocks(self._chunks_of(reader.feed), reader.take, reader.digester)
 
-    def _chunks_of(self, feed: Feed) -> Sequence[Chunk]:
-        return self._swept.feeds.get(feed.name, ())
+    def _chunks_of(self, feed: Feed) -> Sequence[BlockDigest]:
+        return self._snapshot.feeds.get(feed.name, ())
 
-    def _of_news(self) -> Survey | None:
-        store, organisation_id = self._parts.store, self._parts.organisation_id
-        looked_at = {read.key for read in self._news if not isinstance(read, Elsewhere)}
+    def _result(self) -> ReadResult | None:
+        store, organisation_id = self._context.store, self._context.organisation_id
+        looked_at = {read.key for read in self._changed_rows if not isinstance(read, OtherOrganisation)}
         about = {key.misid for key in looked_at} | self._old
         with store.reading() as connection:
             refused = {} if self._is_quiet else held_records.refused(connection, organisation_id)
@@ -363,23 +380,25 @@ class _Glance:
             known = (
                 accounts.not_in_use(connection, organisation_id)
                 if self._is_quiet
-                else accounts.known_around(connection, organisation_id, about)
+                else accounts.known_with_misids(connection, organisation_id, about)
             )
-        held = [hold for hold in holds if self._is_as_it_was(hold.key, about)]
-        warned = [warning for warning in warnings if self._is_as_it_was(warning.key, about)]
+        held = [hold for hold in holds if self._is_unchanged(hold.key, about)]
+        warned = [warning for warning in warnings if self._is_unchanged(warning.key, about)]
         if self._may_be_twice(looked_at, known, held):
             return None
-        records = chain(self._referents(), self._news)
-        sifted = sift(records, known, store.vault.fingerprint_secret, refused, looked_up=self._looked_up)
-        self._count_the_unasked(known, held)
+        records = chain(self._referents(), self._changed_rows)
+        sifted = find_changed(records, known, store.cipher.fingerprint_secret, refused, looked_up=self._looked_up)
+        self._count_unread_rows(known, held)
         self._add_what_was_kept(sifted, held, warned)
         if not sifted.changed <= known.keys():
             # OneFile may have somebody new under any account that we know.
             with store.reading() as connection:
                 known = accounts.known(connection, organisation_id)
-        return Survey(sifted, known, traces=self._traces, swept=self._swept, is_whole=False, is_quiet=self._is_quiet)
+        return ReadResult(
+            sifted, known, digests=self._digests, snapshot=self._snapshot, is_full=False, is_quiet=self._is_quiet
+        )
 
-    def _is_as_it_was(self, key: Key, about: Set[str]) -> bool:
+    def _is_unchanged(self, key: Key, about: Set[str]) -> bool:
         return self._is_quiet or (key.role is Role.LEARNER and bool(key.misid) and key.misid not in about)
 
     def _may_be_twice(self, looked_at: Set[Key], known: Mapping[Key, Known], held: list[Held]) -> bool:
@@ -387,25 +406,25 @@ class _Glance:
         there = {key for key, account in known.items() if account.status is Status.ACTIVE} | {each.key for each in held}
         return any(key in there for key in looked_at if key.misid not in self._old)
 
-    def _referents(self) -> Iterator[Record | Held | Elsewhere]:
+    def _referents(self) -> Iterator[Record | Held | OtherOrganisation]:
         """Whoever the news may refer to, read once more; nobody if there is none."""
         if self._is_quiet:
             return
-        for feed in in_order(self._parts.feeds):
+        for feed in in_sending_order(self._context.feeds):
             if feed.role is Role.LEARNER:
                 continue
             del self._kept[feed.name], self._elsewhere[feed.name]
-            with opened(self._parts, feed) as sheet:
+            with open_feed(self._context, feed) as reader:
                 spans = 0
-                for span in self._followed(sheet):
-                    if not span.is_kept:
-                        raise _NotAsItWas
+                for span in self._followed(reader):
+                    if not span.is_unchanged:
+                        raise _FeedChanged
                     spans += 1
-                    yield from sheet.look(span, self._traces.of(feed.name, span, sheet.digester))
+                    yield from reader.parse_rows(span, self._digests.add_block(feed.name, span, reader.digester))
             if spans < len(self._chunks_of(feed)):
-                raise _NotAsItWas
+                raise _FeedChanged
 
-    def _add_what_was_kept(self, sifted: Sifted, held: list[Held], warned: list[Warned]) -> None:
+    def _add_what_was_kept(self, sifted: ChangedRecords, held: list[Held], warned: list[Warned]) -> None:
         sifted.rows += self._kept
         sifted.elsewhere += self._elsewhere
         sifted.held += held

@@ -25,7 +25,7 @@ Wanted: TypeAlias = Mapping[Key, Mapping[str, object]]
 """Whom to look for, with what is known of them: a place may be found by its name."""
 
 
-class Directory:
+class OneFileLookup:
     """Looks people, classrooms and placements up in one organisation of OneFile.
 
     ``known`` are the accounts of the state store. Every method can raise what `OneFile` raises for reads.
@@ -45,7 +45,7 @@ class Directory:
         """The numbers of roles by UserID, as far as they were asked for and told."""
         self._heeds_misid = True
 
-    def newcomers(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
+    def find_new(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """The ids that OneFile has already, archived users too, for what the store does not know."""
         hits = self._of_anybody({key.misid for key in wanted if not key.role.is_place})
         found: dict[Key, tuple[int, ...]] = {}
@@ -66,7 +66,7 @@ class Directory:
         if misids:
             self._downloaded(None, self._one_by_one(len(misids)))
 
-    def just_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
+    def find_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """The ids of what was created a moment ago, as far as they can be found; nothing is kept."""
         found: dict[Key, tuple[int, ...]] = {}
         for role, misids in _by_role(wanted).items():
@@ -99,7 +99,7 @@ class Directory:
 
     def _people(self, referent: Referent, codes: Sequence[Code]) -> dict[Code, Resolved]:
         resolved: dict[Code, Resolved] = dict.fromkeys(codes, Reason.REFERENCE_NOT_FOUND)
-        possible = [code for code in codes if not self._is_nobodys(code)]
+        possible = [code for code in codes if not self._is_unlinked(code)]
         for role in referent.roles:
             missing = [code for code in possible if resolved[code] is Reason.REFERENCE_NOT_FOUND]
             if missing:
@@ -116,7 +116,7 @@ class Directory:
             return self._search(role, [code.text for code in codes]) if downloaded is None else downloaded, {}
         return self._download(role), self._named.get(role, {})
 
-    def _is_nobodys(self, code: Code) -> bool:
+    def _is_unlinked(self, code: Code) -> bool:
         everybody = self._downloads.get(None)
         return everybody is not None and code.by == "MISID" and code.text not in everybody
 

@@ -69,6 +69,6 @@ LEFT_OUT: Final[Mapping[Reason, Advice]] = {
 }
 
 
-def in_words(code: str) -> str:
+def describe(code: str) -> str:
     """A code such as ``duplicate_key``, of a reason or a state, as people write it."""
     return code.replace("_", " ")

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from syncd.errors import StateUnusable, SyncdError
-from syncd.onefile import GaveWay, Interrupted
+from syncd.onefile import Interrupted, Yielded
 from syncd.state import runs
 from syncd.state.db.store import Store
-from syncd.sync.context import Parts
+from syncd.sync.context import SyncContext
 from syncd.sync.run import Trigger, run_once
 
 #: A run that has given way makes its plan anew, so those who ask without end must leave it time to send some of it.
@@ -19,7 +19,7 @@ _SENDS_ON: Final = timedelta(seconds=10)
 _Result = TypeVar("_Result")
 
 
-class Urgency:
+class ResyncWaiting:
     """Whether something long is to give way: somebody waits for a run of a few people of these organisations.
 
     Any thread may ask.
@@ -42,56 +42,56 @@ class Urgency:
             # That is for the call to find out.
             return False
 
-    def note_they_went_first(self) -> None:
+    def record_yielded(self) -> None:
         """Leave what is long some time to go on."""
         self._gave_way_at = self._clock()
 
 
-def going_after_the_named(parts: Parts, work: Callable[[Parts], _Result]) -> _Result:
+def run_yielding_to_resyncs(context: SyncContext, work: Callable[[SyncContext], _Result]) -> _Result:
     """Do something long, in which the runs of a few people that others ask for meanwhile are made first.
 
     ``work`` is begun again after each, and is to go on where it was. The caller holds the organisation's lock.
     Raises what ``work`` raises.
     """
-    urgency = Urgency(parts.store, [parts.organisation_id], parts.clock)
+    urgency = ResyncWaiting(context.store, [context.organisation_id], context.clock)
     while True:
         try:
-            return work(replace(parts, is_called_aside=urgency))
-        except GaveWay:
+            return work(replace(context, should_yield=urgency))
+        except Yielded:
             # Their run has logged its own end, and is no concern of this one.
             with suppress(SyncdError):
-                answer(parts, named_only=True)
-            urgency.note_they_went_first()
+                answer(context, named_only=True)
+            urgency.record_yielded()
 
 
-def answer(parts: Parts, *, named_only: bool = False) -> None:
+def answer(context: SyncContext, *, named_only: bool = False) -> None:
     """Make one run for all who ask for one, or for all who name somebody. The caller holds the organisation's lock.
 
     Raises as `run_once` does; that, too, answers them, unless syncd was told to stop or the store cannot be reached.
     """
-    with parts.store.reading() as connection:
-        requests = runs.requests_waiting(connection, parts.organisation_id, named_only=named_only)
+    with context.store.reading() as connection:
+        requests = runs.requests_waiting(connection, context.organisation_id, named_only=named_only)
     if not requests:
         return
-    only = runs.all_asked_for(requests)
+    only = runs.requested_misids(requests)
     if only:
         # It is what others give way to.
-        parts = replace(parts, is_called_aside=lambda: False)
+        context = replace(context, should_yield=lambda: False)
     answered = [request.id for request in requests]
     try:
         asked_by = ", ".join(sorted({request.requested_by for request in requests}))
-        run_once(parts, Trigger.REQUEST, only=only, asked_by=asked_by)
+        run_once(context, Trigger.REQUEST, only=only, asked_by=asked_by)
     except (Interrupted, StateUnusable):
         # That is no answer: they wait on, for the next daemon if this one is to end.
         answered = []
         raise
     finally:
         if answered:
-            _note_answer(parts, answered)
+            _note_answer(context, answered)
 
 
-def _note_answer(parts: Parts, answered: Sequence[int]) -> None:
-    with parts.store.begin() as connection:
-        newest = runs.last(connection, parts.organisation_id)
+def _note_answer(context: SyncContext, answered: Sequence[int]) -> None:
+    with context.store.begin() as connection:
+        newest = runs.last(connection, context.organisation_id)
         if newest:
-            runs.answer(connection, answered, newest.id)
+            runs.record_answer(connection, answered, newest.id)

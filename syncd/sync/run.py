@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
-from syncd.core.plan_sample import sample_of
+from syncd.core.plan_sample import sample_plan
 from syncd.errors import (
     AnswerLost,
     CredentialsRefused,
@@ -24,13 +24,13 @@ from syncd.errors import (
     SyncdError,
     Unforeseen,
 )
-from syncd.onefile import GaveWay, Interrupted
+from syncd.onefile import Interrupted, Yielded
 from syncd.state import feed_digests, held_records, references, runs
 from syncd.state.changes import Action, Outcome
-from syncd.state.runs import Approval, OneFileWas, Problem, RunState
-from syncd.sync.context import Parts
+from syncd.state.runs import Approval, FailureKind, OneFileStatus, RunState
+from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
-from syncd.sync.planner import Planned, make_plan
+from syncd.sync.planner import GuardedPlan, make_plan
 from syncd.sync.sender import Progress, Sender
 from syncd.sync.settle import settle
 
@@ -48,7 +48,7 @@ class Trigger(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RunResult:
     """How a run ended."""
 
     run: int
@@ -73,7 +73,7 @@ class Done:
         return sum(self.applied.values())
 
     @property
-    def is_in_step(self) -> bool:
+    def is_in_sync(self) -> bool:
         """Whether everybody in the MIS is in OneFile as the MIS has them."""
         return self.state is RunState.FINISHED and not (self.held or self.refused or self.in_doubt)
 
@@ -81,18 +81,18 @@ class Done:
 #: A poll is a poll, whoever asked for it: what is approved for one holds for the next.
 POLLS: Final = frozenset({Trigger.SCHEDULE, Trigger.COMMAND, Trigger.REQUEST})
 
-PlanMaker: TypeAlias = Callable[[Parts], Planned]
+PlanMaker: TypeAlias = Callable[[SyncContext], GuardedPlan]
 
 
 def run_once(
-    parts: Parts,
+    context: SyncContext,
     trigger: Trigger,
     *,
     only: frozenset[str] = frozenset(),
     approved_by: str = "",
     asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
-) -> Done:
+) -> RunResult:
     """Make one pass: settle, read, compare, guard, send, finish. The caller holds the organisation's lock.
 
     ``only`` limits it to these MISIDs; ``approved_by`` names who has approved its plan beforehand, whatever it is, and
@@ -100,10 +100,10 @@ def run_once(
     Raises as `carry_out` does.
     """
 
-    def maker(parts: Parts) -> Planned:
-        settled = settle(parts, only)
+    def maker(context: SyncContext) -> GuardedPlan:
+        settled = settle(context, only)
         return make_plan(
-            parts,
+            context,
             only,
             settled.ambiguous,
             absent=settled.absent,
@@ -111,13 +111,13 @@ def run_once(
             is_poll=True,
         )
 
-    return carry_out(
-        parts, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
+    return execute(
+        context, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
     )
 
 
-def carry_out(
-    parts: Parts,
+def execute(
+    context: SyncContext,
     trigger: Trigger,
     maker: PlanMaker,
     *,
@@ -125,7 +125,7 @@ def carry_out(
     approved_by: str = "",
     asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
-) -> Done:
+) -> RunResult:
     """Make a plan and, if the guard or an approval lets it, send it: every change of OneFile is made in here.
 
     ``lists_held_of`` are the MISIDs whose held records the plan tells all of, empty for everybody's; ``None`` leaves
@@ -135,15 +135,15 @@ def carry_out(
     are to go first, is one of those.
     """
     # Lost together with the machine, it has sent nothing: whatever is about to be sent is written down to last.
-    with parts.store.begin(is_fleeting=True) as connection:
+    with context.store.begin(relaxed_durability=True) as connection:
         is_whole = lists_held_of == frozenset()
-        number = runs.start(connection, parts.organisation_id, trigger, parts.clock(), asked_by, is_whole=is_whole)
-    pass_ = _Pass(replace(parts, log=parts.log.bind(run=number)), number, trigger, progress)
+        number = runs.start(connection, context.organisation_id, trigger, context.clock(), asked_by, is_whole=is_whole)
+    pass_ = _Run(replace(context, log=context.log.bind(run=number)), number, trigger, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
-        with parts.onefile.telling(pass_.tell_of_throttling):
+        with context.onefile.on_throttled(pass_.log_throttling):
             return pass_.make(maker, lists_held_of, approved_by)
-    except GaveWay:
+    except Yielded:
         pass_.end(RunState.INTERRUPTED, "gave way to what is more urgent, and goes on after it")
         raise
     except Interrupted:
@@ -153,70 +153,74 @@ def carry_out(
         pass_.end(RunState.FAILED, str(problem), problem)
         raise
     except Exception as defect:
-        unforeseen = _unforeseen(defect)
+        unforeseen = _unexpected(defect)
         pass_.end(RunState.FAILED, str(unforeseen), unforeseen, where=_where(defect))
         raise unforeseen from defect
 
 
-class _Pass:
-    def __init__(self, parts: Parts, number: int, trigger: Trigger, progress: Progress) -> None:
-        self.parts = parts
+class _Run:
+    def __init__(self, context: SyncContext, number: int, trigger: Trigger, progress: Progress) -> None:
+        self.context = context
         self._trigger = trigger
-        self.log: FilteringBoundLogger = parts.log
+        self.log: FilteringBoundLogger = context.log
         self.number = number
         self._progress = progress
-        self._calls_before = parts.onefile.pacer.calls
-        self._planned: Planned | None = None
+        self._calls_before = context.onefile.rate_limiter.calls
+        self._planned: GuardedPlan | None = None
         self._sender: Sender | None = None
 
-    def make(self, maker: PlanMaker, lists_held_of: frozenset[str] | None, approved_by: str) -> Done:
-        confirm_customer(self.parts)
-        planned = self._planned = maker(self.parts)
+    def make(self, maker: PlanMaker, lists_held_of: frozenset[str] | None, approved_by: str) -> RunResult:
+        confirm_customer(self.context)
+        planned = self._planned = maker(self.context)
         if lists_held_of is not None:
-            self._note(planned, lists_held_of)
-        self._tell(planned)
+            self._save_findings(planned, lists_held_of)
+        self._log_plan(planned)
         approval = self._approval(planned, approved_by)
         if planned.objections and approval is None:
             return self._stop(planned)
         outdates = not planned.objections and lists_held_of == frozenset()
         if planned.is_quiet:
             return self.end(RunState.FINISHED, begins=partial(self._begin, planned, approval, outdates=outdates))
-        with self.parts.store.begin() as connection:
+        with self.context.store.begin() as connection:
             self._begin(planned, approval, connection, outdates=outdates)
-            feed_digests.suspend(connection, self.parts.organisation_id)
+            feed_digests.pause(connection, self.context.organisation_id)
         # A place has no Keychain.
         if any(not create.key.role.is_place for create in planned.plan.creates):
-            organisation = self.parts.onefile.organisation(self.parts.organisation_id)
+            organisation = self.context.onefile.organisation(self.context.organisation_id)
             self.log.debug("organisation_read", keychain=organisation.creates_keychains)
-        sender = self._sender = Sender(self.parts, self.number, planned.directory, self._progress)
+        sender = self._sender = Sender(self.context, self.number, planned.lookup, self._progress)
         sender.send(planned.plan)
         return self.end(RunState.FINISHED)
 
-    def _begin(self, planned: Planned, approval: Approval | None, connection: Connection, *, outdates: bool) -> None:
+    def _begin(
+        self, planned: GuardedPlan, approval: Approval | None, connection: Connection, *, outdates: bool
+    ) -> None:
         """Write down what is going to be done."""
         if outdates:
             # What was stopped before was stopped for something that is so no longer.
-            runs.outdate(connection, self.parts.organisation_id, POLLS, self.parts.clock())
-        runs.note_plan(connection, self.number, planned.plan, approval.number if approval else None)
+            runs.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
+        runs.record_plan(connection, self.number, planned.plan, approval.number if approval else None)
 
-    def tell_of_throttling(self, seconds: float) -> None:
+    def log_throttling(self, seconds: float) -> None:
         self.log.warning("throttled", seconds=round(seconds, 1))
 
-    def _note(self, planned: Planned, only: frozenset[str]) -> None:
+    def _save_findings(self, planned: GuardedPlan, only: frozenset[str]) -> None:
         """Write down what was found, whether it is going to be sent or not."""
         if planned.is_quiet:
             return
         plan = planned.plan
-        now = self.parts.clock()
-        with self.parts.store.begin() as connection:
-            references.keep(connection, self.parts.organisation_id, planned.references, now)
-            movement = held_records.replace(connection, self.parts.organisation_id, plan.held, plan.warnings, now, only)
+        now = self.context.clock()
+        with self.context.store.begin() as connection:
+            references.save(connection, self.context.organisation_id, planned.references, now)
+            movement = held_records.replace(
+                connection, self.context.organisation_id, plan.held, plan.warnings, now, only
+            )
         for hold in movement.added:
             self.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
         for key in movement.released:
             self.log.info("record_released", misid=key.misid, role=key.role)
 
-    def _tell(self, planned: Planned) -> None:
+    def _log_plan(self, planned: GuardedPlan) -> None:
         plan, counts = planned.plan, planned.counts
         self.log.info(
             "plan_ready",
@@ -229,32 +233,32 @@ class _Pass:
             unchanged=plan.unchanged,
         )
 
-    def _approval(self, planned: Planned, approved_by: str) -> Approval | None:
+    def _approval(self, planned: GuardedPlan, approved_by: str) -> Approval | None:
         """What lets a plan go that the guard objects to."""
         if not planned.objections:
             return None
-        now = self.parts.clock()
-        with self.parts.store.begin() as connection:
+        now = self.context.clock()
+        with self.context.store.begin() as connection:
             if approved_by:
                 return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
             triggers = POLLS if self._trigger in POLLS else {self._trigger}
-            approval = runs.approval_in_force(connection, self.parts.organisation_id, triggers, now)
+            approval = runs.approval_in_force(connection, self.context.organisation_id, triggers, now)
         return approval if approval and approval.left.covers(planned.needs or planned.counts) else None
 
-    def _stop(self, planned: Planned) -> Done:
+    def _stop(self, planned: GuardedPlan) -> RunResult:
         reason = "; ".join(planned.objections)
-        done = self._done(RunState.AWAITING_APPROVAL)
-        with self.parts.store.begin() as connection:
-            runs.note_plan(connection, self.number, planned.plan, None)
+        done = self._result(RunState.AWAITING_APPROVAL)
+        with self.context.store.begin() as connection:
+            runs.record_plan(connection, self.number, planned.plan, None)
             runs.stop(
                 connection,
                 self.number,
-                self.parts.organisation_id,
+                self.context.organisation_id,
                 reason,
-                self.parts.clock(),
-                onefile=OneFileWas.OK if done.calls else None,
+                self.context.clock(),
+                onefile=OneFileStatus.OK if done.calls else None,
                 totals={"calls": done.calls},
-                sample=sample_of(planned.plan),
+                sample=sample_plan(planned.plan),
             )
         self.log.warning("run_stopped", reason=reason, **_counts(done))
         return done
@@ -266,21 +270,21 @@ class _Pass:
         problem: SyncdError | None = None,
         where: Sequence[str] = (),
         begins: Callable[[Connection], None] | None = None,
-    ) -> Done:
+    ) -> RunResult:
         """Write down how it has ended; ``begins`` does so of its plan, where there is nothing to send in between."""
-        done = self._done(state)
-        was = OneFileWas.OK if done.calls else None
+        done = self._result(state)
+        was = OneFileStatus.OK if done.calls else None
         if isinstance(problem, OneFileError):
-            was = OneFileWas.UNREACHABLE
-        with self.parts.store.begin(is_fleeting=begins is not None) as connection:
-            before = runs.unreachable_since(connection, self.parts.organisation_id)[0] if was else None
+            was = OneFileStatus.UNREACHABLE
+        with self.context.store.begin(relaxed_durability=begins is not None) as connection:
+            before = runs.unreachable_since(connection, self.context.organisation_id)[0] if was else None
             if begins:
                 begins(connection)
             runs.finish(
                 connection,
                 self.number,
                 state,
-                self.parts.clock(),
+                self.context.clock(),
                 reason=reason,
                 onefile=was,
                 problem=_kind_of(problem),
@@ -292,9 +296,9 @@ class _Pass:
                     "calls": done.calls,
                 },
             )
-            if state is RunState.FINISHED and self._planned and self._planned.survey:
-                self._planned.survey.keep(connection, self.parts.organisation_id)
-        self._tell_of_onefile(before, was, reason)
+            if state is RunState.FINISHED and self._planned and self._planned.read_result:
+                self._planned.read_result.save(connection, self.context.organisation_id)
+        self._log_onefile_status(before, was, reason)
         if self._sender and self._sender.passwords_dropped:
             self.log.warning(
                 "passwords_dropped", accounts=self._sender.passwords_dropped, why="no encryption key is set"
@@ -309,21 +313,21 @@ class _Pass:
         )
         return done
 
-    def _tell_of_onefile(self, before: OneFileWas | None, was: OneFileWas | None, reason: str) -> None:
+    def _log_onefile_status(self, before: OneFileStatus | None, was: OneFileStatus | None, reason: str) -> None:
         """Say once that OneFile has gone away, and once that it is back."""
-        if was is OneFileWas.UNREACHABLE and before is not OneFileWas.UNREACHABLE:
+        if was is OneFileStatus.UNREACHABLE and before is not OneFileStatus.UNREACHABLE:
             self.log.error("onefile_unreachable", reason=reason)
-        if was is OneFileWas.OK and before is OneFileWas.UNREACHABLE:
+        if was is OneFileStatus.OK and before is OneFileStatus.UNREACHABLE:
             self.log.info("onefile_recovered")
 
-    def _done(self, state: RunState) -> Done:
+    def _result(self, state: RunState) -> RunResult:
         plan = self._planned.plan if self._planned else Plan()
         sender = self._sender
         outcomes = sender.outcomes if sender else Counter[Outcome]()
-        return Done(
+        return RunResult(
             self.number,
             state,
-            Counts.of(plan),
+            Counts.from_plan(plan),
             applied=sender.applied if sender else {},
             left=len(plan.leavers),
             refused=outcomes[Outcome.REFUSED],
@@ -331,12 +335,12 @@ class _Pass:
             held=len(plan.held) + (sender.held if sender else 0),
             warnings=len(plan.warnings),
             unchanged=plan.unchanged,
-            calls=self.parts.onefile.pacer.calls - self._calls_before,
+            calls=self.context.onefile.rate_limiter.calls - self._calls_before,
             objections=self._planned.objections if self._planned else (),
         )
 
 
-def _unforeseen(defect: Exception) -> Unforeseen:
+def _unexpected(defect: Exception) -> Unforeseen:
     return Unforeseen(
         f"The run met something that nobody has foreseen ({type(defect).__name__}), which is a defect of syncd. "
         "Its line run_finished in the log says where; please report that. The next run goes on from here."
@@ -348,21 +352,21 @@ def _where(defect: Exception) -> list[str]:
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in extract_tb(defect.__traceback__)]
 
 
-def _kind_of(problem: SyncdError | None) -> Problem:
+def _kind_of(problem: SyncdError | None) -> FailureKind:
     match problem:
         case None:
-            return Problem.NONE
+            return FailureKind.NONE
         case MisUnreachable():
-            return Problem.MIS
+            return FailureKind.MIS
         case CredentialsRefused():
-            return Problem.CREDENTIALS
+            return FailureKind.CREDENTIALS
         case OneFileUnreachable() | AnswerLost():
-            return Problem.ONEFILE
+            return FailureKind.ONEFILE
         case _:
-            return Problem.OTHER
+            return FailureKind.OTHER
 
 
-def _counts(done: Done) -> dict[str, int]:
+def _counts(done: RunResult) -> dict[str, int]:
     return {
         "creates": done.counts.creates,
         "updates": done.counts.updates,

@@ -17,11 +17,11 @@ from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.accounts import Status
-from syncd.core.assignments import LEARNER_COLUMN, USER_COLUMN, Pair, Remembered
+from syncd.core.assignments import LEARNER_COLUMN, USER_COLUMN, Pair, StoredAssignment
 from syncd.core.fields import GRANT, SENDING_ORDER
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Held, Key, Reason, stamped
-from syncd.core.redaction import without_values
+from syncd.core.redaction import redact
 from syncd.core.values import Sent
 from syncd.errors import (
     AnswerLost,
@@ -32,12 +32,12 @@ from syncd.errors import (
     Refused,
     StateUnusable,
 )
-from syncd.onefile import Answered, Created, GaveWay, Interrupted
+from syncd.onefile import Created, Interrupted, Response, Yielded
 from syncd.state import accounts, assignments, changes, credentials, held_records
 from syncd.state.changes import Action, Outcome
-from syncd.state.in_doubt import doubt
-from syncd.sync.context import Parts
-from syncd.sync.lookup import Directory
+from syncd.state.in_doubt import mark_in_doubt
+from syncd.sync.context import SyncContext
+from syncd.sync.lookup import OneFileLookup
 
 #: So many answers lost running, and none got, is a OneFile that is down.
 _LOST_RUNNING: Final = 5
@@ -51,7 +51,7 @@ _SAYS_SO_EVERY: Final = timedelta(minutes=5)
 
 _HALTING: Final = (OneFileUnreachable, CredentialsRefused, StateUnusable, Interrupted)
 
-Call: TypeAlias = Callable[[], tuple[Created | None, Answered]]
+Call: TypeAlias = Callable[[], tuple[Created | None, Response]]
 Progress: TypeAlias = Callable[[int, int], None]
 """Told how many changes are done, of how many."""
 
@@ -63,18 +63,18 @@ class Sender:
     OneFile refuses is held and the rest goes on; what makes calling pointless ends the sending.
     """
 
-    def __init__(self, parts: Parts, run: int, directory: Directory, progress: Progress) -> None:
-        self._parts = parts
-        self._store = parts.store
+    def __init__(self, context: SyncContext, run: int, lookup: OneFileLookup, progress: Progress) -> None:
+        self._context = context
+        self._store = context.store
         self._run = run
-        self._directory = directory
+        self._lookup = lookup
         self._progress = progress
         self._lock = Lock()
         self._halt: Exception | None = None
         self._lost_running = 0
         self._done = 0
         self._total = 0
-        self._said_at = parts.clock()
+        self._said_at = context.clock()
         self._accepted: dict[Key, _Accepted] = {}
         """Creates that OneFile said yes to without telling the id."""
         self._unsent: set[Key] = set()
@@ -96,9 +96,9 @@ class Sender:
         """
         self._total = plan.calls
         try:
-            with self._parts.onefile.pacer.giving_way(self._parts.is_called_aside):
+            with self._context.onefile.rate_limiter.yielding_to(self._context.should_yield):
                 self._send(plan)
-        except GaveWay:
+        except Yielded:
             # Whoever is to go first does not wait for ids to be found, which the next run does.
             raise
         except Interrupted:
@@ -130,7 +130,7 @@ class Sender:
         self._side_by_side(partial(self._archive, leaver) for leaver in plan.leavers if leaver.to_archive)
 
     def _note_without_calling(self, plan: Plan) -> None:
-        now = self._parts.clock()
+        now = self._context.clock()
         archived = {returner.key for returner in plan.returners if returner.is_archived}
         records: dict[Key, Update | Refresh] = {
             step.key: step for step in chain[Update | Refresh](plan.refreshes, plan.updates) if step.key in archived
@@ -152,7 +152,7 @@ class Sender:
                     accounts.set_status(connection, returner.key, Status.ACTIVE, None)
 
     def _side_by_side(self, tasks: Iterable[Callable[[], None]]) -> None:
-        workers = self._parts.policy.max_in_flight
+        workers = self._context.policy.max_in_flight
         # A plan may be larger than memory: of its tasks only some are made before their turn.
         waiting = BoundedSemaphore(_MADE_AHEAD)
 
@@ -174,7 +174,7 @@ class Sender:
     def _guarded(self, task: Callable[[], None]) -> None:
         if self._halt is not None:
             return
-        if self._parts.is_stopping():
+        if self._context.is_stopping():
             self._halt = Interrupted()
             return
         try:
@@ -188,7 +188,7 @@ class Sender:
             return
         fields = create.fields | awaited
         key = create.key
-        call = partial(self._parts.onefile.create, key.role, key.organisation_id, fields)
+        call = partial(self._context.onefile.create, key.role, key.organisation_id, fields)
         self._change(replace(create, ids=create.ids | awaited), Action.CREATE, fields, None, call)
 
     def _update(self, update: Update) -> None:
@@ -206,7 +206,7 @@ class Sender:
             return
         fields = update.fields | awaited
         action = Action.LINK if update.is_link else Action.UPDATE
-        call = partial(self._parts.onefile.update, update.key.role, user_id, fields)
+        call = partial(self._context.onefile.update, update.key.role, user_id, fields)
         self._change(replace(update, ids=update.ids | awaited), action, fields, user_id, lambda: (None, call()))
 
     def _update_assigned(self, update: Update, assigned: Key) -> None:
@@ -221,18 +221,18 @@ class Sender:
     def _grant(self, grant: Grant) -> None:
         key = grant.key
         with self._store.begin() as connection:
-            values = accounts.values(connection, self._store.vault, [key]).get(key, {})
+            values = accounts.values(connection, self._store.cipher, [key]).get(key, {})
         user_id, placement_id = self._user_id(key), values.get("PlacementID")
         if user_id is None or not isinstance(placement_id, int) or key in self._unsent:
             self._count(None)
             return
         fields: dict[str, Sent] = {"PlacementID": placement_id, GRANT: grant.is_open}
-        onefile = self._parts.onefile
+        onefile = self._context.onefile
 
         def accept(connection: Connection, _user_id: int | None) -> None:
             self._keep(connection, grant, user_id, {GRANT: grant.is_open})
 
-        def call() -> tuple[None, Answered]:
+        def call() -> tuple[None, Response]:
             return None, onefile.assign_placement(user_id, placement_id, grants_access=grant.is_open)
 
         refusal = self._attempt(key, Action.ASSIGN, fields, user_id, call, accept, feed=grant.feed)
@@ -252,11 +252,11 @@ class Sender:
         fields: dict[str, Sent] = {"LearnerID": learner_id, "UserID": user_id, "Level": 1}
 
         def note(connection: Connection, refusal: str = "") -> None:
-            assignments.keep(connection, pair, Remembered(learner_id, user_id, refusal), self._parts.clock())
+            assignments.save(connection, pair, StoredAssignment(learner_id, user_id, refusal), self._context.clock())
 
-        def call() -> tuple[None, Answered]:
-            learner_in_path = self._parts.policy.learner_in_assign_path
-            return None, self._parts.onefile.assign(user_id, learner_id, learner_in_path=learner_in_path)
+        def call() -> tuple[None, Response]:
+            learner_in_path = self._context.policy.learner_in_assign_path
+            return None, self._context.onefile.assign(user_id, learner_id, learner_in_path=learner_in_path)
 
         refusal = self._attempt(
             pair.learner, Action.ASSIGN, fields, learner_id, call, lambda connection, _id: note(connection)
@@ -269,7 +269,7 @@ class Sender:
 
     def _user_id(self, key: Key) -> int | None:
         with self._store.begin() as connection:
-            found = accounts.by_misid(connection, key.organisation_id, [key.role], [key.misid])
+            found = accounts.user_ids_by_misid(connection, key.organisation_id, [key.role], [key.misid])
         return found.get((key.role, key.misid))
 
     def _awaited(self, change: Create | Update) -> dict[str, int] | None:
@@ -314,23 +314,23 @@ class Sender:
     def _keep(
         self, connection: Connection, change: Create | Update | Grant, user_id: int | None, accepted: Mapping[str, Sent]
     ) -> None:
-        accounts.keep(
+        accounts.save(
             connection,
-            self._store.vault,
+            self._store.cipher,
             change.key,
             user_id=user_id,
             feed=change.feed,
             accepted=accepted,
             fingerprint=stamped(change.fingerprint, change.ids),
-            now=self._parts.clock(),
+            now=self._context.clock(),
         )
 
     def _rekey(self, rekey: Rekey) -> None:
         def accept(connection: Connection, _user_id: int | None) -> None:
-            accounts.rekey(connection, self._store.vault, rekey.old, rekey.key, self._parts.clock())
+            accounts.rekey(connection, self._store.cipher, rekey.old, rekey.key, self._context.clock())
 
         fields = {"MISID": rekey.key.misid}
-        call = partial(self._parts.onefile.update, rekey.key.role, rekey.user_id, fields)
+        call = partial(self._context.onefile.update, rekey.key.role, rekey.user_id, fields)
         self._attempt(rekey.key, Action.REKEY, fields, rekey.user_id, lambda: (None, call()), accept)
 
     def _unarchive(self, returner: Returner) -> None:
@@ -343,7 +343,7 @@ class Sender:
             with self._lock:
                 del self._still_archived[returner.key]
 
-        call = partial(self._parts.onefile.unarchive_user, returner.user_id)
+        call = partial(self._context.onefile.unarchive_user, returner.user_id)
         refusal = self._attempt(returner.key, Action.UNARCHIVE, {}, returner.user_id, lambda: (None, call()), accept)
         if refusal and record is not None:
             self._hold(_held(record, Reason.REFUSED, "", refusal))
@@ -356,7 +356,7 @@ class Sender:
         def accept(connection: Connection, _user_id: int | None) -> None:
             accounts.set_status(connection, leaver.key, Status.ARCHIVED, None)
 
-        call = partial(self._parts.onefile.archive_user, user_id)
+        call = partial(self._context.onefile.archive_user, user_id)
         self._attempt(leaver.key, Action.ARCHIVE, {}, user_id, lambda: (None, call()), accept)
 
     def _attempt(
@@ -373,11 +373,11 @@ class Sender:
         note: str = "",
     ) -> str:
         """One change from its intent to its outcome; gives OneFile's words if it refused, else nothing."""
-        clock = self._parts.clock
+        clock = self._context.clock
         with self._store.begin() as connection:
-            number = changes.intend(
+            number = changes.record_intent(
                 connection,
-                self._store.vault,
+                self._store.cipher,
                 self._run,
                 key,
                 action,
@@ -388,12 +388,12 @@ class Sender:
                 now=clock(),
                 message=note,
             )
-        log = self._parts.log.bind(
+        log = self._context.log.bind(
             change=number, action=action, misid=key.misid, role=key.role, user_id=user_id, fields=sorted(fields)
         )
 
         def doubt_it(connection: Connection) -> None:
-            doubt(connection, self._store.vault, key, action, fields, clock())
+            mark_in_doubt(connection, self._store.cipher, key, action, fields, clock())
 
         try:
             created, answered = call()
@@ -404,7 +404,7 @@ class Sender:
             self._conclude(number, Outcome.NOT_DONE, attempts=attempts or 1, also=also)
             raise
         except Refused as refused:
-            said = without_values(refused.message, fields.values())
+            said = redact(refused.message, fields.values())
             refusal = f"OneFile refused it with status {refused.status}" + (f": {said}" if said else "")
             self._conclude(
                 number,
@@ -431,7 +431,7 @@ class Sender:
             accept(connection, new_id)
             if created is not None and new_id is not None and created.password:
                 self._keep_password(connection, key, new_id, created)
-            changes.conclude(
+            changes.record_outcome(
                 connection,
                 number,
                 outcome,
@@ -461,19 +461,19 @@ class Sender:
         with self._store.begin() as connection:
             if also is not None:
                 also(connection)
-            changes.conclude(
+            changes.record_outcome(
                 connection,
                 number,
                 outcome,
-                self._parts.clock(),
+                self._context.clock(),
                 http_status=http_status,
                 attempts=attempts,
                 message=message,
             )
 
     def _keep_password(self, connection: Connection, key: Key, user_id: int, created: Created) -> None:
-        is_kept = credentials.keep(
-            connection, self._store.vault, key, user_id, created.username, created.password, self._parts.clock()
+        is_kept = credentials.save(
+            connection, self._store.cipher, key, user_id, created.username, created.password, self._context.clock()
         )
         if not is_kept:
             with self._lock:
@@ -486,21 +486,21 @@ class Sender:
         by then is settled by a later run.
         """
         pause = _FIRST_LOOK_AGAIN_SECONDS
-        left = self._parts.policy.settle.total_seconds()
+        left = self._context.policy.settle.total_seconds()
         while self._accepted:
             wanted = {key: accepted.fields for key, accepted in self._accepted.items()}
-            for key, user_ids in self._directory.just_created(wanted).items():
+            for key, user_ids in self._lookup.find_created(wanted).items():
                 if len(user_ids) == 1:
                     self._identify(key, user_ids[0])
             if not self._accepted or left <= 0:
                 break
             pause = min(pause * 2, left)
             left -= pause
-            self._parts.onefile.pacer.rest(pause)
+            self._context.onefile.rate_limiter.sleep(pause)
         self._doubt_the_accepted()
 
     def _find_the_accepted_before_the_end(self) -> None:
-        with suppress(OneFileError, Interrupted), self._parts.onefile.pacer.before_the_end(_LAST_SECONDS):
+        with suppress(OneFileError, Interrupted), self._context.onefile.rate_limiter.shutdown_grace(_LAST_SECONDS):
             self._find_the_accepted()
 
     def _doubt_the_accepted(self) -> None:
@@ -511,10 +511,10 @@ class Sender:
 
     def _identify(self, key: Key, user_id: int) -> None:
         accepted = self._accepted.pop(key)
-        now = self._parts.clock()
+        now = self._context.clock()
         with self._store.begin() as connection:
             accounts.identify(connection, key, user_id)
-            changes.conclude(
+            changes.record_outcome(
                 connection, accepted.change, Outcome.APPLIED, now, http_status=HTTPStatus.OK, user_id=user_id
             )
         accepted.log.info("change_applied", http_status=HTTPStatus.OK.value, user_id=user_id)
@@ -522,8 +522,8 @@ class Sender:
 
     def _hold(self, hold: Held) -> None:
         with self._store.begin() as connection:
-            held_records.add(connection, hold, self._parts.clock())
-        self._parts.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
+            held_records.hold(connection, hold, self._context.clock())
+        self._context.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
         with self._lock:
             self.held += 1
             self._unsent.add(hold.key)
@@ -539,14 +539,14 @@ class Sender:
             self._say_how_far()
 
     def _say_how_far(self) -> None:
-        now = self._parts.clock()
+        now = self._context.clock()
         # A clock that was set back keeps it from saying nothing for long.
         if timedelta() <= now - self._said_at < _SAYS_SO_EVERY:
             return
         self._said_at = now
         left = max(0, self._total - self._done)
-        seconds = ceil(left / self._parts.onefile.pacer.calls_per_second)
-        self._parts.log.info("run_progress", done=self._done, planned=self._total, seconds_left=seconds)
+        seconds = ceil(left / self._context.onefile.rate_limiter.calls_per_second)
+        self._context.log.info("run_progress", done=self._done, planned=self._total, seconds_left=seconds)
 
     def _give_up_when_down(self, lost: AnswerLost) -> None:
         with self._lock:

@@ -7,13 +7,13 @@ from datetime import timedelta
 from syncd.core.records import Key
 from syncd.state import accounts, changes, feed_digests
 from syncd.state.changes import Outcome, Unsettled
-from syncd.state.in_doubt import doubt_the_pending
-from syncd.sync.context import Parts
-from syncd.sync.lookup import Directory
+from syncd.state.in_doubt import mark_pending_in_doubt
+from syncd.sync.context import SyncContext
+from syncd.sync.lookup import OneFileLookup
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettleResult:
     """What became of creates in doubt."""
 
     ambiguous: Mapping[Key, str] = field(default_factory=dict)
@@ -22,47 +22,47 @@ class Settled:
     """Those that did not happen: OneFile was asked a moment ago, and has nobody by this key."""
 
 
-def settle(parts: Parts, only: frozenset[str] = frozenset()) -> Settled:
+def settle(context: SyncContext, only: frozenset[str] = frozenset()) -> SettleResult:
     """Search OneFile for every create in doubt: link what is there, note as not done what is not.
 
     A create that OneFile said yes to is never taken for not done, however long its account cannot be found. ``only``
     limits it to these MISIDs: who waits for them does not wait for what became of others.
     Raises what OneFile's reads raise, and `Interrupted`.
     """
-    store, organisation_id = parts.store, parts.organisation_id
+    store, organisation_id = context.store, context.organisation_id
     with store.reading() as connection:
         if not changes.are_any_open(connection, organisation_id):
-            return Settled()
+            return SettleResult()
     with store.begin() as connection:
-        doubt_the_pending(connection, store.vault, organisation_id, parts.clock())
+        mark_pending_in_doubt(connection, store.cipher, organisation_id, context.clock())
         changes.forget_pending(connection, organisation_id)
         unsettled = [
             each
-            for each in changes.unsettled(connection, store.vault, organisation_id)
+            for each in changes.unsettled(connection, store.cipher, organisation_id)
             if not only or each.key.misid in only
         ]
         if not unsettled:
-            return Settled()
+            return SettleResult()
         known = accounts.known(connection, organisation_id)
-        feed_digests.suspend(connection, organisation_id)
-    _wait_until_searches_can_be_trusted(parts, unsettled)
-    directory = Directory(parts.onefile, organisation_id, known, parts.policy.max_in_flight)
-    found = directory.newcomers({each.key: each.detail["fields"] for each in unsettled})
-    reasons = {each.key: _settle_one(parts, each, found.get(each.key, ())) for each in unsettled}
-    return Settled({key: reason for key, reason in reasons.items() if reason}, reasons.keys() - found.keys())
+        feed_digests.pause(connection, organisation_id)
+    _wait_for_search_to_catch_up(context, unsettled)
+    lookup = OneFileLookup(context.onefile, organisation_id, known, context.policy.max_in_flight)
+    found = lookup.find_new({each.key: each.detail["fields"] for each in unsettled})
+    reasons = {each.key: _settle_one(context, each, found.get(each.key, ())) for each in unsettled}
+    return SettleResult({key: reason for key, reason in reasons.items() if reason}, reasons.keys() - found.keys())
 
 
-def _wait_until_searches_can_be_trusted(parts: Parts, unsettled: list[Unsettled]) -> None:
-    now = parts.clock()
+def _wait_for_search_to_catch_up(context: SyncContext, unsettled: list[Unsettled]) -> None:
+    now = context.clock()
     # Of a killed process only the intent is known, and its call may have waited long for its turn.
     newest = max(now if each.outcome is Outcome.PENDING else each.at for each in unsettled)
     # A moment that is yet to come is a clock that was set back.
-    left = min(newest, now) + parts.policy.settle - now
+    left = min(newest, now) + context.policy.settle - now
     if left > timedelta():
-        parts.onefile.pacer.rest(left.total_seconds())
+        context.onefile.rate_limiter.sleep(left.total_seconds())
 
 
-def _settle_one(parts: Parts, doubt: Unsettled, user_ids: tuple[int, ...]) -> str:
+def _settle_one(context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...]) -> str:
     """Write down what became of one create; gives why a person must settle it, or nothing."""
     if len(user_ids) > 1:
         listed = ", ".join(map(str, sorted(user_ids)))
@@ -71,15 +71,15 @@ def _settle_one(parts: Parts, doubt: Unsettled, user_ids: tuple[int, ...]) -> st
         return ""
     outcome = Outcome.APPLIED if user_ids else Outcome.NOT_DONE
     user_id = user_ids[0] if user_ids else None
-    now = parts.clock()
-    with parts.store.begin() as connection:
-        changes.conclude(connection, doubt.change, outcome, now, user_id=user_id)
+    now = context.clock()
+    with context.store.begin() as connection:
+        changes.record_outcome(connection, doubt.change, outcome, now, user_id=user_id)
         if user_id is not None and doubt.outcome is Outcome.ACCEPTED:
             accounts.identify(connection, doubt.key, user_id)
         elif user_id is not None:
-            accounts.keep(
+            accounts.save(
                 connection,
-                parts.store.vault,
+                context.store.cipher,
                 doubt.key,
                 user_id=user_id,
                 feed=doubt.detail["feed"],
@@ -88,7 +88,7 @@ def _settle_one(parts: Parts, doubt: Unsettled, user_ids: tuple[int, ...]) -> st
                 fingerprint="",
                 now=now,
             )
-    parts.log.info(
+    context.log.info(
         "change_settled",
         change=doubt.change,
         action="create",

@@ -138,13 +138,15 @@ def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, now:
 
 def _approve(store: Store, organisations: Sequence[int], number: int, who: str, now: datetime) -> Response:
     with store.begin() as connection:
-        _, counts, _ = runs.approve(connection, runs.whose(connection, organisations, number), number, who, now)
+        _, counts, _ = runs.approve(
+            connection, runs.organisation_of(connection, organisations, number), number, who, now
+        )
     return JSONResponse({"run": number, **asdict(counts)})
 
 
 def _reject(store: Store, organisations: Sequence[int], number: int, who: str) -> Response:
     with store.begin() as connection:
-        organisation_id = runs.whose(connection, organisations, number)
+        organisation_id = runs.organisation_of(connection, organisations, number)
         stopped = runs.waiting(connection, organisation_id)
         runs.reject(connection, organisation_id, number, who)
     return JSONResponse(

@@ -20,7 +20,7 @@ from syncd.state.db.store import Store
 from syncd.web.api import endpoints
 from syncd.web.auth.credentials import Credentials
 from syncd.web.auth.login import signing_in
-from syncd.web.auth.middleware import Identification, Wall, not_identified
+from syncd.web.auth.middleware import AuthBackend, AuthMiddleware, not_identified
 from syncd.web.auth.same_origin import OwnSite
 from syncd.web.auth.security_headers import HEADERS, SecurityHeaders
 from syncd.web.auth.sessions import Sessions, SignedIn
@@ -67,10 +67,8 @@ def make_app(
             Middleware(SecurityHeaders),
             Middleware(OwnSite, is_on_loopback=not credentials),
             Middleware(Sessions, key=key, cookie=cookie),
-            Middleware(
-                AuthenticationMiddleware, backend=Identification(credentials, signed_in), on_error=not_identified
-            ),
-            Middleware(Wall, cookie=cookie),
+            Middleware(AuthenticationMiddleware, backend=AuthBackend(credentials, signed_in), on_error=not_identified),
+            Middleware(AuthMiddleware, cookie=cookie),
         ],
         exception_handlers=_HANDLERS,
     )

@@ -73,7 +73,7 @@ ACTIONS: Final[Mapping[str, str]] = {
 }
 
 #: As everywhere else.
-in_words: Final = reasons.in_words
+in_words: Final = reasons.describe
 
 _PLURALS: Final[Mapping[str, str]] = {Role.IQA: "IQAs"}
 

@@ -11,13 +11,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from syncd import __version__
-from syncd.core.alerts import TROUBLES, Subject
-from syncd.onefile.instrumentation import Answer, Request
+from syncd.core.alerts import TROUBLES, AlertKind
+from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.state import accounts, changes, counters, daemons, held_records, runs
-from syncd.state.conditions import troubles
+from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
 from syncd.state.views import lag
-from syncd.state.views.lag import Unsent
+from syncd.state.views.lag import UnsentChange
 
 _Sample: TypeAlias = tuple[Sequence[str], float]
 """The values of a metric's labels, the organisation's left out, and the number."""
@@ -92,7 +92,7 @@ class Requests(Collector):
 
     def note(self, request: Request) -> None:
         """Count one more."""
-        if request.answer is Answer.THROTTLED:
+        if request.answer is ResponseKind.THROTTLED:
             self._throttled.inc()
         self._durations.labels(request.endpoint, request.answer).observe(request.seconds)
 
@@ -158,7 +158,7 @@ class StoreCollector(Collector):
         with self._store.reading() as connection:
             for organisation_id in self._organisations:
                 whose = [str(organisation_id)]
-                counted = counters.counted(connection, organisation_id)
+                counted = counters.values(connection, organisation_id)
                 for name, samples in _samples(connection, organisation_id, counted, now).items():
                     for labels, number in samples:
                         families[name].add_metric([*whose, *labels], number)
@@ -181,14 +181,14 @@ def _samples(
 ) -> dict[str, Iterable[_Sample]]:
     held, warnings = held_records.counts(connection, organisation_id)
     waits = lag.oldest(connection, organisation_id)
-    amiss = {subject: each.since for subject, each in troubles(connection, organisation_id).items()}
+    amiss = {subject: each.since for subject, each in current_conditions(connection, organisation_id).items()}
     last_success_at = runs.last_success_at(connection, organisation_id)
     return {
-        "syncd_accounts": _by_label(accounts.by_role(connection, organisation_id)),
+        "syncd_accounts": _by_label(accounts.count_by_role(connection, organisation_id)),
         "syncd_held": _by_label(held),
         "syncd_warnings": [((), warnings)],
         "syncd_in_doubt": [((), changes.in_doubt(connection, organisation_id))],
-        "syncd_lag_seconds": [((why,), _age(waits[why], now)) for why in Unsent],
+        "syncd_lag_seconds": [((why,), _age(waits[why], now)) for why in UnsentChange],
         "syncd_trouble_seconds": [((what,), _age(amiss.get(what), now)) for what in _TOLD_BY_RUNS],
         "syncd_runs_total": [((state,), number) for state, number in counted[counters.RUNS].items()],
         "syncd_changes_total": [(label.split(), number) for label, number in counted[counters.CHANGES].items()],
@@ -199,7 +199,7 @@ def _samples(
 
 
 #: Without the store there is no scrape.
-_TOLD_BY_RUNS: Final = tuple(subject for subject in TROUBLES if subject is not Subject.STORE)
+_TOLD_BY_RUNS: Final = tuple(subject for subject in TROUBLES if subject is not AlertKind.STORE)
 
 
 def _run_durations(counted: _Counted) -> tuple[list[tuple[str, float]], float]:

@@ -12,15 +12,15 @@ from syncd.operations.explain import Explanation
 from syncd.operations.explain import explain as explanation_of
 from syncd.settings import Settings
 from syncd.state.db.store import Store
-from syncd.state.rate_limit import StoredTurns
+from syncd.state.rate_limit import StoredRateLimit
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import Metrics, Requests
-from syncd.web.pages import Allowance, Site, pages
+from syncd.web.pages import Allowance, PageContext, pages
 from syncd.web.server import served
-from syncd.wiring.bounded_wait import Impatient
+from syncd.wiring.bounded_wait import ShortWait
 from syncd.wiring.clock import now
-from syncd.wiring.context import open_parts
+from syncd.wiring.context import open_context
 
 
 @contextmanager
@@ -70,16 +70,16 @@ def _share(allowance: Allowance) -> float:
     return allowance.calls / allowance.per_minute
 
 
-def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event) -> Site:
+def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLogger, stopping: Event) -> PageContext:
     settings = in_force()
     onefile = settings.onefile
-    turns = StoredTurns(store, onefile.customer_token.get_secret_value())
+    turns = StoredRateLimit(store, onefile.customer_token.get_secret_value())
     one_at_a_time = Lock()
 
     def explain(organisation_id: int, misid: str) -> Explanation:
         # A client of its own, or its calls would be counted as those of a run that is at work.
-        with one_at_a_time, open_parts(in_force(), store, log, Impatient(stopping)) as parts:
-            return explanation_of(parts.turn_of(organisation_id), misid)
+        with one_at_a_time, open_context(in_force(), store, log, ShortWait(stopping)) as context:
+            return explanation_of(context.for_organisation(organisation_id), misid)
 
     def allowance() -> Allowance:
         return Allowance(turns.calls_of_last_minute(now()), calls_per_minute())
@@ -88,4 +88,4 @@ def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLog
         return in_force().onefile.calls_per_minute
 
     zone = ZoneInfo(settings.schedule.timezone)
-    return Site(store, onefile.all_organisations, now, zone, explain, allowance, log, calls_per_minute)
+    return PageContext(store, onefile.all_organisations, now, zone, explain, allowance, log, calls_per_minute)

@@ -7,7 +7,7 @@ from typing import Final
 _PATIENCE_SECONDS: Final = 15
 
 
-class Impatient(Event):
+class ShortWait(Event):
     """Is taken for a sign to stop by whoever would wait for longer than somebody at a terminal or a page does.
 
     ``stopping`` is a sign to stop that counts as well.

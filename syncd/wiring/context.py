@@ -11,23 +11,23 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Limits
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
-from syncd.onefile import OneFile, OnRequest, Pacer
+from syncd.onefile import OneFile, OnRequest, RateLimiter
 from syncd.settings import FeedSettings, Settings
 from syncd.state.db.owner import customer_hash
 from syncd.state.db.store import Store
-from syncd.state.rate_limit import StoredTurns
-from syncd.sync.context import Feed, Parts, Policy
+from syncd.state.rate_limit import StoredRateLimit
+from syncd.sync.context import Feed, Policy, SyncContext
 from syncd.wiring.clock import now
 
 
 @contextmanager
-def open_parts(
+def open_context(
     settings: Settings,
     store: Store,
     log: FilteringBoundLogger,
     stopping: Event,
     on_request: OnRequest = lambda _request: None,
-) -> Iterator[Parts]:
+) -> Iterator[SyncContext]:
     """All that a pass needs. Setting ``stopping`` ends every wait and keeps further calls from being begun.
 
     ``on_request`` is told of each request to OneFile how it went.
@@ -43,8 +43,8 @@ def open_parts(
         raise ConfigurationError(
             "onefile.customer_token is not a customer token: it holds characters that none has. Copy it again, alone."
         )
-    pacer = Pacer(
-        StoredTurns(store, token),
+    rate_limiter = RateLimiter(
+        StoredRateLimit(store, token),
         onefile.calls_per_minute,
         clock=now,
         sleep=stopping.wait,
@@ -62,14 +62,14 @@ def open_parts(
     with OneFile(
         onefile.url,
         token,
-        pacer,
+        rate_limiter,
         clock=now,
         timeout_seconds=onefile.timeout_seconds,
         max_in_flight=onefile.max_in_flight,
         on_request=on_request,
         on_throttled=lambda seconds: log.warning("throttled", seconds=round(seconds, 1)),
     ) as client:
-        yield Parts(
+        yield SyncContext(
             organisation_id=onefile.organisation_id,
             mis=Mis(settings.source.url.get_secret_value(), settings.source.timeout_seconds),
             feeds=feeds,
@@ -79,7 +79,7 @@ def open_parts(
             log=log,
             clock=now,
             is_stopping=stopping.is_set,
-            links=links,
+            assignment_feeds=links,
             organisations=onefile.all_organisations,
             customer=customer_hash(token),
         )

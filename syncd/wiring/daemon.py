@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd import __version__
 from syncd.core.schedule import Schedule, When
-from syncd.daemon.config import Daily, Orders
+from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.daemon.housekeeping import purging
 from syncd.errors import ConfigurationError
 from syncd.onefile import OnRequest
@@ -17,7 +17,7 @@ from syncd.settings import Settings, load_settings
 from syncd.state.db import maintenance
 from syncd.state.db.store import Store
 from syncd.sync.feeds import check_feeds
-from syncd.wiring.context import open_parts
+from syncd.wiring.context import open_context
 
 #: What a daemon that is told to reload may find changed: whole sections, and of one the keys that say how, not whose.
 _MAY_CHANGE: Final = frozenset({"source", "schedule", "guard", "leavers", "defaults", "feeds"})
@@ -35,15 +35,15 @@ _MAY_CHANGE_OF_ONEFILE: Final = frozenset(
 )
 
 
-def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tuple[Daily, ...]:
+def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tuple[DailyJob, ...]:
     """What the daemon does once a day beside its runs, one line each."""
     return (
         purging(settings.onefile.all_organisations, settings.state.keep, log, stopping.is_set),
-        Daily("tidy", maintenance.tidy),
+        DailyJob("tidy", maintenance.vacuum),
     )
 
 
-class Site:
+class DaemonConfigFile:
     """The configuration file that a daemon goes by, which it may read again.
 
     ``settings`` are what is in ``file`` now. ``on_request`` is told of each request to OneFile how it went.
@@ -66,10 +66,10 @@ class Site:
         self._stopping = stopping
         self.settings = settings
         """What is in force."""
-        self.orders: Orders = self._orders(settings)
+        self.orders: DaemonConfig = self._orders(settings)
         """What the daemon is to go by."""
 
-    def reread(self) -> Orders:
+    def reread(self) -> DaemonConfig:
         """What it is to go by from now on; whoever went by the orders before closes them.
 
         Every feed is looked at in the MIS, for a misspelt column shows nowhere else. Raises `ConfigurationError` for
@@ -95,16 +95,18 @@ class Site:
         """Let go of what the orders in force hold."""
         self.orders.close()
 
-    def _orders(self, settings: Settings) -> Orders:
+    def _orders(self, settings: Settings) -> DaemonConfig:
         with ExitStack() as stack:
-            parts = stack.enter_context(open_parts(settings, self._store, self._log, self._stopping, self._on_request))
-            turns = tuple(parts.turn_of(each) for each in settings.onefile.all_organisations)
+            context = stack.enter_context(
+                open_context(settings, self._store, self._log, self._stopping, self._on_request)
+            )
+            turns = tuple(context.for_organisation(each) for each in settings.onefile.all_organisations)
             about = {
                 "environment": str(settings.onefile.environment or settings.onefile.url),
                 "jitter": settings.schedule.jitter,
                 "version": __version__,
             }
-            return Orders(
+            return DaemonConfig(
                 turns, schedule(settings), daily(settings, self._log, self._stopping), about, stack.pop_all().close
             )
 

@@ -13,7 +13,7 @@ from syncd.core.records import Code
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.onefile import OneFile, Organisation
 from syncd.operations import doctor
-from syncd.operations.doctor import Census, Check, Finding, Outcome, State
+from syncd.operations.doctor import Check, FeedCounts, Finding, Outcome, State
 from syncd.settings import (
     Environment,
     FeedSettings,
@@ -23,14 +23,14 @@ from syncd.settings import (
     is_loopback,
     load_settings,
 )
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.owner import customer_hash, owner_of
 from syncd.state.db.store import Store, empty_store
-from syncd.sync.context import Parts
+from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import is_same_customer
-from syncd.wiring.bounded_wait import Impatient
+from syncd.wiring.bounded_wait import ShortWait
 from syncd.wiring.clock import now
-from syncd.wiring.context import open_parts
+from syncd.wiring.context import open_context
 from syncd.wiring.store import A_STORE_OF_ITS_OWN, bare_store, open_store_to_read, others
 
 #: What is not checked when there is no configuration to go by.
@@ -57,13 +57,13 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     main = organisations[0]
     is_live = settings.onefile.url == Environment.LIVE.base_url
     schedule, state = settings.schedule, settings.state
-    census = Census()
+    census = FeedCounts()
 
-    def parts_of(*real: str, feeds: tuple[FeedSettings, ...] = ()) -> Parts:
+    def parts_of(*real: str, feeds: tuple[FeedSettings, ...] = ()) -> SyncContext:
         """The parts of a pass, of which only those made of these sections are real, whatever is wrong with the rest."""
         only = settings.model_copy(update={**_harmless(settings, real), "feeds": feeds})
-        store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", Vault())
-        return stack.enter_context(open_parts(only, store, log, Impatient()))
+        store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", ValueCipher())
+        return stack.enter_context(open_context(only, store, log, ShortWait()))
 
     @cache
     def store() -> Store:
@@ -153,11 +153,11 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
         )
 
 
-def _is_to_come(feeds: tuple[FeedSettings, ...], parts_of: Callable[..., Parts], number: int, code: Code) -> bool:
+def _is_to_come(feeds: tuple[FeedSettings, ...], parts_of: Callable[..., SyncContext], number: int, code: Code) -> bool:
     """Whether the feeds have what a code stands for in this organisation."""
     of_such = tuple(feed for feed in feeds if feed.kind != "links" and feed.yields in code.referent.roles)
     try:
-        return bool(of_such) and doctor.is_to_come(parts_of("source", feeds=of_such).turn_of(number), code)
+        return bool(of_such) and doctor.is_to_come(parts_of("source", feeds=of_such).for_organisation(number), code)
     except SyncdError:
         # The feed has a check of its own, which says what is wrong.
         return False
@@ -202,9 +202,9 @@ def _of_notify(settings: Settings) -> Outcome:
     # Apprise takes time to load, which only who needs it waits for.
     if not settings.notify.urls:
         return doctor.of_notify(())
-    from syncd.notify.channels import addresses_of  # noqa: PLC0415
+    from syncd.notify.channels import channels_of  # noqa: PLC0415
 
-    return doctor.of_notify([address.name for address in addresses_of(settings.notify.urls)])
+    return doctor.of_notify([address.name for address in channels_of(settings.notify.urls)])
 
 
 def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:
@@ -223,4 +223,4 @@ def _store_for_turns(settings: Settings) -> Store:
     try:
         return open_store_to_read(settings)
     except SyncdError:
-        return empty_store(Vault())
+        return empty_store(ValueCipher())

@@ -5,16 +5,16 @@ from datetime import timedelta
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.schedule import When
-from syncd.notify.channels import addresses_of
-from syncd.notify.notifier import Occasions, Telling
+from syncd.notify.channels import channels_of
+from syncd.notify.notifier import Notifier, NotifyPolicy
 from syncd.settings import Settings
 from syncd.state.db.store import Store
 from syncd.wiring.clock import now
 
 
-def telling_of(settings: Settings, store: Store, log: FilteringBoundLogger) -> Telling:
+def open_notifier(settings: Settings, store: Store, log: FilteringBoundLogger) -> Notifier:
     """Whoever tells people of what happens. Raises `ConfigurationError` for a URL that Apprise cannot write to."""
     given = settings.notify
     zone = settings.schedule.timezone
-    occasions = Occasions(timedelta(minutes=given.unreachable_minutes), When(given.digest, timezone=zone), zone)
-    return Telling(store, settings.onefile.all_organisations, addresses_of(given.urls), occasions, log, now)
+    occasions = NotifyPolicy(timedelta(minutes=given.unreachable_minutes), When(given.digest, timezone=zone), zone)
+    return Notifier(store, settings.onefile.all_organisations, channels_of(given.urls), occasions, log, now)

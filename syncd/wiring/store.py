@@ -5,7 +5,7 @@ from typing import Final
 from syncd.errors import ConfigurationError, StateUnusable
 from syncd.settings import Settings, onefile_named
 from syncd.state.db import maintenance
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.owner import Owner, claim, owner_of
 from syncd.state.db.schema import NEWEST
 from syncd.state.db.store import Store, empty_store
@@ -41,7 +41,7 @@ def open_store_to_read(settings: Settings) -> Store:
     """
     store = _store(settings)
     if store.revision() is None:
-        return empty_store(store.vault)
+        return empty_store(store.cipher)
     _refuse_old_schema(store)
     with store.reading() as connection:
         _refuse_others(store, owner_of(connection), settings)
@@ -54,7 +54,7 @@ def bare_store(settings: Settings) -> Store:
 
 
 def _store(settings: Settings) -> Store:
-    return Store(settings.state.url.get_secret_value(), Vault(settings.state.encryption_key.get_secret_value()))
+    return Store(settings.state.url.get_secret_value(), ValueCipher(settings.state.encryption_key.get_secret_value()))
 
 
 def others(owner: Owner | None, settings: Settings) -> str:

@@ -17,7 +17,7 @@ from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state import changes, runs
 from syncd.state.changes import Action, Outcome
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.runs import RunState
 
@@ -34,16 +34,16 @@ _ORGANISATION = 5740
 @pytest.fixture
 def store(syncd: Syncd) -> Store:
     """The store of that syncd."""
-    store = Store(f"sqlite:///{syncd.folder / 'state.db'}", Vault())
+    store = Store(f"sqlite:///{syncd.folder / 'state.db'}", ValueCipher())
     store.upgrade()
     return store
 
 
 def _change(store: Store, at: datetime, misid: str, message: str = "") -> None:
     with store.begin() as connection:
-        number = changes.intend(
+        number = changes.record_intent(
             connection,
-            store.vault,
+            store.cipher,
             runs.start(connection, _ORGANISATION, "command", at),
             Key(_ORGANISATION, Role.LEARNER, misid),
             Action.UPDATE,
@@ -54,7 +54,7 @@ def _change(store: Store, at: datetime, misid: str, message: str = "") -> None:
             now=at,
         )
         outcome = Outcome.REFUSED if message else Outcome.APPLIED
-        changes.conclude(connection, number, outcome, at, http_status=400 if message else 204, message=message)
+        changes.record_outcome(connection, number, outcome, at, http_status=400 if message else 204, message=message)
 
 
 def test_the_history_of_everybody_is_that_of_whole_days_in_london(syncd: Syncd, store: Store) -> None:
@@ -162,7 +162,7 @@ def lived(mis: Mis, onefile: OneFile, syncd: Syncd, store: Store) -> Syncd:
         runs.finish(connection, stopped, RunState.AWAITING_APPROVAL, datetime.now(UTC))
         runs.reject(connection, _ORGANISATION, stopped, "sam")
         request = runs.request(connection, _ORGANISATION, "alex", datetime.now(UTC), [somebody])
-        runs.answer(connection, [request], 2)
+        runs.record_answer(connection, [request], 2)
     return syncd
 
 

@@ -143,7 +143,7 @@ def test_an_example_feed_is_a_query_that_gives_what_its_role_needs(
     name: str, role: Role, mis: sqlite3.Connection
 ) -> None:
     result = mis.execute(_shipped(name).read_text(encoding="utf-8"))
-    layout = Layout.of(role, name, [column[0] for column in result.description], 5740)
+    layout = Layout.from_columns(role, name, [column[0] for column in result.description], 5740)
     rows = result.fetchall()
     assert len(rows) == 1
     assert not hasattr(layout.read(rows[0], 1), "reason"), "the one row of the imagined MIS is held"

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
 from .contenders import Hollow
@@ -89,7 +89,7 @@ def growth(
     size = Size(accounts, changes, runs)
     with databases(with_postgres=True) as (_, make):
         url = make("postgresql")
-        store = Store(url, Vault())
+        store = Store(url, ValueCipher())
         store.upgrade()
         store.close()
         fill(url, size)

@@ -18,9 +18,9 @@ from syncd.settings import Settings, load_settings
 from syncd.simulator import CUSTOMER_TOKEN
 from syncd.state import references
 from syncd.state.db.tables import account
-from syncd.sync.context import Parts
+from syncd.sync.context import SyncContext
 from syncd.sync.feeds import read_feeds
-from syncd.wiring.context import open_parts
+from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 
 from .learners import ASSESSORS, CLASSES, FEED, PLACEMENTS, misid_of
@@ -105,14 +105,14 @@ class College:
         return load_settings(self.file)
 
     @contextmanager
-    def parts(self) -> Iterator[Parts]:
+    def context(self) -> Iterator[SyncContext]:
         """All that a pass needs, as the daemon opens it; the log is left out."""
         settings = self.settings
         log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger("critical"))
         store = open_store(settings)
         try:
-            with open_parts(settings, store, log, Event()) as parts:
-                yield parts
+            with open_context(settings, store, log, Event()) as context:
+                yield context
         finally:
             store.close()
 
@@ -160,20 +160,20 @@ def residents(learners: int, organisation: int = ORGANISATION) -> list[dict[str,
     ]
 
 
-def look_up_codes(parts: Parts) -> None:
+def look_up_codes(context: SyncContext) -> None:
     """Have the store know what the codes of the feed stand for, as after any run."""
-    with parts.store.begin() as connection:
-        references.keep(connection, parts.organisation_id, IDS, parts.clock())
+    with context.store.begin() as connection:
+        references.save(connection, context.organisation_id, IDS, context.clock())
 
 
-def put_in_step(parts: Parts) -> int:
+def put_in_step(context: SyncContext) -> int:
     """Write an account for every record that the feed has now, as if OneFile had taken them all; gives how many.
 
     It goes round OneFile and the journal, because a million calls take days. Whether it is what a run leaves behind is
     for the next run to say: it must find everybody unchanged.
     """
-    look_up_codes(parts)
-    secret, vault, now = parts.store.vault.fingerprint_secret, parts.store.vault, parts.clock()
+    look_up_codes(context)
+    secret, cipher, now = context.store.cipher.fingerprint_secret, context.store.cipher, context.clock()
     known = References({}, frozenset(), IDS)
     numbers = count(_FIRST_LEARNER)
 
@@ -187,17 +187,17 @@ def put_in_step(parts: Parts) -> int:
             "user_id": next(numbers),
             "status": Status.ACTIVE,
             "feed": record.feed,
-            "values": vault.seal(record.fields | ids),
+            "values": cipher.encrypt(record.fields | ids),
             "fingerprint": stamped(record.fingerprint(secret), ids),
             "created_at": now,
             "synced_at": now,
         }
 
-    read = read_feeds(parts)
+    read = read_feeds(context)
     records = (record for record in read if isinstance(record, Record) and record.key.role is Role.LEARNER)
     written = 0
     while rows := [row_of(record) for record in islice(records, _AT_ONCE)]:
-        with parts.store.begin() as connection:
+        with context.store.begin() as connection:
             connection.execute(account.insert(), rows)
         written += len(rows)
     return written

@@ -20,7 +20,7 @@ from syncd.mis.cursors import AT_ONCE
 from syncd.state import accounts, changes, runs
 from syncd.state.changes import Action, Outcome
 from syncd.state.db.lock import Purpose, locked
-from syncd.sync.context import Parts
+from syncd.sync.context import SyncContext
 from syncd.sync.planner import make_plan
 from syncd.sync.run import Trigger, run_once
 from syncd.wiring.admin import open_admin
@@ -59,18 +59,18 @@ def bare_driver(college: College) -> Iterator[Go]:
                 seen += len(page)
             return seen
 
-    with college.parts():
+    with college.context():
         yield go
 
 
 @contextmanager
 def poll(college: College) -> Iterator[Go]:
     """A run in which nothing is new, as the daemon makes it: read, compared, written down; no call."""
-    with college.parts() as parts:
+    with college.context() as context:
 
         def go() -> int:
-            with locked(parts.store, parts.organisation_id, Purpose.WRITING):
-                done = run_once(parts, Trigger.SCHEDULE)
+            with locked(context.store, context.organisation_id, Purpose.WRITING):
+                done = run_once(context, Trigger.SCHEDULE)
             if done.calls or done.held or done.warnings or done.sent:
                 raise Hollow(f"a poll with nothing new is not quiet: {done}")
             return done.unchanged
@@ -81,13 +81,13 @@ def poll(college: College) -> Iterator[Go]:
 @contextmanager
 def diff(college: College) -> Iterator[Go]:
     """A plan when one row in a thousand is another one."""
-    with college.parts() as parts:
+    with college.context() as context:
 
         def go() -> int:
-            planned = make_plan(parts, asks_again=False, is_poll=True)
+            planned = make_plan(context, asks_again=False, is_poll=True)
             return planned.plan.unchanged + len(planned.plan.updates)
 
-        if not make_plan(parts, asks_again=False, is_poll=True).plan.updates:
+        if not make_plan(context, asks_again=False, is_poll=True).plan.updates:
             raise Hollow("nothing differs")
         yield go
 
@@ -95,19 +95,19 @@ def diff(college: College) -> Iterator[Go]:
 @contextmanager
 def first_plan(college: College) -> Iterator[Go]:
     """The plan of a first run: everybody is to be created."""
-    with college.parts() as parts:
-        look_up_codes(parts)
-        yield lambda: len(make_plan(parts, asks_again=False).plan.creates)
+    with college.context() as context:
+        look_up_codes(context)
+        yield lambda: len(make_plan(context, asks_again=False).plan.creates)
 
 
 @contextmanager
 def send(college: College) -> Iterator[Go]:
     """A run in which everybody is another one: a call each, to the simulator, at the pace that OneFile allows."""
-    with college.parts() as parts:
+    with college.context() as context:
 
         def go() -> int:
             change_some(college.source, one_in=1)
-            done = run_once(parts, Trigger.COMMAND)
+            done = run_once(context, Trigger.COMMAND)
             if done.sent != done.counts.updates:
                 raise Hollow(f"not everything was sent: {done}")
             return done.sent
@@ -118,17 +118,17 @@ def send(college: College) -> Iterator[Go]:
 @contextmanager
 def journal(college: College) -> Iterator[Go]:
     """What the store does for each change that is sent: an intent, then the account and the outcome."""
-    with college.parts() as parts:
-        number = _begun(parts)
+    with college.context() as context:
+        number = _begun(context)
         fresh = _fresh_learners()
 
         def go() -> int:
-            store, now = parts.store, parts.clock
+            store, now = context.store, context.clock
             for key, fields in (next(fresh) for _ in range(STORED)):
                 with store.begin() as connection:
-                    change = changes.intend(
+                    change = changes.record_intent(
                         connection,
-                        store.vault,
+                        store.cipher,
                         number,
                         key,
                         Action.CREATE,
@@ -139,9 +139,9 @@ def journal(college: College) -> Iterator[Go]:
                         now=now(),
                     )
                 with store.begin() as connection:
-                    accounts.keep(
+                    accounts.save(
                         connection,
-                        store.vault,
+                        store.cipher,
                         key,
                         user_id=change,
                         feed="learners",
@@ -149,7 +149,7 @@ def journal(college: College) -> Iterator[Go]:
                         fingerprint="f" * 32,
                         now=now(),
                     )
-                    changes.conclude(connection, change, Outcome.APPLIED, now(), http_status=200, user_id=change)
+                    changes.record_outcome(connection, change, Outcome.APPLIED, now(), http_status=200, user_id=change)
             return STORED
 
         yield go
@@ -160,8 +160,8 @@ def bare_inserts(college: College) -> Iterator[Go]:
     """The same rows and transactions with the driver alone, in tables of its own."""
     marks = {"sqlite": "?", "postgresql": "%s"}[make_url(college.state).get_backend_name()]
     fresh = _fresh_learners()
-    with college.parts() as parts, closing(_bare_connection(college)) as connection:
-        sealed = parts.store.vault.seal(next(fresh)[1])
+    with college.context() as context, closing(_bare_connection(college)) as connection:
+        sealed = context.store.cipher.encrypt(next(fresh)[1])
         moment = "2026-11-25 12:00:00+00:00"
         connection.execute("DROP TABLE IF EXISTS bare_change")
         connection.execute("DROP TABLE IF EXISTS bare_account")
@@ -212,8 +212,8 @@ def _visited(college: College, path: str, holds: str) -> Iterator[Go]:
     settings = college.settings
     origin = f"http://{college.admin}"
     with (
-        college.parts() as parts,
-        open_admin(lambda: settings, parts.store, parts.log, Event()),
+        college.context() as context,
+        open_admin(lambda: settings, context.store, context.log, Event()),
         httpx.Client(base_url=origin, headers={"Accept": "text/html"}) as client,
     ):
 
@@ -227,9 +227,9 @@ def _visited(college: College, path: str, holds: str) -> Iterator[Go]:
         yield go
 
 
-def _begun(parts: Parts) -> int:
-    with parts.store.begin() as connection:
-        return runs.start(connection, parts.organisation_id, Trigger.COMMAND, parts.clock())
+def _begun(context: SyncContext) -> int:
+    with context.store.begin() as connection:
+        return runs.start(connection, context.organisation_id, Trigger.COMMAND, context.clock())
 
 
 def _fresh_learners() -> Iterator[tuple[Key, dict[str, Any]]]:

@@ -75,8 +75,8 @@ def _onefile(organisation: int, learners: int, token: str) -> Simulator:
 def _lay_out(college: College, learners: int) -> int:
     """Fill the MIS, and a store that is in step with it; gives how many accounts it has."""
     fill(college.source, learners, seed=college.organisation)
-    with college.laid_out().parts() as parts:
-        return put_in_step(parts)
+    with college.laid_out().context() as context:
+        return put_in_step(context)
 
 
 def free_address() -> str:

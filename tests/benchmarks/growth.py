@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event, text
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state import accounts, changes, held_records, references, retention, runs
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.runs import RunState
 from syncd.state.views import audit, daily_totals, report, run_list, search, status
@@ -100,7 +100,7 @@ def fill(url: str, size: Size) -> None:
 
 def ask(url: str, size: Size, rounds: int, tell: Callable[[Asked], None] = lambda _asked: None) -> list[Asked]:
     """Ask all the questions. Raises `Hollow` when one finds nothing."""
-    store = Store(url, Vault())
+    store = Store(url, ValueCipher())
     told = []
     try:
         for name, question in QUESTIONS.items():
@@ -198,16 +198,16 @@ def _run_page(connection: Connection) -> int:
 
 
 def _one_looked_for(connection: Connection) -> int:
-    return len(search.exactly(connection, [ORGANISATION], search.Wanted(_SOMEBODY)))
+    return len(search.exactly(connection, [ORGANISATION], search.SearchTerms(_SOMEBODY)))
 
 
 def _some_looked_for(connection: Connection) -> int:
-    _, count = search.find(connection, [ORGANISATION], search.Wanted("0077"), first=0, most=50)
+    _, count = search.find(connection, [ORGANISATION], search.SearchTerms("0077"), first=0, most=50)
     return count
 
 
 def _people_page(connection: Connection) -> int:
-    _, count = search.find(connection, [ORGANISATION], search.Wanted(), first=0, most=50)
+    _, count = search.find(connection, [ORGANISATION], search.SearchTerms(), first=0, most=50)
     return count
 
 
@@ -225,22 +225,22 @@ def _scrape(store: Store) -> int:
 
 
 def _requests(connection: Connection) -> int:
-    runs.organisations_asked_for(connection)
+    runs.organisations_with_requests(connection)
     return 1 + len(runs.requests_waiting(connection, ORGANISATION))
 
 
 def _reads_of_a_poll(connection: Connection) -> int:
     held_records.refused(connection, ORGANISATION)
     references.known(connection, ORGANISATION, NOW)
-    changes.unsettled(connection, Vault(), ORGANISATION)
+    changes.unsettled(connection, ValueCipher(), ORGANISATION)
     runs.unreachable_since(connection, ORGANISATION)
     runs.approval_in_force(connection, ORGANISATION, ["schedule"], NOW)
-    return sum(accounts.by_feed(connection, ORGANISATION).values())
+    return sum(accounts.count_by_feed(connection, ORGANISATION).values())
 
 
 def _writes_of_a_poll(connection: Connection) -> int:
     number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW, is_whole=True)
-    runs.outdate(connection, ORGANISATION, POLLS, NOW)
+    runs.expire_outdated(connection, ORGANISATION, POLLS, NOW)
     runs.finish(connection, number, RunState.FINISHED, NOW)
     return 1
 
@@ -251,7 +251,7 @@ def _known(connection: Connection) -> int:
 
 def _values(connection: Connection) -> int:
     keys = [Key(ORGANISATION, Role.LEARNER, misid_of(number)) for number in range(1, 201)]
-    return len(accounts.values(connection, Vault(), keys))
+    return len(accounts.values(connection, ValueCipher(), keys))
 
 
 def _in(look: Callable[[Connection], int]) -> Question:

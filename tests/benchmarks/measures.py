@@ -76,10 +76,10 @@ class _Site:
         college, measures = self._college, self._choice.measures
         fill(college.source, self._rows)
         if {"poll", "diff", "page", "store"} & {*measures}:
-            with college.parts() as parts:
-                written = put_in_step(parts)
+            with college.context() as context:
+                written = put_in_step(context)
                 # What is measured is a poll like any other, which goes by what the one before has left.
-                run_once(parts, Trigger.SCHEDULE)
+                run_once(context, Trigger.SCHEDULE)
             if written != self._rows:
                 raise Hollow(f"{written} of {self._rows} learners have an account")
         with Simulator(Switches(limiter=LimiterShape.OFF), seed()) as onefile:
@@ -158,8 +158,8 @@ def _send(choice: Choice, folder: Path, source: str, state: str) -> list[Result]
     with Simulator(switches, seed()) as onefile:
         onefile.sow({"users": residents(choice.calls)})
         college = College(folder, source, state, onefile.base_url, calls_per_minute=choice.calls_per_minute).laid_out()
-        with college.parts() as parts:
-            put_in_step(parts)
+        with college.context() as context:
+            put_in_step(context)
         (sent,) = race([Entry("syncd", "contenders.send", college, choice.calls)], _SENDING_ROUNDS)
         if 429 in {call.status for call in onefile.journal}:
             raise Hollow("the simulator has said 429")

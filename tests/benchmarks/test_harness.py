@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
 from .__main__ import app
@@ -80,7 +80,7 @@ def test_a_host_of_two_customers_is_measured_and_written_down(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_what_a_store_is_asked_again_and_again_is_found_by_an_index(postgres_url: str) -> None:
-    store = Store(postgres_url, Vault())
+    store = Store(postgres_url, ValueCipher())
     store.upgrade()
     size = Size(accounts=1000, changes=2000, runs=1000)
     fill_store(postgres_url, size)
@@ -96,7 +96,7 @@ def test_what_a_store_is_asked_again_and_again_is_found_by_an_index(postgres_url
 
 @pytest.mark.slow
 def test_what_is_counted_of_many_is_counted_by_an_index_alone(postgres_url: str) -> None:
-    store = Store(postgres_url, Vault())
+    store = Store(postgres_url, ValueCipher())
     store.upgrade()
     fill_store(postgres_url, Size(accounts=1000, changes=2000, runs=1000))
     for name in ("status", "report of a month", "reads of a poll, accounts aside", "metrics"):

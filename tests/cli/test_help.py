@@ -10,7 +10,7 @@ import syncd as package
 from syncd.cli.help import entries
 from syncd.core.records import Reason
 from syncd.errors import SyncdError
-from syncd.sync.reasons import HELD, LEFT_OUT, in_words
+from syncd.sync.reasons import HELD, LEFT_OUT, describe
 
 from .conftest import Syncd
 
@@ -33,13 +33,13 @@ def test_every_reason_and_every_error_in_the_code_has_its_entry(syncd: Syncd) ->
     assert told.exit == 0
     lines = told.stdout.splitlines()
     for name, meaning, remedy in (
-        *((in_words(reason), said.meaning, said.remedy) for each in (HELD, LEFT_OUT) for reason, said in each.items()),
+        *((describe(reason), said.meaning, said.remedy) for each in (HELD, LEFT_OUT) for reason, said in each.items()),
         *((kind.title, kind.meaning, kind.remedy) for kind in kinds),
     ):
         ats = [at for at, line in enumerate(lines) if line.startswith(f"  {meaning}")]
         assert [lines[at + 1] for at in ats] == [f"  {remedy}"]
         assert name in lines
-    assert {entry.name for entry in entries()} == {in_words(reason) for reason in Reason} | {k.title for k in kinds}
+    assert {entry.name for entry in entries()} == {describe(reason) for reason in Reason} | {k.title for k in kinds}
 
 
 def test_every_error_says_itself_what_it_means() -> None:

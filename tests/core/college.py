@@ -6,12 +6,19 @@ from datetime import UTC, datetime
 from itertools import count
 
 from syncd.core.accounts import Known, Status
-from syncd.core.assignments import Link, Pair, Remembered, assign, sift_links, users_by_learner
-from syncd.core.changed import Sifted, sift
-from syncd.core.compare import Rules, Surroundings, compare
+from syncd.core.assignments import (
+    AssignmentRecord,
+    Pair,
+    StoredAssignment,
+    find_changed_assignments,
+    plan_assignments,
+    users_by_learner,
+)
+from syncd.core.changed import ChangedRecords, find_changed
+from syncd.core.compare import Rules, Snapshot, compare
 from syncd.core.fields import FIELDS, GRANT, SENDING_ORDER, Role
 from syncd.core.plan import Create, Plan, Update
-from syncd.core.records import Code, Elsewhere, Held, Key, Reason, Record, Warned, stamped
+from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, Record, Warned, stamped
 from syncd.core.references import Resolved
 from syncd.core.values import Sent, Value
 
@@ -47,9 +54,9 @@ def place(misid: str, name: str, role: Role = Role.PLACEMENT, **fields: Value) -
     return Record(key(misid, role), f"{role} feed", told, {}, frozenset(FIELDS))
 
 
-def link(learner: str, user: str, role: Role = Role.EMPLOYER, feed: str = "links") -> Link:
+def link(learner: str, user: str, role: Role = Role.EMPLOYER, feed: str = "links") -> AssignmentRecord:
     """One row of a links feed: somebody who is assigned to a learner."""
-    return Link(Pair(key(learner, Role.LEARNER), key(user, role)), feed)
+    return AssignmentRecord(Pair(key(learner, Role.LEARNER), key(user, role)), feed)
 
 
 def unfit(misid: str, role: Role = Role.ASSESSOR) -> Held:
@@ -69,7 +76,7 @@ class College:
     in_onefile: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     in_doubt: dict[Key, str] = field(default_factory=dict)
     refused: dict[Key, Held] = field(default_factory=dict)
-    remembered: dict[Pair, Remembered] = field(default_factory=dict)
+    remembered: dict[Pair, StoredAssignment] = field(default_factory=dict)
     _ids: Iterable[int] = field(default_factory=lambda: count(100))
 
     @classmethod
@@ -80,16 +87,19 @@ class College:
             college._accept(record.key, None, record.fields, record.fingerprint(SECRET))
         return college
 
-    def sift(self, *records: Record | Held | Elsewhere, only: frozenset[str] = NOBODY) -> Sifted:
+    def sift(self, *records: Record | Held | OtherOrganisation, only: frozenset[str] = NOBODY) -> ChangedRecords:
         """What of these records needs a closer look."""
-        return sift(records, self.known, SECRET, self.refused, only, self.looked_up)
+        return find_changed(records, self.known, SECRET, self.refused, only, self.looked_up)
 
     def plan(
-        self, *records: Record | Held | Elsewhere, links: Iterable[Link | Held] = (), only: frozenset[str] = NOBODY
+        self,
+        *records: Record | Held | OtherOrganisation,
+        links: Iterable[AssignmentRecord | Held] = (),
+        only: frozenset[str] = NOBODY,
     ) -> Plan:
         """What a run that reads these records and links would do."""
-        sifted = sift_links(links, self.remembered, self.known, only)
-        around = Surroundings(
+        sifted = find_changed_assignments(links, self.remembered, self.known, only)
+        around = Snapshot(
             self.known,
             self.values,
             self.codes,
@@ -104,7 +114,7 @@ class College:
             *(update.key for update in plan.updates if update.is_link),
             *(returner.key for returner in plan.returners),
         }
-        assigned = assign(sifted, self.remembered, self.known, coming)
+        assigned = plan_assignments(sifted, self.remembered, self.known, coming)
         return replace(
             plan,
             assigns=assigned.assigns,
@@ -137,7 +147,7 @@ class College:
         for grant in plan.grants:
             self._accept(grant.key, None, {GRANT: grant.is_open}, stamped(grant.fingerprint, grant.ids))
         for each in plan.assigns:
-            self.remembered[Pair(each.learner, each.user)] = Remembered(
+            self.remembered[Pair(each.learner, each.user)] = StoredAssignment(
                 self._id_of(each.learner), self._id_of(each.user)
             )
         for refresh in plan.refreshes:

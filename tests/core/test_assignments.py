@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import (
     ASSIGNABLE,
-    Assigned,
-    Link,
-    LinksLayout,
+    AssignmentLayout,
+    AssignmentPlan,
+    AssignmentRecord,
     Pair,
-    Remembered,
-    assign,
-    sift_links,
+    StoredAssignment,
+    find_changed_assignments,
+    plan_assignments,
     users_by_learner,
 )
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Assign
-from syncd.core.records import Code, Elsewhere, Held, Key, Reason, UnusableColumns, Warned, stamped
+from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, UnusableColumns, Warned, stamped
 from tests.core.college import ORGANISATION, College, key, link, person
 
 COLUMNS = ("LearnerMISID", "UserMISID")
@@ -36,12 +36,12 @@ KNOWN = {
         ("E2", Role.EMPLOYER, 12),
     )
 }
-MADE = {Pair(L1, E1): Remembered(1, 11)}
-REFUSED = {Pair(L1, E1): Remembered(1, 11, "No such luck.")}
+MADE = {Pair(L1, E1): StoredAssignment(1, 11)}
+REFUSED = {Pair(L1, E1): StoredAssignment(1, 11, "No such luck.")}
 
 
-def layout(*columns: str, role: Role = Role.EMPLOYER) -> LinksLayout:
-    return LinksLayout.of(role, "links", columns, ORGANISATION)
+def layout(*columns: str, role: Role = Role.EMPLOYER) -> AssignmentLayout:
+    return AssignmentLayout.from_columns(role, "links", columns, ORGANISATION)
 
 
 def complaint(*columns: str) -> str:
@@ -51,15 +51,17 @@ def complaint(*columns: str) -> str:
 
 
 def become(
-    *links: Link | Held | Elsewhere,
-    remembered: dict[Pair, Remembered] | None = None,
+    *links: AssignmentRecord | Held | OtherOrganisation,
+    remembered: dict[Pair, StoredAssignment] | None = None,
     known: dict[Key, Known] | None = None,
     coming: frozenset[Key] = frozenset(),
     only: tuple[str, ...] = (),
-) -> Assigned:
+) -> AssignmentPlan:
     """What becomes of these links."""
     known = KNOWN if known is None else known
-    return assign(sift_links(links, remembered or {}, known, only), remembered or {}, known, coming)
+    return plan_assignments(
+        find_changed_assignments(links, remembered or {}, known, only), remembered or {}, known, coming
+    )
 
 
 # Reading
@@ -80,7 +82,9 @@ def test_a_row_without_somebody_is_held_in_the_organisation_that_it_names(column
 def test_a_row_is_a_learner_and_somebody_of_the_feed_s_role(spelling: Any, role: Role) -> None:
     backwards = layout(*map(spelling, reversed(COLUMNS)), role=role)
 
-    assert backwards.read((" U1 ", 4711), 1) == Link(Pair(key("4711", Role.LEARNER), key("U1", role)), "links")
+    assert backwards.read((" U1 ", 4711), 1) == AssignmentRecord(
+        Pair(key("4711", Role.LEARNER), key("U1", role)), "links"
+    )
 
 
 def test_a_link_is_listed_under_its_learner() -> None:
@@ -91,7 +95,7 @@ def test_a_link_is_listed_under_its_learner() -> None:
 def test_a_row_may_be_of_another_organisation(given: object, organisation: int) -> None:
     read = layout(*COLUMNS, "organisationid").read(("L1", "E1", given), 1)
 
-    assert isinstance(read, Link)
+    assert isinstance(read, AssignmentRecord)
     assert {who.organisation_id for who in read.pair} == {organisation}
 
 
@@ -155,7 +159,7 @@ def test_a_row_with_an_unusable_value_is_held_by_its_number(row: tuple[object, .
 
 
 def test_a_link_that_was_never_made_is_to_be_made() -> None:
-    assert become(link("L1", "E1")) == Assigned((Assign(L1, E1, "links"),), (), ())
+    assert become(link("L1", "E1")) == AssignmentPlan((Assign(L1, E1, "links"),), (), ())
 
 
 def test_a_link_that_is_there_twice_is_made_once() -> None:
@@ -163,24 +167,26 @@ def test_a_link_that_is_there_twice_is_made_once() -> None:
 
 
 def test_a_link_that_was_made_asks_nothing() -> None:
-    assert become(link("L1", "E1"), remembered=MADE) == Assigned((), (), ())
+    assert become(link("L1", "E1"), remembered=MADE) == AssignmentPlan((), (), ())
 
 
-@pytest.mark.parametrize("before", [Remembered(1, 99), Remembered(99, 11), Remembered(99, 11, "No such luck.")])
-def test_a_link_that_was_tried_with_another_account_of_either_is_made_again(before: Remembered) -> None:
+@pytest.mark.parametrize(
+    "before", [StoredAssignment(1, 99), StoredAssignment(99, 11), StoredAssignment(99, 11, "No such luck.")]
+)
+def test_a_link_that_was_tried_with_another_account_of_either_is_made_again(before: StoredAssignment) -> None:
     assert become(link("L1", "E1"), remembered={Pair(L1, E1): before}).assigns == (Assign(L1, E1, "links"),)
 
 
 def test_a_link_that_onefile_refused_is_held_with_its_words_and_not_tried_again() -> None:
     detail = "the Employer E1: No such luck."
 
-    assert become(link("L1", "E1"), remembered=REFUSED) == Assigned(
+    assert become(link("L1", "E1"), remembered=REFUSED) == AssignmentPlan(
         (), (Held(*L1, "links", Reason.REFUSED, "UserMISID", detail),), ()
     )
 
 
 def test_a_refused_link_that_is_gone_from_the_mis_is_nothing_to_speak_of() -> None:
-    assert become(remembered=REFUSED) == Assigned((), (), ())
+    assert become(remembered=REFUSED) == AssignmentPlan((), (), ())
 
 
 def test_whoever_comes_with_the_same_run_can_be_assigned() -> None:
@@ -198,10 +204,10 @@ def test_whoever_comes_with_the_same_run_can_be_assigned() -> None:
     ],
     ids=["learner", "user", "both"],
 )
-def test_a_link_of_somebody_without_an_account_is_held(unknown: Link, field: str, detail: str) -> None:
+def test_a_link_of_somebody_without_an_account_is_held(unknown: AssignmentRecord, field: str, detail: str) -> None:
     held = Held(*unknown.key, "links", Reason.REFERENCE_NOT_FOUND, field, detail)
 
-    assert become(unknown, link("L2", "E2")) == Assigned(
+    assert become(unknown, link("L2", "E2")) == AssignmentPlan(
         (Assign(key("L2", Role.LEARNER), key("E2", Role.EMPLOYER), "links"),), (held,), ()
     )
 
@@ -226,11 +232,11 @@ def test_all_that_a_learner_and_a_feed_have_in_common_is_one_hold() -> None:
 def test_links_that_are_gone_from_the_mis_are_one_warning_a_learner() -> None:
     misids = ("E3", "E1", "E4", "E2")
     employers = {key(misid, Role.EMPLOYER): Known(number, Status.ACTIVE, "") for number, misid in enumerate(misids)}
-    made = {Pair(L1, who): Remembered(1, number) for number, who in enumerate(employers)}
+    made = {Pair(L1, who): StoredAssignment(1, number) for number, who in enumerate(employers)}
     named = "Employer E1, Employer E2, Employer E3, Employer E4"
     detail = f"{named}: assigned in OneFile and no longer in the MIS; only a person can take that back"
 
-    assert become(remembered=made, known=KNOWN | employers) == Assigned(
+    assert become(remembered=made, known=KNOWN | employers) == AssignmentPlan(
         (), (), (Warned(L1, "", Reason.CLEARED, "UserMISID", detail),)
     )
 
@@ -248,13 +254,13 @@ def test_only_the_learners_who_are_asked_for_are_assigned_to() -> None:
 
 
 def test_a_link_of_somebody_who_is_not_asked_for_is_not_taken_for_gone() -> None:
-    assert become(link("L1", "E1"), remembered=MADE, only=("L2",)) == Assigned((), (), ())
+    assert become(link("L1", "E1"), remembered=MADE, only=("L2",)) == AssignmentPlan((), (), ())
 
 
 def test_rows_of_other_organisations_are_passed_over_and_unfit_ones_held() -> None:
     unfit = Held(ORGANISATION, Role.EMPLOYER, "", "links", Reason.MISSING, "UserMISID", "UserMISID is empty", 3)
 
-    assert become(Elsewhere("links"), unfit) == Assigned((), (unfit,), ())
+    assert become(OtherOrganisation("links"), unfit) == AssignmentPlan((), (unfit,), ())
 
 
 # Whatever the MIS and the memory are like
@@ -263,14 +269,14 @@ MISIDS = ("1", "2", "3")
 learners = st.sampled_from(MISIDS).map(lambda misid: key(misid, Role.LEARNER))
 users = st.tuples(st.sampled_from(MISIDS), st.sampled_from((Role.EMPLOYER, Role.IQA))).map(lambda who: key(*who))
 pairs = st.builds(Pair, learners, users)
-rows = st.lists(st.builds(Link, pairs, st.sampled_from(("links", "more links"))), max_size=8)
+rows = st.lists(st.builds(AssignmentRecord, pairs, st.sampled_from(("links", "more links"))), max_size=8)
 ids = st.integers(1, 2)
 accounts = st.builds(Known, st.none() | ids, st.sampled_from(Status), st.just(""))
-memories = st.dictionaries(pairs, st.builds(Remembered, ids, ids, st.sampled_from(("", "", "no"))), max_size=6)
+memories = st.dictionaries(pairs, st.builds(StoredAssignment, ids, ids, st.sampled_from(("", "", "no"))), max_size=6)
 stores = st.dictionaries(learners | users, accounts, max_size=8)
 
 
-def by_pencil(pair: Pair, remembered: dict[Pair, Remembered], known: dict[Key, Known], coming: set[Key]) -> str:
+def by_pencil(pair: Pair, remembered: dict[Pair, StoredAssignment], known: dict[Key, Known], coming: set[Key]) -> str:
     """What becomes of one pair, one question after the other."""
     before = remembered.get(pair)
     if before and [known[who].user_id if who in known else None for who in pair] == [before.learner_id, before.user_id]:
@@ -280,7 +286,7 @@ def by_pencil(pair: Pair, remembered: dict[Pair, Remembered], known: dict[Key, K
 
 @given(rows, memories, stores, st.sets(learners | users, max_size=4))
 def test_every_pair_is_made_already_to_be_assigned_refused_or_held_and_only_one_of_these(
-    rows: list[Link], remembered: dict[Pair, Remembered], known: dict[Key, Known], coming: set[Key]
+    rows: list[AssignmentRecord], remembered: dict[Pair, StoredAssignment], known: dict[Key, Known], coming: set[Key]
 ) -> None:
     assigned = become(*rows, remembered=remembered, known=known, coming=frozenset(coming))
 
@@ -296,7 +302,7 @@ def test_every_pair_is_made_already_to_be_assigned_refused_or_held_and_only_one_
 
 @given(rows, memories, stores)
 def test_every_assignment_that_is_gone_from_the_mis_is_warned_of_while_both_are_there(
-    rows: list[Link], remembered: dict[Pair, Remembered], known: dict[Key, Known]
+    rows: list[AssignmentRecord], remembered: dict[Pair, StoredAssignment], known: dict[Key, Known]
 ) -> None:
     in_mis = {row.pair for row in rows}
     gone = {
@@ -324,7 +330,7 @@ codes = st.sampled_from(MISIDS).map(lambda misid: Code(Referent.EMPLOYER, "MISID
     st.sets(st.sampled_from(MISIDS)),
 )
 def test_a_run_that_went_well_leaves_the_next_one_nothing_to_assign_or_to_send(
-    employers: set[str], learners: dict[str, Code | None], links: list[Link], there_before: set[str]
+    employers: set[str], learners: dict[str, Code | None], links: list[AssignmentRecord], there_before: set[str]
 ) -> None:
     staff = [person(misid, Role.EMPLOYER) for misid in sorted(employers)]
     taught = [

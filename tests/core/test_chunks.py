@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core import digests
-from syncd.core.digests import Chunk, Digester, Rows, follow
+from syncd.core.digests import BlockDigest, Digester, Rows, match_blocks
 
 DIGESTER = Digester(b"secret")
 
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "CHUNK", 4)
+    monkeypatch.setattr(digests, "BLOCK_ROWS", 4)
 
 
 class Feed:
@@ -32,24 +32,26 @@ class Feed:
         return taken
 
 
-def remembered(rows: Sequence[tuple[object, ...]], before: Sequence[Chunk] = ()) -> list[Chunk]:
+def remembered(rows: Sequence[tuple[object, ...]], before: Sequence[BlockDigest] = ()) -> list[BlockDigest]:
     """The chunks of a feed that was read, by what was remembered of it."""
     return [
-        before[span.position] if span.is_kept else _chunk(span.rows)
-        for span in follow(before, Feed(rows).take, DIGESTER)
+        before[span.position] if span.is_unchanged else _chunk(span.rows)
+        for span in match_blocks(before, Feed(rows).take, DIGESTER)
     ]
 
 
-def _chunk(rows: Rows) -> Chunk:
-    return Chunk(len(rows), DIGESTER.short(rows[0]), DIGESTER.of(rows), len(rows))
+def _chunk(rows: Rows) -> BlockDigest:
+    return BlockDigest(len(rows), DIGESTER.short_digest(rows[0]), DIGESTER.digest(rows), len(rows))
 
 
 def numbered(count: int) -> list[tuple[object, ...]]:
     return [(f"L{number}", "x") for number in range(count)]
 
 
-def news(before: list[Chunk], rows: Sequence[tuple[object, ...]]) -> list[object]:
-    return [row for span in follow(before, Feed(rows).take, DIGESTER) if not span.is_kept for row in span.rows]
+def news(before: list[BlockDigest], rows: Sequence[tuple[object, ...]]) -> list[object]:
+    return [
+        row for span in match_blocks(before, Feed(rows).take, DIGESTER) if not span.is_unchanged for row in span.rows
+    ]
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=40)
@@ -62,10 +64,10 @@ def test_every_row_is_in_one_span_and_those_of_a_chunk_are_as_they_were(
     before = remembered(old)
     starts = [sum(chunk.rows for chunk in before[:position]) for position in range(len(before))]
     told: list[object] = []
-    for span in follow(before, Feed(new, most).take, DIGESTER):
+    for span in match_blocks(before, Feed(new, most).take, DIGESTER):
         assert span.number == len(told) + 1
         told += span.rows
-        if span.is_kept:
+        if span.is_unchanged:
             start = starts[span.position]
             assert list(span.rows) == old[start : start + before[span.position].rows]
     assert told == new
@@ -74,8 +76,8 @@ def test_every_row_is_in_one_span_and_those_of_a_chunk_are_as_they_were(
 @given(ROWS)
 def test_nothing_is_news_of_a_feed_that_is_as_it_was(rows: list[tuple[object, ...]]) -> None:
     before = remembered(rows)
-    told = list(follow(before, Feed(rows).take, DIGESTER))
-    assert all(span.is_kept for span in told)
+    told = list(match_blocks(before, Feed(rows).take, DIGESTER))
+    assert all(span.is_unchanged for span in told)
     assert [span.position for span in told] == list(range(len(before)))
 
 
@@ -105,8 +107,8 @@ def test_rows_put_in_one_by_one_make_chunks_that_stay_of_a_size() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, 1.5, "x", b"x", True, date(2026, 9, 1), Decimal("1.50"), {"a"}, range(3)])
 def test_whatever_a_driver_gives_has_a_digest(value: object) -> None:
-    assert DIGESTER.of([(value,)])
-    assert DIGESTER.of([(value,)]) != DIGESTER.of([("another",)])
+    assert DIGESTER.digest([(value,)])
+    assert DIGESTER.digest([(value,)]) != DIGESTER.digest([("another",)])
 
 
 @pytest.mark.parametrize("value", [2**80, "\ud800"])
@@ -116,5 +118,5 @@ def test_what_has_none_is_looked_at_every_time(value: object) -> None:
 
 
 def test_another_secret_makes_another_digest_and_so_does_another_column() -> None:
-    made = {digester.of([("L1",)]) for digester in (DIGESTER, Digester(b"other"), Digester(b"secret", ["MISID"]))}
+    made = {digester.digest([("L1",)]) for digester in (DIGESTER, Digester(b"other"), Digester(b"secret", ["MISID"]))}
     assert len(made) == 3

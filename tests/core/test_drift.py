@@ -145,7 +145,7 @@ def test_only_what_was_sent_is_compared() -> None:
     findings = Findings()
     findings.add(key("A1"), 1, SENT, {**SENT, "LastName": "of another's making"})
 
-    assert (findings.checked, findings.drift, findings.not_told) == (1, (), frozenset())
+    assert (findings.checked, findings.drift, findings.not_returned) == (1, (), frozenset())
 
 
 def test_keys_are_read_in_any_letter_case() -> None:
@@ -162,7 +162,7 @@ def test_what_was_sent_and_is_gone_has_drifted(told: dict[str, object]) -> None:
     findings.add(key("A2"), 2, SENT, SENT)
 
     assert findings.drift == (Drift(key("A1"), 1, DriftKind.CHANGED, ("Telephone",)),)
-    assert findings.not_told == frozenset()
+    assert findings.not_returned == frozenset()
 
 
 def test_what_is_told_of_nobody_is_named_once_and_is_nobodys_drift() -> None:
@@ -170,7 +170,7 @@ def test_what_is_told_of_nobody_is_named_once_and_is_nobodys_drift() -> None:
     findings.add(key("A1"), 1, SENT, {"FirstName": "Ann"})
     findings.add(key("A2"), 2, SENT, {"FirstName": "Anna"})
 
-    assert findings.not_told == {"Telephone"}
+    assert findings.not_returned == {"Telephone"}
     assert findings.drift == (Drift(key("A2"), 2, DriftKind.CHANGED, ("FirstName",)),)
 
 
@@ -179,7 +179,7 @@ def test_what_is_told_only_of_somebody_who_was_never_sent_it_is_not_missed_elsew
     findings.add(key("A1"), 1, SENT, {"FirstName": "Ann"})
     findings.add(key("A2"), 2, {"FirstName": "Ann"}, SENT)
 
-    assert findings.not_told == frozenset()
+    assert findings.not_returned == frozenset()
     assert [one.fields for one in findings.drift] == [("Telephone",)]
 
 

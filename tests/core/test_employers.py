@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from syncd.core.assignments import Pair, Remembered
+from syncd.core.assignments import Pair, StoredAssignment
 from syncd.core.compare import Clear, Rules
 from syncd.core.fields import GRANT, Referent, Role
 from syncd.core.plan import Assign, Grant, Plan, Refresh
-from syncd.core.records import Code, Elsewhere, Held, Reason, Record, Warned
+from syncd.core.records import Code, Held, OtherOrganisation, Reason, Record, Warned
 from tests.core.college import NOW, ORGANISATION, SECRET, College, key, link, person, place
 
 E1, E2, L1 = key("E1", Role.EMPLOYER), key("E2", Role.EMPLOYER), key("L1", Role.LEARNER)
@@ -238,7 +238,7 @@ def test_a_default_employer_whom_the_mis_gives_by_onefile_s_id_is_assigned_first
     assert [(update.fields, update.assigned) for update in plan.updates] == [({"DefaultEmployerID": 100}, E1)]
 
 
-REFUSED = {Pair(L1, E1): Remembered(101, 100, "No such luck.")}
+REFUSED = {Pair(L1, E1): StoredAssignment(101, 100, "No such luck.")}
 
 
 def test_a_default_employer_whom_onefile_refused_to_assign_is_left_out_with_a_warning_in_every_run() -> None:
@@ -259,7 +259,7 @@ def test_a_default_employer_is_told_as_soon_as_the_refused_assignment_has_come_o
     college = college_with(employer(), person("L1", Role.LEARNER))
     college.remembered |= REFUSED
     college.carry_out(college.plan(employer(), learner(), links=[link("L1", "E1")]))
-    college.remembered = {Pair(L1, E1): Remembered(101, 100)}
+    college.remembered = {Pair(L1, E1): StoredAssignment(101, 100)}
 
     plan = college.plan(employer(), learner(), links=[link("L1", "E1")])
 
@@ -354,10 +354,10 @@ def test_a_row_of_another_organisation_is_counted_and_is_neither_somebody_nor_so
     ann = person("A1")
     college = College.of(ann)
 
-    sifted = college.sift(ann, Elsewhere(ann.feed), Elsewhere(ann.feed), Elsewhere("others"))
+    sifted = college.sift(ann, OtherOrganisation(ann.feed), OtherOrganisation(ann.feed), OtherOrganisation("others"))
 
     assert (sifted.rows, sifted.elsewhere) == ({ann.feed: 1}, {ann.feed: 2, "others": 1})
-    assert college.plan(ann, Elsewhere(ann.feed)) == Plan(unchanged=1)
+    assert college.plan(ann, OtherOrganisation(ann.feed)) == Plan(unchanged=1)
 
 
 def test_a_default_employer_of_another_organisation_is_not_ours() -> None:

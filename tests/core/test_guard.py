@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.guard import Counts, FeedSize, Limits, guard, to_approve
+from syncd.core.guard import Counts, FeedSize, Limits, guard, required_approval
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from tests.core.college import NOW, key, unfit
 
@@ -78,11 +78,11 @@ def test_a_returner_a_rekey_a_grant_and_an_assignment_count_as_updates() -> None
         assigns=(Assign(key("L1"), key("E1"), "links"),) * 6,
     )
 
-    assert Counts.of(whole) == Counts(updates=20)
+    assert Counts.from_plan(whole) == Counts(updates=20)
 
 
 def test_a_leaver_counts_in_the_run_that_first_misses_it_and_not_when_it_is_archived() -> None:
-    assert Counts.of(plan(leavers=2, old_leavers=3)) == Counts(leavers=2)
+    assert Counts.from_plan(plan(leavers=2, old_leavers=3)) == Counts(leavers=2)
 
 
 def test_a_feed_that_yields_no_rows_is_stopped_even_if_it_never_had_any() -> None:
@@ -206,5 +206,5 @@ def test_an_approval_must_cover_what_is_too_many_and_all_of_it_when_a_feed_has_s
     large = plan(creates=60, updates=1)
     halved = FeedSize("learners", 40, 100)
 
-    assert to_approve(large, Limits(), 100, FULL) == Counts(creates=60)
-    assert to_approve(large, Limits(), 100, [halved]) == Counts(creates=60, updates=1)
+    assert required_approval(large, Limits(), 100, FULL) == Counts(creates=60)
+    assert required_approval(large, Limits(), 100, [halved]) == Counts(creates=60, updates=1)

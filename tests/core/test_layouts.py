@@ -11,7 +11,7 @@ LEARNER = (*STAFF, "DefaultAssessorID", "ClassroomID", "PlacementID")
 
 
 def layout(role: Role, *columns: str, **defaults: int) -> Layout:
-    return Layout.of(role, "people", columns, ORGANISATION, defaults)
+    return Layout.from_columns(role, "people", columns, ORGANISATION, defaults)
 
 
 def complaint(role: Role, *columns: str, **defaults: int) -> str:

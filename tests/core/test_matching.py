@@ -54,11 +54,11 @@ def _accounts(draw: st.DrawFn) -> list[Account]:
 
 
 def _person(misid: str, role: Role = Role.LEARNER, **traits: object) -> Person:
-    return Person(key(misid, role), "", Traits.of(traits))
+    return Person(key(misid, role), "", Traits.from_fields(traits))
 
 
 def _account(user_id: int, role: Role | None = Role.LEARNER, misid: str = "", **traits: object) -> Account:
-    return Account(user_id, role, misid, "", Traits.of(traits))
+    return Account(user_id, role, misid, "", Traits.from_fields(traits))
 
 
 def _told(proposals: Iterable[Proposal]) -> list[tuple[str, int, Likeness, bool]]:
@@ -160,7 +160,7 @@ def test_each_likeness_is_enough_for_a_proposal(fields: dict[str, object], liken
         ULN=_ULN,
         DOB="2001-06-01T00:00:00.000Z",
     )
-    proposals = propose([Person.of(record)], [Account(7, Role.LEARNER, traits=Traits.of(fields))])
+    proposals = propose([Person.of(record)], [Account(7, Role.LEARNER, traits=Traits.from_fields(fields))])
     assert _told(proposals) == [("L1", 7, likeness, False)]
     assert proposals[0].name_in_mis == "Ann O'Brien"
 
@@ -177,7 +177,7 @@ def test_each_likeness_is_enough_for_a_proposal(fields: dict[str, object], liken
 )
 def test_less_is_not_enough(fields: dict[str, object]) -> None:
     record = person("L1", Role.LEARNER, ULN="9999999999", DOB="2001-06-01T00:00:00.000Z")
-    assert propose([Person.of(record)], [Account(7, Role.LEARNER, traits=Traits.of(fields))]) == []
+    assert propose([Person.of(record)], [Account(7, Role.LEARNER, traits=Traits.from_fields(fields))]) == []
 
 
 def test_the_proposal_says_which_fields_agree_and_which_do_not() -> None:
@@ -189,8 +189,8 @@ def test_the_proposal_says_which_fields_agree_and_which_do_not() -> None:
 
 def test_twins_with_one_mailbox_are_ambiguous_and_the_surer_likeness_comes_first() -> None:
     home = {"LastName": "Example", "Email": "home@example.org", "DOB": "2001-06-01"}
-    ann = Traits.of({"FirstName": "Ann", "ULN": _ULN, **home})
-    ben = Traits.of({"FirstName": "Ben", "ULN": "1000000055", **home})
+    ann = Traits.from_fields({"FirstName": "Ann", "ULN": _ULN, **home})
+    ben = Traits.from_fields({"FirstName": "Ben", "ULN": "1000000055", **home})
     twins = [Person(key("L1", Role.LEARNER), "", ann), Person(key("L2", Role.LEARNER), "", ben)]
     proposals = propose(twins, [Account(7, Role.LEARNER, traits=ann)])
     assert _told(proposals) == [
@@ -239,8 +239,8 @@ def test_names_in_other_scripts_stay_apart() -> None:
 
 def test_the_day_of_birth_is_the_same_in_whichever_way_onefile_writes_it() -> None:
     days = ["2001-06-01T00:00:00", "2001-06-01T00:00:00.000Z", "2001-05-31T23:00:00.000Z", "2001-06-01"]
-    assert {Traits.of({"dob": day}).dob for day in days} == {"2001-06-01"}
-    assert Traits.of({"dob": "9999-12-31T23:30:00"}).dob == ""
+    assert {Traits.from_fields({"dob": day}).dob for day in days} == {"2001-06-01"}
+    assert Traits.from_fields({"dob": "9999-12-31T23:30:00"}).dob == ""
 
 
 def test_a_key_whose_account_may_be_of_either_role_is_left_alone() -> None:

@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.alerts import TROUBLES, Notice, Subject, Trouble, digest, notices
+from syncd.core.alerts import TROUBLES, AlertKind, Condition, Notification, digest, due_notifications
 
 NOON = datetime(2026, 7, 15, 12, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
 PATIENCE = timedelta(minutes=30)
-TRANSIENT = {Subject.ONEFILE, Subject.MIS, Subject.STORE}
+TRANSIENT = {AlertKind.ONEFILE, AlertKind.MIS, AlertKind.STORE}
 
 
-def _news(amiss: dict[Subject, Trouble], told: set[Subject], now: datetime = NOON) -> list[Notice]:
-    return notices(amiss, told, now, PATIENCE, LONDON)
+def _news(amiss: dict[AlertKind, Condition], told: set[AlertKind], now: datetime = NOON) -> list[Notification]:
+    return due_notifications(amiss, told, now, PATIENCE, LONDON)
 
 
 @pytest.mark.parametrize("subject", TROUBLES)
-def test_a_trouble_is_told_once_and_once_that_it_is_over(subject: Subject) -> None:
-    amiss = {subject: Trouble(NOON - timedelta(hours=1), "Something is wrong.")}
+def test_a_trouble_is_told_once_and_once_that_it_is_over(subject: AlertKind) -> None:
+    amiss = {subject: Condition(NOON - timedelta(hours=1), "Something is wrong.")}
     (news,) = _news(amiss, set())
     assert (news.subject, news.is_over) == (subject, False)
     assert "Something is wrong." in news.body
@@ -32,19 +32,19 @@ def test_a_trouble_is_told_once_and_once_that_it_is_over(subject: Subject) -> No
 
 
 @pytest.mark.parametrize("subject", TROUBLES)
-def test_only_what_does_not_answer_is_given_time(subject: Subject) -> None:
-    just_now = {subject: Trouble(NOON - PATIENCE + timedelta(seconds=1), "It is down.")}
+def test_only_what_does_not_answer_is_given_time(subject: AlertKind) -> None:
+    just_now = {subject: Condition(NOON - PATIENCE + timedelta(seconds=1), "It is down.")}
     assert bool(_news(just_now, set())) is (subject not in TRANSIENT)
     assert len(_news(just_now, set(), NOON + timedelta(seconds=1))) == 1
 
 
 def test_what_was_told_is_not_over_because_it_has_begun_anew() -> None:
-    anew = {Subject.ONEFILE: Trouble(NOON, "It is down again.")}
-    assert _news(anew, {Subject.ONEFILE}) == []
+    anew = {AlertKind.ONEFILE: Condition(NOON, "It is down again.")}
+    assert _news(anew, {AlertKind.ONEFILE}) == []
 
 
 def test_moments_are_told_in_the_time_of_the_place() -> None:
-    (news,) = _news({Subject.ONEFILE: Trouble(NOON - timedelta(hours=2), "It is down.")}, set())
+    (news,) = _news({AlertKind.ONEFILE: Condition(NOON - timedelta(hours=2), "It is down.")}, set())
     assert news.title == "OneFile has not answered since 15 Jul 2026 11:00"
 
 
@@ -54,11 +54,11 @@ def test_moments_are_told_in_the_time_of_the_place() -> None:
     )
 )
 def test_whoever_is_told_always_knows_what_is_amiss_and_hears_nothing_twice(
-    moments: list[dict[Subject, timedelta]],
+    moments: list[dict[AlertKind, timedelta]],
 ) -> None:
-    known: set[Subject] = set()
+    known: set[AlertKind] = set()
     for ages in moments:
-        amiss = {subject: Trouble(NOON - age, "So it is.") for subject, age in ages.items()}
+        amiss = {subject: Condition(NOON - age, "So it is.") for subject, age in ages.items()}
         for news in _news(amiss, known):
             assert (news.subject in known) is news.is_over
             (known.discard if news.is_over else known.add)(news.subject)

@@ -209,8 +209,8 @@ def test_the_places_of_one_name_in_two_organisations_are_no_twins() -> None:
 
     sifted = college.sift(MILL, other)
 
-    assert sifted.references.of(ORGANISATION, BY_NAME) == 100
-    assert sifted.references.of(6000, BY_NAME) == abroad
+    assert sifted.references.resolve(ORGANISATION, BY_NAME) == 100
+    assert sifted.references.resolve(6000, BY_NAME) == abroad
 
 
 def test_a_place_that_is_held_holds_the_learners_who_name_it_and_nobody_else() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.redaction import without_values
+from syncd.core.redaction import redact
 from syncd.core.values import Sent
 
 words = st.text("abcdeé0123", min_size=1, max_size=5)
@@ -29,11 +29,11 @@ words = st.text("abcdeé0123", min_size=1, max_size=5)
     ],
 )
 def test_a_value_is_left_out_wherever_it_stands_as_a_word(text: str, values: list[Sent], left: str) -> None:
-    assert without_values(text, values) == left
+    assert redact(text, values) == left
 
 
 @given(st.lists(words), st.lists(words))
 def test_no_word_that_is_a_value_is_left_and_no_other_word_is_lost(said: list[str], values: list[str]) -> None:
-    left = re.findall(r"\w+", without_values(" ".join(said), values))
+    left = re.findall(r"\w+", redact(" ".join(said), values))
 
     assert left == [word for word in said if word.lower() not in {value.lower() for value in values}]

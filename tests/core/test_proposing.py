@@ -231,7 +231,7 @@ def test_whatever_is_proposed_is_a_query_with_columns_that_onefile_knows_each_on
         assert sql.count("SELECT") >= 1
         if not feed.missing:
             # The layout of a feed raises for what OneFile does not know.
-            Layout.of(feed.role, feed.name, [one.name for one in on], 5740)
+            Layout.from_columns(feed.role, feed.name, [one.name for one in on], 5740)
 
 
 def _sources(feed: Feed) -> dict[str, str]:

@@ -28,7 +28,7 @@ DEFAULT_CLASSROOM = 1
 def outcome(number: int = 1, /, **changes: object) -> Record | Held:
     """What becomes of a good learner's row with these values in the place of its own."""
     row = dict.fromkeys(EVERYTHING) | LEARNER | changes
-    layout = Layout.of(Role.LEARNER, "learners", EVERYTHING, ORGANISATION)
+    layout = Layout.from_columns(Role.LEARNER, "learners", EVERYTHING, ORGANISATION)
     return layout.read([row[column] for column in EVERYTHING], number)
 
 
@@ -184,7 +184,7 @@ def test_a_misid_wins_over_a_name_in_whichever_order_the_columns_come(columns: t
     del values["ClassroomID"]
     order = [name for name in values if name not in columns] + [*columns]
 
-    made = Layout.of(Role.LEARNER, "learners", order, ORGANISATION).read([values[name] for name in order], 1)
+    made = Layout.from_columns(Role.LEARNER, "learners", order, ORGANISATION).read([values[name] for name in order], 1)
 
     assert isinstance(made, Record)
     assert made.codes == {"ClassroomID": Code(Referent.CLASSROOM, "MISID", "BAD1")}
@@ -199,7 +199,7 @@ def test_a_name_will_do_where_the_misid_is_empty_and_the_id_unusable() -> None:
 
 def test_an_unusable_mandatory_reference_is_held_rather_than_replaced_by_the_default() -> None:
     columns = [*LEARNER]
-    layout = Layout.of(Role.LEARNER, "learners", columns, ORGANISATION, {"ClassroomID": DEFAULT_CLASSROOM})
+    layout = Layout.from_columns(Role.LEARNER, "learners", columns, ORGANISATION, {"ClassroomID": DEFAULT_CLASSROOM})
     row = {**LEARNER, "ClassroomID": "Business L2"}
 
     made = layout.read([row[name] for name in columns], 1)

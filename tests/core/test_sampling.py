@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Rekey, Returner, Update
-from syncd.core.plan_sample import sample_of
+from syncd.core.plan_sample import sample_plan
 from syncd.core.values import Sent
 
 from .college import NOW, key
@@ -31,7 +31,7 @@ PLANS = st.builds(
 
 @given(PLANS)
 def test_it_counts_what_the_guard_counts(plan: Plan) -> None:
-    sample, counts = sample_of(plan), Counts.of(plan)
+    sample, counts = sample_plan(plan), Counts.from_plan(plan)
     assert [sample[name]["count"] for name in ("creates", "updates", "leavers")] == [
         counts.creates,
         counts.updates,
@@ -43,7 +43,7 @@ def test_it_counts_what_the_guard_counts(plan: Plan) -> None:
 
 @given(PLANS, st.integers(1, 5))
 def test_it_is_small_and_holds_no_value(plan: Plan, most: int) -> None:
-    sample = sample_of(plan, most)
+    sample = sample_plan(plan, most)
     assert SECRET not in json.dumps(sample)
     for group in sample.values():
         assert len(group["some"]) == min(most, group["count"])
@@ -51,11 +51,11 @@ def test_it_is_small_and_holds_no_value(plan: Plan, most: int) -> None:
 
 def test_what_it_shows_is_from_all_over_the_plan() -> None:
     plan = Plan(creates=tuple(Create(key(f"L{number:03}"), "feed", {}) for number in range(100)))
-    shown = [each["misid"] for each in sample_of(plan, most=4)["creates"]["some"]]
+    shown = [each["misid"] for each in sample_plan(plan, most=4)["creates"]["some"]]
     assert shown == ["L000", "L025", "L050", "L075"]
 
 
 def test_it_counts_the_fields_that_updates_are_about() -> None:
     told: list[dict[str, Sent]] = [{"Email": "a"}, {"Email": "b", "ULN": "c"}, {"Email": "d", "ULN": "e"}]
     plan = Plan(updates=tuple(Update(key(f"L{number}"), "feed", number, each) for number, each in enumerate(told)))
-    assert sample_of(plan)["updates"]["by_field"] == {"Email": 3, "ULN": 2}
+    assert sample_plan(plan)["updates"]["by_field"] == {"Email": 3, "ULN": 2}

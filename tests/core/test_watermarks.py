@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from syncd.core.watermark import Mark, Marking, higher, read, since, told
+from syncd.core.watermark import WatermarkReading, WatermarkValue, higher, read, told, with_overlap
 
 _MOMENT = datetime.fromisoformat("2026-11-25 01:30")
 
@@ -26,9 +26,9 @@ _MOMENT = datetime.fromisoformat("2026-11-25 01:30")
         (b"\x00\x07", b"\x00\x07"),
     ],
 )
-def test_it_is_asked_for_with_an_overlap_where_it_is_a_time(mark: Mark, from_there: Mark) -> None:
-    assert since(mark) == from_there
-    assert since(mark) <= mark  # type: ignore[operator]
+def test_it_is_asked_for_with_an_overlap_where_it_is_a_time(mark: WatermarkValue, from_there: WatermarkValue) -> None:
+    assert with_overlap(mark) == from_there
+    assert with_overlap(mark) <= mark  # type: ignore[operator]
     assert read(told(mark)) == mark
 
 
@@ -45,10 +45,10 @@ def test_the_higher_of_two_is_kept() -> None:
 
 
 def test_misids_are_asked_for_as_the_database_has_them() -> None:
-    marking = Marking("UpdatedAt", 1, "MISID", 0)
+    marking = WatermarkReading("UpdatedAt", 1, "MISID", 0)
     # Nothing was read of it, so nobody of it is restless, whoever of other feeds may be.
     assert marking.keys(["L1", "17"]) == []
-    marking.note((17, _MOMENT))
+    marking.observe((17, _MOMENT))
     assert marking.keys(["L1", "17"]) == [17]
-    marking.note(("L1", _MOMENT))
+    marking.observe(("L1", _MOMENT))
     assert marking.keys(["L1", "17"]) == ["L1", "17"]

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from syncd.core.schedule import Schedule, When
-from syncd.daemon.config import Daily, Orders
+from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.daemon.daemon import Daemon, Signals
-from syncd.notify.notifier import Telling
+from syncd.notify.notifier import Notifier
 from tests.sync.conftest import College
 
 
@@ -23,30 +23,30 @@ def living(
     organisations: Sequence[int] = (),
     asked: threading.Event | None = None,
     schedule: Schedule | None = None,
-    daily: Sequence[Daily] = (),
+    daily: Sequence[DailyJob] = (),
     reload: threading.Event | None = None,
-    reread: Callable[[Orders], Orders] = lambda orders: orders,
+    reread: Callable[[DaemonConfig], DaemonConfig] = lambda orders: orders,
     problems: list[BaseException] | None = None,
-    telling: Telling | None = None,
+    telling: Notifier | None = None,
 ) -> Iterator[Daemon]:
     """A daemon, which goes by the time of this machine; what it ends with but its own end is put into ``problems``."""
     signals = Signals(asked=asked or threading.Event(), reload=reload or threading.Event())
     poll = When("every so often", timedelta(seconds=every))
     verifies = When("every so often", timedelta(seconds=verify)) if verify else When()
     # The scheduler goes by the real time, and so must the daemon.
-    parts = replace(
-        college.parts,
+    context = replace(
+        college.context,
         clock=lambda: datetime.now(UTC),
         is_stopping=signals.stopping.is_set,
         organisations=tuple(organisations),
     )
-    turns = [parts.turn_of(each) for each in organisations] or [parts]
-    orders = Orders(turns, schedule or Schedule(poll, verifies), daily)
+    turns = [context.for_organisation(each) for each in organisations] or [context]
+    orders = DaemonConfig(turns, schedule or Schedule(poll, verifies), daily)
     daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling)
 
     def live() -> None:
         try:
-            daemon.live()
+            daemon.run()
         except BaseException as problem:
             if problems is None:
                 raise

@@ -37,7 +37,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 def _runs(college: College, trigger: Trigger = Trigger.SCHEDULE) -> Sequence[Row[Any]]:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         return connection.execute(select(run).where(run.c.trigger == trigger).order_by(run.c.id)).all()
 
 
@@ -46,7 +46,7 @@ def _over(college: College, trigger: Trigger = Trigger.SCHEDULE) -> int:
 
 
 def _next(college: College) -> datetime:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         due = daemons.next_run_at(connection, ORGANISATION)
     assert due is not None
     return due
@@ -67,7 +67,7 @@ def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
         seen = _over(college)
         wait_for(lambda: _over(college) >= seen + 3)
         # Who asks for a run is looked for by the same clock.
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             request = runs.request(connection, ORGANISATION, "somebody", datetime.now(UTC))
         wait_for(lambda: _answer(college, request) is not None)
     assert [one.state for one in _runs(college)].count(RunState.FINISHED) >= seen + 3
@@ -75,8 +75,8 @@ def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
 
 
 def _answer(college: College, request: int) -> Row[Any] | None:
-    with college.parts.store.begin() as connection:
-        return runs.answer_to(connection, request)
+    with college.context.store.begin() as connection:
+        return runs.answering_run(connection, request)
 
 
 @pytest.mark.parametrize("poll", [_A_QUARTER, When("*/15 * * * *", timezone="Europe/London")])
@@ -202,7 +202,7 @@ def test_an_approval_holds_for_its_day_however_the_clock_is_set_meanwhile(found:
     college.enrol("L1")
     for hours, state in ((-1, RunState.FINISHED), (25, RunState.AWAITING_APPROVAL)):
         assert college.run().state is RunState.AWAITING_APPROVAL
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             runs.approve(connection, ORGANISATION, None, "somebody", college.clock())
         college.clock.now += timedelta(hours=hours)
         assert college.run().state is state
@@ -214,17 +214,17 @@ def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_foll
 ) -> None:
     college = found()
     college.enrol("L1")
-    pacer = college.parts.onefile.pacer
-    pacer._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
-    assert pacer.seconds_of_quiet() == 1800
+    rate_limiter = college.context.onefile.rate_limiter
+    rate_limiter._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
+    assert rate_limiter.seconds_of_quiet() == 1800
     with living(college, schedule=Schedule(_A_QUARTER.apart(ORGANISATION, timedelta(minutes=1)))):
         wait_for(lambda: _has_next(college))
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             request = runs.request(connection, ORGANISATION, "somebody", datetime.now(UTC))
         _let_the_daemon_look_twice()
         assert not _runs(college)
         assert not _runs(college, Trigger.REQUEST)
-        with locked(college.parts.store, ORGANISATION, Purpose.WRITING):
+        with locked(college.context.store, ORGANISATION, Purpose.WRITING):
             pass
         assert _next(college) >= _NOON + timedelta(minutes=30)
 
@@ -236,7 +236,7 @@ def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_foll
 
 
 def _has_next(college: College) -> bool:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         return daemons.next_run_at(connection, ORGANISATION) is not None
 
 
@@ -246,7 +246,7 @@ def test_a_poll_that_falls_due_in_a_quiet_window_is_put_off_to_its_end(
     college = found()
     with structlog.testing.capture_logs() as log, living(college, schedule=Schedule(_A_QUARTER)):
         wait_for(lambda: _over(college) == 1)
-        college.parts.onefile.pacer._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
+        college.context.onefile.rate_limiter._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
         clock.shift(timedelta(minutes=15))
         wait_for(lambda: any(line["event"] == "put_off" for line in log))
         assert _over(college) == 1

@@ -64,14 +64,14 @@ def test_polls_never_overlap(found: Found) -> None:
 
 
 def _next(college: College) -> object:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         return daemons.next_run_at(connection, ORGANISATION)
 
 
 def test_it_verifies_when_the_schedule_says_so_and_tells_of_drift(found: Found) -> None:
     college = found()
     college.enrol("L1")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     college.in_onefile("L1")[0].values["LastName"] = "Edited by hand"
     college.onefile.journal.clear()
     with structlog.testing.capture_logs() as log, living(college, verify=1):
@@ -85,7 +85,7 @@ def test_it_lets_go_of_what_is_older_than_it_keeps_as_soon_as_it_begins(found: F
     college = found()
     college.enrol("L1", "L2")
     # The college's clock stands in January 2026, and the daemon goes by the real time.
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     with structlog.testing.capture_logs() as log:
         purge = purging([ORGANISATION], timedelta(days=1), structlog.get_logger(), lambda: False)
         with living(college, daily=[purge]):

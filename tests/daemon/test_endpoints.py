@@ -24,7 +24,7 @@ class Client:
     """Asks the application without a network between."""
 
     def __init__(self, college: College, organisations: tuple[int, ...] = (ORGANISATION,), token: str = "") -> None:
-        self._app = make_app(college.parts.store, organisations, Credentials(token), college.clock)
+        self._app = make_app(college.context.store, organisations, Credentials(token), college.clock)
 
     def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -38,7 +38,7 @@ class Client:
 
 
 def _asked_for(college: College, organisation_id: int = ORGANISATION) -> list[tuple[int, str, list[str]]]:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         waiting = runs.requests_waiting(connection, organisation_id)
     return [(row.id, row.requested_by, row.misids) for row in waiting]
 
@@ -109,9 +109,9 @@ def test_a_stopped_run_is_approved_once(found: Found) -> None:
         409,
         "No run waits for approval; 'syncd status' shows the last one.",
     )
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert connection.scalars(select(approval.c.approved_by)).all() == ["api"]
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
 
 def test_another_run_than_the_one_that_waits_is_not_approved(found: Found) -> None:

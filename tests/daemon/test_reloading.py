@@ -10,7 +10,7 @@ import structlog
 
 from syncd.core.guard import Limits
 from syncd.core.schedule import Schedule
-from syncd.daemon.config import Orders
+from syncd.daemon.config import DaemonConfig
 from syncd.errors import AnotherRun, ConfigurationError
 from syncd.simulator import Fault, FaultKind
 from syncd.state.db.lock import Purpose, locked
@@ -27,10 +27,11 @@ def test_a_run_at_work_ends_by_the_old_orders_and_the_next_goes_by_the_new_ones(
     college.onefile.faults.add(Fault(FaultKind.LATENCY, path="/User", latency_seconds=3))
     reload, closed = threading.Event(), []
 
-    def reread(orders: Orders) -> Orders:
+    def reread(orders: DaemonConfig) -> DaemonConfig:
         # From now on nothing may be done unasked.
         turns = [
-            replace(parts, policy=replace(parts.policy, limits=Limits(percent=0, floor=0))) for parts in orders.turns
+            replace(context, policy=replace(context.policy, limits=Limits(percent=0, floor=0)))
+            for context in orders.turns
         ]
         object.__setattr__(orders, "close", lambda: closed.append(_is_over(log)))
         return replace(orders, turns=turns, close=lambda: None)
@@ -40,7 +41,7 @@ def test_a_run_at_work_ends_by_the_old_orders_and_the_next_goes_by_the_new_ones(
         reload.set()
         wait_for(lambda: any(line["event"] == "configuration_reloaded" for line in log))
         assert not _is_over(log)
-        with pytest.raises(AnotherRun), locked(college.parts.store, ORGANISATION, Purpose.LEADING):
+        with pytest.raises(AnotherRun), locked(college.context.store, ORGANISATION, Purpose.LEADING):
             pass
         wait_for(lambda: _is_over(log))
         college.enrol("L2")
@@ -61,7 +62,7 @@ def test_orders_that_are_refused_leave_everything_as_it_was(found: Found, proble
     college.enrol("L1")
     reload = threading.Event()
 
-    def refuse(_orders: Orders) -> Orders:
+    def refuse(_orders: DaemonConfig) -> DaemonConfig:
         raise problem
 
     with structlog.testing.capture_logs() as log, living(college, every=1, reload=reload, reread=refuse):
@@ -79,7 +80,7 @@ def test_a_configuration_that_takes_for_ever_to_be_read_keeps_no_daemon_from_its
     college.enrol("L1")
     reload, is_over, read = threading.Event(), threading.Event(), []
 
-    def hang(orders: Orders) -> Orders:
+    def hang(orders: DaemonConfig) -> DaemonConfig:
         read.append(orders)
         is_over.wait(60)
         return orders
@@ -105,7 +106,7 @@ def test_a_schedule_that_stays_as_it_is_keeps_its_next_poll_and_another_one_begi
     reload = threading.Event()
     schedules: list[Schedule] = []
 
-    def reread(orders: Orders) -> Orders:
+    def reread(orders: DaemonConfig) -> DaemonConfig:
         return replace(orders, schedule=schedules.pop()) if schedules else orders
 
     with structlog.testing.capture_logs() as log, living(college, reload=reload, reread=reread) as daemon:
@@ -125,7 +126,7 @@ def test_a_daemon_that_waits_for_the_lead_reads_it_again_as_well(found: Found) -
     reload = threading.Event()
     read = []
 
-    def reread(orders: Orders) -> Orders:
+    def reread(orders: DaemonConfig) -> DaemonConfig:
         read.append(orders)
         return orders
 

@@ -26,13 +26,13 @@ OTHER_ORGANISATION = 5741
 
 
 def _ask(college: College, *misids: str, organisation_id: int = ORGANISATION) -> int:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         return runs.request(connection, organisation_id, "somebody", datetime.now(UTC), misids)
 
 
 def _answer(college: College, request: int) -> Row[Any] | None:
-    with college.parts.store.begin() as connection:
-        return runs.answer_to(connection, request)
+    with college.context.store.begin() as connection:
+        return runs.answering_run(connection, request)
 
 
 def _answered(college: College, request: int) -> Row[Any]:
@@ -43,7 +43,7 @@ def _answered(college: College, request: int) -> Row[Any]:
 
 
 def _runs(college: College, *triggers: Trigger) -> Sequence[Row[Any]]:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         return connection.execute(select(run).where(run.c.trigger.in_(triggers)).order_by(run.c.id)).all()
 
 
@@ -52,7 +52,7 @@ def _wait_for_the_first_poll(college: College) -> None:
 
 
 def _changes(college: College) -> Sequence[Row[Any]]:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         return connection.execute(select(change)).all()
 
 
@@ -72,7 +72,7 @@ def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
         for _ in range(3):
             request = _ask(college)
             answer = _answered(college, request)
-            with college.parts.store.begin() as connection:
+            with college.context.store.begin() as connection:
                 asked_at = connection.scalar(
                     select(resync_request.c.requested_at).where(resync_request.c.id == request)
                 )
@@ -87,7 +87,7 @@ def test_a_run_keeps_who_asked_for_it(found: Found) -> None:
     with living(college):
         _wait_for_the_first_poll(college)
         now = datetime.now(UTC)
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             requests = [runs.request(connection, ORGANISATION, who, now, []) for who in ("Morgan", "Ann", "Morgan")]
         assert {_answered(college, request).asked_by for request in requests} == {"Ann, Morgan"}
 
@@ -98,7 +98,7 @@ def test_all_who_ask_share_one_run_about_all_whom_they_name_and_nobody_else(foun
         _wait_for_the_first_poll(college)
         college.enrol("L1", "L2", "L3")
         now = datetime.now(UTC)
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             requests = [
                 runs.request(connection, ORGANISATION, "somebody", now, misids) for misids in (["L1"], ["L2", "L1"])
             ]
@@ -126,7 +126,7 @@ def test_a_process_that_is_asked_passes_it_on_whether_it_works_or_waits(found: F
         with living(college, asked=None if is_first else asked):
             asked.set()
             wait_for(lambda: any(one.finished_at for one in _runs(college, Trigger.REQUEST)))
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert connection.scalars(select(resync_request.c.requested_by)).all() == ["signal"]
 
 
@@ -195,10 +195,10 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
     college.enrol(*misids)
     college.with_policy(limits=Limits(floor=5), max_in_flight=2)
     college.run()
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         runs.approve(connection, ORGANISATION, None, "Morgan", college.clock())
     # The daemon goes by the time of this machine, for which the approval would have lapsed.
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         connection.execute(approval.update().values(lapses_at=datetime.now(UTC) + timedelta(hours=1)))
     _slow_down(college, 0.15)
 
@@ -229,7 +229,7 @@ def test_a_long_verify_lets_requests_and_polls_go_first_and_reads_nobody_twice(f
     college.with_policy(max_in_flight=2)
     college.run()
     # The next one is long due.
-    verify_once(college.parts, Trigger.VERIFY)
+    verify_once(college.context, Trigger.VERIFY)
     ids = {user.id for user in college.onefile.world.users.values() if user.misid in misids}
     college.onefile.journal.clear()
     _slow_down(college, 0.3)
@@ -287,11 +287,11 @@ def test_of_several_organisations_too_one_run_is_at_work_at_a_time(found: Found)
 def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L1"])
         some = runs.requests_waiting(connection, ORGANISATION)
         runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L2", "L1"])
         more = runs.requests_waiting(connection, ORGANISATION)
         runs.request(connection, ORGANISATION, "somebody", college.clock())
         all_ = runs.requests_waiting(connection, ORGANISATION)
-    assert [runs.all_asked_for(requests) for requests in (some, more, all_)] == [{"L1"}, {"L1", "L2"}, set()]
+    assert [runs.requested_misids(requests) for requests in (some, more, all_)] == [{"L1"}, {"L1", "L2"}, set()]

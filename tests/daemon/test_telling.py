@@ -14,12 +14,12 @@ from syncd.core.guard import Limits
 from syncd.core.schedule import When
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.mis import Mis
-from syncd.notify.channels import addresses_of
-from syncd.notify.notifier import Occasions, Telling
+from syncd.notify.channels import channels_of
+from syncd.notify.notifier import Notifier, NotifyPolicy
 from syncd.onefile import OneFile
 from syncd.simulator import Fault, FaultKind
 from syncd.state import notifications, runs
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from tests.inbox import Inbox, open_inbox
 from tests.sync.conftest import ORGANISATION, College, Found
@@ -42,15 +42,17 @@ def _telling(
     digest: str = "",
     store: Store | None = None,
     organisations: tuple[int, ...] = (ORGANISATION,),
-) -> Telling:
-    addresses = addresses_of([SecretStr(inbox.url) for inbox in inboxes])
-    occasions = Occasions(30 * MINUTE, When(digest, timezone="Europe/London"), "Europe/London")
-    return Telling(store or college.parts.store, organisations, addresses, occasions, college.parts.log, college.clock)
+) -> Notifier:
+    addresses = channels_of([SecretStr(inbox.url) for inbox in inboxes])
+    occasions = NotifyPolicy(30 * MINUTE, When(digest, timezone="Europe/London"), "Europe/London")
+    return Notifier(
+        store or college.context.store, organisations, addresses, occasions, college.context.log, college.clock
+    )
 
 
-def _look(telling: Telling) -> None:
-    with telling.in_the_lead():
-        telling.look()
+def _look(telling: Notifier) -> None:
+    with telling.leading():
+        telling.check()
 
 
 def _fail(college: College) -> None:
@@ -73,7 +75,7 @@ def test_a_run_that_waits_is_told_once_however_often_it_is_planned_anew_and_by_w
     assert "2 creates where 1 are allowed" in inbox.messages[0]["message"]
     assert "syncd approve" in inbox.messages[0]["message"]
 
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         runs.approve(connection, ORGANISATION, None, "somebody", college.clock())
     for _ in range(2):
         _look(_telling(college, inbox))
@@ -102,16 +104,16 @@ def test_an_mis_that_is_down_and_a_feed_that_is_wrong_are_told_apart(found: Foun
     college = found()
     college.enrol("L1")
     telling = _telling(college, inbox)
-    right = college.parts
-    college.parts = replace(right, mis=Mis("postgresql+psycopg://reader:zz-password@127.0.0.1:1/mis"))
+    right = college.context
+    college.context = replace(right, mis=Mis("postgresql+psycopg://reader:zz-password@127.0.0.1:1/mis"))
     _fail(college)
     college.clock.now += 30 * MINUTE
     _look(telling)
-    college.parts = right
+    college.context = right
     college.with_feed("SELECT misid AS MISID, forename AS FirstNam FROM person")
     _fail(college)
     _look(telling)
-    college.parts = right
+    college.context = right
     college.run()
     _look(telling)
     assert inbox.titles == [
@@ -128,13 +130,13 @@ def test_a_refused_token_is_told_at_once_and_not_taken_for_a_onefile_that_is_dow
     college = found()
     college.enrol("L1")
     telling = _telling(college, inbox)
-    right = college.parts
-    with OneFile(college.onefile.base_url, "another", right.onefile.pacer, clock=college.clock) as stranger:
-        college.parts = replace(right, onefile=stranger)
+    right = college.context
+    with OneFile(college.onefile.base_url, "another", right.onefile.rate_limiter, clock=college.clock) as stranger:
+        college.context = replace(right, onefile=stranger)
         _fail(college)
     college.clock.now += 60 * MINUTE
     _look(telling)
-    college.parts = right
+    college.context = right
     college.run()
     _look(telling)
     assert inbox.titles == [
@@ -206,11 +208,11 @@ def test_what_could_not_be_told_is_tried_again_later_and_says_nothing_of_where(f
 @pytest.mark.parametrize("leads", [True, False])
 def test_a_store_that_cannot_be_used_is_told_of_whoever_leads(found: Found, inbox: Inbox, leads: bool) -> None:
     college = found()
-    gone = Store("postgresql://nobody@127.0.0.1:1/gone", Vault())
+    gone = Store("postgresql://nobody@127.0.0.1:1/gone", ValueCipher())
     telling = _telling(college, inbox, store=gone)
     for _ in range(3):
-        with telling.in_the_lead() if leads else nullcontext():
-            telling.look()
+        with telling.leading() if leads else nullcontext():
+            telling.check()
         college.clock.now += 30 * MINUTE
     assert inbox.titles == ["syncd: The state store has been of no use since 15 Jan 2026 12:00"]
 
@@ -221,7 +223,7 @@ def test_a_daemon_that_waits_for_the_lead_leaves_the_telling_to_the_other(found:
     college.enrol("L1")
     college.run()
     telling = _telling(college, inbox)
-    telling.look()
+    telling.check()
     assert inbox.titles == []
     _look(telling)
     assert inbox.titles == ["syncd: A run waits for approval"]
@@ -244,9 +246,9 @@ def test_what_an_address_was_told_is_forgotten_when_it_is_taken_away(found: Foun
     _look(_telling(college, inbox))
     with open_inbox() as other:
         _look(_telling(college, other))
-    (key,) = (address.key for address in addresses_of([SecretStr(inbox.url)]))
-    with college.parts.store.begin() as connection:
-        assert notifications.told_to(connection, ORGANISATION, key) == {}
+    (key,) = (address.key for address in channels_of([SecretStr(inbox.url)]))
+    with college.context.store.begin() as connection:
+        assert notifications.sent_to(connection, ORGANISATION, key) == {}
 
 
 def test_the_daemon_tells_after_a_run_and_a_service_that_hangs_holds_nothing_up(found: Found, inbox: Inbox) -> None:
@@ -269,11 +271,11 @@ def _ended(log: Sequence[Mapping[str, object]]) -> int:
 @pytest.mark.parametrize("url", ["nonsense", "slak://a/b/c", "json://", f"{SECRET}@somewhere", "mailto://"])
 def test_a_url_that_apprise_does_not_know_is_named_by_its_place(url: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
-        addresses_of([SecretStr("json://127.0.0.1"), SecretStr(url)])
+        channels_of([SecretStr("json://127.0.0.1"), SecretStr(url)])
     assert str(refusal.value).startswith("notify.urls: Apprise cannot write to URL 2. ")
     assert SECRET not in str(refusal.value)
 
 
 def test_an_address_shows_nothing_of_its_url() -> None:
-    (address,) = addresses_of([SecretStr(f"json://{SECRET}:{SECRET}@127.0.0.1/{SECRET}?x={SECRET}")])
+    (address,) = channels_of([SecretStr(f"json://{SECRET}:{SECRET}@127.0.0.1/{SECRET}?x={SECRET}")])
     assert SECRET not in f"{address!r} {address} {address.name} {address.key} {vars(address)}"

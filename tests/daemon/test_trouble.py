@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import text
 
 from syncd.core.schedule import When
-from syncd.daemon.config import Daily
+from syncd.daemon.config import DailyJob
 from syncd.daemon.jobs import Jobs
 from syncd.errors import DaemonBroken, StateUnusable
 from syncd.state.db.store import Store
@@ -32,12 +32,12 @@ def _count(log: _Log, event: str) -> int:
 @contextmanager
 def _gone(college: College, table: str) -> Iterator[None]:
     """A state store from which a table is missing for a while."""
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         connection.execute(text(f"ALTER TABLE {table} RENAME TO {table}_away"))
     try:
         yield
     finally:
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             connection.execute(text(f"ALTER TABLE {table}_away RENAME TO {table}"))
 
 
@@ -65,7 +65,7 @@ def test_a_daemon_that_loses_its_lead_stops_polling_until_it_has_it_again(found:
     college.enrol("L1")
     with structlog.testing.capture_logs() as log, living(college, every=1):
         wait_for(lambda: _count(log, "run_finished") >= 1)
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -88,7 +88,7 @@ def test_a_daemon_waits_for_a_store_that_is_not_there_and_says_so_once(
     college.enrol("L1")
     is_away = threading.Event()
     is_away.set()
-    connect = college.parts.store.engine.connect
+    connect = college.context.store.engine.connect
     tried = []
 
     def away(*arguments: Any, **options: Any) -> Any:
@@ -97,7 +97,7 @@ def test_a_daemon_waits_for_a_store_that_is_not_there_and_says_so_once(
             raise StateUnusable("The state store cannot be reached.")
         return connect(*arguments, **options)
 
-    monkeypatch.setattr(college.parts.store.engine, "connect", away)
+    monkeypatch.setattr(college.context.store.engine, "connect", away)
     with structlog.testing.capture_logs() as log, living(college):
         wait_for(lambda: len(tried) >= 3)
         is_away.clear()
@@ -135,9 +135,9 @@ def test_what_is_done_every_day_is_done_at_the_start_and_one_that_fails_keeps_no
         raise RuntimeError
 
     def purge(store: Store, now: datetime) -> None:
-        done.append(("purge", store is college.parts.store and now.tzinfo is UTC))
+        done.append(("purge", store is college.context.store and now.tzinfo is UTC))
 
-    daily = [Daily("fail", fail), Daily("purge", purge)]
+    daily = [DailyJob("fail", fail), DailyJob("purge", purge)]
     with structlog.testing.capture_logs() as log, living(college, daily=daily) as daemon:
         wait_for(lambda: len(done) == 2)
         wait_for(lambda: _count(log, "run_finished") == 1)
@@ -160,7 +160,7 @@ def test_of_one_job_none_is_done_twice_at_once_and_one_that_raises_is_done_again
             go_on.wait(20)
             raise RuntimeError
 
-    with jobs.at_work():
+    with jobs.running():
         jobs.add("work", work, When("0.1s", timedelta(seconds=0.1)), datetime.now(UTC))
         wait_for(lambda: "work" in jobs._due_again)
         assert begun == [0]
@@ -174,8 +174,8 @@ def test_a_job_put_off_at_the_end_of_itself_is_done_then() -> None:
 
     def work() -> None:
         done.append(1)
-        jobs.put_off("work", datetime.now(UTC))
+        jobs.postpone("work", datetime.now(UTC))
 
-    with jobs.at_work():
+    with jobs.running():
         jobs.add("work", work, When("1h", timedelta(hours=1)), datetime.now(UTC))
         wait_for(lambda: len(done) >= 5)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from syncd.simulator import Fault, FaultKind, LimiterShape, Simulator, Switches
 from syncd.state import accounts, changes
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
 
@@ -157,7 +157,7 @@ class College:
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        store = Store(self._state, Vault())
+        store = Store(self._state, ValueCipher())
         with store.begin() as connection:
             yield connection
         store.close()

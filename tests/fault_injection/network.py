@@ -42,8 +42,8 @@ class Line:
             body += self._received()
         return head + b"\r\n\r\n" + body
 
-    def say(self, *parts: bytes) -> None:
-        for part in parts:
+    def say(self, *context: bytes) -> None:
+        for part in context:
             self._connection.sendall(part)
 
     def drip(self, text: bytes, seconds: float) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, event, text
 
 from syncd.core import digests
 from syncd.core.accounts import Status
-from syncd.core.digests import Take
+from syncd.core.digests import FetchRows
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
 from syncd.mis import Mis, Rows, cursors
 from syncd.mis.watermark_query import Since
@@ -100,13 +100,13 @@ def test_a_store_that_turns_read_only_at_any_moment_stops_the_run_and_nobody_is_
     # A run of twelve creates is some 45 transactions; each time a little more of it gets done.
     for after in range(0, 60, 5):
         try:
-            with _failing(college.parts.store, after, _read_only):
-                went_through = college.run().is_in_step
+            with _failing(college.context.store, after, _read_only):
+                went_through = college.run().is_in_sync
         except StateUnusable as problem:
             _assert_plain(problem, "read-only" if "postgres" in str(problem) else "readonly")
             failures += 1
     assert failures > 3
-    assert went_through or college.run().is_in_step
+    assert went_through or college.run().is_in_sync
     _assert_in_step(college)
 
 
@@ -115,13 +115,13 @@ def test_a_store_that_turns_read_only_at_any_moment_stops_the_run_and_nobody_is_
 def test_a_full_disk_stops_the_run_and_nobody_is_made_twice(found: Found, after: int) -> None:
     college = found()
     college.enrol(*_PEOPLE, forename="A" * 3000)
-    with pytest.raises(StateUnusable) as failure, _failing(college.parts.store, after, _full):
+    with pytest.raises(StateUnusable) as failure, _failing(college.context.store, after, _full):
         college.run()
     _assert_plain(failure.value, "disk is full")
     made = sum(len(college.in_onefile(misid)) for misid in _PEOPLE)
     assert made < len(_PEOPLE)
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     _assert_in_step(college)
 
 
@@ -146,18 +146,18 @@ def test_a_postgresql_that_is_restarted_during_a_run_makes_nobody_twice(found: F
     college.enrol(*_PEOPLE)
     watch_creates(college.onefile, lambda number: server.stop() if number == 5 else None)
 
-    with pytest.raises(StateUnusable) as failure, locked(college.parts.store, ORGANISATION, Purpose.WRITING):
+    with pytest.raises(StateUnusable) as failure, locked(college.context.store, ORGANISATION, Purpose.WRITING):
         college.run()
     _assert_plain(failure.value, "state store")
     assert 0 < len(college.onefile.world.users) - 1 < len(_PEOPLE)
 
-    with pytest.raises(StateUnusable) as still_down, locked(college.parts.store, ORGANISATION, Purpose.WRITING):
+    with pytest.raises(StateUnusable) as still_down, locked(college.context.store, ORGANISATION, Purpose.WRITING):
         pytest.fail("there is no server")
     _assert_plain(still_down.value, "state store")
 
     server.start()
-    with locked(college.parts.store, ORGANISATION, Purpose.WRITING):
-        assert college.run().is_in_step
+    with locked(college.context.store, ORGANISATION, Purpose.WRITING):
+        assert college.run().is_in_sync
     _assert_in_step(college)
 
 
@@ -180,7 +180,7 @@ def _break_the_lock(state_url: str) -> None:
 
 @on_postgres
 def test_a_lock_that_is_lost_stays_lost(found: Found, state_url: str) -> None:
-    store = found().parts.store
+    store = found().context.store
     with locked(store, ORGANISATION, Purpose.WRITING) as lock:
         assert lock.is_held()
         _break_the_lock(state_url)
@@ -196,14 +196,14 @@ def test_who_loses_the_lock_makes_no_further_call(found: Found, state_url: str) 
     college.enrol(*_PEOPLE)
     watch_creates(college.onefile, lambda number: _break_the_lock(state_url) if number == 5 else None)
 
-    with pytest.raises(LockLost) as failure, locked(college.parts.store, ORGANISATION, Purpose.WRITING):
+    with pytest.raises(LockLost) as failure, locked(college.context.store, ORGANISATION, Purpose.WRITING):
         college.run()
 
     _assert_plain(failure.value, "lock")
     assert [bool(college.in_onefile(misid)) for misid in _PEOPLE] == [True] * 5 + [False] * 7
     assert college.outcomes(_PEOPLE[5]) == [("create", "not_done")]
-    with locked(college.parts.store, ORGANISATION, Purpose.WRITING):
-        assert college.run().is_in_step
+    with locked(college.context.store, ORGANISATION, Purpose.WRITING):
+        assert college.run().is_in_sync
     _assert_in_step(college)
 
 
@@ -219,7 +219,7 @@ def test_a_create_that_waited_while_the_lock_was_lost_is_not_made(found: Found, 
 
     watch_creates(college.onefile, on_create)
 
-    with pytest.raises(LockLost), locked(college.parts.store, ORGANISATION, Purpose.WRITING):
+    with pytest.raises(LockLost), locked(college.context.store, ORGANISATION, Purpose.WRITING):
         college.run()
 
     assert college.in_onefile("L1") == []
@@ -244,8 +244,8 @@ def test_a_command_that_loses_the_lock_says_so_and_the_next_one_goes_on(postgres
 def test_no_lock_is_missed_by_who_has_taken_none(found: Found) -> None:
     college = found()
     college.enrol(*_PEOPLE)
-    with locked(college.parts.store, ORGANISATION, Purpose.LEADING):
-        assert college.run().is_in_step
+    with locked(college.context.store, ORGANISATION, Purpose.LEADING):
+        assert college.run().is_in_sync
     _assert_in_step(college)
 
 
@@ -265,7 +265,7 @@ class _Dropped(Mis):
         with super().read(feed, query, since) as rows:
             yield Rows(rows.columns, partial(self._broken, rows.take, count()))
 
-    def _broken(self, take: Take, pages: Iterator[int], rows: int) -> Any:
+    def _broken(self, take: FetchRows, pages: Iterator[int], rows: int) -> Any:
         if next(pages) * rows >= self._rows:
             with self._administrator.connect() as connection:
                 connection.execute(
@@ -298,21 +298,21 @@ def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     engine.dispose()
     college = found()
     college.with_policy(archives_leavers=True, grace=timedelta())
-    college.parts = replace(college.parts, mis=Mis(postgres_url))
+    college.context = replace(college.context, mis=Mis(postgres_url))
     assert college.run().sent == people
     college.writes()
 
-    college.parts = replace(college.parts, mis=_Dropped(postgres_url, rows))
+    college.context = replace(college.context, mis=_Dropped(postgres_url, rows))
     with pytest.raises(MisUnreachable) as failure:
         college.run()
 
     _assert_plain(failure.value, "feed learners", "the connection was lost")
     assert college.writes() == []
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         known = accounts.known(connection, ORGANISATION)
     assert {account.status for account in known.values()} == {Status.ACTIVE}
 
-    college.parts = replace(college.parts, mis=Mis(postgres_url))
+    college.context = replace(college.context, mis=Mis(postgres_url))
     done = college.run()
-    assert done.is_in_step
+    assert done.is_in_sync
     assert (done.unchanged, done.left, done.calls) == (people, 0, 0)

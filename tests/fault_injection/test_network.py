@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from syncd.core.fields import Role
 from syncd.errors import AnswerLost, OneFileUnreachable
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, Simulator, Switches
 from tests.onefile.conftest import LEARNER, ORGANISATION, SEED, Time, Turns
 from tests.sync.conftest import Found
@@ -51,8 +51,8 @@ def client(network: Network, simulator: Simulator) -> Iterator[OneFile]:
 @contextmanager
 def _client(base_url: str, token: str) -> Iterator[OneFile]:
     time = Time()
-    pacer = Pacer(Turns(), 60_000, clock=time, sleep=time.sleep)
-    with OneFile(base_url, token, pacer, clock=time, timeout_seconds=_TIMEOUT) as client:
+    rate_limiter = RateLimiter(Turns(), 60_000, clock=time, sleep=time.sleep)
+    with OneFile(base_url, token, rate_limiter, clock=time, timeout_seconds=_TIMEOUT) as client:
         yield client
 
 
@@ -313,20 +313,24 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
 def test_a_pass_over_a_broken_line_leaves_one_account_each(found: Found, trouble: Trouble) -> None:
     college = found()
     college.enrol("L1", "L2", "L3")
-    pacer = college.parts.onefile.pacer
+    rate_limiter = college.context.onefile.rate_limiter
     with (
         Network(college.onefile) as network,
         OneFile(
-            network.base_url, college.onefile.customer_token, pacer, clock=college.clock, timeout_seconds=_TIMEOUT
+            network.base_url,
+            college.onefile.customer_token,
+            rate_limiter,
+            clock=college.clock,
+            timeout_seconds=_TIMEOUT,
         ) as client,
     ):
-        college.parts = replace(college.parts, onefile=client)
+        college.context = replace(college.context, onefile=client)
         network.troubles.append(trouble)
 
         with within(3 * _PATIENCE):
             first = college.run()
         assert (first.sent, first.in_doubt) == (2, 1)
-        assert college.run().is_in_step
+        assert college.run().is_in_sync
 
     assert college.in_doubt == 0
     for misid in ("L1", "L2", "L3"):

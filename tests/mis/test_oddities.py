@@ -239,7 +239,7 @@ def _records(mis: Mis, make: str, *, surname: str = "'Example'", born: str = "NU
         FROM learner ORDER BY i
     """
     with mis.read("learners", query) as rows:
-        layout = Layout.of(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
+        layout = Layout.from_columns(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
         return [layout.read(row, number) for number, row in enumerate(rows.stream, start=1)]
 
 
@@ -286,7 +286,7 @@ def test_a_column_twice_is_named(mis: Mis) -> None:
         mis.read("learners", "SELECT 1 AS MISID, 2 AS misid") as rows,
         pytest.raises(UnusableColumns, match="column MISID is there twice"),
     ):
-        Layout.of(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
+        Layout.from_columns(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
 
 
 def test_the_letter_case_of_a_column_and_blanks_around_it_are_of_no_account(mis: Mis, make: str) -> None:
@@ -295,5 +295,5 @@ def test_the_letter_case_of_a_column_and_blanks_around_it_are_of_no_account(mis:
     columns = [" misid", "FIRSTNAME", "lastName", "Email", "ClassroomID", "PlacementID", "DefaultAssessorID"]
     query = "SELECT " + ", ".join(f"{n} AS {quote}{column}{quote}" for n, column in enumerate(columns))
     with mis.read("learners", query) as rows:
-        layout = Layout.of(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
+        layout = Layout.from_columns(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
     assert layout.supplied == {column.strip() for column in columns[4:]} | {"FirstName", "LastName", "Email", "MISID"}

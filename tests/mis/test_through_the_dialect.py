@@ -252,7 +252,7 @@ def test_oracle_s_capital_letters_are_the_fields_they_stand_for() -> None:
     columns = ["MISID", "FIRSTNAME", "LASTNAME", "EMAIL", "DEFAULTASSESSORID", "CLASSROOMID", "PLACEMENTID", "DOB"]
     row = ("L1", "Ann", "Example", "ann@example.org", 1, 2, 3, None)
     with _mis(_ORACLE, Connection(columns=columns, rows=[row])).read("learners", _QUERY) as rows:
-        layout = Layout.of(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
+        layout = Layout.from_columns(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
         [record] = [layout.read(each, number) for number, each in enumerate(rows.stream, start=1)]
     assert isinstance(record, Record)
     assert (record.key.misid, record.fields["FirstName"], record.warnings) == ("L1", "Ann", ())

@@ -22,7 +22,7 @@ from syncd.state import changes, held_records, runs
 from syncd.state.db.tables import approval, run
 from syncd.state.runs import RunState
 from syncd.sync.context import Policy
-from syncd.sync.run import Done
+from syncd.sync.run import RunResult
 
 from .college import ASSESSOR, ASSESSORS, LEARNER, LEARNERS, Who
 from .mortality import Killed, Moment
@@ -243,7 +243,7 @@ class Promises(RuleBasedStateMachine):
         approved: bool = False,
         only: frozenset[str] = frozenset(),
         death: tuple[Moment, int] | None = None,
-    ) -> Done | None:
+    ) -> RunResult | None:
         before = self.site.listed()
         done, was_killed = None, False
         try:
@@ -259,7 +259,7 @@ class Promises(RuleBasedStateMachine):
 
     def _checked(
         self,
-        done: Done | None,
+        done: RunResult | None,
         *,
         before: Listed | None = None,
         approved: bool = False,
@@ -283,7 +283,7 @@ class Promises(RuleBasedStateMachine):
         # Nobody starts the next one in the same moment.
         self.site.clocks.passes(timedelta(seconds=5))
 
-    def _check_bounds(self, before: Listed | None, after: Listed, done: Done | None, *, approved: bool) -> None:
+    def _check_bounds(self, before: Listed | None, after: Listed, done: RunResult | None, *, approved: bool) -> None:
         """P4: no more than the guard or an approval lets through."""
         gone = {who for who in after.ids if not self.site.college.of(who)}
         left = {who for who in gone if after.statuses[who] != "active"}

@@ -8,9 +8,9 @@ from typing import Final
 
 from sqlalchemy import Connection, event
 
-from syncd.onefile import Pacer
-from syncd.onefile.rate_limit import Turns
-from syncd.state.db.encryption import Vault
+from syncd.onefile import RateLimiter
+from syncd.onefile.rate_limit import RateLimitStore
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
 #: A run waits for a search to be trusted, or for OneFile's next minute; never longer at a stretch.
@@ -94,7 +94,7 @@ class MortalStore(Store):
     """The state store, as this process reaches it."""
 
     def __init__(self, url: str, life: Life) -> None:
-        super().__init__(url, Vault())
+        super().__init__(url, ValueCipher())
         self._life = life
         if self.file:
             # Nobody pulls a plug here, and waiting for a disk teaches nothing.
@@ -103,7 +103,7 @@ class MortalStore(Store):
             )
 
     @contextmanager
-    def begin(self, *, is_fleeting: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - see above
+    def begin(self, *, relaxed_durability: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - see above
         self._life.check()
         with super().begin() as connection:
             yield connection
@@ -111,10 +111,10 @@ class MortalStore(Store):
         self._life.reach(Moment.AFTER_COMMIT)
 
 
-class MortalPacer(Pacer):
+class MortalPacer(RateLimiter):
     """The pacer, past which every call goes."""
 
-    def __init__(self, turns: Turns, life: Life, clocks: Clocks) -> None:
+    def __init__(self, turns: RateLimitStore, life: Life, clocks: Clocks) -> None:
         super().__init__(turns, 300, clock=clocks, sleep=life.sleep)
         self._life = life
 

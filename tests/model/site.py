@@ -15,9 +15,9 @@ from syncd.onefile import OneFile
 from syncd.simulator import Simulator, Switches
 from syncd.state import accounts
 from syncd.state.db.lock import Purpose, locked
-from syncd.state.rate_limit import StoredTurns
-from syncd.sync.context import Feed, Parts, Policy
-from syncd.sync.run import Done, Trigger, run_once
+from syncd.state.rate_limit import StoredRateLimit
+from syncd.sync.context import Feed, Policy, SyncContext
+from syncd.sync.run import RunResult, Trigger, run_once
 
 from .college import ASSESSOR, CLASSROOMS, FEEDS, LEARNER, PLACEMENT, ROLES, College, Who
 from .mortality import Clocks, Life, Moment, MortalPacer, MortalStore
@@ -74,7 +74,7 @@ class Site:
         approved: bool = False,
         only: frozenset[str] = frozenset(),
         death: tuple[Moment, int] | None = None,
-    ) -> Done:
+    ) -> RunResult:
         """One run, from lock to summary. Raises `Killed` if it comes to its ``death``; there is a new process then."""
         self.college.publish(self._mis)
         self.witness.begin()
@@ -82,7 +82,7 @@ class Site:
             self.life.ends(*death)
         try:
             with locked(self.store, ORGANISATION, Purpose.WRITING):
-                return run_once(self.parts, Trigger.COMMAND, only=only, approved_by="a test" if approved else "")
+                return run_once(self.context, Trigger.COMMAND, only=only, approved_by="a test" if approved else "")
         finally:
             self.life.goes_on()
             if self.life.is_over:
@@ -116,12 +116,14 @@ class Site:
         self._process = ExitStack()
         self.store = MortalStore(self._store_url, self.life)
         self._process.callback(self.store.close)
-        pacer = MortalPacer(StoredTurns(self.store, "token"), self.life, self.clocks)
+        rate_limiter = MortalPacer(StoredRateLimit(self.store, "token"), self.life, self.clocks)
         client = self._process.enter_context(
-            OneFile(self.onefile.base_url, self.onefile.customer_token, pacer, clock=self.clocks, timeout_seconds=5)
+            OneFile(
+                self.onefile.base_url, self.onefile.customer_token, rate_limiter, clock=self.clocks, timeout_seconds=5
+            )
         )
         feeds = tuple(Feed(ROLES[role].lower(), Role(ROLES[role]), FEEDS[role]) for role in (ASSESSOR, LEARNER))
-        self.parts = Parts(
+        self.context = SyncContext(
             ORGANISATION,
             Mis(self._mis_url),
             feeds,

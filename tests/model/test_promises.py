@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from syncd.core import digests
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
 from .machine import Promises
@@ -37,13 +37,13 @@ def no_pauses_and_no_log() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that in a college of a few people too there are rows that a poll does not look at."""
-    monkeypatch.setattr(digests, "CHUNK", 2)
+    monkeypatch.setattr(digests, "BLOCK_ROWS", 2)
 
 
 @pytest.fixture
 def fresh_file(tmp_path: Path) -> FreshStore:
     empty = tmp_path / "empty.db"
-    store = Store(f"sqlite:///{empty}", Vault())
+    store = Store(f"sqlite:///{empty}", ValueCipher())
     store.upgrade()
     store.close()
     return lambda: f"sqlite:///{copyfile(empty, tmp_path / f'{uuid4().hex}.db')}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stamina
 
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, Simulator, Switches
 
 ORGANISATION = 5740
@@ -101,7 +101,7 @@ def opened(time: Time) -> Iterator[Open]:
                 OneFile(
                     simulator.base_url,
                     simulator.customer_token if token is None else token,
-                    Pacer(Turns(), calls_per_minute, clock=time, sleep=time.sleep),
+                    RateLimiter(Turns(), calls_per_minute, clock=time, sleep=time.sleep),
                     clock=time,
                     timeout_seconds=timeout_seconds,
                     on_throttled=throttled.append,

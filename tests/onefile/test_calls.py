@@ -8,7 +8,7 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import ErrorBody, Fault, FaultKind, KeychainBody, LimiterShape, OverCap
 
 from .conftest import ASSESSOR, LEARNER, ORGANISATION, Open, Pair, Time, Turns
@@ -193,9 +193,9 @@ def test_nobody_at_the_port_means_that_nothing_was_done(time: Time) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    pacer = Pacer(Turns(), 6000, clock=time, sleep=time.sleep)
+    rate_limiter = RateLimiter(Turns(), 6000, clock=time, sleep=time.sleep)
     with (
-        OneFile(f"http://127.0.0.1:{port}/api/v2.1", "token", pacer, clock=time) as client,
+        OneFile(f"http://127.0.0.1:{port}/api/v2.1", "token", rate_limiter, clock=time) as client,
         pytest.raises(OneFileUnreachable, match="cannot be reached") as unreachable,
     ):
         client.create(Role.LEARNER, ORGANISATION, LEARNER)
@@ -209,4 +209,4 @@ def test_calls_run_side_by_side_and_each_has_had_its_turn(opened: Open) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert pair.client.pacer.calls == len(pair.calls) == 11
+    assert pair.client.rate_limiter.calls == len(pair.calls) == 11

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.errors import OneFileUnreachable
-from syncd.onefile import GaveWay, Interrupted, Pacer
+from syncd.onefile import Interrupted, RateLimiter, Yielded
 from syncd.onefile.rate_limit import rate_of, seconds_of_quiet
 from syncd.simulator import LimiterShape, make_limiter
 
@@ -21,16 +21,16 @@ _SHAPES = [LimiterShape.FIXED, LimiterShape.SLIDING, LimiterShape.BUCKET]
 @pytest.mark.parametrize("starts_at_second", [0, 31.7, 59.9])
 def test_nine_hundred_calls_draw_no_429_and_take_three_minutes(shape: LimiterShape, starts_at_second: float) -> None:
     clock = Time(datetime(2026, 1, 15, 12, tzinfo=UTC) + timedelta(seconds=starts_at_second))
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
     limiter = make_limiter(shape, 300)
     began = clock.now
 
     for _ in range(900):
-        pacer.wait()
+        rate_limiter.wait()
         assert limiter.allow(clock.now.timestamp()) is None
 
     assert clock.now - began <= timedelta(minutes=3) * 1.05
-    assert pacer.calls == 900
+    assert rate_limiter.calls == 900
 
 
 @given(calls_per_minute=st.integers(2, 5000), pauses=st.lists(st.floats(0, 70), max_size=30))
@@ -39,11 +39,11 @@ def test_no_sixty_seconds_hold_more_calls_than_the_limit(calls_per_minute: int, 
     assert rate.limit + rate.burst <= max(calls_per_minute, 2)
 
     clock = Time()
-    pacer = Pacer(Turns(), calls_per_minute, clock=clock, sleep=clock.sleep)
+    rate_limiter = RateLimiter(Turns(), calls_per_minute, clock=clock, sleep=clock.sleep)
     left: list[datetime] = []
     for pause in [*pauses, *[0.0] * 30]:
         clock.now += timedelta(seconds=pause)
-        pacer.wait()
+        rate_limiter.wait()
         left.append(clock.now)
         within = [at for at in left if at > clock.now - timedelta(minutes=1)]
         assert len(within) <= calls_per_minute
@@ -51,7 +51,7 @@ def test_no_sixty_seconds_hold_more_calls_than_the_limit(calls_per_minute: int, 
 
 def test_two_processes_with_one_line_share_the_limit() -> None:
     clock, turns = Time(), Turns()
-    pacers = [Pacer(turns, 300, clock=clock, sleep=clock.sleep) for _ in range(2)]
+    pacers = [RateLimiter(turns, 300, clock=clock, sleep=clock.sleep) for _ in range(2)]
     limiter = make_limiter(LimiterShape.BUCKET, 300)
 
     for number in range(600):
@@ -64,19 +64,19 @@ def test_a_restart_does_not_open_the_bucket_again() -> None:
     limiter = make_limiter(LimiterShape.BUCKET, 300)
 
     for _ in range(50):
-        pacer = Pacer(turns, 300, clock=clock, sleep=clock.sleep)
+        rate_limiter = RateLimiter(turns, 300, clock=clock, sleep=clock.sleep)
         for _ in range(5):
-            pacer.wait()
+            rate_limiter.wait()
             assert limiter.allow(clock.now.timestamp()) is None
 
 
 def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
     clock = Time()
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
-    pacer.wait()
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    rate_limiter.wait()
     clock.now -= timedelta(hours=1)
 
-    pacer.wait()
+    rate_limiter.wait()
 
     assert sum(clock.slept) < 1
 
@@ -97,19 +97,19 @@ def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
 def test_no_call_leaves_in_a_quiet_window(now: str, seconds: float) -> None:
     clock = Time(datetime.fromisoformat(now).replace(tzinfo=UTC))
     quiet = ((time(7), time(7, 30)), (time(23, 50), time(0, 10)))
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London")
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London")
 
-    pacer.wait()
+    rate_limiter.wait()
 
     assert sum(clock.slept) == seconds
 
 
 def test_a_call_whose_turn_would_come_in_a_quiet_window_leaves_after_it() -> None:
     clock = Time(datetime(2026, 1, 15, 6, 59, 59, 900_000, tzinfo=UTC))
-    pacer = Pacer(Turns(), 60, clock=clock, sleep=clock.sleep, quiet=((time(7), time(7, 30)),))
+    rate_limiter = RateLimiter(Turns(), 60, clock=clock, sleep=clock.sleep, quiet=((time(7), time(7, 30)),))
     left = []
     for _ in range(3):
-        pacer.wait()
+        rate_limiter.wait()
         left.append(clock.now.time())
     assert not [at for at in left if time(7) <= at < time(7, 30)]
     assert left[-1] >= time(7, 30)
@@ -123,8 +123,8 @@ def test_a_quiet_window_ends_when_the_clock_says_so_and_not_when_it_was_to_end()
         clock.now += timedelta(minutes=29)
         return clock.sleep(seconds)
 
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=sleep, quiet=((time(7), time(7, 30)),))
-    pacer.wait()
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=sleep, quiet=((time(7), time(7, 30)),))
+    rate_limiter.wait()
     assert sum(clock.slept) <= 60
 
 
@@ -133,7 +133,7 @@ def test_on_the_day_with_two_hours_from_one_to_two_a_window_in_it_is_quiet_twice
     quiet = ((time(1), time(2)),)
     for hour in (0, 1):
         clock = Time(datetime(2026, 10, 25, hour, minutes_into_the_hour, tzinfo=UTC))
-        Pacer(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London").wait()
+        RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London").wait()
         assert clock.now == datetime(2026, 10, 25, 2, tzinfo=UTC)
 
 
@@ -164,63 +164,63 @@ def test_a_window_within_the_hour_that_spring_leaves_out_is_left_out_too() -> No
 
 def test_after_a_429_nobody_calls_for_as_long_as_it_says_however_many_calls_drew_it() -> None:
     clock = Time()
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
-    assert [pacer.hold_off(30) for _ in range(8)] == [30, *[0] * 7]
-    pacer.wait()
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    assert [rate_limiter.block_until(30) for _ in range(8)] == [30, *[0] * 7]
+    rate_limiter.wait()
     assert sum(clock.slept) == 30
 
 
 def test_a_run_ends_rather_than_wait_for_long_and_no_call_leaves_before_onefile_wants_one() -> None:
     clock = Time()
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
-    pacer.hold_off(900)
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    rate_limiter.block_until(900)
     for _ in range(3):
         with pytest.raises(OneFileUnreachable, match="no call leaves for another"):
-            pacer.wait()
-    assert (sum(clock.slept), pacer.calls) == (0, 0)
+            rate_limiter.wait()
+    assert (sum(clock.slept), rate_limiter.calls) == (0, 0)
 
     clock.now += timedelta(seconds=850)
-    pacer.wait()
+    rate_limiter.wait()
     assert sum(clock.slept) == 50
 
 
 def test_no_429_closes_onefile_for_more_than_an_hour() -> None:
     clock = Time()
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
-    assert pacer.hold_off(10_000_000) == 3600
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    assert rate_limiter.block_until(10_000_000) == 3600
     clock.now += timedelta(hours=1)
-    pacer.wait()
-    assert pacer.calls == 1
+    rate_limiter.wait()
+    assert rate_limiter.calls == 1
 
 
 def test_a_clock_set_back_after_a_429_holds_nobody_up() -> None:
     clock = Time()
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
-    pacer.hold_off(30)
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    rate_limiter.block_until(30)
     clock.now -= timedelta(hours=1)
-    pacer.wait()
+    rate_limiter.wait()
     assert sum(clock.slept) < 1
 
 
 def test_a_call_that_waits_when_syncd_is_to_stop_is_not_made() -> None:
     clock = Time()
-    pacer = Pacer(Turns(), 60, clock=clock, sleep=clock.sleep)
-    pacer.wait()
+    rate_limiter = RateLimiter(Turns(), 60, clock=clock, sleep=clock.sleep)
+    rate_limiter.wait()
     clock.is_stopping = True
 
     with pytest.raises(Interrupted):
-        pacer.wait()
+        rate_limiter.wait()
 
-    assert pacer.calls == 1
+    assert rate_limiter.calls == 1
 
 
 def test_whoever_is_to_give_way_makes_no_call() -> None:
     clock = Time()
-    pacer = Pacer(Turns(), 300, clock=clock, sleep=clock.sleep)
-    with pacer.giving_way(lambda: pacer.calls == 2):
-        pacer.wait()
-        pacer.wait()
-        with pytest.raises(GaveWay):
-            pacer.wait()
-    pacer.wait()
-    assert pacer.calls == 3
+    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    with rate_limiter.yielding_to(lambda: rate_limiter.calls == 2):
+        rate_limiter.wait()
+        rate_limiter.wait()
+        with pytest.raises(Yielded):
+            rate_limiter.wait()
+    rate_limiter.wait()
+    assert rate_limiter.calls == 3

@@ -148,7 +148,7 @@ def test_somebody_new_on_the_second_page_is_not_taken_for_pages_that_are_cut_to_
     sizes = PageSizes()
     found = every_row(lambda page, size: [_Person(number) for number in pages[page, size]], sizes, 3, None)
     assert [person.id for person in found] == [1, 2, 3, 4]
-    assert sizes.fitting(3000) == 1000
+    assert sizes.best_size(3000) == 1000
 
 
 @pytest.mark.parametrize("expected", [None, 60, 3000])

@@ -9,7 +9,7 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.errors import OneFileError
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, RateLimiter
 from syncd.onefile.instrumentation import Request
 from syncd.simulator import Fault, FaultKind, LimiterShape, Simulator, Switches
 
@@ -21,11 +21,11 @@ def _told(*faults: Fault, learner: dict[str, Any] = LEARNER) -> Counter[tuple[st
     told: list[Request] = []
     clock = Time()
     with Simulator(Switches(limiter=LimiterShape.OFF), SEED, clock=clock.timestamp) as simulator:
-        pacer = Pacer(Turns(), 600_000, clock=clock, sleep=clock.sleep)
+        rate_limiter = RateLimiter(Turns(), 600_000, clock=clock, sleep=clock.sleep)
         with OneFile(
             simulator.base_url,
             simulator.customer_token,
-            pacer,
+            rate_limiter,
             clock=clock,
             timeout_seconds=0.5,
             on_request=told.append,

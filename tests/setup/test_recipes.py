@@ -102,7 +102,7 @@ def test_the_csv_recipe_runs_on_its_own_example(office: Office, onefile: Simulat
     assert _load(office, "learners.example.csv") == "mis.db has 3 rows of learners.example.csv.\n"
 
     assert office.failed() == []
-    layout = Layout.of(Role.LEARNER, "learners", list(columns := _columns(office)), 5740)
+    layout = Layout.from_columns(Role.LEARNER, "learners", list(columns := _columns(office)), 5740)
     with closing(sqlite3.connect(office.folder / "mis.db")) as connection:
         rows = connection.execute(office.written("learners.sql")).fetchall()
     records = [layout.read(row, number) for number, row in enumerate(rows, start=1)]
@@ -148,7 +148,7 @@ def test_the_template_is_a_query_and_says_that_it_was_not_tried(office: Office) 
         needed = sorted(set(re.findall(r"^\s+onefile_learners\.(\w+)", sql, re.MULTILINE)))
         connection.execute(f"CREATE TABLE onefile_learners ({', '.join(needed)})")
         columns = [column[0] for column in connection.execute(sql).description]
-    Layout.of(Role.LEARNER, "learners", columns, 5740)
+    Layout.from_columns(Role.LEARNER, "learners", columns, 5740)
 
 
 def _columns(office: Office) -> list[str]:

@@ -14,9 +14,9 @@ from syncd.demo.mis_database import College
 from syncd.demo.mis_schema import LEARNER, STAFF_ROLE
 from syncd.settings import load_settings
 from syncd.simulator import Simulator
-from syncd.sync.run import Done, Trigger, run_once
-from syncd.wiring.bounded_wait import Impatient
-from syncd.wiring.context import open_parts
+from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.wiring.bounded_wait import ShortWait
+from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 from tests.acceptance.ilr import Learner
 from tests.acceptance.small_return import made_up_learners
@@ -163,13 +163,13 @@ def _export(file: Path, learners: list[Learner]) -> None:
     connection.close()
 
 
-def _run(office: Office) -> Done:
+def _run(office: Office) -> RunResult:
     settings = load_settings(office.folder / "syncd.toml")
     unhurried = settings.model_copy(
         update={"onefile": settings.onefile.model_copy(update={"calls_per_minute": 600_000})}
     )
-    with open_parts(unhurried, open_store(unhurried), structlog.get_logger(), Impatient()) as parts:
-        return run_once(parts, Trigger.COMMAND, approved_by="a test")
+    with open_context(unhurried, open_store(unhurried), structlog.get_logger(), ShortWait()) as context:
+        return run_once(context, Trigger.COMMAND, approved_by="a test")
 
 
 def _shows_nobody(said: str, generated: Generated) -> None:

@@ -14,11 +14,11 @@ from syncd.core.records import Key
 from syncd.errors import ConfigurationError
 from syncd.state import credentials
 from syncd.state.credentials import FirstPassword
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
 _NOW = datetime(2026, 1, 15, tzinfo=UTC)
-_VAULT = Vault(Fernet.generate_key().decode())
+_VAULT = ValueCipher(Fernet.generate_key().decode())
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def two(store: Store) -> Store:
     with store.begin() as connection:
         for number in (1, 2):
             key = Key(number, Role.LEARNER, f"L{number}")
-            assert credentials.keep(connection, _VAULT, key, number, f"user{number}", f"secret{number}", _NOW)
+            assert credentials.save(connection, _VAULT, key, number, f"user{number}", f"secret{number}", _NOW)
     return store
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, func, select
 from syncd.errors import NothingToSettle, StateUnusable
 from syncd.state import runs
 from syncd.state.db.lock import Purpose, locked
-from syncd.state.db.maintenance import tidy
+from syncd.state.db.maintenance import vacuum
 from syncd.state.db.store import Store
 from syncd.state.db.tables import resync_request
 
@@ -31,8 +31,8 @@ def test_only_what_is_fleeting_is_not_waited_for_whatever_the_connection_did_bef
             connection.exec_driver_sql(f"ALTER DATABASE {store.url.database} SET synchronous_commit = on")
         store.engine.dispose()
     waited_for = []
-    for is_fleeting in (False, True, True, False, False, True, False):
-        with store.begin(is_fleeting=is_fleeting) as connection:
+    for relaxed_durability in (False, True, True, False, False, True, False):
+        with store.begin(relaxed_durability=relaxed_durability) as connection:
             waited_for.append(_is_waited_for(connection))
         with store.reading():
             pass
@@ -40,11 +40,11 @@ def test_only_what_is_fleeting_is_not_waited_for_whatever_the_connection_did_bef
 
 
 def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_when_it_raises(store: Store) -> None:
-    with store.begin(is_fleeting=True) as writer:
+    with store.begin(relaxed_durability=True) as writer:
         runs.request(writer, 5740, "jo", _NOW)
         with store.reading() as reader:
             assert reader.scalar(_COUNT) == 0
-    with pytest.raises(NothingToSettle), store.begin(is_fleeting=True) as writer:
+    with pytest.raises(NothingToSettle), store.begin(relaxed_durability=True) as writer:
         runs.approve(writer, 5740, runs.request(writer, 5740, "jo", _NOW), "jo", _NOW)
     with store.reading() as reader:
         assert reader.scalar(_COUNT) == 1
@@ -56,7 +56,7 @@ def test_a_store_is_tidied_whatever_its_connection_did_before(store: Store) -> N
             runs.request(writer, 5740, "jo", _NOW)
     with store.reading() as reader:
         assert len(runs.requests_waiting(reader, 5740)) == 500
-    tidy(store, _NOW)
+    vacuum(store, _NOW)
     with pytest.raises(StateUnusable, match=r"(?i)read-?only"), store.reading() as reader:
         runs.request(reader, 5740, "jo", _NOW)
 

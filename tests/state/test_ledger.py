@@ -14,7 +14,7 @@ from syncd.core.records import Key
 from syncd.resources import shipped
 from syncd.state import changes, counters, runs
 from syncd.state.changes import Action, Outcome
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change, run
 from syncd.state.runs import RunState
@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 def _counted(store: Store, counter: str) -> Mapping[str, float]:
     with store.begin() as connection:
-        return counters.counted(connection, ORGANISATION).get(counter, {})
+        return counters.values(connection, ORGANISATION).get(counter, {})
 
 
 def _run_of(store: Store, seconds: float, state: RunState = RunState.FINISHED, calls: int = 0) -> int:
@@ -61,14 +61,14 @@ def test_a_change_counts_under_each_thing_that_became_of_it_and_still_does_when_
     key = Key(ORGANISATION, Role.LEARNER, "L1")
     with store.begin() as connection:
         intended = [
-            changes.intend(
-                connection, store.vault, number, key, action, {}, user_id=None, feed="f", fingerprint="", now=NOW
+            changes.record_intent(
+                connection, store.cipher, number, key, action, {}, user_id=None, feed="f", fingerprint="", now=NOW
             )
             for action in (Action.CREATE, Action.UPDATE)
         ]
-        changes.conclude(connection, intended[0], Outcome.IN_DOUBT, NOW)
+        changes.record_outcome(connection, intended[0], Outcome.IN_DOUBT, NOW)
         changes.forget_pending(connection, ORGANISATION)
-        changes.conclude(connection, intended[0], Outcome.APPLIED, NOW, user_id=1)
+        changes.record_outcome(connection, intended[0], Outcome.APPLIED, NOW, user_id=1)
     expected = {"create in_doubt": 1, "update in_doubt": 1, "create applied": 1}
     assert _counted(store, counters.CHANGES) == expected
 
@@ -93,7 +93,7 @@ def test_no_count_is_lost_between_threads(store: Store) -> None:
 def test_what_was_done_before_anything_was_counted_is_counted_by_the_migration(
     request: pytest.FixtureRequest, make: str
 ) -> None:
-    store = Store(request.getfixturevalue(make), Vault())
+    store = Store(request.getfixturevalue(make), ValueCipher())
     config = Config()
     config.set_main_option("script_location", str(shipped("migrations")))
     with store.engine.begin() as connection:

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Engine, MetaData, Table, create_engine
 
 from syncd.resources import shipped
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
 
@@ -78,7 +78,7 @@ def test_a_step_up_and_down_again_keeps_every_row(engine: Engine, older: str, ne
     _assert_kept(grown, shrunk)
 
     # And once more as an operator's syncd does it.
-    store = Store(engine.url.render_as_string(hide_password=False), Vault())
+    store = Store(engine.url.render_as_string(hide_password=False), ValueCipher())
     store.upgrade()
     assert store.is_current
     _assert_kept(shrunk, _rows(engine))

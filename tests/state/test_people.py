@@ -10,7 +10,7 @@ from syncd.core.records import Held, Key, Reason
 from syncd.state import accounts, held_records
 from syncd.state.db.store import Store
 from syncd.state.views import search
-from syncd.state.views.search import Wanted
+from syncd.state.views.search import SearchTerms
 
 HERE, ELSEWHERE = 5740, 5741
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -27,7 +27,9 @@ def college(store: Store) -> None:
     }
     with store.begin() as connection:
         for key, user_id in known.items():
-            accounts.keep(connection, store.vault, key, user_id=user_id, feed="f", accepted={}, fingerprint="", now=NOW)
+            accounts.save(
+                connection, store.cipher, key, user_id=user_id, feed="f", accepted={}, fingerprint="", now=NOW
+            )
         accounts.set_status(connection, Key(HERE, Role.LEARNER, "L10"), Status.LEAVER, NOW)
         holds = [
             Held(HERE, Role.LEARNER, misid, feed, Reason.MISSING, "Email", "Email is empty", row)
@@ -36,7 +38,9 @@ def college(store: Store) -> None:
         held_records.replace(connection, HERE, holds, [], NOW)
 
 
-def _found(store: Store, wanted: Wanted, *organisations: int, first: int = 0, most: int = 50) -> list[tuple[str, str]]:
+def _found(
+    store: Store, wanted: SearchTerms, *organisations: int, first: int = 0, most: int = 50
+) -> list[tuple[str, str]]:
     with store.begin() as connection:
         found, _ = search.find(connection, organisations or (HERE,), wanted, first=first, most=most)
     return [(each.role, each.misid) for each in found]
@@ -44,7 +48,7 @@ def _found(store: Store, wanted: Wanted, *organisations: int, first: int = 0, mo
 
 def test_everybody_is_found_once_with_an_account_or_held_without_one(store: Store) -> None:
     with store.begin() as connection:
-        found, count = search.find(connection, (HERE,), Wanted(), first=0, most=50)
+        found, count = search.find(connection, (HERE,), SearchTerms(), first=0, most=50)
     assert [(each.misid, each.role, each.user_id, each.status, each.is_held) for each in found] == [
         ("103", "Learner", 104, "active", False),
         ("H1", "Learner", None, "", True),
@@ -56,49 +60,49 @@ def test_everybody_is_found_once_with_an_account_or_held_without_one(store: Stor
 
 
 def test_whoever_is_meant_exactly_comes_first(store: Store) -> None:
-    assert _found(store, Wanted("L1")) == [("Assessor", "L1"), ("Learner", "L1"), ("Learner", "L10")]
-    assert _found(store, Wanted("103")) == [("Learner", "103"), ("Assessor", "L1")]
+    assert _found(store, SearchTerms("L1")) == [("Assessor", "L1"), ("Learner", "L1"), ("Learner", "L10")]
+    assert _found(store, SearchTerms("103")) == [("Learner", "103"), ("Assessor", "L1")]
 
 
 def test_whoever_is_meant_exactly_is_found_alone(store: Store) -> None:
-    def exactly(wanted: Wanted, *organisations: int) -> list[tuple[int, str, str, bool]]:
+    def exactly(wanted: SearchTerms, *organisations: int) -> list[tuple[int, str, str, bool]]:
         with store.reading() as connection:
             found = search.exactly(connection, organisations or (HERE,), wanted)
         return sorted((each.organisation_id, each.role, each.misid, each.is_held) for each in found)
 
-    assert exactly(Wanted("L10")) == [(HERE, "Learner", "L10", False)]
-    assert exactly(Wanted("H1")) == [(HERE, "Learner", "H1", True)]
-    assert exactly(Wanted("103")) == [(HERE, "Assessor", "L1", False), (HERE, "Learner", "103", False)]
-    assert exactly(Wanted("L1", role="Learner"), HERE, ELSEWHERE) == [
+    assert exactly(SearchTerms("L10")) == [(HERE, "Learner", "L10", False)]
+    assert exactly(SearchTerms("H1")) == [(HERE, "Learner", "H1", True)]
+    assert exactly(SearchTerms("103")) == [(HERE, "Assessor", "L1", False), (HERE, "Learner", "103", False)]
+    assert exactly(SearchTerms("L1", role="Learner"), HERE, ELSEWHERE) == [
         (HERE, "Learner", "L1", True),
         (ELSEWHERE, "Learner", "L1", False),
     ]
-    assert [exactly(Wanted(text)) for text in ("l10", "L", "%", "9" * 30)] == [[]] * 4
-    assert exactly(Wanted("L10", status="active")) == []
+    assert [exactly(SearchTerms(text)) for text in ("l10", "L", "%", "9" * 30)] == [[]] * 4
+    assert exactly(SearchTerms("L10", status="active")) == []
 
 
 def test_as_many_are_counted_as_there_are_whichever_page_is_looked_at(store: Store) -> None:
     for first, most in ((0, 50), (0, 5), (0, 2), (2, 2), (4, 50), (9, 50)):
         with store.reading() as connection:
-            _, count = search.find(connection, (HERE,), Wanted(), first=first, most=most)
+            _, count = search.find(connection, (HERE,), SearchTerms(), first=first, most=most)
         assert count == 5, (first, most)
 
 
 def test_letter_case_does_not_matter_and_nothing_stands_for_anything(store: Store) -> None:
-    assert _found(store, Wanted("l10")) == [("Learner", "L10")]
-    assert [_found(store, Wanted(text)) for text in ("%", "_", "\\", "9" * 30)] == [[]] * 4
+    assert _found(store, SearchTerms("l10")) == [("Learner", "L10")]
+    assert [_found(store, SearchTerms(text)) for text in ("%", "_", "\\", "9" * 30)] == [[]] * 4
 
 
 def test_the_search_can_be_narrowed_down(store: Store) -> None:
-    assert _found(store, Wanted("L1", role="Assessor")) == [("Assessor", "L1")]
-    assert _found(store, Wanted(status="leaver")) == [("Learner", "L10")]
-    assert ("Learner", "L10") not in _found(store, Wanted(status="active"))
+    assert _found(store, SearchTerms("L1", role="Assessor")) == [("Assessor", "L1")]
+    assert _found(store, SearchTerms(status="leaver")) == [("Learner", "L10")]
+    assert ("Learner", "L10") not in _found(store, SearchTerms(status="active"))
 
 
 def test_organisations_are_kept_apart_and_pages_are_counted_through(store: Store) -> None:
-    assert _found(store, Wanted(), ELSEWHERE) == [("Learner", "L1")]
-    assert len(_found(store, Wanted(), HERE, ELSEWHERE)) == 6
-    assert _found(store, Wanted(), first=3, most=1) == [("Learner", "L1")]
+    assert _found(store, SearchTerms(), ELSEWHERE) == [("Learner", "L1")]
+    assert len(_found(store, SearchTerms(), HERE, ELSEWHERE)) == 6
+    assert _found(store, SearchTerms(), first=3, most=1) == [("Learner", "L1")]
 
 
 def test_everywhere_that_a_misid_is_known_is_told(store: Store) -> None:

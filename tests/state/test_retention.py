@@ -16,13 +16,13 @@ from syncd.core.plan import Create, Plan
 from syncd.core.records import Held, Key, Reason
 from syncd.state import accounts, changes, counters, held_records, retention, runs
 from syncd.state.changes import UNSETTLED, Action, Outcome
-from syncd.state.conditions import troubles
+from syncd.state.conditions import current_conditions
 from syncd.state.db import maintenance
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, metadata, resync_request, run
 from syncd.state.retention import purge
-from syncd.state.runs import OneFileWas, RunState
+from syncd.state.runs import OneFileStatus, RunState
 from syncd.state.views import lag
 
 _NOW: Final = datetime(2026, 11, 30, 4, tzinfo=UTC)
@@ -38,7 +38,7 @@ def _run(
     state: RunState = RunState.FINISHED,
     *,
     trigger: str = "schedule",
-    onefile: OneFileWas | None = None,
+    onefile: OneFileStatus | None = None,
     organisation_id: int = _HERE,
 ) -> int:
     with store.begin() as connection:
@@ -59,9 +59,9 @@ def _change(
     organisation_id: int = _HERE,
 ) -> int:
     with store.begin() as connection:
-        number = changes.intend(
+        number = changes.record_intent(
             connection,
-            store.vault,
+            store.cipher,
             run_id,
             Key(organisation_id, Role.LEARNER, misid),
             action,
@@ -72,7 +72,7 @@ def _change(
             now=at,
         )
         if outcome is not Outcome.PENDING:
-            changes.conclude(connection, number, outcome, at)
+            changes.record_outcome(connection, number, outcome, at)
     return number
 
 
@@ -154,12 +154,12 @@ def test_a_create_that_is_not_settled_stays_however_old_with_all_that_is_known_o
     _change(store, _run(store, _LONG_AGO), _LONG_AGO, outcome, Action.CREATE)
     _run(store, _NOW)
     with store.begin() as connection:
-        before = changes.unsettled(connection, store.vault, _HERE)
+        before = changes.unsettled(connection, store.cipher, _HERE)
 
     assert purge(store, [_HERE], _NOW, _KEEP) == 0
 
     with store.begin() as connection:
-        assert changes.unsettled(connection, store.vault, _HERE) == before != []
+        assert changes.unsettled(connection, store.cipher, _HERE) == before != []
 
 
 def test_a_change_whose_process_was_killed_stays_until_its_account_has_been_doubted(store: Store) -> None:
@@ -205,7 +205,7 @@ def test_who_asked_for_a_run_is_known_as_long_as_the_run_is_and_what_waits_alway
         number = _run(store, at)
         with store.begin() as connection:
             requests.append(runs.request(connection, _HERE, "somebody", at))
-            runs.answer(connection, requests[-1:], number)
+            runs.record_answer(connection, requests[-1:], number)
     with store.begin() as connection:
         unanswered = runs.request(connection, _HERE, "somebody", _LONG_AGO)
 
@@ -217,9 +217,9 @@ def test_who_asked_for_a_run_is_known_as_long_as_the_run_is_and_what_waits_alway
 def test_accounts_what_onefile_accepted_and_who_is_held_stay(store: Store) -> None:
     key = Key(_HERE, Role.LEARNER, "L1")
     with store.begin() as connection:
-        accounts.keep(
+        accounts.save(
             connection,
-            store.vault,
+            store.cipher,
             key,
             user_id=7,
             feed="learners",
@@ -228,20 +228,20 @@ def test_accounts_what_onefile_accepted_and_who_is_held_stay(store: Store) -> No
             now=_LONG_AGO,
         )
         hold = Held(_HERE, Role.LEARNER, "L2", "learners", Reason.MISSING, "Email", "Email is empty", 1)
-        held_records.add(connection, hold, _LONG_AGO)
+        held_records.hold(connection, hold, _LONG_AGO)
     _change(store, _run(store, _LONG_AGO), _LONG_AGO, action=Action.CREATE)
 
     assert purge(store, [_HERE], _NOW, _KEEP) == 1
 
     with store.begin() as connection:
         assert accounts.known(connection, _HERE)[key].user_id == 7
-        assert accounts.values(connection, store.vault, [key]) == {key: {"MISID": "L1", "FirstName": "Ann"}}
+        assert accounts.values(connection, store.cipher, [key]) == {key: {"MISID": "L1", "FirstName": "Ann"}}
         assert [row.misid for row in held_records.listing(connection, _HERE)] == ["L2"]
 
 
 def test_what_was_sent_is_no_longer_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "syncd.db"
-    store = Store(f"sqlite:///{file}", Vault())
+    store = Store(f"sqlite:///{file}", ValueCipher())
     store.upgrade()
     run_id = _run(store, _LONG_AGO)
     for number in range(50):
@@ -260,7 +260,7 @@ _histories = st.lists(
         _ages,
         st.sampled_from([*RunState]),
         st.sampled_from(_TRIGGERS),
-        st.sampled_from([None, *OneFileWas]),
+        st.sampled_from([None, *OneFileStatus]),
         st.booleans(),
         st.lists(st.tuples(st.sampled_from([*Action]), st.sampled_from([*Outcome])), max_size=2),
     ),
@@ -272,7 +272,7 @@ _histories = st.lists(
 @settings(max_examples=25)
 @given(_histories)
 def test_whatever_has_happened_what_syncd_goes_by_is_the_same_afterwards(history: list[Any]) -> None:
-    store = Store("sqlite://", Vault())
+    store = Store("sqlite://", ValueCipher())
     # Much quicker than all migrations.
     metadata.create_all(store.engine)
     for age, state, trigger, onefile, is_approved, made in sorted(history, key=lambda one: -one[0]):
@@ -300,15 +300,15 @@ def test_whatever_has_happened_what_syncd_goes_by_is_the_same_afterwards(history
 
 def _gone_by(store: Store) -> Iterator[object]:
     with store.begin() as connection:
-        yield changes.unsettled(connection, store.vault, _HERE)
+        yield changes.unsettled(connection, store.cipher, _HERE)
         yield changes.in_doubt(connection, _HERE)
-        yield counters.counted(connection, _HERE)
+        yield counters.values(connection, _HERE)
         yield connection.scalars(select(change.c.id).where(change.c.outcome == Outcome.PENDING)).all()
         yield runs.last(connection, _HERE)
         yield runs.waiting(connection, _HERE)
         yield runs.unreachable_since(connection, _HERE)
         yield runs.last_success_at(connection, _HERE)
-        yield troubles(connection, _HERE)
+        yield current_conditions(connection, _HERE)
         yield lag.oldest(connection, _HERE)
         for trigger in _TRIGGERS:
             yield runs.approval_in_force(connection, _HERE, {trigger}, _NOW)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from syncd.core.buffers import Changed
-from syncd.core.changed import sift
-from syncd.core.compare import Surroundings, compare
+from syncd.core.buffers import RecordSet
+from syncd.core.changed import find_changed
+from syncd.core.compare import Snapshot, compare
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Record
 from syncd.sync import disk_buffers
-from syncd.sync.disk_buffers import Scratch
+from syncd.sync.disk_buffers import DiskBufferFactory
 from tests.core.college import SECRET, College, key, person
 from tests.core.test_populations import Row, populations
 
@@ -35,12 +35,12 @@ def _create(number: int) -> Create:
 def test_a_plan_is_the_same_wherever_it_is_laid_out(population: tuple[College, list[Row]]) -> None:
     college, rows = population
 
-    def planned(desk: Scratch | None) -> Plan:
-        sifted = sift(rows, college.known, SECRET, college.refused, desk=desk)
-        around = Surroundings(college.known, college.values, college.codes, college.in_onefile, college.in_doubt)
+    def planned(desk: DiskBufferFactory | None) -> Plan:
+        sifted = find_changed(rows, college.known, SECRET, college.refused, buffers=desk)
+        around = Snapshot(college.known, college.values, college.codes, college.in_onefile, college.in_doubt)
         return compare(sifted, around, college.rules, SECRET, desk)
 
-    in_memory, in_a_file = planned(None), planned(Scratch())
+    in_memory, in_a_file = planned(None), planned(DiskBufferFactory())
 
     for name in Plan.__dataclass_fields__:
         here, there = getattr(in_memory, name), getattr(in_a_file, name)
@@ -52,13 +52,13 @@ def test_a_plan_is_the_same_wherever_it_is_laid_out(population: tuple[College, l
 
 @pytest.mark.usefixtures("small_sheets")
 def test_what_was_laid_down_is_there_as_often_as_it_is_asked_for() -> None:
-    desk = Scratch()
+    desk = DiskBufferFactory()
     pile = desk.pile(Create)
     creates = [_create(number) for number in range(7)]
     for create in creates:
         pile.append(create)
 
-    laid = pile.finished()
+    laid = pile.close()
 
     assert list(laid) == list(laid) == creates
     assert len(laid) == 7
@@ -71,7 +71,7 @@ def test_what_was_laid_down_is_there_as_often_as_it_is_asked_for() -> None:
 
 @pytest.mark.usefixtures("small_sheets")
 def test_the_records_that_need_a_closer_look_are_without_whoever_was_dropped() -> None:
-    changed = Changed(Scratch())
+    changed = RecordSet(DiskBufferFactory())
     people = [person(f"A{number}") for number in range(5)]
     learner = person("L1", Role.LEARNER)
     for record in (learner, *people):
@@ -85,7 +85,7 @@ def test_the_records_that_need_a_closer_look_are_without_whoever_was_dropped() -
 
 @pytest.mark.usefixtures("small_sheets")
 def test_nothing_can_be_read_in_the_file_and_it_is_gone_with_the_plan(tmp_path: Path) -> None:
-    desk = Scratch(tmp_path)
+    desk = DiskBufferFactory(tmp_path)
     pile = desk.pile(Record)
     for number in range(4):
         pile.append(person(f"A{number}", LastName="Sméth", ULN="9276308686"))
@@ -114,11 +114,11 @@ def _target(link: Path) -> str:
 
 @pytest.mark.usefixtures("small_sheets")
 def test_where_no_file_can_be_made_it_stays_in_memory(tmp_path: Path) -> None:
-    pile = Scratch(tmp_path / "nowhere").pile(Create)
+    pile = DiskBufferFactory(tmp_path / "nowhere").pile(Create)
     for number in range(5):
         pile.append(_create(number))
 
-    assert pile.finished() == tuple(map(_create, range(5)))
+    assert pile.close() == tuple(map(_create, range(5)))
 
 
 _FULL = """

@@ -11,7 +11,7 @@ from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state import changes, runs
 from syncd.state.changes import Action
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
 from syncd.state.views import audit
@@ -26,9 +26,9 @@ def _fill(store: Store, made: Sequence[_Made]) -> None:
     with store.begin() as connection:
         run = runs.start(connection, _HERE, "schedule", _NOON)
         for minutes, organisation_id, misid in made:
-            changes.intend(
+            changes.record_intent(
                 connection,
-                store.vault,
+                store.cipher,
                 run,
                 Key(organisation_id, Role.LEARNER, misid),
                 Action.UPDATE,
@@ -73,7 +73,7 @@ _made = st.lists(
 def test_every_change_of_the_time_is_in_it_once(
     made: list[_Made], since: int, until: int, misid: str | None, page: int
 ) -> None:
-    store = Store("sqlite://", Vault())
+    store = Store("sqlite://", ValueCipher())
     metadata.create_all(store.engine)
     _fill(store, made)
     expected = [

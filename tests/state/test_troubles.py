@@ -7,28 +7,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from syncd.core.alerts import Subject
+from syncd.core.alerts import AlertKind
 from syncd.state import runs
-from syncd.state.conditions import troubles
+from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
 from syncd.state.db.tables import run
-from syncd.state.runs import OneFileWas, Problem, RunState
+from syncd.state.runs import FailureKind, OneFileStatus, RunState
 from syncd.state.views import lag
-from syncd.state.views.lag import Unsent
+from syncd.state.views.lag import UnsentChange
 
 ORGANISATION = 5740
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 #: A run in each way that it can end: state, problem, how OneFile was.
 _ENDS = {
-    "in step, nothing to send": (RunState.FINISHED, Problem.NONE, None),
-    "in step": (RunState.FINISHED, Problem.NONE, OneFileWas.OK),
-    "stopped": (RunState.AWAITING_APPROVAL, Problem.NONE, None),
-    "interrupted": (RunState.INTERRUPTED, Problem.NONE, None),
-    "no MIS": (RunState.FAILED, Problem.MIS, None),
-    "no OneFile": (RunState.FAILED, Problem.ONEFILE, OneFileWas.UNREACHABLE),
-    "refused token": (RunState.FAILED, Problem.CREDENTIALS, OneFileWas.UNREACHABLE),
-    "bad feed": (RunState.FAILED, Problem.OTHER, None),
+    "in step, nothing to send": (RunState.FINISHED, FailureKind.NONE, None),
+    "in step": (RunState.FINISHED, FailureKind.NONE, OneFileStatus.OK),
+    "stopped": (RunState.AWAITING_APPROVAL, FailureKind.NONE, None),
+    "interrupted": (RunState.INTERRUPTED, FailureKind.NONE, None),
+    "no MIS": (RunState.FAILED, FailureKind.MIS, None),
+    "no OneFile": (RunState.FAILED, FailureKind.ONEFILE, OneFileStatus.UNREACHABLE),
+    "refused token": (RunState.FAILED, FailureKind.CREDENTIALS, OneFileStatus.UNREACHABLE),
+    "bad feed": (RunState.FAILED, FailureKind.OTHER, None),
 }
 
 
@@ -45,10 +45,10 @@ def _play(store: Store, ends: Iterable[str], *, is_whole: bool = True) -> None:
                 runs.finish(connection, number, state, now, reason=end, onefile=onefile, problem=problem)
 
 
-def _amiss(store: Store) -> dict[Subject, int]:
+def _amiss(store: Store) -> dict[AlertKind, int]:
     """By subject, the hour since which it is so."""
     with store.begin() as connection:
-        found = troubles(connection, ORGANISATION)
+        found = current_conditions(connection, ORGANISATION)
     return {subject: int((each.since - NOON) / timedelta(hours=1)) for subject, each in found.items()}
 
 
@@ -57,28 +57,28 @@ def _amiss(store: Store) -> dict[Subject, int]:
     [
         ([], {}),
         (["in step"], {}),
-        (["in step", "no OneFile", "no OneFile"], {Subject.ONEFILE: 1}),
+        (["in step", "no OneFile", "no OneFile"], {AlertKind.ONEFILE: 1}),
         (["no OneFile", "in step"], {}),
         # A poll without a call does not show that OneFile answers, nor that it does not.
-        (["no OneFile", "in step, nothing to send"], {Subject.ONEFILE: 0}),
-        (["no OneFile", "interrupted"], {Subject.ONEFILE: 0}),
+        (["no OneFile", "in step, nothing to send"], {AlertKind.ONEFILE: 0}),
+        (["no OneFile", "interrupted"], {AlertKind.ONEFILE: 0}),
         # Who refuses answers.
-        (["no OneFile", "refused token"], {Subject.CREDENTIALS: 1}),
-        (["refused token", "no OneFile"], {Subject.CREDENTIALS: 0, Subject.ONEFILE: 1}),
+        (["no OneFile", "refused token"], {AlertKind.CREDENTIALS: 1}),
+        (["refused token", "no OneFile"], {AlertKind.CREDENTIALS: 0, AlertKind.ONEFILE: 1}),
         (["refused token", "in step"], {}),
         # What ended before it had read the MIS says nothing of it.
-        (["no MIS", "no OneFile"], {Subject.MIS: 0, Subject.ONEFILE: 1}),
+        (["no MIS", "no OneFile"], {AlertKind.MIS: 0, AlertKind.ONEFILE: 1}),
         (["no MIS", "in step, nothing to send"], {}),
-        (["no MIS", "stopped"], {Subject.APPROVAL: 1}),
-        (["bad feed", "no MIS", "bad feed"], {Subject.FAILING: 0, Subject.MIS: 1}),
+        (["no MIS", "stopped"], {AlertKind.APPROVAL: 1}),
+        (["bad feed", "no MIS", "bad feed"], {AlertKind.FAILING: 0, AlertKind.MIS: 1}),
         (["bad feed", "in step"], {}),
         # However often it is planned anew, it waits since it first did.
-        (["stopped", "in step", "stopped", "stopped", "bad feed", "stopped"], {Subject.APPROVAL: 2}),
-        (["stopped", "in step"], {Subject.APPROVAL: 0}),
+        (["stopped", "in step", "stopped", "stopped", "bad feed", "stopped"], {AlertKind.APPROVAL: 2}),
+        (["stopped", "in step"], {AlertKind.APPROVAL: 0}),
     ],
 )
 def test_each_trouble_lasts_from_the_first_run_that_shows_it_to_the_first_that_shows_the_contrary(
-    store: Store, ends: list[str], amiss: dict[Subject, int]
+    store: Store, ends: list[str], amiss: dict[AlertKind, int]
 ) -> None:
     _play(store, ends)
     assert _amiss(store) == amiss
@@ -87,7 +87,7 @@ def test_each_trouble_lasts_from_the_first_run_that_shows_it_to_the_first_that_s
 def test_a_run_about_some_people_only_does_not_show_that_the_mis_can_be_read(store: Store) -> None:
     _play(store, ["no MIS"])
     _play(store, ["in step"], is_whole=False)
-    assert _amiss(store) == {Subject.MIS: 0}
+    assert _amiss(store) == {AlertKind.MIS: 0}
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -96,7 +96,7 @@ def test_a_run_in_which_all_went_well_ends_every_trouble_but_a_plan_that_waits(s
     with store.begin() as connection:
         connection.execute(run.delete())
     _play(store, [*ends, "in step"])
-    assert _amiss(store).keys() <= {Subject.APPROVAL}
+    assert _amiss(store).keys() <= {AlertKind.APPROVAL}
 
 
 def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planned_it(store: Store) -> None:
@@ -109,7 +109,7 @@ def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planne
 
     def since() -> datetime | None:
         with store.begin() as connection:
-            return lag.oldest(connection, ORGANISATION)[Unsent.QUEUED]
+            return lag.oldest(connection, ORGANISATION)[UnsentChange.QUEUED]
 
     assert since() is None
     planned(0, RunState.FAILED, creates=0, applied=0)

@@ -17,7 +17,7 @@ from syncd.core.records import Key
 from syncd.errors import StateUnusable
 from syncd.state import accounts
 from syncd.state.db import maintenance
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
 _NOW = datetime(2026, 1, 15, tzinfo=UTC)
@@ -33,7 +33,7 @@ def opened(store: Store) -> Iterator[With]:
     with ExitStack() as stack:
 
         def open_with(keys: str) -> Store:
-            again = Store(store.url.render_as_string(hide_password=False), Vault(keys))
+            again = Store(store.url.render_as_string(hide_password=False), ValueCipher(keys))
             stack.callback(again.close)
             return again
 
@@ -51,9 +51,9 @@ def sealed(opened: With) -> Store:
 
 def _keep(store: Store, misid: str, user_id: int) -> None:
     with store.begin() as connection:
-        accounts.keep(
+        accounts.save(
             connection,
-            store.vault,
+            store.cipher,
             Key(5740, Role.LEARNER, misid),
             user_id=user_id,
             feed="learners",
@@ -91,7 +91,7 @@ def test_a_missing_or_wrong_key_is_said_at_once(opened: With, sealed: Store, key
 
 
 def test_a_key_can_be_changed_and_the_old_one_put_away(opened: With, sealed: Store) -> None:
-    assert maintenance.reseal(opened(f"{_NEW},{_OLD}")) == 2
+    assert maintenance.reencrypt(opened(f"{_NEW},{_OLD}")) == 2
     maintenance.check_key(opened(_NEW))
     with pytest.raises(StateUnusable):
         maintenance.check_key(opened(_OLD))
@@ -100,7 +100,7 @@ def test_a_key_can_be_changed_and_the_old_one_put_away(opened: With, sealed: Sto
 def test_what_was_kept_in_the_open_is_encrypted_once_there_is_a_key(opened: With, store: Store) -> None:
     _keep(store, "L1", 1)
     assert "Zz-Surname" in _at_rest(store)
-    maintenance.reseal(opened(_NEW))
+    maintenance.reencrypt(opened(_NEW))
     assert "Zz-Surname" not in _at_rest(store)
 
 
@@ -113,7 +113,7 @@ def test_a_backup_is_whole_and_for_its_owner_only(
     maintenance.backup(sealed, file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     if sealed.file:
-        copy = Store(f"sqlite:///{file}", Vault(_OLD))
+        copy = Store(f"sqlite:///{file}", ValueCipher(_OLD))
         assert list(maintenance.defects(copy)) == []
         assert _at_rest(copy) == _at_rest(sealed)
         copy.close()

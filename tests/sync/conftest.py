@@ -16,15 +16,15 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.records import Key
 from syncd.mis import Mis
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.simulator.models import User
 from syncd.state import accounts, changes, held_records
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.rate_limit import StoredTurns
-from syncd.sync.context import Feed, Parts, Policy
-from syncd.sync.run import Done, Trigger, run_once
+from syncd.state.rate_limit import StoredRateLimit
+from syncd.sync.context import Feed, Policy, SyncContext
+from syncd.sync.run import RunResult, Trigger, run_once
 
 ORGANISATION = 5740
 CLASSROOM = 15379
@@ -41,8 +41,8 @@ FROM person
 class College:
     """What a test changes and looks at."""
 
-    def __init__(self, parts: Parts, simulator: Simulator, mis_url: str, clock: "Clock") -> None:
-        self.parts = parts
+    def __init__(self, context: SyncContext, simulator: Simulator, mis_url: str, clock: "Clock") -> None:
+        self.context = context
         self.onefile = simulator
         self.clock = clock
         self.mis_url = mis_url
@@ -85,39 +85,39 @@ class College:
         with self._engine.begin() as connection:
             connection.execute(text(statement), values)
 
-    def run(self, **options: Any) -> Done:
-        return run_once(self.parts, Trigger.COMMAND, **options)
+    def run(self, **options: Any) -> RunResult:
+        return run_once(self.context, Trigger.COMMAND, **options)
 
     def with_policy(self, **changes_: Any) -> None:
-        self.parts = replace(self.parts, policy=replace(self.parts.policy, **changes_))
+        self.context = replace(self.context, policy=replace(self.context.policy, **changes_))
 
     def with_feed(self, query: str, role: Role = Role.LEARNER) -> None:
-        self.parts = replace(self.parts, feeds=(Feed("people", role, query),))
+        self.context = replace(self.context, feeds=(Feed("people", role, query),))
 
     def in_onefile(self, misid: str) -> list[User]:
         return [user for user in self.onefile.world.users_with_misid(misid) if user.role == 1]
 
     def known_id(self, misid: str, role: Role = Role.LEARNER) -> int | None:
-        with self.parts.store.begin() as connection:
+        with self.context.store.begin() as connection:
             known = accounts.known(connection, ORGANISATION).get(Key(ORGANISATION, role, misid))
         return known.user_id if known else None
 
     @property
     def held(self) -> dict[str, str]:
-        with self.parts.store.begin() as connection:
+        with self.context.store.begin() as connection:
             return {row.misid: row.reason for row in held_records.listing(connection, ORGANISATION)}
 
     def detail(self, misid: str) -> str:
-        with self.parts.store.begin() as connection:
+        with self.context.store.begin() as connection:
             return str(next(row.detail for row in held_records.listing(connection, ORGANISATION) if row.misid == misid))
 
     @property
     def in_doubt(self) -> int:
-        with self.parts.store.begin() as connection:
+        with self.context.store.begin() as connection:
             return changes.in_doubt(connection, ORGANISATION)
 
     def outcomes(self, misid: str) -> list[tuple[str, str]]:
-        with self.parts.store.begin() as connection:
+        with self.context.store.begin() as connection:
             return [(row.action, row.outcome) for row in changes.history(connection, ORGANISATION, misid)]
 
     def writes(self) -> list[tuple[str, Any]]:
@@ -183,15 +183,17 @@ def founded(folder: Path, state_url: str, **switches: Any) -> Iterator[College]:
                 Switches(**{"limiter": LimiterShape.OFF, **switches}), {"users": [assessor]}, clock=clock.timestamp
             )
         )
-        store = Store(state_url, Vault())
+        store = Store(state_url, ValueCipher())
         store.upgrade()
         stack.callback(store.close)
-        pacer = Pacer(StoredTurns(store, "token"), 600_000, clock=clock, sleep=clock.sleep, pause=clock.sleep)
+        rate_limiter = RateLimiter(
+            StoredRateLimit(store, "token"), 600_000, clock=clock, sleep=clock.sleep, pause=clock.sleep
+        )
         client = stack.enter_context(
-            OneFile(simulator.base_url, simulator.customer_token, pacer, clock=clock, timeout_seconds=30)
+            OneFile(simulator.base_url, simulator.customer_token, rate_limiter, clock=clock, timeout_seconds=30)
         )
         mis_url = f"sqlite:///{folder / 'mis.db'}"
-        parts = Parts(
+        context = SyncContext(
             ORGANISATION,
             Mis(mis_url),
             (Feed("learners", Role.LEARNER, _FEED),),
@@ -202,7 +204,7 @@ def founded(folder: Path, state_url: str, **switches: Any) -> Iterator[College]:
             clock,
             lambda: clock.is_stopping,
         )
-        college = College(parts, simulator, mis_url, clock)
+        college = College(context, simulator, mis_url, clock)
         stack.callback(college.close)
         yield college
 

@@ -16,9 +16,9 @@ from syncd.demo.mis_schema import CENTRE
 from syncd.settings import load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.state import held_records
-from syncd.sync.context import Parts
-from syncd.sync.run import Done, Trigger, run_once
-from syncd.wiring.context import open_parts
+from syncd.sync.context import SyncContext
+from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 
 _README = Path(__file__).parents[2] / "README.md"
@@ -39,19 +39,19 @@ class Realistic:
     generated: Generated
     mis: College
     onefile: Simulator
-    parts: Parts
+    context: SyncContext
 
-    def run(self, trigger: Trigger = Trigger.COMMAND, approved_by: str = "") -> list[Done]:
+    def run(self, trigger: Trigger = Trigger.COMMAND, approved_by: str = "") -> list[RunResult]:
         """One run of each organisation in turn."""
-        turns = map(self.parts.turn_of, self.parts.organisations)
+        turns = map(self.context.for_organisation, self.context.organisations)
         return [run_once(turn, trigger, approved_by=approved_by) for turn in turns]
 
     def held(self, *, warnings: bool = False) -> set[tuple[str, str]]:
         """The MISIDs of whoever is held, or of the warnings, each with its reason."""
-        with self.parts.store.begin() as connection:
+        with self.context.store.begin() as connection:
             return {
                 (row.misid, row.reason)
-                for each in self.parts.organisations
+                for each in self.context.organisations
                 for row in held_records.listing(connection, each, warnings=warnings)
             }
 
@@ -76,8 +76,8 @@ def realistic(
         settings = load_settings(file)
         store = open_store(settings)
         try:
-            with open_parts(settings, store, structlog.get_logger(), Event()) as parts:
-                yield Realistic(generated, College(mis_url, generated), onefile, parts)
+            with open_context(settings, store, structlog.get_logger(), Event()) as context:
+                yield Realistic(generated, College(mis_url, generated), onefile, context)
         finally:
             store.close()
 

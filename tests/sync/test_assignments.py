@@ -30,7 +30,7 @@ def _college(found: Found, **switches: Any) -> Whole:
 def test_every_step_is_made_in_the_order_that_onefile_wants(whole: Whole) -> None:
     done = whole.run()
 
-    assert done.is_in_step
+    assert done.is_in_sync
     placement, employer = whole.id_of(Role.PLACEMENT, "P1"), whole.id_of(Role.EMPLOYER, "E1")
     iqa, learner = whole.id_of(Role.IQA, "Q1"), whole.id_of(Role.LEARNER, "L1")
     told = whole.told
@@ -101,9 +101,9 @@ def test_a_step_whose_answer_is_lost_is_made_by_the_next_run_and_the_later_ones_
 
     whole.run()
     done = whole.run()
-    done = whole.run() if not done.is_in_step else done
+    done = whole.run() if not done.is_in_sync else done
 
-    assert done.is_in_step
+    assert done.is_in_sync
     world = whole.college.onefile.world
     learner, employer = whole.id_of(Role.LEARNER, "L1"), whole.id_of(Role.EMPLOYER, "E1")
     assert world.users[learner].values["DefaultEmployerID"] == employer
@@ -130,9 +130,9 @@ def test_an_assignment_that_onefile_refuses_is_held_and_its_default_employer_lef
     whole.forget()
     assert whole.run().calls == 0, "it is not sent again by itself"
     world.users[whole.id_of(Role.EMPLOYER, "E2")].is_archived = False
-    with whole.college.parts.store.begin() as connection:
+    with whole.college.context.store.begin() as connection:
         held_records.retry(connection, ORGANISATION, ["L1"], whole.college.clock())
-    assert whole.run().is_in_step
+    assert whole.run().is_in_sync
     learner, employer = whole.id_of(Role.LEARNER, "L1"), whole.id_of(Role.EMPLOYER, "E2")
     assert [path for path, _ in whole.told] == [f"/User/{employer}/Assign", f"/User/{learner}"]
 
@@ -152,7 +152,7 @@ def test_the_learner_may_be_in_the_path(found: Found) -> None:
     whole = _college(found, learner_in_assign_path=True)
     whole.college.with_policy(learner_in_assign_path=True)
 
-    assert whole.run().is_in_step
+    assert whole.run().is_in_sync
 
     assert len(whole.college.onefile.world.assignments) == 2
 
@@ -164,7 +164,7 @@ def test_a_default_stands_in_where_the_mis_says_nothing(found: Found) -> None:
     whole.learner("L2", PlacementMISID=None)
     whole.college.with_policy(defaults={"PlacementID": Code(Referent.PLACEMENT, "Name", "At college")})
 
-    assert whole.run().is_in_step
+    assert whole.run().is_in_sync
 
     placed = [whole.college.in_onefile(misid)[0].values["PlacementID"] for misid in ("L1", "L2")]
     assert placed == [whole.id_of(Role.PLACEMENT, "P1"), whole.id_of(Role.PLACEMENT, "AT-COLLEGE")]
@@ -176,7 +176,7 @@ def test_a_default_assessor_may_be_named_who_is_only_made_by_the_same_run(found:
     whole.learner("L2", DefaultAssessorMISID=None)
     whole.college.with_policy(defaults={"DefaultAssessorID": Code(Referent.ASSESSOR, "Name", "Ann Example-A9")})
 
-    assert whole.run().is_in_step
+    assert whole.run().is_in_sync
 
     (learner,) = whole.college.in_onefile("L2")
     assert learner.values["DefaultAssessorID"] == whole.id_of(Role.ASSESSOR, "A9")

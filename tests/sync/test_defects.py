@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import structlog
 
-from syncd.core.alerts import Subject
+from syncd.core.alerts import AlertKind
 from syncd.errors import Unforeseen
 from syncd.state import accounts, runs
-from syncd.state.conditions import troubles
+from syncd.state.conditions import current_conditions
 from syncd.state.runs import RunState
 from syncd.sync import incremental
 
@@ -29,7 +29,7 @@ def _in_reading(patch: pytest.MonkeyPatch) -> None:
 
 
 def _in_sending(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(accounts, "keep", _breaking)
+    patch.setattr(accounts, "save", _breaking)
 
 
 @pytest.mark.parametrize("break_it", [_in_reading, _in_sending])
@@ -48,16 +48,16 @@ def test_a_defect_ends_the_run_as_failed_and_is_told_without_a_value(
     assert (finished["state"], finished["log_level"], finished["reason"]) == ("failed", "error", str(raised.value))
     assert finished["where"][-1].startswith("test_defects.py:")
     assert finished["where"][-1].endswith(" _breaking")
-    assert _standing(college) == (RunState.FAILED, str(raised.value), {Subject.FAILING})
+    assert _standing(college) == (RunState.FAILED, str(raised.value), {AlertKind.FAILING})
 
     college.clock.sleep(3600)
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert _standing(college) == (RunState.FINISHED, "", set())
     assert len(college.in_onefile("L1")) == 1
 
 
-def _standing(college: College) -> tuple[str, str, set[Subject]]:
-    with college.parts.store.begin() as connection:
+def _standing(college: College) -> tuple[str, str, set[AlertKind]]:
+    with college.context.store.begin() as connection:
         last = runs.last(connection, ORGANISATION)
         assert last is not None
-        return last.state, last.reason, set(troubles(connection, ORGANISATION))
+        return last.state, last.reason, set(current_conditions(connection, ORGANISATION))

@@ -9,7 +9,7 @@ from syncd.core.accounts import Known, Status
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Key, Reason
 from syncd.simulator import OverCap
-from syncd.sync.lookup import Directory
+from syncd.sync.lookup import OneFileLookup
 
 from .conftest import ORGANISATION, College, Found
 from .least_calls import calls_made, finds, searches
@@ -30,9 +30,9 @@ def college(found: Found) -> College:
     return college
 
 
-def _directory(college: College, *known: Key) -> Directory:
+def _lookup(college: College, *known: Key) -> OneFileLookup:
     accounts = {key: Known(number, Status.ACTIVE, "") for number, key in enumerate(known, start=1)}
-    return Directory(college.parts.onefile, ORGANISATION, accounts, 4)
+    return OneFileLookup(college.context.onefile, ORGANISATION, accounts, 4)
 
 
 def _key(misid: str, role: Role = Role.LEARNER) -> Key:
@@ -59,7 +59,7 @@ def test_somebody_of_two_roles_is_looked_for_by_one_search_and_each_account_read
     keys = [_key("S1", role) for role in roles]
     ids = _sow(college, *keys)
 
-    found = _directory(college).newcomers({key: {} for key in keys})
+    found = _lookup(college).find_new({key: {} for key in keys})
 
     assert found == {key: (user_id,) for key, user_id in zip(keys, ids, strict=True)}
     assert _made(college) == {"look for users": 2, "read a user": 2}
@@ -68,7 +68,7 @@ def test_somebody_of_two_roles_is_looked_for_by_one_search_and_each_account_read
 def test_newcomers_of_all_roles_together_are_what_makes_a_download_worth_while(college: College) -> None:
     keys = [_key(f"{role}-1", role) for role in (Role.ASSESSOR, Role.IQA, Role.OBSERVER)]
 
-    assert _directory(college).newcomers({key: {} for key in keys}) == {}
+    assert _lookup(college).find_new({key: {} for key in keys}) == {}
 
     assert _made(college) == {"look for users": 1}
 
@@ -77,21 +77,21 @@ def test_a_download_whose_last_page_is_full_is_not_thought_to_take_one_more(coll
     known = [_key(f"L{number}") for number in range(_PAGE)]
     _sow(college, *known)
 
-    _directory(college, *known).newcomers({_key(misid): {} for misid in ("N1", "N2", "N3")})
+    _lookup(college, *known).find_new({_key(misid): {} for misid in ("N1", "N2", "N3")})
 
     assert _made(college) == {"look for users": 2}
 
 
 def test_whoever_is_not_among_everybody_is_not_looked_for_again(college: College) -> None:
     _sow(college, _key("A1", Role.ASSESSOR))
-    directory = _directory(college)
-    directory.expect(_key(f"N{number}") for number in range(5))
+    lookup = _lookup(college)
+    lookup.expect(_key(f"N{number}") for number in range(5))
     college.onefile.journal.clear()
 
     nobody, somebody = (Code(Referent.ASSESSOR, "MISID", text) for text in ("A404", "A1"))
-    assert directory.resolve([nobody]) == {nobody: Reason.REFERENCE_NOT_FOUND}
+    assert lookup.resolve([nobody]) == {nobody: Reason.REFERENCE_NOT_FOUND}
     assert _made(college) == {}
-    assert isinstance(directory.resolve([somebody])[somebody], int)
+    assert isinstance(lookup.resolve([somebody])[somebody], int)
 
 
 @pytest.mark.parametrize(("new", "calls"), [(1, 2), (2, 2), (5, 2)])
@@ -101,7 +101,7 @@ def test_whoever_was_just_made_is_there_so_that_finding_each_takes_two_pages(
     keys = [_key(f"Q{number}", Role.IQA) for number in range(new)]
     _sow(college, *keys)
 
-    assert _directory(college).just_created({key: {} for key in keys}).keys() == set(keys)
+    assert _lookup(college).find_created({key: {} for key in keys}).keys() == set(keys)
 
     assert _made(college) == {"look for users": calls}
 
@@ -121,7 +121,7 @@ _NEW = (1, 2, 3, 5, 6, 7, 11, 12, 40)
 def _looked_for(college: College, known: list[Key], new: int) -> Counter[int | None]:
     """How many searches so many newcomers take of whom OneFile has none, by the status that each was answered with."""
     college.onefile.journal.clear()
-    assert _directory(college, *known).newcomers({_key(f"N{number}"): {} for number in range(new)}) == {}
+    assert _lookup(college, *known).find_new({_key(f"N{number}"): {} for number in range(new)}) == {}
     return Counter(call.status for call in college.onefile.journal if call.is_search)
 
 
@@ -135,7 +135,7 @@ def test_newcomers_are_looked_for_one_by_one_or_by_page_whichever_is_fewer(
         people = [_key(f"L{number}") for number in range(known)]
         _sow(college, *people)
         # This is how a client learns what OneFile's pages are.
-        list(college.parts.onefile.users(ORGANISATION, expected=3000))
+        list(college.context.onefile.users(ORGANISATION, expected=3000))
 
         for new in _NEW:
             assert _looked_for(college, people, new).total() == searches(new, known, page), (known, new)
@@ -174,13 +174,13 @@ def test_so_are_those_whom_onefile_has_made_without_telling_their_ids(
         college.onefile.world.users.clear()
         people = [_key(f"L{number}") for number in range(known)]
         _sow(college, *people)
-        list(college.parts.onefile.users(ORGANISATION, expected=3000))
+        list(college.context.onefile.users(ORGANISATION, expected=3000))
         for made in (1, 2, 3, 4, 6):
             keys = [_key(f"N{known}-{made}-{number}") for number in range(made)]
             ids = _sow(college, *keys)
             college.onefile.journal.clear()
 
-            assert len(_directory(college, *people).just_created({key: {} for key in keys})) == made
+            assert len(_lookup(college, *people).find_created({key: {} for key in keys})) == made
 
             assert _made(college) == {"look for users": finds(made, known + made, page)}, (known, made)
             for user_id in ids:
@@ -203,11 +203,11 @@ def test_assessors_are_looked_for_by_their_codes_one_by_one_or_by_page(
     college.onefile.world.users.clear()
     people = [_key(f"A{number}", Role.ASSESSOR) for number in range(assessors)]
     _sow(college, *people)
-    list(college.parts.onefile.users(ORGANISATION, expected=3000))
+    list(college.context.onefile.users(ORGANISATION, expected=3000))
     college.onefile.journal.clear()
 
     wanted = [Code(Referent.ASSESSOR, "MISID", text) for text in codes]
-    resolved = _directory(college, *people[:known]).resolve(wanted)
+    resolved = _lookup(college, *people[:known]).resolve(wanted)
 
     assert all(isinstance(found, int) for found in resolved.values())
     assert _made(college) == {"look for users": calls}
@@ -217,7 +217,7 @@ def test_with_a_name_among_the_codes_all_assessors_are_asked_for_at_once(college
     _sow(college, *(_key(f"A{number}", Role.ASSESSOR) for number in range(3)))
     wanted = [Code(Referent.ASSESSOR, "MISID", "A1"), Code(Referent.ASSESSOR, "Name", "Nobody Such")]
 
-    resolved = _directory(college).resolve(wanted)
+    resolved = _lookup(college).resolve(wanted)
 
     assert (isinstance(resolved[wanted[0]], int), resolved[wanted[1]]) == (True, Reason.REFERENCE_NOT_FOUND)
     # The trainees, of whom there are none, are asked for the other one.

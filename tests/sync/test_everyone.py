@@ -12,7 +12,7 @@ from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import changes
 from syncd.sync.planner import make_plan
-from syncd.sync.run import Trigger, carry_out
+from syncd.sync.run import Trigger, execute
 
 from .conftest import ORGANISATION, Found
 from .whole import Whole
@@ -28,7 +28,7 @@ def whole(found: Found) -> Whole:
 def test_a_whole_college_is_made_in_the_order_in_which_each_needs_the_others(whole: Whole) -> None:
     done = whole.run()
 
-    assert done.is_in_step
+    assert done.is_in_sync
     assert [path for path, _ in whole.told] == ["/Placement", "/Classroom", "/User", "/User", "/User", "/User"]
     (learner,) = whole.college.in_onefile("L1")
     assert learner.values["DefaultAssessorID"] == whole.id_of(Role.ASSESSOR, "A9")
@@ -42,7 +42,7 @@ def test_the_next_pass_has_nothing_to_do_and_touches_no_account(whole: Whole) ->
 
     done = whole.run()
 
-    assert (done.calls, done.unchanged, done.is_in_step) == (0, 6, True)
+    assert (done.calls, done.unchanged, done.is_in_sync) == (0, 6, True)
 
 
 def test_a_refused_assessor_holds_just_its_learners_and_they_go_out_once_that_is_put_right(found: Found) -> None:
@@ -61,7 +61,7 @@ def test_a_refused_assessor_holds_just_its_learners_and_they_go_out_once_that_is
     assert whole.told[-1][1]["MISID"] == "L1"
     done = whole.run()
 
-    assert done.is_in_step
+    assert done.is_in_sync
     first, *others = [body["MISID"] for _, body in whole.told]
     assert (first, sorted(others)) == ("A8", ["L2", "L3"])
 
@@ -119,7 +119,7 @@ def test_a_place_that_is_only_renamed_changes_nothing_of_its_learners(whole: Who
 
     classroom = whole.id_of(Role.CLASSROOM, "C1")
     assert whole.told == [(f"/Classroom/{classroom}", {"Name": "Bricklaying, evenings"})]
-    assert done.is_in_step
+    assert done.is_in_sync
     assert whole.run().calls == 0
 
 
@@ -129,7 +129,7 @@ def test_places_that_onefile_has_already_are_linked_by_their_name(whole: Whole) 
 
     done = whole.run()
 
-    assert done.is_in_step
+    assert done.is_in_sync
     assert whole.id_of(Role.PLACEMENT, "P1") == place.id
     assert (f"/Placement/{place.id}", {"MISID", "Name", "Address"}) in [(path, {*body}) for path, body in whole.told]
 
@@ -151,7 +151,7 @@ def test_an_answer_lost_to_the_making_of_a_place_does_not_make_it_twice(whole: W
     assert whole.college.in_doubt == 1
     done = whole.run()
 
-    assert done.is_in_step
+    assert done.is_in_sync
     places = [place.values["Name"] for place in whole.college.onefile.world.placements.by_id.values()]
     assert places.count("Placement P1") == 1
     assert whole.run().calls == 0
@@ -189,13 +189,13 @@ def test_plan_and_history_say_who_has_changed_roles_and_how_many_use_a_default(
     whole.college.with_policy(defaults={"PlacementID": Code(Referent.PLACEMENT, "MISID", "P1")})
     whole.write()
 
-    print_plan(Shown(ORGANISATION, make_plan(whole.college.parts), 4.9, 300))
+    print_plan(Shown(ORGANISATION, make_plan(whole.college.context), 4.9, 300))
 
     said = capsys.readouterr().out
     assert "T2 was Trainee Assessor and is Assessor now" in said
     assert "2 learners would use the default placement." in said
     whole.run()
-    with whole.college.parts.store.begin() as connection:
+    with whole.college.context.store.begin() as connection:
         messages = [row.message for row in changes.history(connection, ORGANISATION, "T2")]
     assert messages == ["", "was Trainee Assessor until now: another role is another account"]
 
@@ -221,7 +221,7 @@ def test_what_somebody_has_changed_about_a_place_is_drift_and_can_be_put_right(w
     classroom = whole.id_of(Role.CLASSROOM, "C1")
     whole.college.onefile.world.classrooms.by_id[classroom].values["Name"] = "Renamed by hand"
 
-    verified = verify_once(whole.college.parts, Trigger.VERIFY, fix=True)
+    verified = verify_once(whole.college.context, Trigger.VERIFY, fix=True)
 
     assert [(one.key.role, one.key.misid, one.fields) for one in verified.drift] == [(Role.CLASSROOM, "C1", ("Name",))]
     assert verified.left == ()
@@ -239,10 +239,10 @@ def test_a_place_that_gets_another_code_in_the_mis_is_asked_about_and_can_be_rek
     assert whole.college.held == {"C2-2026": "rekeyed?"}
     whole.forget()
     move = Move(Role.CLASSROOM, "C2", "C2-2026")
-    carry_out(whole.college.parts, Trigger.REKEY, rekey_plan([move]))
+    execute(whole.college.context, Trigger.REKEY, rekey_plan([move]))
 
     assert whole.told == [(f"/Classroom/{before}", {"MISID": "C2-2026"})]
-    assert whole.run().is_in_step
+    assert whole.run().is_in_sync
     assert whole.id_of(Role.CLASSROOM, "C2-2026") == before
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from syncd.errors import ConfigurationError
 from syncd.onefile import Organisation
 from syncd.operations.doctor import (
-    Census,
     Check,
+    FeedCounts,
     Finding,
     Outcome,
     State,
@@ -25,7 +25,7 @@ from syncd.operations.doctor import (
     of_store,
 )
 from syncd.state import daemons, runs
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import empty_store
 from syncd.sync.run import Trigger
 
@@ -72,7 +72,7 @@ def test_the_last_sentence_of_an_error_is_the_advice(sentences: str, found: str,
 
 
 def test_live_without_a_quiet_window_or_a_first_run_is_a_warning() -> None:
-    store = empty_store(Vault())
+    store = empty_store(ValueCipher())
     window = (time(7), time(7, 30))
     for is_live, quiet, awaited in (True, (), State.WARNING), (True, (window,), State.OK), (False, (), State.OK):
         assert of_schedule("15m", quiet, is_live=is_live).state is awaited
@@ -91,7 +91,7 @@ def test_live_without_a_quiet_window_or_a_first_run_is_a_warning() -> None:
 def test_of_a_schema_that_is_not_this_programs_only_that_is_told(
     revision: str, *, upgrades_itself: bool, state: State, words: str
 ) -> None:
-    store = empty_store(Vault())
+    store = empty_store(ValueCipher())
     with store.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
         connection.execute(text("DROP TABLE run"))
@@ -103,9 +103,9 @@ def test_of_a_schema_that_is_not_this_programs_only_that_is_told(
 
 
 def test_a_daemon_that_is_overdue_is_a_warning() -> None:
-    store = empty_store(Vault())
+    store = empty_store(ValueCipher())
     with store.begin() as connection:
-        daemons.arrive(connection, 5740, "here", 1, _NOW)
+        daemons.register(connection, 5740, "here", 1, _NOW)
         daemons.note_next_run(connection, 5740, _NOW)
     assert of_daemon(store, 5740, _NOW + timedelta(minutes=1)).state is State.OK
     assert of_daemon(store, 5740, _NOW + timedelta(hours=1)).state is State.WARNING
@@ -113,7 +113,7 @@ def test_a_daemon_that_is_overdue_is_a_warning() -> None:
 
 
 def test_a_last_run_that_failed_is_a_warning_with_why() -> None:
-    store = empty_store(Vault())
+    store = empty_store(ValueCipher())
     with store.begin() as connection:
         number = runs.start(connection, 5740, Trigger.COMMAND, _NOW)
         runs.finish(connection, number, runs.RunState.FAILED, _NOW, reason="The MIS is gone.")
@@ -137,7 +137,7 @@ def test_special_fields_want_a_key() -> None:
     assert of_encryption({"L12"}, has_key=True).state is State.OK
     assert of_encryption({"FirstName"}, has_key=False).state is State.OK
     assert of_encryption({"FirstName", "L12"}, has_key=False).state is State.WARNING
-    assert of_encryption(Census().mapped, has_key=False).state is State.SKIPPED
+    assert of_encryption(FeedCounts().mapped, has_key=False).state is State.SKIPPED
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.errors import ConfigurationError
-from syncd.operations.explain import Decision, Explained, explain
+from syncd.operations.explain import Decision, Explanations, explain
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 
@@ -34,7 +34,7 @@ def college(found: Found) -> College:
     college.with_feed(_FEED)
     college.enrol("L1", uln=_ULN)
     college.enrol("L2", "L3")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     college.writes()
     return college
 
@@ -50,24 +50,24 @@ def whole(found: Found) -> Whole:
     return whole
 
 
-def _of(college: College, misid: str) -> Explained:
+def _of(college: College, misid: str) -> Explanations:
     """The only record with the MISID; explaining it changes nothing in OneFile."""
-    (explained,) = explain(college.parts, misid).records
+    (explained,) = explain(college.context, misid).records
     assert college.writes() == []
     return explained
 
 
-def _calls(*explained: Explained) -> list[tuple[str, dict[str, Any] | None]]:
+def _calls(*explained: Explanations) -> list[tuple[str, dict[str, Any] | None]]:
     """As the simulator notes them."""
     return [(call.path, dict(call.fields) or None) for each in explained for call in each.calls]
 
 
-def _columns(explained: Explained) -> dict[str, str]:
+def _columns(explained: Explanations) -> dict[str, str]:
     """How each column was read, by its name; a default by the name of its field."""
     return {cell.column or f"default {cell.field}": cell.how for row in explained.rows for cell in row.cells}
 
 
-def _assert_a_run_does_it(college: College, told: Explained) -> None:
+def _assert_a_run_does_it(college: College, told: Explanations) -> None:
     college.run()
     assert _calls(told) == college.writes()
 
@@ -111,7 +111,7 @@ def test_what_is_in_step_asks_nothing_of_onefile(college: College) -> None:
 
 def test_an_account_that_only_onefile_knows_would_be_linked(college: College) -> None:
     user_id = college.known_id("L1")
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         accounts.forget(connection, Key(ORGANISATION, Role.LEARNER, "L1"))
 
     told = _of(college, "L1")
@@ -292,15 +292,15 @@ def test_a_default_and_a_column_that_is_passed_over_are_told(college: College) -
 
 
 def test_a_misid_that_nobody_has_is_looked_for_in_other_spellings(college: College) -> None:
-    nobody = explain(college.parts, "L404")
+    nobody = explain(college.context, "L404")
     assert (nobody.records, nobody.alike) == ((), ())
-    assert explain(college.parts, "0l1").alike == ("L1",)
+    assert explain(college.context, "0l1").alike == ("L1",)
 
 
 def test_a_column_that_does_not_fit_is_named(college: College) -> None:
     college.with_feed(_FEED.replace("AS LastName", "AS LastNam"))
     with pytest.raises(ConfigurationError, match="Feed people: column 'LastNam'"):
-        explain(college.parts, "L1")
+        explain(college.context, "L1")
 
 
 def test_whoever_is_created_in_the_same_run_is_waited_for_and_assigned(whole: Whole) -> None:
@@ -364,7 +364,7 @@ def test_several_roles_with_one_misid_are_told_each_in_turn(whole: Whole) -> Non
     whole.add(Role.IQA, "A9")
     whole.write()
 
-    told = explain(whole.college.parts, "A9").records
+    told = explain(whole.college.context, "A9").records
 
     assert [(each.key.role, each.decided.decision) for each in told] == [
         (Role.ASSESSOR, Decision.CREATE),
@@ -378,10 +378,10 @@ def test_a_row_of_another_organisation_is_none_of_this_one(college: College) -> 
     )
     college.enrol("L9")
     college.onefile.sow({"organisations": [{"ID": 5741, "Name": "Adult Learning"}]})
-    parts = replace(college.parts, organisations=(ORGANISATION, 5741))
+    context = replace(college.context, organisations=(ORGANISATION, 5741))
 
-    assert explain(parts, "L9").records == ()
-    (told,) = explain(parts.turn_of(5741), "L9").records
+    assert explain(context, "L9").records == ()
+    (told,) = explain(context.for_organisation(5741), "L9").records
     assert told.key == Key(5741, Role.LEARNER, "L9")
     # Where nobody's turn would come to it, the main organisation holds it.
     assert _of(college, "L9").decided.decision is Decision.HELD

@@ -12,7 +12,7 @@ from syncd.core.guard import Limits
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind, LimiterShape, Switches
 from syncd.simulator.models import User
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.sync.context import Policy
 from tests.model.college import ASSESSOR, LEARNER, Who
@@ -31,7 +31,7 @@ def founded(tmp_path: Path, sqlite_url: str) -> Iterator[Founded]:
     with ExitStack() as stack:
 
         def found(**switches: Any) -> Site:
-            store = Store(sqlite_url, Vault())
+            store = Store(sqlite_url, ValueCipher())
             store.upgrade()
             store.close()
             policy = Policy(limits=Limits(floor=50), archives_leavers=True, grace=timedelta(), max_in_flight=1)
@@ -39,7 +39,7 @@ def founded(tmp_path: Path, sqlite_url: str) -> Iterator[Founded]:
             stack.callback(site.close)
             for who in (TUTOR, ANN, Who(LEARNER, "2")):
                 site.college.enrol(who)
-            assert site.run().is_in_step
+            assert site.run().is_in_sync
             return site
 
         yield found
@@ -60,7 +60,7 @@ def test_a_change_whose_answer_was_lost_and_that_was_taken_back_in_the_mis_is_ta
 
     site.college.edit(ANN, surname="Old")
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert _only_account(site, ANN).values["LastName"] == "Old"
     assert site.run().calls == 0
 
@@ -74,7 +74,7 @@ def test_so_is_one_that_was_in_flight_when_the_process_was_killed(founded: Found
 
     site.college.edit(ANN, surname="Old")
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert _only_account(site, ANN).values["LastName"] == "Old"
     assert site.run().calls == 0
 
@@ -86,7 +86,7 @@ def test_a_refused_change_leaves_nothing_in_doubt(founded: Founded) -> None:
     assert site.run().refused == 1
     site.college.edit(ANN, surname="Old")
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert site.onefile.journal.writes == []
 
 
@@ -101,7 +101,7 @@ def test_somebody_who_returns_after_an_archiving_whose_answer_was_lost_is_brough
 
     site.college.enrol(ANN)
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert not _only_account(site, ANN).is_archived
     assert site.run().calls == 0
 
@@ -115,7 +115,7 @@ def test_so_is_one_whose_archiving_was_in_flight_when_the_process_was_killed(fou
 
     site.college.enrol(ANN)
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert not _only_account(site, ANN).is_archived
 
 
@@ -125,7 +125,7 @@ def test_an_archiving_whose_answer_was_lost_is_repeated_while_they_stay_away(fou
     site.onefile.faults.add(Fault(FaultKind.ERROR_BEFORE, path="/User/*/Archive", times=3))
     assert site.run().in_doubt == 1
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert _only_account(site, ANN).is_archived
     assert site.run().calls == 0
 
@@ -142,7 +142,7 @@ def test_somebody_who_leaves_again_while_it_is_not_known_whether_they_were_broug
 
     site.college.withdraw(ANN)
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert _only_account(site, ANN).is_archived
 
 
@@ -157,7 +157,7 @@ def test_nothing_is_said_to_somebody_whom_onefile_may_still_have_archived(founde
     first = site.run()
     assert (first.refused, first.in_doubt) == (0, 1)
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert _only_account(site, ANN).values["LastName"] == "New"
 
 
@@ -171,7 +171,7 @@ def test_a_create_that_was_sent_late_and_killed_is_looked_for_only_once_a_search
         site.run(death=(Moment.DURING_CALL, 4))
     assert len(site.witness.accounts_of(newcomer)) == 1
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
 
     assert len(site.witness.accounts_of(newcomer)) == 1
 
@@ -183,7 +183,7 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_longer_than_a_search_needs(
     assert site.run().in_doubt == 1
     site.clocks.off = timedelta(days=-3)
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
 
     site.clocks.check_waits()
 
@@ -196,7 +196,7 @@ def test_an_account_made_by_hand_after_a_create_came_to_nothing_gets_what_the_mi
     assert site.run().in_doubt == 1
     site.witness.make_by_hand(newcomer, {"MISID": "3", "FirstName": "Hand", "LastName": "Made"})
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
 
     assert _only_account(site, newcomer).values["LastName"] == "Old"
 
@@ -209,7 +209,7 @@ def test_somebody_who_is_not_brought_back_yet_does_not_count_as_back(founded: Fo
     site.onefile.faults.add(Fault(FaultKind.ERROR_BEFORE, path="/User/*/Unarchive", times=3))
     assert site.run().in_doubt == 1
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert not _only_account(site, ANN).is_archived
 
 
@@ -236,5 +236,5 @@ def test_a_change_that_may_be_done_is_in_doubt_though_its_repetition_found_onefi
 
     site.college.edit(ANN, surname="Old")
 
-    assert site.run().is_in_step
+    assert site.run().is_in_sync
     assert _only_account(site, ANN).values["LastName"] == "Old"

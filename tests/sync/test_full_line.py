@@ -15,15 +15,15 @@ from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Key
 from syncd.mis import Mis
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, make_limiter
 from syncd.state import runs
 from syncd.state.changes import Outcome
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.rate_limit import StoredTurns
-from syncd.sync.context import Parts, Policy
-from syncd.sync.lookup import Directory
+from syncd.state.rate_limit import StoredRateLimit
+from syncd.sync.context import Policy, SyncContext
+from syncd.sync.lookup import OneFileLookup
 from syncd.sync.run import Trigger
 from syncd.sync.sender import Sender
 
@@ -65,8 +65,8 @@ class _SlowStore(Store):
     time: PassingTime
 
     @contextmanager
-    def begin(self, *, is_fleeting: bool = False) -> Iterator[Connection]:
-        with super().begin(is_fleeting=is_fleeting) as connection:
+    def begin(self, *, relaxed_durability: bool = False) -> Iterator[Connection]:
+        with super().begin(relaxed_durability=relaxed_durability) as connection:
             yield connection
         self.time.sleep(_SECONDS_TO_COMMIT)
 
@@ -85,19 +85,19 @@ def test_a_onefile_that_takes_three_seconds_to_answer_is_called_as_often_as_any_
 def _send(changes: int, latency: float, folder: Path) -> None:
     time = PassingTime()
     onefile = _SlowOneFile(time, latency)
-    store = _SlowStore(f"sqlite:///{folder / 'state.db'}", Vault())
+    store = _SlowStore(f"sqlite:///{folder / 'state.db'}", ValueCipher())
     store.time = time
     store.upgrade()
-    pacer = Pacer(StoredTurns(store, "token"), _CALLS_PER_MINUTE, clock=time, sleep=time.sleep)
-    pacer._line = Line(time)  # type: ignore[assignment]
-    with OneFile("http://127.0.0.1:9/api/v2.1", "token", pacer, clock=time) as client:
+    rate_limiter = RateLimiter(StoredRateLimit(store, "token"), _CALLS_PER_MINUTE, clock=time, sleep=time.sleep)
+    rate_limiter._line = Line(time)  # type: ignore[assignment]
+    with OneFile("http://127.0.0.1:9/api/v2.1", "token", rate_limiter, clock=time) as client:
         client._http._transport._inner = onefile  # type: ignore[attr-defined]
-        parts = Parts(ORGANISATION, Mis("sqlite://"), (), client, store, Policy(), structlog.get_logger(), time)
+        context = SyncContext(ORGANISATION, Mis("sqlite://"), (), client, store, Policy(), structlog.get_logger(), time)
         with store.begin() as connection:
             run = runs.start(connection, ORGANISATION, Trigger.COMMAND, time.now)
         # A run has logged in by the time that it sends; of many who wait for a log-in time would know nothing.
         client.user(1)
-        sender = Sender(parts, run, Directory(client, ORGANISATION, {}, 16), lambda _done, _total: None)
+        sender = Sender(context, run, OneFileLookup(client, ORGANISATION, {}, 16), lambda _done, _total: None)
         sender.send(Plan(creates=tuple(_create(number) for number in range(changes))))
     store.close()
 

@@ -18,9 +18,9 @@ from syncd.errors import ConfigurationError
 from syncd.onefile import Interrupted
 from syncd.state import feed_digests, held_records
 from syncd.sync import run
-from syncd.sync.context import Feed, Parts
-from syncd.sync.feeds import Sheet
-from syncd.sync.planner import Planned, make_plan
+from syncd.sync.context import Feed, SyncContext
+from syncd.sync.feeds import FeedReader
+from syncd.sync.planner import GuardedPlan, make_plan
 
 from .conftest import ORGANISATION, College, Found
 
@@ -37,21 +37,21 @@ _STAFF = """
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core_chunks, "CHUNK", 3)
+    monkeypatch.setattr(core_chunks, "BLOCK_ROWS", 3)
 
 
 @pytest.fixture
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many rows were looked at, by feed."""
     counted: Counter[str] = Counter()
-    look = Sheet.look
+    look = FeedReader.parse_rows
 
-    def counting(sheet: Sheet[Any], *arguments: Any) -> Any:
-        for each in look(sheet, *arguments):
-            counted[sheet.feed.name] += 1
+    def counting(reader: FeedReader[Any], *arguments: Any) -> Any:
+        for each in look(reader, *arguments):
+            counted[reader.feed.name] += 1
             yield each
 
-    monkeypatch.setattr(Sheet, "look", counting)
+    monkeypatch.setattr(FeedReader, "parse_rows", counting)
     return counted
 
 
@@ -59,10 +59,10 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def college(found: Found) -> College:
     college = found()
     college.add_columns("role")
-    college.parts = replace(
-        college.parts,
+    college.context = replace(
+        college.context,
         feeds=(Feed("learners", Role.LEARNER, _LEARNERS), Feed("staff", Role.ASSESSOR, _STAFF)),
-        policy=replace(college.parts.policy, limits=Limits(100, 1000)),
+        policy=replace(college.context.policy, limits=Limits(100, 1000)),
     )
     college.enrol("A1", "A2", role="Assessor")
     college.enrol(*(f"L{number:02}" for number in range(30)))
@@ -80,7 +80,7 @@ def test_a_quiet_poll_looks_at_no_row_and_calls_nobody(college: College, looked_
     college.run()
     looked_at.clear()
     done = college.run()
-    assert done.is_in_step
+    assert done.is_in_sync
     assert (done.unchanged, done.calls) == (32, 0)
     assert not looked_at
 
@@ -89,7 +89,7 @@ def test_a_quiet_poll_asks_the_store_little_and_waits_for_no_disk(college: Colle
     settled(college)
     college.run()
     statements, kinds = [], []
-    engine = college.parts.store.engine
+    engine = college.context.store.engine
     event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     event.listen(engine, "begin", lambda begun: kinds.append(begun.get_execution_options()["syncd_kind"].name))
     assert not college.run().calls
@@ -162,11 +162,11 @@ def test_whatever_may_make_a_row_come_to_something_else_has_all_of_them_read(
         case "a clock set back":
             college.clock.now -= timedelta(hours=1)
         case "retry":
-            with college.parts.store.begin() as connection:
+            with college.context.store.begin() as connection:
                 held_records.retry(connection, ORGANISATION, ["L01"], college.clock.now)
         case "another query":
-            learners, staff = college.parts.feeds
-            college.parts = replace(college.parts, feeds=(replace(learners, query=learners.query + " "), staff))
+            learners, staff = college.context.feeds
+            college.context = replace(college.context, feeds=(replace(learners, query=learners.query + " "), staff))
         case _:
             college.correct("A2", surname="Other")
     college.run()
@@ -178,19 +178,19 @@ def test_what_happens_to_an_account_beside_a_run_voids_what_that_run_has_found(
 ) -> None:
     settled(college)
 
-    def retried_meanwhile(parts: Parts, *arguments: Any, **options: Any) -> Planned:
-        planned = make_plan(parts, *arguments, **options)
-        with parts.store.begin() as connection:
-            feed_digests.lift(connection, ORGANISATION)
+    def retried_meanwhile(context: SyncContext, *arguments: Any, **options: Any) -> GuardedPlan:
+        planned = make_plan(context, *arguments, **options)
+        with context.store.begin() as connection:
+            feed_digests.invalidate(connection, ORGANISATION)
         return planned
 
     college.correct("L01", surname="Other")
     monkeypatch.setattr(run, "make_plan", retried_meanwhile)
     college.run()
     monkeypatch.undo()
-    core_chunks.CHUNK = 3  # type: ignore[misc]
-    with college.parts.store.begin() as connection:
-        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
+    core_chunks.BLOCK_ROWS = 3  # type: ignore[misc]
+    with college.context.store.begin() as connection:
+        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).comparison_version == ""
 
 
 def test_a_run_that_breaks_off_leaves_nothing_to_go_by(college: College) -> None:
@@ -199,8 +199,8 @@ def test_a_run_that_breaks_off_leaves_nothing_to_go_by(college: College) -> None
     college.clock.is_stopping = True
     with pytest.raises(Interrupted):
         college.run()
-    with college.parts.store.begin() as connection:
-        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).circumstances == ""
+    with college.context.store.begin() as connection:
+        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).comparison_version == ""
 
 
 def rename(college: College, old: str, new: str) -> None:
@@ -243,13 +243,13 @@ def test_it_makes_the_plan_that_reading_everything_makes(
     college.with_policy(archives_leavers=archives, grace=timedelta(hours=3))
     ways: Counter[str] = Counter()
 
-    def both(parts: Parts, only: frozenset[str], ambiguous: Any, **options: Any) -> Planned:
-        planned = make_plan(parts, only, ambiguous, **options)
-        if planned.survey and not planned.survey.is_whole:
-            whole = make_plan(parts, only, ambiguous, **{**options, "is_poll": False})
+    def both(context: SyncContext, only: frozenset[str], ambiguous: Any, **options: Any) -> GuardedPlan:
+        planned = make_plan(context, only, ambiguous, **options)
+        if planned.read_result and not planned.read_result.is_full:
+            whole = make_plan(context, only, ambiguous, **{**options, "is_poll": False})
             assert in_no_order(planned.plan) == in_no_order(whole.plan)
             assert planned.objections == whole.objections
-            ways["quiet" if planned.survey.is_quiet else "news"] += 1
+            ways["quiet" if planned.read_result.is_quiet else "news"] += 1
         else:
             ways["whole"] += 1
         return planned
@@ -271,7 +271,7 @@ def _play(college: College, chance: random.Random) -> None:
             for edit in edits:
                 _EDITS[edit](college, chance, f"L{chance.randrange(40):02}")
         if chance.random() < 0.05:
-            with college.parts.store.begin() as connection:
+            with college.context.store.begin() as connection:
                 held_records.retry(connection, ORGANISATION, [], college.clock.now)
         only = frozenset({f"L{chance.randrange(40):02}"}) if chance.random() < 0.05 else frozenset[str]()
         limits = Limits(0, 0) if chance.random() < 0.1 else Limits(100, 1000)
@@ -297,8 +297,8 @@ def marked(college: College) -> College:
     """Each row of it says when it was last changed."""
     college.add_columns("updated")
     stamp(college)
-    learners, staff = college.parts.feeds
-    college.parts = replace(college.parts, feeds=(replace(learners, query=_MARKED, watermark="updatedat"), staff))
+    learners, staff = college.context.feeds
+    college.context = replace(college.context, feeds=(replace(learners, query=_MARKED, watermark="updatedat"), staff))
     settled(college)
     college.run()
     return college
@@ -364,16 +364,16 @@ def test_a_lying_watermark_loses_nothing_beyond_the_daily_sweep(
 
 
 def test_a_watermark_that_is_no_column_is_said_with_the_nearest(college: College) -> None:
-    learners, staff = college.parts.feeds
-    college.parts = replace(college.parts, feeds=(replace(learners, watermark="Telphone"), staff))
+    learners, staff = college.context.feeds
+    college.context = replace(college.context, feeds=(replace(learners, watermark="Telphone"), staff))
     with pytest.raises(ConfigurationError, match="watermark 'Telphone' is not among the columns; did you mean"):
         college.run()
 
 
 def test_a_feed_without_news_is_not_asked_for_whoever_of_another_feed_is(marked: College) -> None:
-    learners, staff = marked.parts.feeds
+    learners, staff = marked.context.feeds
     others = replace(learners, name="others", query=_LEARNERS.replace("role IS NULL", "role = 'other'"), watermark="")
-    marked.parts = replace(marked.parts, feeds=(learners, others, staff))
+    marked.context = replace(marked.context, feeds=(learners, others, staff))
     marked.enrol("M1", role="other")
     settled(marked)
     marked.clock.now += timedelta(hours=3)
@@ -385,7 +385,7 @@ def test_a_feed_without_news_is_not_asked_for_whoever_of_another_feed_is(marked:
 
 def test_whom_only_a_person_can_unassign_is_no_longer_listed_once_either_has_left(college: College) -> None:
     query = "SELECT misid AS LearnerMISID, phone AS UserMISID FROM person WHERE role = 'link'"
-    college.parts = replace(college.parts, links=(Feed("links", Role.ASSESSOR, query),))
+    college.context = replace(college.context, assignment_feeds=(Feed("links", Role.ASSESSOR, query),))
     college.enrol("L01", role="link", phone="A2")
     settled(college)
     college._execute("DELETE FROM person WHERE role = 'link'", {})

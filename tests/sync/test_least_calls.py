@@ -18,17 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.core.fields import Role
-from syncd.onefile import OneFile, Pacer
+from syncd.onefile import OneFile, RateLimiter
 from syncd.operations.link import find_links
 from syncd.operations.rekey import Move, rekey_plan, restore_plan
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.simulator.journal import Call
 from syncd.state import held_records
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.rate_limit import StoredTurns
-from syncd.sync.run import Trigger, carry_out, run_once
+from syncd.state.rate_limit import StoredRateLimit
+from syncd.sync.run import Trigger, execute, run_once
 
 from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found, founded
 from .least_calls import Told, calls_made, finds, pages, searches
@@ -69,9 +69,9 @@ class Watched:
         least = self.told.least(self.whole.people, self.whole.links, self.world)
         self.whole.college.onefile.journal.clear()
         self.whole.write()
-        done = run_once(self.whole.college.parts, Trigger.SCHEDULE)
+        done = run_once(self.whole.college.context, Trigger.SCHEDULE)
         made = calls_made(self._not_to_learn())
-        assert (made, done.is_in_step) == (least, True), after
+        assert (made, done.is_in_sync) == (least, True), after
         self.told.take(self.whole.people, self.whole.links)
         self.told.is_logged_in |= bool(made)
         return made
@@ -92,13 +92,13 @@ class Watched:
     def restart(self) -> None:
         """As a new process begins: without a session, and with nothing learnt."""
         college = self.whole.college
-        pacer = Pacer(
-            StoredTurns(college.parts.store, "token"), 600_000, clock=college.clock, sleep=college.clock.sleep
+        rate_limiter = RateLimiter(
+            StoredRateLimit(college.context.store, "token"), 600_000, clock=college.clock, sleep=college.clock.sleep
         )
         onefile = college.onefile
-        client = OneFile(onefile.base_url, onefile.customer_token, pacer, clock=college.clock)
+        client = OneFile(onefile.base_url, onefile.customer_token, rate_limiter, clock=college.clock)
         self._clients.enter_context(client)
-        college.parts = replace(college.parts, onefile=client)
+        college.context = replace(college.context, onefile=client)
         self.told.is_logged_in = False
         self._refused.clear()
 
@@ -265,11 +265,11 @@ class Small:
         college.with_policy(archives_leavers=True)
         college.with_feed(_feed(_COLUMNS))
         college.enrol("L1", "L2", "L3", "L4")
-        assert college.run().is_in_step
+        assert college.run().is_in_sync
 
     def calls(self, trigger: Trigger = Trigger.SCHEDULE, **options: Any) -> Counter[str]:
         """Those of one run."""
-        return self.during(lambda: run_once(self.college.parts, trigger, **options))
+        return self.during(lambda: run_once(self.college.context, trigger, **options))
 
     def during(self, act: Callable[[], object]) -> Counter[str]:
         """Those that are made meanwhile."""
@@ -334,12 +334,12 @@ def test_an_archiving_is_taken_back_by_one_call(small: Small) -> None:
     small.pass_by(days=15)
     small.calls()
     plan = restore_plan("L1", Role.LEARNER)
-    assert small.during(lambda: carry_out(small.college.parts, Trigger.RESTORE, plan)) == {"bring a user back": 1}
+    assert small.during(lambda: execute(small.college.context, Trigger.RESTORE, plan)) == {"bring a user back": 1}
 
 
 def test_a_new_misid_is_looked_for_and_told(small: Small) -> None:
     plan = rekey_plan([Move(Role.LEARNER, "L1", "R1"), Move(Role.LEARNER, "L2", "R2")])
-    calls = small.during(lambda: carry_out(small.college.parts, Trigger.REKEY, plan))
+    calls = small.during(lambda: execute(small.college.context, Trigger.REKEY, plan))
     assert calls == {"look for users": searches(2, 5, 50), "update a user": 2}
 
 
@@ -357,7 +357,7 @@ def test_whoever_is_refused_is_sent_again_when_asked_for_or_changed_and_not_befo
     small.college.enrol("L5", surname="Long" * 20)
     assert small.calls() == _ONE_NEW
     assert small.calls() == {}
-    with small.college.parts.store.begin() as connection:
+    with small.college.context.store.begin() as connection:
         held_records.retry(connection, ORGANISATION, ["L5"], small.college.clock())
     assert small.calls() == _ONE_NEW
     small.college.correct("L5", surname="Short")
@@ -400,7 +400,7 @@ def test_a_resync_of_one_is_about_nobody_else(small: Small) -> None:
 
 def test_a_verify_reads_each_account_once_and_then_those_that_were_touched(small: Small) -> None:
     small.pass_by(hours=60)
-    verify = partial(verify_once, small.college.parts, Trigger.VERIFY)
+    verify = partial(verify_once, small.college.context, Trigger.VERIFY)
     # Nothing but reading it by id tells all that an account says (§8.6).
     assert small.during(verify) == _LOG_IN | {"read a user": 4}
     small.pass_by(hours=60)
@@ -417,7 +417,7 @@ def test_of_several_roles_each_is_asked_for_what_was_changed_in_it(open_whole: O
     watched = open_whole()
     watched.run()
     college = watched.whole.college
-    verify = partial(verify_once, college.parts, Trigger.VERIFY)
+    verify = partial(verify_once, college.context, Trigger.VERIFY)
     college.clock.now += timedelta(hours=10)
     college.onefile.journal.clear()
     verify()
@@ -434,7 +434,7 @@ def test_first_contact_reads_everybody_once_by_page(small: Small) -> None:
     # that larger pages are asked for after the first.
     by_role, without_a_role = 1 + pages(64, 500), 1 + pages(65, 500)
     small.college.onefile.journal.clear()
-    find_links(small.college.parts)
+    find_links(small.college.context)
     made = Counter(call.status for call in small.college.onefile.journal)
     assert (made.total() - made[400], made[400]) == (by_role + without_a_role, 1)
 
@@ -452,7 +452,7 @@ def test_several_organisations_share_a_session_and_each_has_its_own_least(found:
         codes = {"ClassroomMISID": f"C{number}", "PlacementMISID": f"P{number}", "DefaultAssessorMISID": f"A{number}"}
         whole.add(Role.LEARNER, f"L{number}", OrganisationID=number, **codes)
     whole.write()
-    college.parts = replace(college.parts, organisations=(ORGANISATION, other))
+    college.context = replace(college.context, organisations=(ORGANISATION, other))
     told = {number: Told(is_logged_in=number == other) for number in (ORGANISATION, other)}
     for _ in range(2):
         for number in (ORGANISATION, other):
@@ -461,7 +461,7 @@ def test_several_organisations_share_a_session_and_each_has_its_own_least(found:
             }
             least = told[number].least(theirs, {}, college.onefile.world, number)
             college.onefile.journal.clear()
-            assert run_once(college.parts.turn_of(number), Trigger.SCHEDULE).is_in_step
+            assert run_once(college.context.for_organisation(number), Trigger.SCHEDULE).is_in_sync
             assert calls_made(college.onefile.journal) == least
             told[number].take(theirs, {})
 
@@ -610,7 +610,7 @@ _ROUNDS = st.lists(st.lists(st.tuples(st.sampled_from(_HAPPENINGS), st.integers(
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of the newest schema, to be copied: making one takes longer than all the rest."""
     file = tmp_path_factory.mktemp("store") / "empty.db"
-    store = Store(f"sqlite:///{file}", Vault())
+    store = Store(f"sqlite:///{file}", ValueCipher())
     store.upgrade()
     store.close()
     return file
@@ -658,7 +658,7 @@ def test_a_learner_whom_onefile_has_already_is_told_everything_at_once_after_bei
     watched.whole.write()
     college.onefile.journal.clear()
 
-    assert run_once(college.parts, Trigger.SCHEDULE).is_in_step
+    assert run_once(college.context, Trigger.SCHEDULE).is_in_sync
 
     assert calls_made(college.onefile.journal) == {
         "look for users": searches(1, 6, 50, there=1),

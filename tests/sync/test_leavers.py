@@ -7,7 +7,7 @@ from syncd.core.guard import Limits
 from syncd.errors import NothingToSettle
 from syncd.operations.rekey import restore_plan
 from syncd.state.runs import RunState
-from syncd.sync.run import Trigger, carry_out
+from syncd.sync.run import Trigger, execute
 
 from .conftest import College, Found
 
@@ -18,7 +18,7 @@ _DAY = 86_400
 def college(found: Found) -> College:
     college = found()
     college.enrol("L1", "L2", "L3")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     college.with_policy(archives_leavers=True)
     college.withdraw("L1")
     college.run()
@@ -37,7 +37,7 @@ def test_a_leaver_is_archived_when_the_grace_is_over_and_not_before(college: Col
     assert college.writes() == []
 
     college.clock.sleep(120)
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     assert college.writes() == [(f"/User/{user_id}/Archive", None)]
     assert _is_archived(college, "L1")
@@ -61,7 +61,7 @@ def test_whoever_is_protected_stays(college: College) -> None:
 def test_a_returner_within_the_grace_starts_a_new_one_when_leaving_again(college: College) -> None:
     college.clock.sleep(10 * _DAY)
     college.enrol("L1")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     college.withdraw("L1")
     college.run()
     college.clock.sleep(10 * _DAY)
@@ -76,7 +76,7 @@ def test_an_archived_person_who_returns_is_unarchived_first_and_then_updated(col
     college.writes()
     college.enrol("L1", surname="Married")
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     assert college.writes() == [(f"/User/{user_id}/Unarchive", None), (f"/User/{user_id}", {"LastName": "Married"})]
     assert not _is_archived(college, "L1")
@@ -87,7 +87,7 @@ def test_an_archiving_can_be_taken_back_and_the_grace_begins_anew(college: Colle
     college.run()
     college.writes()
 
-    assert carry_out(college.parts, Trigger.RESTORE, restore_plan("L1", Role.LEARNER)).is_in_step
+    assert execute(college.context, Trigger.RESTORE, restore_plan("L1", Role.LEARNER)).is_in_sync
 
     assert not _is_archived(college, "L1")
     college.clock.sleep(1 * _DAY)
@@ -96,7 +96,7 @@ def test_an_archiving_can_be_taken_back_and_the_grace_begins_anew(college: Colle
     college.run()
     assert not _is_archived(college, "L1")
     with pytest.raises(NothingToSettle, match="not archived"):
-        carry_out(college.parts, Trigger.RESTORE, restore_plan("L2", Role.LEARNER))
+        execute(college.context, Trigger.RESTORE, restore_plan("L2", Role.LEARNER))
 
 
 def test_leavers_by_the_dozen_are_stopped_before_any_is_archived(found: Found) -> None:

@@ -11,9 +11,9 @@ from syncd.core.matching import Likeness
 from syncd.core.records import Key
 from syncd.errors import LinksUnusable
 from syncd.operations.link import (
-    Found,
-    Link,
-    Unlinked,
+    LinkProposals,
+    LinkRow,
+    UnlinkResult,
     apply_links,
     find_links,
     forget,
@@ -69,11 +69,11 @@ def _has(college: College, *users: dict[str, Any]) -> None:
     college.onefile.sow({"users": [{**common, **user} for user in users]})
 
 
-def _link(misid: str, user_id: int, role: Role = Role.LEARNER) -> Link:
-    return Link(role, misid, user_id, "links.csv, line 2")
+def _link(misid: str, user_id: int, role: Role = Role.LEARNER) -> LinkRow:
+    return LinkRow(role, misid, user_id, "links.csv, line 2")
 
 
-def _told(found: Found) -> list[tuple[str, int, Likeness, bool]]:
+def _told(found: LinkProposals) -> list[tuple[str, int, Likeness, bool]]:
     return [(one.key.misid, one.user_id, one.likeness, one.is_sure) for one in found.proposals]
 
 
@@ -90,7 +90,7 @@ def test_an_account_with_somebodys_misid_is_theirs_at_once_and_without_a_change(
     _has(college, {"ID": 400_000, "MISID": "L1", "Archived": is_archived})
     college.enrol("L1", "L2")
 
-    found = find_links(college.parts)
+    found = find_links(college.context)
 
     assert found.linked == {_key("L1"): 400_000}
     assert (found.proposals, found.duplicates, found.without) == ([], [], 1)
@@ -103,9 +103,9 @@ def test_who_is_linked_by_misid_is_sent_once_and_not_created(contact: Contact) -
     college = contact()
     _has(college, {"ID": 400_000, "MISID": "L1", "LastName": "Wrong"})
     college.enrol("L1")
-    find_links(college.parts)
+    find_links(college.context)
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     ((path, sent),) = college.writes()
     assert path == "/User/400000"
@@ -118,8 +118,8 @@ def test_a_second_contact_finds_nothing_more(contact: Contact) -> None:
     college = contact()
     _has(college, {"ID": 400_000, "MISID": "L1"})
     college.enrol("L1")
-    find_links(college.parts)
-    assert find_links(college.parts) == Found({}, [], {}, [], 0)
+    find_links(college.context)
+    assert find_links(college.context) == LinkProposals({}, [], {}, [], 0)
 
 
 def test_a_misid_on_two_accounts_is_told_with_the_archived_one_and_recorded_for_neither(contact: Contact) -> None:
@@ -133,7 +133,7 @@ def test_a_misid_on_two_accounts_is_told_with_the_archived_one_and_recorded_for_
     )
     college.enrol("L1")
 
-    found = find_links(college.parts)
+    found = find_links(college.context)
 
     assert found.duplicates == [("L1", (400_000, 400_001)), ("gone from the MIS", (400_002, 400_003))]
     assert found.linked == {}
@@ -144,7 +144,7 @@ def test_a_misid_on_two_accounts_is_told_with_the_archived_one_and_recorded_for_
 def test_the_account_of_another_role_is_not_hers_though_it_has_her_misid(contact: Contact) -> None:
     college = contact()
     college.enrol("A1")
-    found = find_links(college.parts)
+    found = find_links(college.context)
     assert (found.linked, found.duplicates, found.without) == ({}, [], 1)
 
 
@@ -156,7 +156,7 @@ def test_an_account_that_is_known_under_another_misid_is_for_a_person_to_settle(
     college.onefile.world.users[account.id].values["MISID"] = "L2"
     college.enrol("L2")
 
-    found = find_links(college.parts)
+    found = find_links(college.context)
 
     assert found.taken == {_key("L2"): account.id}
     assert (found.linked, found.proposals) == ({}, [])
@@ -178,7 +178,7 @@ def test_accounts_without_a_misid_are_proposed_by_what_agrees(contact: Contact, 
     college.enrol("L3", forename="CAI", surname="Ap Rhys", dob=_DOB)
     college.enrol("L4", forename="Dai", surname="Somebody", dob=_DOB)
 
-    found = find_links(college.parts)
+    found = find_links(college.context)
 
     assert _told(found) == [
         ("L1", 400_001, Likeness.ULN, True),
@@ -198,7 +198,7 @@ def test_only_accounts_that_may_matter_are_looked_at_and_that_is_said_beforehand
     college.onefile.journal.clear()
     said: list[int] = []
 
-    find_links(college.parts, said.append)
+    find_links(college.context, said.append)
 
     assert sum(said) == 1
     assert [call.path for call in college.onefile.journal.calls if call.method == "GET"] == ["/User/500000"]
@@ -210,11 +210,11 @@ def test_a_create_that_is_in_doubt_is_left_to_the_next_run(contact: Contact) -> 
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User"))
     college.run()
 
-    assert find_links(college.parts).linked == {}
+    assert find_links(college.context).linked == {}
     with pytest.raises(LinksUnusable, match=r"line 2, column misid: .*not settled"):
-        apply_links(college.parts, [_link("L1", college.in_onefile("L1")[0].id)])
+        apply_links(college.context, [_link("L1", college.in_onefile("L1")[0].id)])
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert len(college.in_onefile("L1")) == 1
 
 
@@ -223,14 +223,14 @@ def test_a_chosen_account_gets_the_misid_and_then_the_rest_in_one_update(contact
     _has(college, {"ID": 400_000, "LastName": "Maiden"})
     college.enrol("L1")
 
-    done = apply_links(college.parts, [_link("L1", 400_000)])
+    done = apply_links(college.context, [_link("L1", 400_000)])
 
     assert (done.state, done.applied) == (RunState.FINISHED, {Action.LINK: 1})
     assert college.writes() == [("/User/400000", {"MISID": "L1"})]
     assert college.known_id("L1") == 400_000
     assert college.outcomes("L1") == [("link", "applied")]
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     ((path, sent),) = college.writes()
     assert path == "/User/400000"
     assert sent["LastName"] == "Example-L1"
@@ -242,9 +242,9 @@ def test_applying_twice_sends_nothing_the_second_time(contact: Contact) -> None:
     college = contact()
     _has(college, {"ID": 400_000})
     college.enrol("L1")
-    apply_links(college.parts, [_link("L1", 400_000)])
+    apply_links(college.context, [_link("L1", 400_000)])
     college.writes()
-    assert apply_links(college.parts, [_link("L1", 400_000)]).sent == 0
+    assert apply_links(college.context, [_link("L1", 400_000)]).sent == 0
     assert college.writes() == []
 
 
@@ -253,9 +253,9 @@ def test_a_link_whose_answer_was_lost_is_made_by_applying_again(contact: Contact
     _has(college, {"ID": 400_000})
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User/400000", method="POST", times=3))
-    assert apply_links(college.parts, [_link("L1", 400_000)]).in_doubt == 1
+    assert apply_links(college.context, [_link("L1", 400_000)]).in_doubt == 1
 
-    assert apply_links(college.parts, [_link("L1", 400_000)]).sent == 1
+    assert apply_links(college.context, [_link("L1", 400_000)]).sent == 1
     assert college.known_id("L1") == 400_000
 
 
@@ -266,11 +266,11 @@ def test_too_many_links_wait_for_approval(contact: Contact) -> None:
     college.enrol("L1", "L2")
     links = [_link("L1", 400_000), _link("L2", 400_001)]
 
-    assert apply_links(college.parts, links).state is RunState.AWAITING_APPROVAL
+    assert apply_links(college.context, links).state is RunState.AWAITING_APPROVAL
     assert college.writes() == []
     assert college.known_id("L1") is None
 
-    assert apply_links(college.parts, links, approved_by="a person").sent == 2
+    assert apply_links(college.context, links, approved_by="a person").sent == 2
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_too_many_links_wait_for_approval(contact: Contact) -> None:
         (_link("L1", 400_005), "column user_id: the same account as in"),
     ],
 )
-def test_one_link_that_cannot_be_made_stops_them_all(contact: Contact, link: Link, why: str) -> None:
+def test_one_link_that_cannot_be_made_stops_them_all(contact: Contact, link: LinkRow, why: str) -> None:
     college = contact()
     _has(
         college,
@@ -300,12 +300,12 @@ def test_one_link_that_cannot_be_made_stops_them_all(contact: Contact, link: Lin
         {"ID": 400_005},
     )
     college.enrol("L0", "L1", "L2", "L3", "L4")
-    apply_links(college.parts, [_link("L4", 400_004)])
+    apply_links(college.context, [_link("L4", 400_004)])
     college.run(only=frozenset({"L3"}))
     college.writes()
 
     with pytest.raises(LinksUnusable, match=r"^links\.csv, line 2, ") as refusal:
-        apply_links(college.parts, [Link(Role.LEARNER, "L0", 400_005, "links.csv, line 1"), link])
+        apply_links(college.context, [LinkRow(Role.LEARNER, "L0", 400_005, "links.csv, line 1"), link])
 
     assert why in str(refusal.value)
     assert "Nothing was changed" in str(refusal.value)
@@ -320,12 +320,12 @@ def test_an_archived_account_that_onefile_will_not_change_is_still_hers_and_no_o
     _has(college, {"ID": 400_000, "Archived": True}, {"ID": 400_001})
     college.enrol("L1", "L2")
 
-    done = apply_links(college.parts, [_link("L1", 400_000), _link("L2", 400_001)])
+    done = apply_links(college.context, [_link("L1", 400_000), _link("L2", 400_001)])
 
     assert (done.refused, done.sent) == (1, 1)
     assert college.known_id("L1") == 400_000
     assert college.known_id("L2") == 400_001
-    assert not college.run().is_in_step
+    assert not college.run().is_in_sync
     assert college.held == {"L1": "refused"}
     assert college.in_onefile("L1") == []
 
@@ -334,17 +334,17 @@ def test_a_wrong_link_is_taken_back_and_the_account_is_not_hers_again(contact: C
     college = contact()
     _has(college, {"ID": 400_000, "ULN": _ULN})
     college.enrol("L1", forename="Ann", surname="Example", uln=_ULN)
-    apply_links(college.parts, [_link("L1", 400_000)])
+    apply_links(college.context, [_link("L1", 400_000)])
     college.writes()
 
-    assert unlink(college.parts, _key("L1"), 400_000, "a person") is Unlinked.MARKED
+    assert unlink(college.context, _key("L1"), 400_000, "a person") is UnlinkResult.MARKED
 
     assert college.writes() == [("/User/400000", {"MISID": "unlinked-400000"})]
     assert college.known_id("L1") is None
-    assert find_links(college.parts).proposals == []
+    assert find_links(college.context).proposals == []
     with pytest.raises(LinksUnusable, match="another MISID"):
-        apply_links(college.parts, [_link("L1", 400_000)])
-    assert college.run().is_in_step
+        apply_links(college.context, [_link("L1", 400_000)])
+    assert college.run().is_in_sync
     assert college.known_id("L1") != 400_000
     assert college.outcomes("L1") == [("link", "applied"), ("update", "applied"), ("create", "applied")]
 
@@ -358,7 +358,7 @@ def test_an_account_that_no_longer_has_the_misid_is_only_forgotten(contact: Cont
     account.values["MISID"] = misid
     college.writes()
 
-    assert unlink(college.parts, _key("L1"), account.id, "a person") is Unlinked.WAS_GONE
+    assert unlink(college.context, _key("L1"), account.id, "a person") is UnlinkResult.WAS_GONE
 
     assert college.writes() == []
     assert college.known_id("L1") is None
@@ -372,7 +372,7 @@ def test_an_account_that_onefile_has_deleted_is_only_forgotten(contact: Contact,
     (account,) = college.in_onefile("L1")
     del college.onefile.world.users[account.id]
 
-    assert unlink(college.parts, _key("L1"), account.id, "a person") is Unlinked.WAS_GONE
+    assert unlink(college.context, _key("L1"), account.id, "a person") is UnlinkResult.WAS_GONE
     assert college.known_id("L1") is None
 
 
@@ -383,7 +383,7 @@ def test_nothing_is_forgotten_when_onefile_refuses(contact: Contact) -> None:
     (account,) = college.in_onefile("L1")
     account.is_archived = True
 
-    assert unlink(college.parts, _key("L1"), account.id, "a person") is Unlinked.NOT_YET
+    assert unlink(college.context, _key("L1"), account.id, "a person") is UnlinkResult.NOT_YET
 
     assert college.known_id("L1") == account.id
     assert account.values["MISID"] == "L1"
@@ -394,11 +394,11 @@ def test_a_link_can_be_forgotten_without_asking_onefile(contact: Contact) -> Non
     college.enrol("L1")
     college.run()
     college.onefile.journal.clear()
-    assert known_keys(college.parts, "L1", None).keys() == {_key("L1")}
+    assert known_keys(college.context, "L1", None).keys() == {_key("L1")}
 
-    forget(college.parts, _key("L1"))
+    forget(college.context, _key("L1"))
 
-    assert known_keys(college.parts, "L1", None) == {}
+    assert known_keys(college.context, "L1", None) == {}
     assert college.onefile.journal.calls == []
 
 
@@ -409,14 +409,14 @@ def test_a_lost_store_is_made_anew_from_the_misids_in_onefile(contact: Contact) 
     college.run()
     before = {misid: college.known_id(misid) for misid in misids}
     for misid in misids:
-        forget(college.parts, _key(misid))
+        forget(college.context, _key(misid))
     college.writes()
 
-    assert len(find_links(college.parts).linked) == len(misids)
+    assert len(find_links(college.context).linked) == len(misids)
 
     assert {misid: college.known_id(misid) for misid in misids} == before
     assert college.writes() == []
     done = college.run()
-    assert done.is_in_step
+    assert done.is_in_sync
     assert done.applied == {Action.UPDATE: len(misids)}
     assert all(len(college.in_onefile(misid)) == 1 for misid in misids)

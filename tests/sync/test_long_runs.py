@@ -11,15 +11,15 @@ import structlog
 
 from syncd.core.guard import Counts
 from syncd.core.records import Held, Layout, Record, Row
-from syncd.onefile import GaveWay, Interrupted
+from syncd.onefile import Interrupted, Yielded
 from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
 from syncd.state.runs import RunState
 from syncd.state.views import status
-from syncd.sync.context import Parts
-from syncd.sync.resync import going_after_the_named
-from syncd.sync.run import Done, Trigger, run_once
+from syncd.sync.context import SyncContext
+from syncd.sync.resync import run_yielding_to_resyncs
+from syncd.sync.run import RunResult, Trigger, run_once
 
 from .conftest import ORGANISATION, Found
 
@@ -30,16 +30,16 @@ _LIMIT = 2
 def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_window_in_its_midst(found: Found) -> None:
     college = found()
     college.enrol(*(f"L{number}" for number in range(20)))
-    pacer = college.parts.onefile.pacer
-    pacer._rates = [rate_of(_LIMIT)]
+    rate_limiter = college.context.onefile.rate_limiter
+    rate_limiter._rates = [rate_of(_LIMIT)]
     # It begins at noon.
     begins, ends = time(12, 15), time(12, 45)
-    pacer._quiet = ((begins, ends),)
+    rate_limiter._quiet = ((begins, ends),)
     college.with_policy(max_in_flight=1)
     seen: list[dict[str, Any]] = []
 
     def look(_done: int, _total: int) -> None:
-        with college.parts.store.begin() as connection:
+        with college.context.store.begin() as connection:
             seen.append(status.status(connection, [ORGANISATION], _LIMIT)["progress"])
 
     with structlog.testing.capture_logs() as log:
@@ -49,7 +49,7 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
     assert [(each["begun"], each["planned"], each["seconds_left"]) for each in seen] == [
         (number, 20, 60 * (20 - number)) for number in range(1, 21)
     ]
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert status.status(connection, [ORGANISATION])["progress"] is None
     said = [line for line in log if line["event"] == "run_progress"]
     assert [line["seconds_left"] for line in said] == [60 * (20 - line["done"]) for line in said]
@@ -74,7 +74,7 @@ def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_
 
     assert (done.sent, college.in_doubt) == (1, 1)
     assert college.clock.now - began < timedelta(seconds=1)
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert [len(college.in_onefile(misid)) for misid in ("L1", "L2")] == [1, 1]
     assert college.clock.now - began > timedelta(seconds=30)
 
@@ -82,20 +82,20 @@ def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_
 def test_a_run_that_is_still_reading_gives_way_and_ends_when_told_to(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
-    parts = college.parts
-    to_give_way = replace(parts, is_called_aside=lambda: True)
-    to_end = replace(parts, is_stopping=lambda: True)
-    for college.parts, problem in ((to_give_way, GaveWay), (to_end, Interrupted)):
+    context = college.context
+    to_give_way = replace(context, should_yield=lambda: True)
+    to_end = replace(context, is_stopping=lambda: True)
+    for college.context, problem in ((to_give_way, Yielded), (to_end, Interrupted)):
         with pytest.raises(problem):
             college.run()
-        with parts.store.reading() as connection:
+        with context.store.reading() as connection:
             last = runs.last(connection, ORGANISATION)
         assert last is not None
         assert (last.state, last.creates) == (RunState.INTERRUPTED, 0)
     assert not list(college.onefile.journal)
 
-    college.parts = parts
-    assert college.run().is_in_step
+    college.context = context
+    assert college.run().is_in_sync
 
 
 @pytest.mark.parametrize("mis_is_away", [False, True])
@@ -111,23 +111,23 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
 
     def ask(sent: int, _total: int) -> None:
         if sent == 2 and not requests:
-            with college.parts.store.begin() as connection:
+            with college.context.store.begin() as connection:
                 requests.append(runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L7"]))
             if mis_is_away:
                 here.rename(away)
 
-    def work(parts: Parts) -> Done:
+    def work(context: SyncContext) -> RunResult:
         if away.exists():
             away.rename(here)
-        return run_once(parts, Trigger.COMMAND, progress=ask)
+        return run_once(context, Trigger.COMMAND, progress=ask)
 
-    done = going_after_the_named(college.parts, work)
+    done = run_yielding_to_resyncs(college.context, work)
 
-    assert done.is_in_step
+    assert done.is_in_sync
     sent = [call.body["MISID"] for call in college.onefile.journal.writes if call.body]
     assert sorted(sent) == misids
-    with college.parts.store.reading() as connection:
-        answer = runs.answer_to(connection, requests[0])
+    with college.context.store.reading() as connection:
+        answer = runs.answering_run(connection, requests[0])
     assert answer is not None
     assert (answer.trigger, answer.state) == ("request", "failed" if mis_is_away else "finished")
     assert mis_is_away or sent.index("L7") < 5

@@ -36,7 +36,7 @@ def test_a_lost_answer_is_settled_before_anything_is_created_again(
     assert college.in_doubt == 1
 
     second = college.run()
-    assert second.is_in_step
+    assert second.is_in_sync
     assert college.in_doubt == 0
     for misid in ("L1", "L2", "L3"):
         assert [user.id for user in college.in_onefile(misid)] == [college.known_id(misid)]
@@ -50,7 +50,7 @@ def test_it_is_found_whatever_onefile_makes_of_the_misid_filter(found: Found, mi
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User", times=3))
 
     college.run()
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     for misid in ("L", "L1", "L11", "L111"):
         assert [user.id for user in college.in_onefile(misid)] == [college.known_id(misid)]
@@ -63,7 +63,7 @@ def test_a_search_is_not_trusted_before_it_can_know(found: Found) -> None:
     college.run()
     began = college.clock.now
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     assert len(college.in_onefile("L1")) == 1
     assert (college.clock.now - began).total_seconds() >= 45
@@ -72,7 +72,7 @@ def test_a_search_is_not_trusted_before_it_can_know(found: Found) -> None:
 def test_with_keychain_on_it_looks_again_until_the_search_has_caught_up(found: Found) -> None:
     college = found(keychain=True, search_lag_seconds=20)
     college.enrol(*(f"L{number}" for number in range(10)))
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert college.known_id("L3") == college.in_onefile("L3")[0].id
 
 
@@ -89,16 +89,16 @@ def test_a_run_that_is_told_to_stop_finds_for_a_short_while_what_it_has_created(
         college.clock.is_stopping = len(made) == 2
         return college.clock.is_stopping
 
-    college.parts = replace(college.parts, is_stopping=stops_after_two)
+    college.context = replace(college.context, is_stopping=stops_after_two)
     began = college.clock.now
     with pytest.raises(Interrupted):
         college.run()
 
     assert college.in_doubt == doubted
     assert (college.clock.now - began).total_seconds() <= 20
-    college.parts = replace(college.parts, is_stopping=lambda: False)
+    college.context = replace(college.context, is_stopping=lambda: False)
     college.clock.is_stopping = False
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     for misid in ("L1", "L2", "L3", "L4"):
         assert [user.id for user in college.in_onefile(misid)] == [college.known_id(misid)]
 
@@ -109,12 +109,12 @@ def test_what_onefile_said_yes_to_is_never_made_again_however_long_it_is_not_fou
 
     for _ in range(4):
         done = college.run()
-        assert not done.is_in_step
+        assert not done.is_in_sync
         assert len(college.in_onefile("L1")) == 1
     assert college.held == {"L1": "in_doubt"}
 
     college.clock.sleep(3600)
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert college.known_id("L1") == college.in_onefile("L1")[0].id
     assert college.held == {}
 
@@ -130,7 +130,7 @@ def test_two_accounts_with_the_misid_of_a_lost_create_are_for_a_person_to_settle
 
     done = college.run()
 
-    assert not done.is_in_step
+    assert not done.is_in_sync
     assert college.held == {"L1": "ambiguous"}
     assert str(college.in_onefile("L1")[0].id) in college.detail("L1")
     assert college.known_id("L2") == college.in_onefile("L2")[0].id
@@ -144,7 +144,7 @@ def test_somebody_onefile_has_already_is_linked_and_not_created(found: Found, is
     college.onefile.sow({"users": [{**_account("L1"), "ID": 400_000, "Archived": is_archived}]})
     college.enrol("L1")
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     assert [path for path, _ in college.writes()] == ["/User/400000"]
     assert college.known_id("L1") == 400_000
@@ -170,7 +170,7 @@ def test_of_many_newcomers_those_onefile_has_are_found_by_download(found: Found)
 def test_a_person_with_two_roles_and_one_misid_is_two_accounts(found: Found) -> None:
     college = found()
     college.enrol("A1")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     (learner,) = college.in_onefile("A1")
     assert learner.id != ASSESSOR
 
@@ -187,7 +187,7 @@ def test_a_onefile_that_is_down_ends_the_run_and_fails_nobody(found: Found) -> N
     assert tried < 40
     assert college.held == {}
     college.onefile.faults.clear()
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert all(len(college.in_onefile(f"L{number}")) == 1 for number in range(60))
 
 
@@ -199,7 +199,7 @@ def test_an_update_whose_answer_is_lost_is_compared_again(found: Found) -> None:
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User/*", times=3))
 
     assert college.run().in_doubt == 1
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     assert college.in_onefile("L1")[0].values["LastName"] == "New"
     assert college.outcomes("L1")[-2:] == [("update", "in_doubt"), ("update", "applied")]

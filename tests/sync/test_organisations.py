@@ -8,7 +8,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.state import accounts, held_records
 from syncd.state.runs import RunState
-from syncd.sync.run import Done, Trigger, run_once
+from syncd.sync.run import RunResult, Trigger, run_once
 
 from .conftest import ORGANISATION, Found
 from .whole import Whole
@@ -22,18 +22,18 @@ class Two:
     def __init__(self, whole: Whole) -> None:
         self.whole = whole
         whole.college.onefile.sow({"organisations": [{"ID": OTHER, "Name": "Adult Learning"}]})
-        whole.college.parts = replace(whole.college.parts, organisations=(ORGANISATION, OTHER))
+        whole.college.context = replace(whole.college.context, organisations=(ORGANISATION, OTHER))
 
-    def run(self, organisation_id: int) -> Done:
+    def run(self, organisation_id: int) -> RunResult:
         self.whole.write()
-        return run_once(self.whole.college.parts.turn_of(organisation_id), Trigger.COMMAND)
+        return run_once(self.whole.college.context.for_organisation(organisation_id), Trigger.COMMAND)
 
     def misids(self, organisation_id: int) -> set[str]:
-        with self.whole.college.parts.store.begin() as connection:
+        with self.whole.college.context.store.begin() as connection:
             return {key.misid for key in accounts.known(connection, organisation_id)}
 
     def held(self, organisation_id: int) -> dict[str, str]:
-        with self.whole.college.parts.store.begin() as connection:
+        with self.whole.college.context.store.begin() as connection:
             return {row.misid: row.reason for row in held_records.listing(connection, organisation_id)}
 
 
@@ -55,9 +55,9 @@ def two(found: Found) -> Two:
 
 
 def test_each_has_its_own_people_and_nobody_elses_assessor(two: Two) -> None:
-    assert two.run(ORGANISATION).is_in_step
+    assert two.run(ORGANISATION).is_in_sync
     assert two.misids(OTHER) == set()
-    assert two.run(OTHER).is_in_step
+    assert two.run(OTHER).is_in_sync
 
     assert two.misids(ORGANISATION) == {"P1", "C1", "A9", "L1"}
     assert two.misids(OTHER) == {"P1-other", "C1-other", "A9", "L1-other"}
@@ -109,8 +109,8 @@ def test_a_row_of_an_organisation_that_is_not_configured_is_held_once(two: Two) 
 def test_each_has_its_own_keychain_setting(two: Two) -> None:
     two.whole.college.onefile.sow({"organisations": [{"ID": OTHER, "KeychainCreationForNewUserActive": True}]})
 
-    assert two.run(ORGANISATION).is_in_step
-    assert two.run(OTHER).is_in_step
+    assert two.run(ORGANISATION).is_in_sync
+    assert two.run(OTHER).is_in_sync
 
     world = two.whole.college.onefile.world
     assert {world.users[email.user_id].organisation_id for email in world.emails} == {OTHER}

@@ -8,7 +8,7 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.runs import RunState
-from syncd.sync.run import Done
+from syncd.sync.run import RunResult
 
 from .conftest import ORGANISATION, College, Found
 
@@ -22,13 +22,13 @@ def approved(found: Found) -> College:
     college.with_policy(limits=Limits(floor=1))
     college.enrol("L1", "L2")
     assert college.run().state is RunState.AWAITING_APPROVAL
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         runs.approve(connection, ORGANISATION, None, "a person", college.clock())
     college.writes()
     return college
 
 
-def _assert_nothing_was_sent(college: College, done: Done) -> None:
+def _assert_nothing_was_sent(college: College, done: RunResult) -> None:
     assert done.state is RunState.AWAITING_APPROVAL
     assert college.writes() == []
 
@@ -38,7 +38,7 @@ def test_an_approval_covers_no_more_than_the_run_it_names_had(approved: College)
     _assert_nothing_was_sent(approved, approved.run())
 
     approved.withdraw("L3")
-    assert approved.run().is_in_step
+    assert approved.run().is_in_sync
     assert [len(approved.in_onefile(misid)) for misid in ("L1", "L2", "L3")] == [1, 1, 0]
 
 
@@ -57,7 +57,7 @@ def test_what_was_sent_under_an_approval_is_no_longer_covered_by_it(approved: Co
 
 def test_an_approval_holds_for_a_day(approved: College) -> None:
     approved.clock.sleep(23 * _HOUR)
-    assert approved.run().is_in_step
+    assert approved.run().is_in_sync
 
 
 def test_an_approval_lapses_after_a_day(approved: College) -> None:
@@ -66,7 +66,7 @@ def test_an_approval_lapses_after_a_day(approved: College) -> None:
 
 
 def test_of_two_who_would_write_one_is_turned_away_until_the_other_is_done(found: Found) -> None:
-    store = found().parts.store
+    store = found().context.store
     with locked(store, ORGANISATION, Purpose.WRITING):
         with pytest.raises(AnotherRun, match="Another run is at work"), locked(store, ORGANISATION, Purpose.WRITING):
             pytest.fail("there are two of them")

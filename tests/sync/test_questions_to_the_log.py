@@ -58,7 +58,7 @@ def day(found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         with file.open("w", encoding="utf-8") as stream, monkeypatch.context() as patch:
             patch.setattr(sys, "stderr", stream)
             college = found()
-            college.parts = replace(college.parts, log=logs.set_up("json", "info"))
+            college.context = replace(college.context, log=logs.set_up("json", "info"))
             day = _Day(college, file)
             _live_through(day)
         yield day
@@ -83,7 +83,7 @@ def _live_through(day: _Day) -> None:
             happen()
         with time_machine.travel(now, tick=True):
             try:
-                assert run_once(college.parts, Trigger.SCHEDULE).state is RunState.FINISHED
+                assert run_once(college.context, Trigger.SCHEDULE).state is RunState.FINISHED
             except OneFileUnreachable:
                 assert hour == _ONEFILE_IS_DOWN_AT
         day.runs += 1

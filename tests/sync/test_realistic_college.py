@@ -81,7 +81,7 @@ def test_the_mapping_in_the_readme_runs_on_every_database_and_leads_to_in_step(
     size = Size(placements=6, classes=6, staff=30, employers=6, observers=3, learners=12)
     college = open_college(generate(_SEED, size, Dirt()), request.getfixturevalue(url))
 
-    assert all(done.is_in_step for done in college.run(approved_by="a test"))
+    assert all(done.is_in_sync for done in college.run(approved_by="a test"))
 
     assert calls_made(college.onefile.journal) == least_calls(college.generated)
     _look_at_everybody(college)

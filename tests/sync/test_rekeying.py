@@ -9,7 +9,7 @@ from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
 from syncd.state.runs import RunState
-from syncd.sync.run import Done, Trigger, carry_out
+from syncd.sync.run import RunResult, Trigger, execute
 
 from .conftest import ORGANISATION, College, Found
 
@@ -28,14 +28,14 @@ def college(found: Found) -> College:
     college.with_feed(_FEED)
     college.enrol("OLD", surname="Pryce", uln=_ULN, born="1999-02-28")
     college.enrol("L2", surname="Lee")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     college.writes()
     return college
 
 
-def _rekey(college: College, *moves: tuple[str, str], approved_by: str = "") -> Done:
+def _rekey(college: College, *moves: tuple[str, str], approved_by: str = "") -> RunResult:
     plan = rekey_plan([Move(Role.LEARNER, old, new) for old, new in moves])
-    return carry_out(college.parts, Trigger.REKEY, plan, approved_by=approved_by)
+    return execute(college.context, Trigger.REKEY, plan, approved_by=approved_by)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_somebody_new_who_looks_like_somebody_gone_is_held_naming_both(
     college.enrol("NEW", **now)
 
     for _ in range(2):
-        assert not college.run().is_in_step
+        assert not college.run().is_in_sync
         assert college.held == {"NEW": "rekeyed?"}
     assert "rekey OLD NEW" in college.detail("NEW")
     assert college.writes() == []
@@ -65,11 +65,11 @@ def test_a_rekey_is_one_call_and_carries_account_and_history_over(college: Colle
     college.enrol("NEW", surname="Married", uln=_ULN, born="1999-02-28")
     college.run()
 
-    assert _rekey(college, ("OLD", "NEW")).is_in_step
+    assert _rekey(college, ("OLD", "NEW")).is_in_sync
 
     assert college.writes() == [(f"/User/{user_id}", {"MISID": "NEW"})]
     assert (college.known_id("OLD"), college.known_id("NEW")) == (None, user_id)
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert college.writes() == [(f"/User/{user_id}", {"LastName": "Married", "Email": "NEW@students.example.org"})]
     assert college.held == {}
 
@@ -78,10 +78,10 @@ def test_somebody_who_is_said_to_be_new_gets_an_account(college: College) -> Non
     college.withdraw("OLD")
     college.enrol("NEW", uln=_ULN)
     college.run()
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert held_records.retry(connection, ORGANISATION, ["NEW"], college.clock.now) == 1
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     assert len(college.in_onefile("NEW")) == 1
     assert college.known_id("OLD") != college.known_id("NEW")
@@ -90,7 +90,7 @@ def test_somebody_who_is_said_to_be_new_gets_an_account(college: College) -> Non
 
 def test_somebody_new_who_looks_like_somebody_still_there_is_somebody_new(college: College) -> None:
     college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert len(college.in_onefile("NEW")) == 1
 
 
@@ -112,7 +112,7 @@ def test_a_rekey_whose_answer_was_lost_is_not_taken_for_a_second_account(college
     assert _rekey(college, ("OLD", "NEW")).in_doubt == 1
     assert college.in_onefile("NEW")
 
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
 
     assert (college.known_id("OLD"), college.known_id("NEW")) == (None, user_id)
     assert [user.id for user in college.in_onefile("NEW")] == [user_id]
@@ -121,7 +121,7 @@ def test_a_rekey_whose_answer_was_lost_is_not_taken_for_a_second_account(college
 def test_an_account_with_a_known_users_id_under_another_misid_is_not_linked_twice(college: College) -> None:
     college.onefile.world.users[college.known_id("L2") or 0].values["MISID"] = "L3"
     college.enrol("L3", surname="Somebody", forename="Else")
-    assert not college.run().is_in_step
+    assert not college.run().is_in_sync
     assert college.held == {"L3": "ambiguous"}
     assert "L2" in college.detail("L3")
 
@@ -152,7 +152,7 @@ def test_a_whole_mis_with_new_misids_is_stopped_and_settled_in_one_approved_run(
     people = [(f"OLD{number}", f"NEW{number}") for number in range(30)]
     for number, (old, _) in enumerate(people):
         college.enrol(old, surname=f"Pryce{number}", born="1999-02-28")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     ids = {new: college.known_id(old) for old, new in people}
     college.with_policy(limits=Limits(percent=10, floor=5))
     for number, (old, new) in enumerate(people):
@@ -163,10 +163,10 @@ def test_a_whole_mis_with_new_misids_is_stopped_and_settled_in_one_approved_run(
     assert college.run().state is RunState.AWAITING_APPROVAL
     assert college.writes() == []
     assert _rekey(college, *people).state is RunState.AWAITING_APPROVAL
-    assert _rekey(college, *people, approved_by="an officer").is_in_step
+    assert _rekey(college, *people, approved_by="an officer").is_in_sync
 
     assert len(college.writes()) == 30
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     assert college.writes() == []
     assert {new: college.known_id(new) for _, new in people} == ids
 

@@ -11,8 +11,8 @@ from syncd.core.drift import DriftKind
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.errors import OneFileUnreachable, Refused
-from syncd.onefile import GaveWay
-from syncd.operations.verify import SoFar, Verified, verify_once
+from syncd.onefile import Yielded
+from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.simulator import DateForm, Fault, FaultKind
 from syncd.state import accounts, runs
 from syncd.state.runs import RunState
@@ -36,9 +36,9 @@ SELECT 'S1' AS MISID, 'Tunde' AS FirstName, 'O''Brien' AS LastName, 'tunde@examp
 """
 
 
-def _verify(college: College, **options: Any) -> Verified:
+def _verify(college: College, **options: Any) -> VerifyResult:
     college.onefile.journal.clear()
-    return verify_once(college.parts, Trigger.VERIFY, **options)
+    return verify_once(college.context, Trigger.VERIFY, **options)
 
 
 def _edit(college: College, misid: str, **values: Any) -> None:
@@ -56,7 +56,7 @@ def _read_back(college: College) -> list[str]:
     return sorted(str(users[int(path.removeprefix("/User/"))].misid) for path in gets)
 
 
-def _named(verified: Verified) -> dict[str, tuple[str, ...]]:
+def _named(verified: VerifyResult) -> dict[str, tuple[str, ...]]:
     return {one.key.misid: one.fields for one in verified.drift}
 
 
@@ -68,12 +68,12 @@ def _pass(college: College, **time: float) -> None:
 def college(found: Found) -> College:
     """Four learners and an assessor in OneFile, verified two days after their creation, and two days ago."""
     college = found()
-    college.parts = replace(
-        college.parts,
+    college.context = replace(
+        college.context,
         feeds=(Feed("staff", Role.ASSESSOR, _STAFF_FEED), Feed("learners", Role.LEARNER, _FULL_FEED)),
     )
     college.enrol("L1", "L2", "L3", "L4", phone="01248 1")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     _pass(college, days=2)
     first = _verify(college)
     assert (first.is_full, first.checked, first.drift) == (True, 5, ())
@@ -137,9 +137,9 @@ def test_a_verify_that_gives_way_goes_on_where_it_was_and_misses_nothing_that_ha
     college.with_policy(max_in_flight=1)
     _edit(college, "L2", FirstName="Anna")
     college.onefile.journal.clear()
-    so_far = SoFar()
-    called_aside = replace(college.parts, is_called_aside=lambda: len(_read_back(college)) >= 2)
-    with pytest.raises(GaveWay):
+    so_far = VerifyProgress()
+    called_aside = replace(college.context, should_yield=lambda: len(_read_back(college)) >= 2)
+    with pytest.raises(Yielded):
         verify_once(called_aside, Trigger.VERIFY, so_far=so_far)
     first = [key.misid for key in so_far.findings.seen]
     assert sorted(first) == _read_back(college)
@@ -165,12 +165,12 @@ def test_an_account_that_is_let_go_of_while_a_verify_gives_way_is_not_sent_again
     for misid in ("L1", "L2", "L3"):
         _edit(college, misid, FirstName="Anna")
     college.writes()
-    so_far = SoFar()
-    called_aside = replace(college.parts, is_called_aside=lambda: len(_read_back(college)) >= 2)
-    with pytest.raises(GaveWay):
+    so_far = VerifyProgress()
+    called_aside = replace(college.context, should_yield=lambda: len(_read_back(college)) >= 2)
+    with pytest.raises(Yielded):
         verify_once(called_aside, Trigger.VERIFY, so_far=so_far)
     gone = min(so_far.findings.seen)
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         accounts.forget(connection, gone)
 
     verified = _verify(college, so_far=so_far, fix=True)
@@ -322,7 +322,7 @@ def test_of_those_who_have_left_the_mis_nothing_is_read(college: College) -> Non
 
     assert _verify(college, full=True, fix=True).drift == ()
     assert "L4" not in _read_back(college)
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert accounts.leavers(connection, ORGANISATION) == 1
 
 
@@ -343,8 +343,8 @@ def test_a_fix_sends_those_fields_again_and_then_nothing_is_found(college: Colle
     assert _verify(college, full=True).drift == ()
     after = college.run()
     assert (after.calls, after.unchanged) == (0, 5)
-    with college.parts.store.begin() as connection:
-        assert accounts.by_feed(connection, ORGANISATION) == {"learners": 4, "staff": 1}
+    with college.context.store.begin() as connection:
+        assert accounts.count_by_feed(connection, ORGANISATION) == {"learners": 4, "staff": 1}
 
 
 def test_an_account_whose_misid_was_edited_by_hand_is_ours_by_its_userid_and_gets_it_back(college: College) -> None:
@@ -375,7 +375,7 @@ def test_a_fix_that_is_too_large_waits_for_approval(college: College) -> None:
     stopped = _verify(college, fix=True)
 
     assert stopped.done.state is RunState.AWAITING_APPROVAL
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         # Nor does what was found go unnoticed because nothing was done about it.
         assert getattr(runs.last(connection, ORGANISATION), "drift", None) == 2
     assert stopped.done.objections == ("2 updates where 1 are allowed",)
@@ -383,7 +383,7 @@ def test_a_fix_that_is_too_large_waits_for_approval(college: College) -> None:
     assert stopped.left == stopped.drift
     assert college.writes() == []
 
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         runs.approve(connection, ORGANISATION, stopped.done.run, "Ann", college.clock())
     assert _verify(college, fix=True).left == ()
     assert len(college.writes()) == 2
@@ -416,7 +416,7 @@ def test_the_log_and_the_run_say_what_was_found_in_names_alone(college: College)
     assert (found["misid"], found["role"], found["user_id"]) == ("L2", "Learner", user_id)
     assert (found["kind"], found["fields"]) == ("changed", ["FirstName"])
     assert "Zz-by-hand" not in str(log)
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         last = runs.last(connection, ORGANISATION)
     assert last is not None
     assert (last.id, last.trigger, last.state) == (verified.done.run, "verify", "finished")

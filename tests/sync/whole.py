@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.core.fields import Role
 from syncd.sync.context import Feed
-from syncd.sync.run import Done
+from syncd.sync.run import RunResult
 
 from .conftest import College
 
@@ -53,7 +53,7 @@ class Whole:
         }
         return self.add(Role.LEARNER, misid, **(usual | columns))
 
-    def run(self, **options: Any) -> Done:
+    def run(self, **options: Any) -> RunResult:
         """One pass over the feeds as they are now."""
         self.write()
         return self.college.run(**options)
@@ -64,10 +64,10 @@ class Whole:
             role: [{"LearnerMISID": learner, "UserMISID": user} for learner, user in pairs]
             for role, pairs in self.links.items()
         }
-        self.college.parts = replace(
-            self.college.parts,
+        self.college.context = replace(
+            self.college.context,
             feeds=tuple(self._feed(str(role), role, rows) for role, rows in self.people.items()),
-            links=tuple(self._feed(f"{role} links", role, rows) for role, rows in links.items()),
+            assignment_feeds=tuple(self._feed(f"{role} links", role, rows) for role, rows in links.items()),
         )
 
     def id_of(self, role: Role, misid: str) -> int:

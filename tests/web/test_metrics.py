@@ -18,12 +18,12 @@ from sqlalchemy import event
 from syncd.core.alerts import TROUBLES
 from syncd.core.guard import Limits
 from syncd.errors import SyncdError
-from syncd.onefile.instrumentation import Answer, Request
+from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.resources import shipped
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
 from syncd.state.changes import Outcome
-from syncd.state.views.lag import Unsent
+from syncd.state.views.lag import UnsentChange
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import METRICS, Metrics, Requests
@@ -36,9 +36,9 @@ _README = Path(__file__).parents[2] / "README.md"
 #: What a label may say, of those of which few values are known beforehand.
 _VALUES = {
     "what": {str(subject) for subject in TROUBLES},
-    "because": {str(unsent) for unsent in Unsent},
+    "because": {str(unsent) for unsent in UnsentChange},
     "outcome": {str(outcome) for outcome in Outcome},
-    "answer": {str(answer) for answer in Answer},
+    "answer": {str(answer) for answer in ResponseKind},
 }
 _Scraped = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -50,11 +50,11 @@ def college(found: Found) -> College:
 
 def _scrape(college: College, requests: Requests | None = None, used: float = 0.0) -> str:
     app = make_app(
-        college.parts.store,
+        college.context.store,
         [ORGANISATION],
         Credentials(),
         college.clock,
-        measured=Metrics(college.parts.store, [ORGANISATION], college.clock, lambda: used, requests),
+        measured=Metrics(college.context.store, [ORGANISATION], college.clock, lambda: used, requests),
     )
 
     async def ask() -> httpx.Response:
@@ -96,7 +96,7 @@ def test_what_runs_did_is_counted_and_a_restart_counts_on(college: College) -> N
     assert _of(samples, "syncd_runs_total", state="finished") == 2
     assert _of(samples, "syncd_run_duration_seconds_count") == 2
     assert _of(samples, "syncd_run_duration_seconds_bucket", le="1.0") == 2
-    assert _of(samples, "syncd_calls_total") == college.parts.onefile.pacer.calls
+    assert _of(samples, "syncd_calls_total") == college.context.onefile.rate_limiter.calls
     assert _of(samples, "syncd_last_success_timestamp_seconds") == college.clock.timestamp()
     # Each of these is another process as far as metrics are concerned.
     assert _scraped(college) == samples
@@ -139,10 +139,10 @@ def test_a_plan_that_waits_for_approval_is_both_queued_and_amiss(college: Colleg
 
 def test_the_daemon_and_this_process_are_told_of(college: College) -> None:
     requests = Requests()
-    requests.note(Request("POST /User", Answer.OK, 0.3))
-    requests.note(Request("POST /User", Answer.THROTTLED, 0.1))
-    with college.parts.store.begin() as connection:
-        daemons.arrive(connection, ORGANISATION, "here", 1, college.clock())
+    requests.note(Request("POST /User", ResponseKind.OK, 0.3))
+    requests.note(Request("POST /User", ResponseKind.THROTTLED, 0.1))
+    with college.context.store.begin() as connection:
+        daemons.register(connection, ORGANISATION, "here", 1, college.clock())
         daemons.note_next_run(connection, ORGANISATION, college.clock() + timedelta(minutes=15))
     samples = _scraped(college, requests, used=0.98)
     assert _of(samples, "syncd_next_run_timestamp_seconds") == college.clock.timestamp() + 900
@@ -164,7 +164,7 @@ def test_no_label_says_who_anybody_is(college: College) -> None:
 def test_several_may_scrape_at_once(college: College) -> None:
     college.enrol("L1")
     college.run()
-    app = make_app(college.parts.store, [ORGANISATION], Credentials(), college.clock)
+    app = make_app(college.context.store, [ORGANISATION], Credentials(), college.clock)
 
     async def ask() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -179,9 +179,9 @@ def test_several_may_scrape_at_once(college: College) -> None:
 @pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 def test_a_scrape_looks_at_no_more_changes_than_are_unsettled(college: College) -> None:
     asked: list[tuple[str, Any]] = []
-    engine = college.parts.store.engine
+    engine = college.context.store.engine
     event.listen(engine, "before_cursor_execute", lambda _1, _2, statement, given, *_: asked.append((statement, given)))
-    Metrics(college.parts.store, [ORGANISATION], college.clock).scrape()
+    Metrics(college.context.store, [ORGANISATION], college.clock).scrape()
     about_changes = [each for each in asked if "FROM change" in each[0]]
     assert about_changes
     with engine.connect() as connection:
@@ -208,7 +208,7 @@ def test_a_scrape_has_every_metric_that_is_documented_and_no_other(college: Coll
     college.enrol("L2", email="")
     college.run()
     requests = Requests()
-    requests.note(Request("POST /User", Answer.OK, 0.3))
+    requests.note(Request("POST /User", ResponseKind.OK, 0.3))
     text = _scrape(college, requests)
     types = dict(re.findall(r"(?m)^# TYPE (\S+) (\S+)$", text))
     # What the client adds by itself tells when its counters began.

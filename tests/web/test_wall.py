@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from syncd.operations.explain import Explanation
 from syncd.state.db.store import Store
 from syncd.web.auth.credentials import Credentials
-from syncd.web.pages import Allowance, Site, pages
+from syncd.web.pages import Allowance, PageContext, pages
 
 from .visitor import (
     ELSEWHERE,
@@ -52,8 +52,8 @@ def every_address(routes: Sequence[BaseRoute], before: str = "") -> Iterator[tup
                 yield method, re.sub(r"{\w+(:path)?}", "x", path)
 
 
-def _nothing_to_show(store: Store) -> Site:
-    return Site(store, [ORGANISATION], Clock(), ZoneInfo("Europe/London"), lambda *_: Explanation(()), _no_calls)
+def _nothing_to_show(store: Store) -> PageContext:
+    return PageContext(store, [ORGANISATION], Clock(), ZoneInfo("Europe/London"), lambda *_: Explanation(()), _no_calls)
 
 
 def _no_calls() -> Allowance:

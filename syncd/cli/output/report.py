@@ -16,7 +16,7 @@ from syncd.cli.output.text import PAST
 from syncd.state.changes import Action, Outcome
 from syncd.state.views.report import Report
 from syncd.state.views.status import moment
-from syncd.sync.reasons import in_words
+from syncd.sync.reasons import describe
 
 _DONE: Final = frozenset({Outcome.APPLIED, Outcome.ACCEPTED})
 _OF_CHANGE: Final = ("organisation_id", "role", "misid", "user_id", "action", "fields", "outcome")
@@ -131,7 +131,7 @@ def _sections(context: Context) -> Iterator[Section]:
     yield Section(
         "Runs",
         ("started by", "how it ended", "runs", "calls"),
-        [(in_words(each.trigger), in_words(each.state), each.count, each.calls) for each in report.runs],
+        [(describe(each.trigger), describe(each.state), each.count, each.calls) for each in report.runs],
         "There was no run.",
     )
     yield Section(
@@ -165,7 +165,7 @@ def _sections(context: Context) -> Iterator[Section]:
         "Refused by OneFile, or without a sure answer",
         ("role", "what", "how it ended", "changes"),
         [
-            (each.role, each.action, in_words(each.outcome), each.count)
+            (each.role, each.action, describe(each.outcome), each.count)
             for each in report.changes
             if each.outcome not in _DONE
         ],
@@ -181,7 +181,7 @@ def _sections(context: Context) -> Iterator[Section]:
     yield Section(
         "Held now",
         ("reason", "role", "records", "the longest for"),
-        [(in_words(each.reason), each.role, each.count, context.how_long(each.oldest)) for each in report.held],
+        [(describe(each.reason), each.role, each.count, context.how_long(each.oldest)) for each in report.held],
         "Nobody is held.",
     )
     yield Section("Accounts now", ("role", "accounts"), sorted(report.accounts.items()), "There are none yet.")
@@ -215,7 +215,7 @@ def _details(context: Context) -> Iterator[Section]:
                     row.role,
                     row.misid,
                     row.action,
-                    in_words(row.outcome),
+                    describe(row.outcome),
                     ", ".join(row.fields),
                 )
                 for row in context.changes
@@ -227,7 +227,7 @@ def _details(context: Context) -> Iterator[Section]:
             "Everybody who is held now",
             ("reason", "role", "MISID", "field", "for"),
             (
-                (in_words(row.reason), row.role, row.misid, row.field, context.how_long(row.first_seen_at))
+                (describe(row.reason), row.role, row.misid, row.field, context.how_long(row.first_seen_at))
                 for row in context.held
             ),
             "Nobody is held.",

@@ -8,7 +8,7 @@ import typer
 from syncd.core.guard import Counts
 from syncd.state.changes import Action
 from syncd.state.runs import RunState
-from syncd.sync.run import Done
+from syncd.sync.run import RunResult
 
 _SAMPLE: Final = 5
 _WHAT_DEFAULTS: Final = {"ClassroomID": "classroom", "PlacementID": "placement", "DefaultAssessorID": "assessor"}
@@ -23,7 +23,7 @@ PAST: Final = {
 }
 
 
-def print_done(done: Done) -> None:
+def print_done(done: RunResult) -> None:
     """How a run ended, in a few lines."""
     if done.state is RunState.AWAITING_APPROVAL:
         typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")
@@ -46,7 +46,7 @@ def print_done(done: Done) -> None:
     for count, what in trouble:
         if count:
             typer.echo(f"  {count} {what}")
-    if done.is_in_step:
+    if done.is_in_sync:
         typer.echo("Everybody is in step.")
 
 

@@ -11,7 +11,7 @@ from syncd.errors import ConfigurationError, StateUnusable
 _FINGERPRINT: Final = b"syncd fingerprint"
 
 
-class Vault:
+class ValueCipher:
     """Seals values for the store and opens them again.
 
     ``keys`` is one Fernet key or several with commas between them: the first seals, all of them open, so a key is
@@ -35,12 +35,12 @@ class Vault:
         """Whether what is sealed is encrypted."""
         return self._fernet is not None
 
-    def seal(self, value: object) -> str:
+    def encrypt(self, value: object) -> str:
         """Make text of a JSON-like value."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return self._fernet.encrypt(text.encode()).decode() if self._fernet else text
 
-    def open(self, sealed: str) -> Any:
+    def decrypt(self, sealed: str) -> Any:
         """The value that was sealed; also what was sealed before there was a key. Raises `StateUnusable`."""
         if sealed[:1] in '{["n':
             return json.loads(sealed)

@@ -26,25 +26,25 @@ def check_key(store: Store) -> None:
     with store.reading() as connection:
         sealed = connection.scalar(select(account.c["values"]).order_by(account.c.id.desc()).limit(1))
     if sealed is not None:
-        store.vault.open(sealed)
+        store.cipher.decrypt(sealed)
 
 
 def defects(store: Store) -> Iterator[str]:
     """What is wrong with the store, a sentence each: its file, its tables, what is sealed in them, and the mapping."""
     with store.reading() as connection:
         if store.url.get_backend_name() == "sqlite":
-            yield from _of_file(connection)
+            yield from _check_file(connection)
         for table in metadata.sorted_tables:
             try:
                 connection.execute(select(func.count()).select_from(table)).one()
             except SQLAlchemyError as problem:
                 raise unusable(store, problem) from problem
         for table, column in _SEALED:
-            yield from _of_sealed(store, connection, table, column)
-        yield from _of_mapping(connection)
+            yield from _check_encrypted(store, connection, table, column)
+        yield from _check_mapping(connection)
 
 
-def tidy(store: Store, _now: datetime) -> None:
+def vacuum(store: Store, _now: datetime) -> None:
     """Have SQLite count its tables anew, which it chooses its ways by, and give back the room of its write-ahead log.
 
     PostgreSQL does so by itself. Raises `StateUnusable`.
@@ -88,7 +88,7 @@ def backup(store: Store, file: Path) -> None:
         raise
 
 
-def reseal(store: Store) -> int:
+def reencrypt(store: Store) -> int:
     """Seal everything anew with the first key, so that older keys are needed no more; gives how many values that were.
 
     Raises `StateUnusable` for what none of the keys opens; what was done by then stays done.
@@ -102,7 +102,7 @@ def reseal(store: Store) -> int:
                     select(table.c.id, table.c[name]).where(table.c.id > last).order_by(table.c.id).limit(_AT_ONCE)
                 ).all()
                 for number, sealed in rows:
-                    anew = store.vault.seal(store.vault.open(sealed))
+                    anew = store.cipher.encrypt(store.cipher.decrypt(sealed))
                     connection.execute(table.update().where(table.c.id == number).values({name: anew}))
                     last = number
             count += len(rows)
@@ -111,7 +111,7 @@ def reseal(store: Store) -> int:
     return count
 
 
-def _of_file(connection: Connection) -> Iterator[str]:
+def _check_file(connection: Connection) -> Iterator[str]:
     for (said,) in connection.execute(text("PRAGMA integrity_check")):
         if said != "ok":
             yield f"SQLite's own check says: {said}."
@@ -119,18 +119,18 @@ def _of_file(connection: Connection) -> Iterator[str]:
         yield f"A row of the table {row[0]} refers to a row of {row[2]} that is not there."
 
 
-def _of_sealed(store: Store, connection: Connection, table: Table, column: str) -> Iterator[str]:
+def _check_encrypted(store: Store, connection: Connection, table: Table, column: str) -> Iterator[str]:
     unreadable = 0
     for sealed in connection.execution_options(yield_per=_AT_ONCE).scalars(select(table.c[column])):
         try:
-            store.vault.open(sealed)
+            store.cipher.decrypt(sealed)
         except (StateUnusable, ValueError):
             unreadable += 1
     if unreadable:
         yield f"{unreadable} values in {table.name}.{column} cannot be opened with the configured encryption key."
 
 
-def _of_mapping(connection: Connection) -> Iterator[str]:
+def _check_mapping(connection: Connection) -> Iterator[str]:
     columns = account.c
     shared = connection.execute(
         select(columns.role, columns.user_id, func.count())

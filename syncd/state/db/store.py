@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from syncd.errors import ConfigurationError, StateUnusable
 from syncd.state.db import schema
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 
 
 class _Kind(Enum):
@@ -34,9 +34,9 @@ class Store:
     ``url`` is a SQLAlchemy URL of a SQLite or PostgreSQL database. Raises `ConfigurationError` for any other.
     """
 
-    def __init__(self, url: str, vault: Vault) -> None:
+    def __init__(self, url: str, cipher: ValueCipher) -> None:
         self.url: Final = make_url(url)
-        self.vault: Final = vault
+        self.cipher: Final = cipher
         self.engine: Final = _engine(url)
         self.may_write: Callable[[], bool] = lambda: True
         """False once the lock was lost under which this process writes; without a lock it is nobody's concern."""
@@ -48,7 +48,7 @@ class Store:
         return Path(name) if self.url.get_backend_name() == "sqlite" and name and name != ":memory:" else None
 
     @contextmanager
-    def begin(self, *, is_fleeting: bool = False) -> Iterator[Connection]:
+    def begin(self, *, relaxed_durability: bool = False) -> Iterator[Connection]:
         """One transaction: committed when the block ends, undone when it raises. Raises `StateUnusable`.
 
         What is committed outlasts a power cut, unless it ``is_fleeting``: then it outlasts this process and is seen by
@@ -57,7 +57,7 @@ class Store:
         never for an intent or an outcome.
         """
         try:
-            with self._begun(_Kind.FLEETING if is_fleeting else _Kind.LASTING) as connection:
+            with self._begun(_Kind.FLEETING if relaxed_durability else _Kind.LASTING) as connection:
                 yield connection
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
@@ -124,9 +124,9 @@ def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
     return StateUnusable(f"The state store {store} failed: {_plainly(problem)}.")
 
 
-def empty_store(vault: Vault) -> Store:
+def empty_store(cipher: ValueCipher) -> Store:
     """A store with nothing in it, in memory: what a reader sees before the first run."""
-    store = Store("sqlite://", vault)
+    store = Store("sqlite://", cipher)
     store.upgrade()
     return store
 

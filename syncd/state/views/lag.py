@@ -7,10 +7,10 @@ from sqlalchemy import Connection, func, select
 
 from syncd.state.changes import UNSETTLED, Action
 from syncd.state.db.tables import change, held, run
-from syncd.state.runs import Problem, RunState
+from syncd.state.runs import FailureKind, RunState
 
 
-class Unsent(StrEnum):
+class UnsentChange(StrEnum):
     """Why something is not sent yet."""
 
     HELD = "held"
@@ -21,16 +21,16 @@ class Unsent(StrEnum):
     """A run was to send it, and neither that run nor a later one has come to its end."""
 
 
-def oldest(connection: Connection, organisation_id: int) -> dict[Unsent, datetime | None]:
+def oldest(connection: Connection, organisation_id: int) -> dict[UnsentChange, datetime | None]:
     """Since when the oldest of each kind has waited; ``None`` where nothing waits."""
     return {
-        Unsent.HELD: connection.scalar(
+        UnsentChange.HELD: connection.scalar(
             select(func.min(held.c.first_seen_at)).where(
                 held.c.organisation_id == organisation_id, held.c.is_warning.is_(False)
             )
         ),
-        Unsent.IN_DOUBT: _in_doubt_since(connection, organisation_id),
-        Unsent.QUEUED: _queued_since(connection, organisation_id),
+        UnsentChange.IN_DOUBT: _in_doubt_since(connection, organisation_id),
+        UnsentChange.QUEUED: _queued_since(connection, organisation_id),
     }
 
 
@@ -58,7 +58,7 @@ def _queued_since(connection: Connection, organisation_id: int) -> datetime | No
     )
     planned, tried = run.c.creates + run.c.updates, run.c.applied + run.c.refused + run.c.in_doubt
     # A run asks OneFile nothing unless there is something to send, so that one which got no answer had something.
-    got_no_answer = run.c.problem.in_((Problem.ONEFILE, Problem.CREDENTIALS))
+    got_no_answer = run.c.problem.in_((FailureKind.ONEFILE, FailureKind.CREDENTIALS))
     return connection.scalar(
         select(run.c.started_at)
         .where(here, run.c.id > (finished or 0), run.c.is_whole, (planned > tried) | got_no_answer)

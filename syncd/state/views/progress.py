@@ -27,5 +27,5 @@ def progress(connection: Connection, organisation_id: int, calls_per_minute: int
     last = runs.last(connection, organisation_id)
     if last is None or last.state != RunState.RUNNING:
         return None
-    begun, planned = runs.begun(connection, last.id), last.creates + last.updates
+    begun, planned = runs.started(connection, last.id), last.creates + last.updates
     return Progress(last.id, begun, planned, seconds_for(max(0, planned - begun), calls_per_minute))

@@ -139,7 +139,7 @@ def report(connection: Connection, organisation_ids: Collection[int], since: dat
         _requests(connection, organisation_ids, since, until),
         _changes(connection, organisation_ids, since, until),
         tuple(Drifted(number, at, drift) for number, at, drift in verified if drift),
-        sum((accounts.by_role(connection, each) for each in organisation_ids), Counter()),
+        sum((accounts.count_by_role(connection, each) for each in organisation_ids), Counter()),
         _held(connection, organisation_ids),
         sum(held_records.counts(connection, each)[1] for each in organisation_ids),
         sum(changes.in_doubt(connection, each) for each in organisation_ids),

@@ -15,7 +15,7 @@ _COLUMNS: Final = tuple(column for column in run.c if column.name != "sample")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ResyncAnswer:
     """A request for a run."""
 
     organisation_id: int
@@ -115,26 +115,26 @@ def approval_of(connection: Connection, number: int) -> Row[Any] | None:
     ).one_or_none()
 
 
-def asked_in(connection: Connection, number: int) -> list[Asked]:
+def requests_answered_by(connection: Connection, number: int) -> list[ResyncAnswer]:
     """The requests that a run has answered; they are forgotten some days later."""
     rows = connection.execute(select(resync_request).where(resync_request.c.run_id == number))
-    return [_asked(row) for row in rows]
+    return [_to_answer(row) for row in rows]
 
 
-def about(asked: Sequence[Asked]) -> list[str]:
+def misids_of(asked: Sequence[ResyncAnswer]) -> list[str]:
     """The MISIDs that a run for all of these was limited to; none, which is everybody, if one was for everybody."""
     return sorted({misid for each in asked for misid in each.misids}) if all(each.misids for each in asked) else []
 
 
-def request(connection: Connection, organisations: Sequence[int], number: int) -> Asked | None:
+def request(connection: Connection, organisations: Sequence[int], number: int) -> ResyncAnswer | None:
     """A request by its number."""
     row = connection.execute(
         select(resync_request).where(resync_request.c.id == number, resync_request.c.organisation_id.in_(organisations))
     ).one_or_none()
-    return None if row is None else _asked(row)
+    return None if row is None else _to_answer(row)
 
 
-def at_work(connection: Connection, organisation_id: int) -> Row[Any] | None:
+def in_progress(connection: Connection, organisation_id: int) -> Row[Any] | None:
     """The run that is at work now."""
     return connection.execute(
         select(*_COLUMNS)
@@ -144,5 +144,5 @@ def at_work(connection: Connection, organisation_id: int) -> Row[Any] | None:
     ).one_or_none()
 
 
-def _asked(row: Row[Any]) -> Asked:
-    return Asked(row.organisation_id, row.requested_at, row.requested_by, tuple(row.misids), row.run_id)
+def _to_answer(row: Row[Any]) -> ResyncAnswer:
+    return ResyncAnswer(row.organisation_id, row.requested_at, row.requested_by, tuple(row.misids), row.run_id)

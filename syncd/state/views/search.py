@@ -34,7 +34,7 @@ _DIGITS_OF_A_USER_ID: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchTerms:
     """Who is looked for: everybody, unless something narrows it down."""
 
     text: str = ""
@@ -60,13 +60,13 @@ class Found:
 
 
 def find(
-    connection: Connection, organisations: Sequence[int], wanted: Wanted, *, first: int, most: int
+    connection: Connection, organisations: Sequence[int], wanted: SearchTerms, *, first: int, most: int
 ) -> tuple[list[Found], int]:
     """So many of those who are wanted, from the ``first`` on, counted from 0; and how many there are in all.
 
     Whoever has exactly the MISID or UserID comes first.
     """
-    everybody = _everybody()
+    everybody = _all_accounts()
     columns = everybody.c
     conditions = _narrowed(columns, organisations, wanted)
     order: list[ColumnElement[Any]] = [columns.misid, columns.role, columns.organisation_id]
@@ -82,15 +82,15 @@ def find(
     return _found(connection, rows), count
 
 
-def exactly(connection: Connection, organisations: Sequence[int], wanted: Wanted) -> list[Found]:
+def exactly(connection: Connection, organisations: Sequence[int], wanted: SearchTerms) -> list[Found]:
     """Those who have exactly the MISID or UserID that is wanted, found without going through everybody."""
-    everybody = _everybody()
+    everybody = _all_accounts()
     conditions = _narrowed(everybody.c, organisations, wanted)
     rows = connection.execute(select(everybody).where(*conditions, _is_exactly(everybody.c, wanted.text))).all()
     return _found(connection, rows)
 
 
-def _narrowed(columns: _Columns, organisations: Sequence[int], wanted: Wanted) -> list[ColumnElement[bool]]:
+def _narrowed(columns: _Columns, organisations: Sequence[int], wanted: SearchTerms) -> list[ColumnElement[bool]]:
     conditions = [columns.organisation_id.in_(organisations)]
     if wanted.role:
         conditions.append(columns.role == wanted.role)
@@ -124,7 +124,7 @@ def _held_among(connection: Connection, misids: Sequence[str]) -> set[tuple[int,
     return {(organisation_id, role, misid) for organisation_id, role, misid in rows}
 
 
-def _everybody() -> Subquery:
+def _all_accounts() -> Subquery:
     """Every account, and every held record without one."""
     is_same = (
         (held.c.organisation_id == account.c.organisation_id)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.state import accounts, changes, daemons, held_records, runs
-from syncd.state.runs import OneFileWas
+from syncd.state.runs import OneFileStatus
 from syncd.state.views.progress import progress
 
 
@@ -67,7 +67,7 @@ def _status(connection: Connection, organisation_id: int, calls_per_minute: int)
             "leavers": waiting.leavers,
             "reason": waiting.reason,
         },
-        "accounts": dict(accounts.by_role(connection, organisation_id)),
+        "accounts": dict(accounts.count_by_role(connection, organisation_id)),
         "leavers": accounts.leavers(connection, organisation_id),
         "held": dict(held),
         "warnings": warnings,
@@ -100,7 +100,7 @@ def _onefile(connection: Connection, organisation_id: int) -> str:
     match was:
         case None:
             return "unknown"
-        case OneFileWas.OK:
+        case OneFileStatus.OK:
             return "ok"
-        case OneFileWas.UNREACHABLE:
+        case OneFileStatus.UNREACHABLE:
             return f"unreachable since {moment(since)}"

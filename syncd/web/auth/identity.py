@@ -16,7 +16,7 @@ CSRF_HEADER: Final = "X-CSRF-Token"
 
 
 @dataclass(frozen=True, slots=True)
-class Person(BaseUser):
+class Caller(BaseUser):
     """Whoever asks, as ``request.user``.
 
     ``is_signed_in`` says that they gave their name and a password or token, and may sign out again; on a loopback
@@ -38,19 +38,19 @@ class Person(BaseUser):
         return self.name
 
 
-NOBODY: Final = Person("", is_signed_in=False, may_steer=False)
+NOBODY: Final = Caller("", is_signed_in=False, may_steer=False)
 #: Who asks on this machine itself, where no password and no token is configured.
-ANYBODY_HERE: Final = Person("loopback", is_signed_in=False, may_steer=True)
+ANYBODY_HERE: Final = Caller("loopback", is_signed_in=False, may_steer=True)
 
 
-def program(*, may_steer: bool) -> Person:
+def program(*, may_steer: bool) -> Caller:
     """Who asks with a bearer token."""
-    return Person("api", is_signed_in=False, may_steer=may_steer)
+    return Caller("api", is_signed_in=False, may_steer=may_steer)
 
 
 def asked_by(request: Request) -> str:
     """Who asks and by which way, for the audit: ``jo (page)``, ``loopback (page)``, or ``api``."""
-    person: Person = request.user
+    person: Caller = request.user
     if is_of_api(request) and not person.is_signed_in:
         return "api"
     return f"{person.name} (page)"

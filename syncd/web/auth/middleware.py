@@ -20,7 +20,7 @@ from syncd.web.auth.identity import (
     NOBODY,
     READ,
     STEER,
-    Person,
+    Caller,
     path_of,
     program,
     wants_page,
@@ -44,14 +44,14 @@ _OUTDATED: Final = "This form is out of date, or it is not one of ours. Load the
 _TOO_LONG: Final = "This is longer than any form or address of ours."
 
 
-class Identification(AuthenticationBackend):
+class AuthBackend(AuthenticationBackend):
     """Tells who asks: by bearer token, by session, or, where nothing is asked for, by being on this machine."""
 
     def __init__(self, credentials: Credentials, signed_in: SignedIn) -> None:
         self._credentials = credentials
         self._signed_in = signed_in
 
-    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Person]:
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Caller]:
         """Who it is, and what they may; `NOBODY` and nothing if that cannot be told.
 
         Raises `AuthenticationError` when the store is needed for it and cannot be used.
@@ -63,7 +63,7 @@ class Identification(AuthenticationBackend):
         scopes = EVERYTHING if person.may_steer else LOOKING if person.is_authenticated else NOTHING
         return AuthCredentials(sorted(scopes)), person
 
-    def _person(self, conn: HTTPConnection) -> Person:
+    def _person(self, conn: HTTPConnection) -> Caller:
         if not self._credentials:
             return ANYBODY_HERE
         if not _is_by_token(conn):
@@ -78,7 +78,7 @@ def not_identified(conn: HTTPConnection, problem: Exception) -> Response:
     return refused(Request(conn.scope), 503, str(problem))
 
 
-class Wall:
+class AuthMiddleware:
     """Lets a request through, or answers it with a refusal.
 
     Everything but signing in needs somebody who may look, and every change somebody who may steer. What a browser

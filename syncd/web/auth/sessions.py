@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from syncd.state import revoked_sessions
 from syncd.state.db.store import Store
-from syncd.web.auth.identity import CSRF_FIELD, NOBODY, Person
+from syncd.web.auth.identity import CSRF_FIELD, NOBODY, Caller
 
 LASTS: Final = timedelta(hours=12)
 
@@ -53,14 +53,14 @@ class SignedIn:
         if "until" in session:
             until = datetime.fromtimestamp(session["until"], UTC)
             with self._store.begin() as connection:
-                revoked_sessions.end(connection, session[CSRF_FIELD], until, self._clock())
+                revoked_sessions.revoke(connection, session[CSRF_FIELD], until, self._clock())
         session.clear()
 
-    def person(self, session: Session) -> Person:
+    def person(self, session: Session) -> Caller:
         """Who is signed in. Raises `StateUnusable`."""
         if session.get("until", 0) <= self._clock().timestamp():
             return NOBODY
         with self._store.reading() as connection:
-            if revoked_sessions.is_ended(connection, session[CSRF_FIELD]):
+            if revoked_sessions.is_revoked(connection, session[CSRF_FIELD]):
                 return NOBODY
-        return Person(session["name"], is_signed_in=True, may_steer=session["may_steer"])
+        return Caller(session["name"], is_signed_in=True, may_steer=session["may_steer"])

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.fields import Role
-from syncd.core.rate import CALLS_PER_MINUTE, about
+from syncd.core.rate import CALLS_PER_MINUTE, humanise_duration
 from syncd.core.records import Key
 from syncd.operations.explain import Explanation
 from syncd.state.db.store import Store
@@ -45,7 +45,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class PageContext:
     """The organisations that the pages are about, and where they learn of them.
 
     ``explain`` tells all of one MISID of an organisation, for which it reads the MIS, and raises a `SyncdError` or
@@ -70,7 +70,7 @@ class Site:
             name,
             status_code=status_code,
             words=labels,
-            about=about,
+            about=humanise_duration,
             when=self.when,
             ago=self.ago,
             person_url=self.person_url,
@@ -130,7 +130,7 @@ def on_form(act: Act) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def key_in(site: Site, request: Request, given: FormData | None = None) -> Key:
+def key_in(site: PageContext, request: Request, given: FormData | None = None) -> Key:
     """Whose page is asked for, by the path, or by a form; nobody's is an answer of 404."""
     fields: dict[str, Any] = dict(given) if given is not None else {**request.query_params, **request.path_params}
     role, misid = str(fields.get("role", "")), str(fields.get("misid", ""))

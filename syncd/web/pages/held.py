@@ -13,7 +13,7 @@ from starlette.routing import Route
 from syncd.core.records import Reason
 from syncd.state import held_records
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice
-from syncd.web.pages.context import ROWS, Site, number_in
+from syncd.web.pages.context import ROWS, PageContext, number_in
 
 #: Of each reason so many are shown at first, if there are several reasons.
 _AT_FIRST: Final = 10
@@ -31,7 +31,7 @@ class _Group:
     rows: Sequence[Row[Any]]
 
 
-def routes(site: Site) -> list[Route]:
+def routes(site: PageContext) -> list[Route]:
     """The held list's."""
 
     def show(request: Request) -> Response:

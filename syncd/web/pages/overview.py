@@ -16,7 +16,7 @@ from syncd.state.views import daily_totals, run_list
 from syncd.state.views import status as status_view
 from syncd.state.views.daily_totals import Day
 from syncd.web.charts import Chart, chart
-from syncd.web.pages.context import Allowance, Site
+from syncd.web.pages.context import Allowance, PageContext
 from syncd.web.pages.summary import Standing, standing
 
 _DAYS: Final = 30
@@ -39,7 +39,7 @@ class _Part:
     calls: Chart
 
 
-def routes(site: Site) -> list[Route]:
+def routes(site: PageContext) -> list[Route]:
     """The overview's."""
 
     def show(request: Request) -> Response:
@@ -60,7 +60,7 @@ def routes(site: Site) -> list[Route]:
     return [Route("/", show)]
 
 
-def _part(site: Site, connection: Connection, organisation_id: int) -> _Part:
+def _part(site: PageContext, connection: Connection, organisation_id: int) -> _Part:
     status = status_view.status(connection, [organisation_id], site.calls_per_minute())
     days = daily_totals.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
     last = runs.last(connection, organisation_id)
@@ -79,7 +79,7 @@ def _part(site: Site, connection: Connection, organisation_id: int) -> _Part:
     )
 
 
-def _allowance(site: Site) -> Allowance | None:
+def _allowance(site: PageContext) -> Allowance | None:
     try:
         return site.allowance()
     except SyncdError:

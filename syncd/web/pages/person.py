@@ -16,13 +16,13 @@ from syncd.core.fields import Role
 from syncd.core.records import Key, Reason
 from syncd.errors import SyncdError
 from syncd.onefile import Interrupted
-from syncd.operations.explain import Explained
+from syncd.operations.explain import Explanations
 from syncd.state import changes, held_records
 from syncd.state.views import search as search_view
-from syncd.state.views.search import Wanted
+from syncd.state.views.search import SearchTerms
 from syncd.sync.reasons import HELD, LEFT_OUT
 from syncd.web.auth.identity import asked_by
-from syncd.web.pages.context import ROWS, Site, go_to, key_in, number_in
+from syncd.web.pages.context import ROWS, PageContext, go_to, key_in, number_in
 
 _LONGEST_SEARCH: Final = 255
 
@@ -31,12 +31,12 @@ _LONGEST_SEARCH: Final = 255
 class _Told:
     """What came of asking why."""
 
-    record: Explained | None = None
+    record: Explanations | None = None
     problem: str = ""
     shows_values: bool = False
 
 
-def routes(site: Site) -> list[Route]:
+def routes(site: PageContext) -> list[Route]:
     """Those of the search and of one person."""
 
     def search(request: Request) -> Response:
@@ -87,14 +87,14 @@ def routes(site: Site) -> list[Route]:
     ]
 
 
-def _wanted(request: Request) -> Wanted:
+def _wanted(request: Request) -> SearchTerms:
     text, role, status = (request.query_params.get(name, "").strip() for name in ("q", "role", "status"))
     if len(text) > _LONGEST_SEARCH or "\x00" in text:
         raise HTTPException(400, f"What is looked for has at most {_LONGEST_SEARCH} characters.")
-    return Wanted(text, role if role in list(Role) else "", status if status in list(Status) else "")
+    return SearchTerms(text, role if role in list(Role) else "", status if status in list(Status) else "")
 
 
-def _explained(site: Site, key: Key, *, shows_values: bool = False) -> _Told:
+def _explained(site: PageContext, key: Key, *, shows_values: bool = False) -> _Told:
     try:
         explanation = site.explain(key.organisation_id, key.misid)
     except Interrupted:
@@ -106,13 +106,13 @@ def _explained(site: Site, key: Key, *, shows_values: bool = False) -> _Told:
     return _Told(record, missing, shows_values)
 
 
-def _names_shown(record: Explained) -> list[str]:
+def _names_shown(record: Explanations) -> list[str]:
     """The fields whose values the page shows of somebody."""
     cells = {cell.field or cell.column for row in record.rows for cell in row.cells}
     return sorted(cells.union(*(call.fields for call in record.calls)))
 
 
-def _page(site: Site, request: Request, key: Key, told: _Told | None) -> Response:
+def _page(site: PageContext, request: Request, key: Key, told: _Told | None) -> Response:
     with site.store.reading() as connection:
         others = [each for each in search_view.roles_with(connection, site.organisations, key.misid) if each != key]
         account = search_view.account_of(connection, key)
@@ -141,7 +141,7 @@ def _page(site: Site, request: Request, key: Key, told: _Told | None) -> Respons
     )
 
 
-def _explain_url(site: Site, key: Key) -> str:
+def _explain_url(site: PageContext, key: Key) -> str:
     url = site.person_url(*key)
     return f"{url}{'&' if '?' in url else '?'}{urlencode({'explain': 'yes'})}#next-run"
 

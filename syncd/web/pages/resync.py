@@ -9,10 +9,10 @@ from starlette.routing import Route
 from syncd.state import daemons, held_records, runs
 from syncd.state.views import run_list
 from syncd.sync.run import Trigger
-from syncd.web.pages.context import Site, checked_misid, go_to, on_form
+from syncd.web.pages.context import PageContext, checked_misid, go_to, on_form
 
 
-def routes(site: Site) -> list[Route]:
+def routes(site: PageContext) -> list[Route]:
     """Those of the forms that ask for a run, and of the page that waits for it."""
 
     def sync(form: FormData, who: str) -> Response:
@@ -34,8 +34,8 @@ def routes(site: Site) -> list[Route]:
             asked = run_list.request(connection, site.organisations, number) if number < 2**31 else None
             if asked is None:
                 raise HTTPException(404, "There is no such request; those of long ago are forgotten.")
-            at_work = run_list.at_work(connection, asked.organisation_id)
-            has_daemon = daemons.is_there(connection, asked.organisation_id)
+            at_work = run_list.in_progress(connection, asked.organisation_id)
+            has_daemon = daemons.is_running(connection, asked.organisation_id)
         if asked.run_id is not None:
             return go_to(f"/runs/{asked.run_id}")
         if at_work is not None and at_work.trigger == Trigger.REQUEST and at_work.started_at >= asked.at:
@@ -50,7 +50,7 @@ def routes(site: Site) -> list[Route]:
     ]
 
 
-def _about(site: Site, form: FormData) -> tuple[int, list[str]]:
+def _about(site: PageContext, form: FormData) -> tuple[int, list[str]]:
     """The organisation that a form is about, and the MISID, if it is about one."""
     organisation_id = site.organisation_in(str(form.get("organisation", "")))
     misid = str(form.get("misid", ""))

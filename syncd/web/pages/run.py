@@ -15,12 +15,12 @@ from syncd.state.runs import RunState
 from syncd.state.views import run_list
 from syncd.state.views.progress import progress
 from syncd.sync.run import POLLS
-from syncd.web.pages.context import ROWS, Site, go_to, number_in, on_form
+from syncd.web.pages.context import ROWS, PageContext, go_to, number_in, on_form
 
 _NONE: Final = "There is no such run."
 
 
-def routes(site: Site) -> list[Route]:
+def routes(site: PageContext) -> list[Route]:
     """Those of the list of runs, of a run, and of deciding about it."""
 
     def show_list(request: Request) -> Response:
@@ -45,7 +45,7 @@ def routes(site: Site) -> list[Route]:
                 connection, number, action=action, outcome=outcome, first=page * ROWS, most=ROWS
             )
             approval = run_list.approval_of(connection, number)
-            asked = run_list.asked_in(connection, number)
+            asked = run_list.requests_answered_by(connection, number)
             at_work = progress(connection, run.organisation_id, site.calls_per_minute())
         chosen = [counts for each, counts in outcomes.items() if action in {"", each}]
         return site.show(
@@ -63,7 +63,7 @@ def routes(site: Site) -> list[Route]:
             page=page,
             rows=ROWS,
             approval=approval,
-            asked_about=run_list.about(asked),
+            asked_about=run_list.misids_of(asked),
             is_poll=run.trigger in POLLS,
             is_running=run.state == RunState.RUNNING,
             is_waiting=run.state == RunState.AWAITING_APPROVAL,
@@ -84,7 +84,7 @@ def routes(site: Site) -> list[Route]:
     ]
 
 
-def _approve(site: Site, number: int, who: str) -> Response:
+def _approve(site: PageContext, number: int, who: str) -> Response:
     """Let it go, and have the daemon do it at once where that is for the daemon to do."""
     with site.store.begin() as connection:
         organisation_id = _found(run_list.one(connection, site.organisations, number)).organisation_id
@@ -94,12 +94,12 @@ def _approve(site: Site, number: int, who: str) -> Response:
             raise HTTPException(409, str(problem)) from None
         if trigger not in POLLS:
             return go_to(f"/runs/{number}")
-        about = run_list.about(run_list.asked_in(connection, number))
+        about = run_list.misids_of(run_list.requests_answered_by(connection, number))
         request = runs.request(connection, organisation_id, who, site.clock(), about)
     return go_to(f"/asked/{request}")
 
 
-def _reject(site: Site, number: int, who: str) -> Response:
+def _reject(site: PageContext, number: int, who: str) -> Response:
     with site.store.begin() as connection:
         organisation_id = _found(run_list.one(connection, site.organisations, number)).organisation_id
         try:

@@ -16,7 +16,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import create_engine, text
 
 from syncd.simulator import LimiterShape, Simulator, Switches
-from syncd.state.db.encryption import Vault
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
 PASSWORD = "correct horse battery"
@@ -75,7 +75,7 @@ class College:
         return str(users[0].values["LastName"]) if users else None
 
     def store(self) -> Store:
-        return Store(f"sqlite:///{self.folder / 'syncd.db'}", Vault())
+        return Store(f"sqlite:///{self.folder / 'syncd.db'}", ValueCipher())
 
     @contextmanager
     def daemon(self) -> Iterator[None]:

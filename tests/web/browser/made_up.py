@@ -30,15 +30,15 @@ def fill(store: Store, *, waits: bool = True) -> int:
             _day(connection, chance, days_ago)
         last = _last_run(connection, store)
         _held(connection)
-        daemons.arrive(connection, ORGANISATION, "mis-server", 4120, NOW - timedelta(days=8))
+        daemons.register(connection, ORGANISATION, "mis-server", 4120, NOW - timedelta(days=8))
         daemons.note_next_run(connection, ORGANISATION, NOW + timedelta(minutes=11))
         return _stopped(connection) if waits else last
 
 
 def _account(connection: Connection, store: Store, key: Key, user_id: int) -> None:
-    accounts.keep(
+    accounts.save(
         connection,
-        store.vault,
+        store.cipher,
         key,
         user_id=user_id,
         feed=f"{key.role.lower()}s",
@@ -89,9 +89,9 @@ def _last_run(connection: Connection, store: Store) -> int:
     for position, misid in enumerate(("L1008", "L1015", "L1044", "L1052", "L1071")):
         key = Key(ORGANISATION, Role.LEARNER, misid)
         action = Action.CREATE if position == 4 else Action.UPDATE
-        change = changes.intend(
+        change = changes.record_intent(
             connection,
-            store.vault,
+            store.cipher,
             number,
             key,
             action,
@@ -102,7 +102,7 @@ def _last_run(connection: Connection, store: Store) -> int:
             now=at,
         )
         outcome = Outcome.REFUSED if position == 3 else Outcome.APPLIED
-        changes.conclude(
+        changes.record_outcome(
             connection,
             change,
             outcome,

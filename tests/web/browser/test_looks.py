@@ -14,12 +14,12 @@ from selenium.webdriver.common.keys import Keys
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.operations.explain import Call, Cell, Decided, Decision, Explained, Explanation, RowRead
-from syncd.state.db.encryption import Vault
+from syncd.operations.explain import Call, Cell, Decided, Decision, Explanation, Explanations, RowRead
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
-from syncd.web.pages import Allowance, Site, pages
+from syncd.web.pages import Allowance, PageContext, pages
 from syncd.web.server import served
 
 from .chromium import DESKTOP, FAINT, PHONE, chromium, look_like, unnamed
@@ -51,10 +51,12 @@ _SCREENS = {"desktop": (DESKTOP, False), "phone": (PHONE, False), "dark": (DESKT
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Somebody who has signed in to the pages of a made-up term."""
     folder = tmp_path_factory.mktemp("looks")
-    store = Store(f"sqlite:///{folder / 'syncd.db'}", Vault())
+    store = Store(f"sqlite:///{folder / 'syncd.db'}", ValueCipher())
     store.upgrade()
     assert fill(store) == _WAITING
-    site = Site(store, [ORGANISATION], lambda: NOW, ZoneInfo("Europe/London"), _explain, lambda: Allowance(37, 300))
+    site = PageContext(
+        store, [ORGANISATION], lambda: NOW, ZoneInfo("Europe/London"), _explain, lambda: Allowance(37, 300)
+    )
     app = make_app(store, [ORGANISATION], Credentials(_TOKEN), lambda: NOW, pages(site))
     port = free_port()
     with served(app, ("127.0.0.1", port)), chromium(folder / "profile") as driver:
@@ -131,7 +133,7 @@ def _explain(organisation_id: int, misid: str) -> Explanation:
     )
     calls = (Call("POST", "/User/400007", {"LastName": "Okonkwo-Whittle"}),)
     key = Key(organisation_id, Role.LEARNER, misid)
-    record = Explained(key, (RowRead("learners", 8, cells),), None, (), None, None, decided, calls, ())
+    record = Explanations(key, (RowRead("learners", 8, cells),), None, (), None, None, decided, calls, ())
     return Explanation((record,))
 
 

@@ -13,7 +13,7 @@ import pytest
 from syncd.operations.explain import Explanation, explain
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
-from syncd.web.pages import Allowance, Site, pages
+from syncd.web.pages import Allowance, PageContext, pages
 from tests.sync.conftest import ORGANISATION, College, found, no_pauses_between_attempts, quiet_log
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]
@@ -63,8 +63,8 @@ class Visitor:
         explain: Callable[[int, str], Explanation] | None = None,
         credentials: Credentials | None = None,
     ) -> None:
-        site = Site(
-            college.parts.store,
+        site = PageContext(
+            college.context.store,
             organisations,
             college.clock,
             ZoneInfo("Europe/London"),
@@ -72,7 +72,7 @@ class Visitor:
             lambda: Allowance(30, 300),
         )
         self._app = make_app(
-            college.parts.store, organisations, credentials or Credentials(), college.clock, pages(site)
+            college.context.store, organisations, credentials or Credentials(), college.clock, pages(site)
         )
         self._cookies = httpx.Cookies()
         self._csrf = ""
@@ -109,4 +109,4 @@ class Visitor:
 
 
 def _explain(college: College, organisation_id: int, misid: str) -> Explanation:
-    return explain(college.parts.turn_of(organisation_id), misid)
+    return explain(college.context.for_organisation(organisation_id), misid)

@@ -44,7 +44,7 @@ def test_one_that_was_refused_is_let_go_and_asked_for_at_once(found: Found) -> N
     page = Visitor(college).post("/retry", organisation=ORGANISATION, misid="L1")
     assert page.path.startswith("/asked/")
     assert set(college.held) == {"L2"}
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         (request,) = runs.requests_waiting(connection, ORGANISATION)
     assert (request.misids, request.requested_by) == (["L1"], "loopback (page)")
 

@@ -57,7 +57,7 @@ def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> 
 
 def test_it_says_that_a_run_is_at_work_and_how_far_it_is(found: Found) -> None:
     college = found()
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
     assert _headline(college) == f"Run {number} is at work."
     assert f"/runs/{number}" in Visitor(college).get("/").links
@@ -93,8 +93,8 @@ def test_it_charts_the_days_and_has_the_same_as_a_table(found: Found) -> None:
 def test_it_tells_moments_in_the_zone_of_the_schedule(found: Found) -> None:
     college = found()
     summer = college.clock.now.replace(month=7)
-    with college.parts.store.begin() as connection:
-        daemons.arrive(connection, ORGANISATION, "here", 1, summer)
+    with college.context.store.begin() as connection:
+        daemons.register(connection, ORGANISATION, "here", 1, summer)
         daemons.note_next_run(connection, ORGANISATION, summer)
     assert '<time datetime="2026-07-15T12:00:00.000Z">15 Jul 2026, 13:00</time>' in Visitor(college).get("/").html
 
@@ -113,8 +113,8 @@ def test_of_several_organisations_each_has_its_own_part(found: Found) -> None:
     assert f"Organisation {ORGANISATION} In step." in page.text
     assert f"Organisation {OTHER_ORGANISATION} No run has been made yet." in page.text
     visitor.post("/sync", organisation=OTHER_ORGANISATION)
-    with college.parts.store.begin() as connection:
-        assert runs.organisations_asked_for(connection) == {OTHER_ORGANISATION}
+    with college.context.store.begin() as connection:
+        assert runs.organisations_with_requests(connection) == {OTHER_ORGANISATION}
 
 
 def test_runs_that_found_nothing_to_do_are_listed_only_on_request(found: Found) -> None:
@@ -130,12 +130,12 @@ def test_runs_that_found_nothing_to_do_are_listed_only_on_request(found: Found) 
 def test_sync_now_asks_for_a_run_in_the_name_of_who_asked(found: Found) -> None:
     college = found()
     page = Visitor(college).post("/sync", organisation=ORGANISATION)
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         (request,) = runs.requests_waiting(connection, ORGANISATION)
     assert (request.misids, request.requested_by) == ([], "loopback (page)")
     assert page.path == f"/asked/{request.id}"
     assert "No daemon works for this organisation now" in page.text
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         answer = runs.start(connection, ORGANISATION, Trigger.REQUEST, college.clock())
     # It has begun with the request, and goes on to be its answer.
     assert Visitor(college).get(page.path).path == f"/runs/{answer}"
@@ -146,5 +146,5 @@ def test_an_organisation_that_is_not_configured_is_not_asked_for(found: Found) -
     visitor = Visitor(college)
     for organisation in ("0", "5741", "x", "5740 "):
         assert visitor.post("/sync", organisation=organisation).status == 400
-    with college.parts.store.begin() as connection:
-        assert runs.organisations_asked_for(connection) == set()
+    with college.context.store.begin() as connection:
+        assert runs.organisations_with_requests(connection) == set()

@@ -91,7 +91,7 @@ def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
         explained = visitor.get(next(each for each in page.links if "explain=yes" in each))
         assert "is in step: nothing to send" in explained.text
         visitor.post("/sync", organisation=ORGANISATION, misid=misid)
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [[each] for each in ODD]
 
 

@@ -22,7 +22,7 @@ def _stopped(college: College) -> int:
 
 
 def _state(college: College, number: int) -> tuple[str, str]:
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         run = runs.last(connection, ORGANISATION)
     assert run is not None
     assert run.id == number
@@ -32,7 +32,7 @@ def _state(college: College, number: int) -> tuple[str, str]:
 def test_a_finished_run_tells_who_asked_and_every_change(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
-    done = run_once(college.parts, Trigger.REQUEST, asked_by="Morgan (page)")
+    done = run_once(college.context, Trigger.REQUEST, asked_by="Morgan (page)")
     page = Visitor(college).get(f"/runs/{done.run}")
     assert "Begun by a request of Morgan (page) on 15 Jan 2026, 12:00" in page.text
     assert "Create, done 2" in page.text
@@ -94,7 +94,7 @@ def test_approving_lets_it_go_at_once(found: Found) -> None:
     page = Visitor(college).post(f"/runs/{number}/approve")
     assert re.fullmatch(r"/asked/\d+", page.path)
     assert _state(college, number) == ("approved", "loopback (page)")
-    assert college.run().is_in_step
+    assert college.run().is_in_sync
     page = Visitor(college).get(f"/runs/{number}")
     assert "Approved by loopback (page) on 15 Jan 2026, 12:00, for 3 creates." in page.text
     assert "That holds until 16 Jan 2026, 12:00" in page.text
@@ -104,15 +104,15 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
     college = found()
     college.with_policy(limits=Limits(floor=0, percent=0))
     college.enrol("L1", "L2")
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         request = runs.request(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
-    number = run_once(college.parts, Trigger.REQUEST, only=frozenset({"L1"})).run
-    with college.parts.store.begin() as connection:
-        runs.answer(connection, [request], number)
+    number = run_once(college.context, Trigger.REQUEST, only=frozenset({"L1"})).run
+    with college.context.store.begin() as connection:
+        runs.record_answer(connection, [request], number)
     visitor = Visitor(college)
     assert "and only about L1" in visitor.get(f"/runs/{number}").text
     visitor.post(f"/runs/{number}/approve")
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [["L1"]]
 
 
@@ -139,17 +139,17 @@ def test_what_is_settled_is_not_settled_again(found: Found, what: str) -> None:
 def test_what_a_command_was_stopped_at_is_not_asked_of_the_daemon(found: Found) -> None:
     college = found()
     number = _stopped(college)
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         connection.exec_driver_sql("UPDATE run SET trigger = 'link'")
     page = Visitor(college).post(f"/runs/{number}/approve")
     assert page.path == f"/runs/{number}"
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         assert runs.requests_waiting(connection, ORGANISATION) == []
 
 
 def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
     college = found()
-    with college.parts.store.begin() as connection:
+    with college.context.store.begin() as connection:
         number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
     page = Visitor(college).get(f"/runs/{number}")
     assert "It is reading the MIS and comparing." in page.text

@@ -38,7 +38,7 @@ _COMMANDS = {status: ("status", "held", "accounts"), history: ("history L1", "re
 
 @contextmanager
 def _another_writes(college: College) -> Iterator[None]:
-    file = college.parts.store.file
+    file = college.context.store.file
     assert file
     command = [sys.executable, "-c", _WRITER, str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -58,13 +58,13 @@ def test_pages_metrics_and_commands_are_answered_while_another_process_writes(fo
     configuration = tmp_path / "syncd.toml"
     configuration.write_text(
         f'[onefile]\nenvironment = "practice"\norganisation_id = {ORGANISATION}\n[source]\nurl = "{college.mis_url}"\n'
-        f'[state]\nurl = "sqlite:///{college.parts.store.file}"\n'
+        f'[state]\nurl = "sqlite:///{college.context.store.file}"\n'
         '[[feeds]]\nname = "learners"\nrole = "Learner"\nquery = "SELECT 1"\n'
     )
 
     with _another_writes(college):
         assert {path: visitor.get(path).status for path in _PATHS} == dict.fromkeys(_PATHS, 200)
-        scraped = Metrics(college.parts.store, [ORGANISATION], college.clock).scrape()
+        scraped = Metrics(college.context.store, [ORGANISATION], college.clock).scrape()
         commands = {
             name: CliRunner().invoke(module.app, ["--config", str(configuration), *name.split()])
             for module, names in _COMMANDS.items()
