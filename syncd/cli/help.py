@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import syncd
-from syncd.cli.options import print_item, width
+from syncd.cli.output.text import print_item, width
 from syncd.cli.program import COMMANDS, app
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
@@ -118,7 +118,7 @@ def _nothing(topic: str) -> str:
 
 
 def _commands() -> frozenset[str]:
-    return frozenset().union(*COMMANDS.values())
+    return frozenset(COMMANDS)
 
 
 def _bare(name: str) -> str:

@@ -1,6 +1,7 @@
 """'syncd help' has every reason and every kind of error, in the words that everything else says them in."""
 
 import pkgutil
+import re
 from importlib import import_module
 from typing import get_type_hints
 
@@ -8,6 +9,7 @@ import pytest
 
 import syncd as package
 from syncd.cli.help import entries
+from syncd.cli.program import COMMANDS
 from syncd.core.records import Reason
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
@@ -79,3 +81,10 @@ def test_a_misspelt_topic_gets_the_nearest_one(topic: str, meant: str, syncd: Sy
     wrong = syncd("help", *topic.split())
     assert wrong.exit == 2
     assert f"did you mean '{meant}'?" in wrong.words
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "db backup", "credentials export", "notify test"])
+def test_help_shows_no_python_types(syncd: Syncd, command: str) -> None:
+    shown = syncd(*command.split(), "--help").stdout
+    assert "Usage: syncd" in shown
+    assert re.findall(r"<(?:bool|file|float|int|list|path|str)|list\[|None", shown) == []

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
-from syncd.cli import beginning
+from syncd.cli.init import command
 from syncd.demo.data_defects import Dirt, Size
 from syncd.demo.generator import Generated, generate
 from syncd.demo.mis_database import College
@@ -36,7 +36,7 @@ def mis(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beginning, "is_terminal", lambda: True)
+    monkeypatch.setattr(command, "is_terminal", lambda: True)
 
 
 @pytest.mark.usefixtures("_at_a_terminal")

@@ -1,6 +1,5 @@
-"""demo, init, simulate: the first steps."""
+"""The command init: writes a configuration after asking and after looking at the MIS."""
 
-import signal
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,20 +7,18 @@ from typing import Annotated, Final
 
 import typer
 
-from syncd import demo as demo_
 from syncd.cli.init.config_file import configured
 from syncd.cli.init.database import reached, source_of
 from syncd.cli.init.feeds import mapped
 from syncd.cli.init.onefile import contacted, stand_ins
 from syncd.cli.init.prompts import Asking, Given, Settled, is_terminal
 from syncd.cli.init.recipes import Recipe, recipe, recipes
-from syncd.cli.options import print_table
+from syncd.cli.output.text import print_table
 from syncd.cli.program import app
 from syncd.errors import ConfigurationError
 from syncd.resources import shipped
 from syncd.settings import Environment
 from syncd.setup.schema import Feed
-from syncd.simulator.command import simulate
 
 #: What is written where there is no database to look at yet.
 _EXAMPLE_FEEDS: Final = {
@@ -29,34 +26,12 @@ _EXAMPLE_FEEDS: Final = {
     "assessors.sql": "the same for assessors, if you want syncd to look after them too",
 }
 
+
 _NEXT: Final = """
 'syncd doctor' says what is still to be put right, and 'syncd plan' what would be sent; neither changes anything.
 'syncd sync' sends it. Begin with OneFile's practice environment, which has a customer token of its own, and change
 onefile.environment to "live" when you trust what you see. To keep everybody in step from then on there is 'syncd run';
 a unit to run it as a systemd service is """
-
-
-@app.command(rich_help_panel="Setting up")
-def demo(
-    *,
-    folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where to put it: a folder that is empty or not there yet.")
-    ] = Path("syncd-demo"),
-    keychain: Annotated[
-        bool, typer.Option("--keychain", help="With a OneFile that creates a Keychain for every new account.")
-    ] = False,
-) -> None:
-    """Show the whole story on this machine in under a minute.
-
-    A made-up MIS, a simulated OneFile, and the real commands between the two: a plan, a first run, a week of
-    changes, a second run. It touches nothing but its folder, and needs no OneFile.
-    """
-    # However it is told to end, the simulator must not outlive it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        demo_.tell_in(folder, keychain=keychain)
-    except KeyboardInterrupt:
-        raise demo_.StoryBroken(f"The demo was stopped. Delete {folder} before you start it again.") from None
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -183,6 +158,3 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
                 file.write(content)
     except OSError as problem:
         raise ConfigurationError(f"{folder.absolute()} cannot be written to: {problem.strerror}.") from None
-
-
-app.command(rich_help_panel="Setting up")(simulate)
