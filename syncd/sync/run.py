@@ -136,8 +136,8 @@ def execute(
     """
     # Lost together with the machine, it has sent nothing: whatever is about to be sent is written down to last.
     with context.store.begin(relaxed_durability=True) as connection:
-        is_whole = lists_held_of == frozenset()
-        number = runs.start(connection, context.organisation_id, trigger, context.clock(), asked_by, is_whole=is_whole)
+        is_full = lists_held_of == frozenset()
+        number = runs.start(connection, context.organisation_id, trigger, context.clock(), asked_by, is_full=is_full)
     pass_ = _Run(replace(context, log=context.log.bind(run=number)), number, trigger, progress)
     pass_.log.info("run_started", trigger=trigger)
     try:
