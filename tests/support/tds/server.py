@@ -202,7 +202,9 @@ class _Session:
     def _prelogin(self) -> None:
         """Say the version and what is to be encrypted ("PRELOGIN"): what each option is, where, how long."""
         kind, _ = self._wire.receive()
-        assert kind == Packet.PRELOGIN
+        if kind != Packet.PRELOGIN:
+            # A TLS handshake comes first with TDS 8, which servers before 2022 do not know.
+            raise Closed
         self._wire.send(
             packets_of(
                 struct.pack(">BHHBHHB", 0, 11, 6, 1, 17, 1, 0xFF)
