@@ -17,6 +17,8 @@ class Make:
     """As people call it."""
     drivername: str
     """What a URL means that names the make and no driver."""
+    port: int | None = None
+    """Where its server listens unless the URL says otherwise."""
     extra: str = ""
     """The extra that installs the driver; empty for what comes with syncd."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -70,13 +72,17 @@ def _set_on_driver(connection: Connection, name: str, value: int) -> None:
     setattr(connection.connection.dbapi_connection, name, value)
 
 
-_MYSQL_OPTIONS: Final = {"connect_timeout": "15"}
+_MYSQL_OPTIONS: Final = {"connect_timeout": "15", "program_name": "syncd"}
+
+#: How the other drivers for a make are told the name by which the server's administrators know this program.
+_NAMED_AS: Final = {"mssql+pyodbc": {"APP": "syncd"}, "postgresql+psycopg2": {"application_name": "syncd"}}
 
 MAKES: Final = {
     "sqlite": Make("SQLite", "sqlite+pysqlite", settle=_settle_sqlite),
     "postgresql": Make(
         "PostgreSQL",
         "postgresql+psycopg",
+        port=5432,
         # A server that is gone without a word is noticed within two minutes.
         options={
             "connect_timeout": "15",
@@ -87,11 +93,12 @@ MAKES: Final = {
         },
         settle=_settle_postgresql,
     ),
-    "mysql": Make("MySQL", "mysql+pymysql", options=_MYSQL_OPTIONS, settle=_settle_mysql),
-    "mariadb": Make("MariaDB", "mariadb+pymysql", options=_MYSQL_OPTIONS, settle=_settle_mysql),
+    "mysql": Make("MySQL", "mysql+pymysql", port=3306, options=_MYSQL_OPTIONS, settle=_settle_mysql),
+    "mariadb": Make("MariaDB", "mariadb+pymysql", port=3306, options=_MYSQL_OPTIONS, settle=_settle_mysql),
     "mssql": Make(
         "SQL Server",
         "mssql+mssqlpython",
+        port=1433,
         extra="mssql",
         # Of an availability group, a replica that is there to be read.
         options={"ApplicationIntent": "ReadOnly"},
@@ -100,7 +107,9 @@ MAKES: Final = {
     "oracle": Make(
         "Oracle",
         "oracle+oracledb",
+        port=1521,
         extra="oracle",
+        options={"program": "syncd"},
         # One name that cannot be decoded must not keep everybody else's from being read.
         engine={"encoding_errors": "replace"},
         settle=_settle_oracle,
@@ -127,13 +136,25 @@ def completed(url: URL, make: Make, seconds: float) -> URL:
         query = {**url.query, "mode": "ro", "uri": "true"}
         return url.set(database=f"file:{file.absolute().as_uri().removeprefix('file://')}", query=query)
     if url.drivername != make.drivername:
-        return url
+        return _with(url, _NAMED_AS.get(url.drivername, {}))
     options = dict(make.options)
     if url.drivername.endswith("+pymysql"):
         # Longer than the server gives a statement: this is for a server that is gone without a word.
         options["read_timeout"] = str(math.ceil(seconds) + 30)
+    return _with(url, options)
+
+
+def _with(url: URL, options: Mapping[str, str]) -> URL:
+    """The URL with those of the options that it does not give itself."""
     given = {name.lower() for name in url.query}
     return url.update_query_dict({name: value for name, value in options.items() if name.lower() not in given})
+
+
+def port_of(url: URL, make: Make) -> int | None:
+    """The port of the server; ``None`` if it is not known, as that of a named instance of SQL Server."""
+    if url.port is not None:
+        return url.port
+    return None if url.host is None or "\\" in url.host else make.port
 
 
 def file_of(url: URL) -> Path | None:
