@@ -6,16 +6,17 @@ The recordings stand beside the repository. What their page says is how the prot
 import ast
 import datetime as dt
 import json
+import multiprocessing
 import os
 import re
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,9 @@ pytestmark = [pytest.mark.shared_data, pytest.mark.mssql]
 
 _SHUT = ("encrypt_", "cut_")
 """What begins with this was not recorded to its end."""
+
+_SECONDS = 30
+"""How long anything here may take."""
 
 _NAMES = [
     *("conversion_error", "counts", "error_in_rows", "fetch_after_nextset", "insert_parameters", "isolation", "login"),
@@ -137,47 +141,21 @@ def _values(token: Token) -> object:
             return token
 
 
-class _Replay:
-    """A server that sends what was recorded, whenever the client has sent as much as it did then."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._exchanges = list(recording.exchanges())
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._connections: list[socket.socket] = []
-        self.differences: list[str] = []
-        self._thread = Thread(target=self._run, name="replay")
-
-    def _run(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return
-        self._connections.append(connection)
-        with connection:
-            wire = Wire(connection)
-            try:
-                for asked, answered in self._exchanges:
-                    kind, content = wire.receive()
-                    recorded = _content(asked)
-                    # The first two have what differs between any two log-ins.
-                    if kind != asked[0] or (kind not in {Packet.PRELOGIN, Packet.LOGIN} and content != recorded):
-                        self.differences.append(f"{content!r} instead of {recorded!r}")
-                    wire.send(b"".join(answered))
-            except Closed:
-                return
-
-    @contextmanager
-    def running(self) -> Iterator["_Replay"]:
-        self._thread.start()
-        try:
-            yield self
-        finally:
-            for each in (self._listener, *self._connections):
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._thread.join()
+def _replay(listener: socket.socket, exchanges: Sequence[tuple[bytes, list[bytes]]]) -> list[str]:
+    """Send what was recorded, whenever a client has sent as much as it did then; return what it sent otherwise."""
+    differences = []
+    listener.settimeout(_SECONDS)
+    connection, _ = listener.accept()
+    connection.settimeout(_SECONDS)
+    wire = Wire(connection)
+    with listener, connection, suppress(Closed):
+        for asked, answered in exchanges:
+            kind, content = wire.receive()
+            # The first two messages have what differs between any two log-ins.
+            if kind != asked[0] or (kind not in {Packet.PRELOGIN, Packet.LOGIN} and content != _content(asked)):
+                differences.append(f"{content!r} instead of {_content(asked)!r}")
+            wire.send(b"".join(answered))
+    return differences
 
 
 def _content(message: bytes) -> bytes:
@@ -263,12 +241,20 @@ def pooling(request: pytest.FixtureRequest) -> Iterator[None]:
     mssql_python.pooling(enabled=False)
 
 
+@pytest.fixture(scope="module")
+def other_process() -> Iterator[Executor]:
+    """Another process: this driver lets no other thread of its own run while it asks for the user's name."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
 @pytest.mark.parametrize("name", _NAMES)
-def test_the_driver_gives_again_what_it_gave(name: str) -> None:
+def test_the_driver_gives_again_what_it_gave(name: str, other_process: Executor) -> None:
     recording = _recording(name)
-    with _Replay(recording).running() as server:
-        _expect(recording, server.port)
-    assert server.differences == []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        differences = other_process.submit(_replay, listener, list(recording.exchanges()))
+        _expect(recording, listener.getsockname()[1])
+        assert differences.result(_SECONDS) == []
 
 
 _TYPES = [
