@@ -4,7 +4,7 @@ It follows [MS-TDS] "Tabular Data Stream Protocol", as published; comments name 
 test says what it answers to which statement. It is held against recordings by tests/mis/test_tds_recordings.py.
 """
 
-from tests.support.tds.answers import Answer, Count, Cut, Failure, Print, Procedure, Result, Silence
+from tests.support.tds.answers import Answer, Count, Cut, Failure, Print, Procedure, Result, Silence, length_of
 from tests.support.tds.columns import Column
 from tests.support.tds.server import Encryption, TdsServer
 
@@ -20,4 +20,5 @@ __all__ = [
     "Result",
     "Silence",
     "TdsServer",
+    "length_of",
 ]

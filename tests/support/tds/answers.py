@@ -9,15 +9,17 @@ from typing import TypeAlias
 
 from tests.support.tds.columns import Column
 from tests.support.tds.tokens import Columns, Command, Done, Message, ReturnStatus, Row, Status, Token
+from tests.support.tds.wire import packets_of
 
 
 @dataclass(frozen=True)
 class Result:
-    """Rows; ``failure`` is met after the last of them."""
+    """Rows; after the last of them comes a warning, or a failure ends the result."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[object]]
     failure: "Failure | None" = None
+    warning: "Print | None" = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class Silence:
 Answer: TypeAlias = Plain | Cut | Silence
 
 
+def length_of(answer: Plain) -> int:
+    """Return how many bytes an answer's packets have, headers included."""
+    return len(packets_of(b"".join(token.encode() for token in tokens_of(answer))))
+
+
 def tokens_of(answer: Plain, *, nocount: bool = False) -> list[Token]:
     """Return the tokens of an answer, the last of which says that no more follow."""
     if isinstance(answer, Procedure):
@@ -98,9 +105,11 @@ def _tokens(results: Sequence[Part], nocount: bool, done: int) -> Iterator[Token
     count = Status.FINAL if nocount else Status.COUNT
     for result in results:
         match result:
-            case Result(columns, rows, failure):
+            case Result(columns, rows, failure, warning):
                 yield Columns(columns)
                 yield from (Row(columns, row) for row in rows)
+                if warning:
+                    yield Message(Message.INFO, warning.number, warning.text)
                 if failure:
                     yield _error(failure)
                     yield Done(Status.MORE | Status.ERROR, Command.SELECT, 0, done)

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +21,9 @@ _NULL: Final = 0xFFFF
 _PLP_NULL: Final = 0xFFFFFFFFFFFFFFFF
 _PLP_UNKNOWN_LENGTH: Final = 0xFFFFFFFFFFFFFFFE
 _CHUNK: Final = 8000
+
+#: As many digits as a decimal may have.
+_EXACT: Final = Context(prec=38)
 
 _DAY_1: Final = date(1, 1, 1)
 _YEAR_1900: Final[datetime] = datetime(1900, 1, 1)  # noqa: DTZ001 - SQL Server's datetime has no zone
@@ -120,7 +123,29 @@ class LongType:
         return content
 
 
-Type = ShortType | LongType
+@dataclass(frozen=True)
+class OldLongType:
+    """A type whose values have a length of four bytes, in which FreeTDS sends statements."""
+
+    token: int
+    codec: str
+
+    @property
+    def info(self) -> bytes:
+        return struct.pack("<i", 2**31 - 1) + COLLATION
+
+    def write(self, value: Any) -> bytes:
+        """Return a value as it follows a parameter's description."""
+        content: bytes = b"" if value is None else value.encode(self.codec)
+        return struct.pack("<i", -1 if value is None else len(content)) + content
+
+    def read(self, reader: Reader) -> Any:
+        """Return the next value."""
+        length: int = struct.unpack("<i", reader.take(4))[0]
+        return None if length < 0 else reader.take(length).decode(self.codec)
+
+
+Type = ShortType | LongType | OldLongType
 
 
 @dataclass(frozen=True)
@@ -158,12 +183,12 @@ def _decimal(precision: int, scale: int, size: int | None = None, token: int = 0
     length = next(bytes_ for digits, bytes_ in ((9, 4), (19, 8), (28, 12), (38, 16)) if precision <= digits)
 
     def pack(value: Decimal) -> bytes:
-        scaled = int(value.scaleb(scale))
+        scaled = int(value.scaleb(scale, _EXACT))
         return bytes([scaled >= 0]) + abs(scaled).to_bytes(length, "little")
 
     def unpack(content: bytes) -> Decimal:
         scaled = int.from_bytes(content[1:], "little")
-        return Decimal(scaled if content[0] else -scaled).scaleb(-scale)
+        return Decimal(scaled if content[0] else -scaled).scaleb(-scale, _EXACT)
 
     return ShortType(token, bytes([size or length + 1, precision, scale]), pack, unpack)
 
@@ -314,6 +339,11 @@ def _characters(token: int, reader: Reader) -> LongType:
     return LongType(token, size, "utf-16-le" if token in {0xE7, 0xEF} else CODE_PAGE)
 
 
+def _old_characters(token: int, reader: Reader) -> OldLongType:
+    reader.take(4 + len(COLLATION))
+    return OldLongType(token, "utf-16-le" if token == 0x63 else CODE_PAGE)
+
+
 def _digits(token: int, reader: Reader) -> ShortType:
     size, precision, scale = reader.take(3)
     return _decimal(precision, scale, size, token)
@@ -327,6 +357,8 @@ _DESCRIBED: Final[dict[int, Callable[[Reader], Type]]] = {
     0x29: lambda reader: time_of_day(reader.number(1)),
     0x2A: lambda reader: datetime2(reader.number(1)),
     0x2B: lambda reader: datetimeoffset(reader.number(1)),
+    0x23: lambda reader: _old_characters(0x23, reader),
+    0x63: lambda reader: _old_characters(0x63, reader),
     0x68: lambda reader: replace(BIT, info=reader.take(1)),
     0x6A: lambda reader: _digits(0x6A, reader),
     0x6C: lambda reader: _digits(0x6C, reader),

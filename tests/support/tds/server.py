@@ -37,8 +37,14 @@ def _of_dialect(name: str, value: object) -> Result:
     return Result([Column(name, INT if isinstance(value, int) else NVARCHAR_MAX)], [[value]])
 
 
-#: What SQLAlchemy's dialect asks of its own accord.
+#: What SQLAlchemy's dialect and pyodbc ask of their own accord.
 _DIALECT: Final[Answers] = {
+    "SELECT 1": Result([Column("", INT)], [[1]]),
+    "SELECT CAST(SERVERPROPERTY('ProductVersion') AS VARCHAR)": _of_dialect("", "16.0.1000.6"),
+    **{
+        f"sp_datatype_info_100 {kind},3": Result([Column("TYPE_NAME", nvarchar(128))], [])
+        for kind in ("12", "-9", "-3", "93")
+    },
     "select @@version": _of_dialect("", "Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64)"),
     "SELECT schema_name()": Result([Column("", nvarchar(128))], [["dbo"]]),
     "SELECT CAST('test max support' AS NVARCHAR(max))": _of_dialect("", "test max support"),
@@ -92,10 +98,10 @@ class TdsServer:
         port: int = self._listener.server_address[1]
         return port
 
-    def url(self, driver: str = "mssql+mssqlpython", **options: str) -> str:
+    def url(self, name: str = "mssql+mssqlpython", /, **options: str) -> str:
         """Return a SQLAlchemy URL of it."""
         return URL.create(
-            driver, self.user, self.password, "127.0.0.1", self.port, self.database, options
+            name, self.user, self.password, "127.0.0.1", self.port, self.database, options
         ).render_as_string(hide_password=False)
 
     @property
@@ -124,6 +130,10 @@ class TdsServer:
             return Failure(102, f"No answer was given to this server for: {text}")
         return answer(*request.parameters) if callable(answer) else answer
 
+    def hang_up(self) -> None:
+        """End all connections, as an administrator does who kills the sessions."""
+        self._listener.hang_up()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -131,7 +141,7 @@ class TdsServer:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown()
         self._thread.join()
-        self._listener.hang_up()
+        self.hang_up()
         # It waits for the threads of all connections.
         self._listener.server_close()
         if self.errors:
