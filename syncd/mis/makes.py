@@ -25,6 +25,8 @@ class Make:
     """What that driver is asked for, unless the URL says otherwise."""
     engine: Mapping[str, str] = field(default_factory=dict)
     """The same of SQLAlchemy's part in it."""
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Options of that driver that take one of a few words."""
     settle: Callable[[Connection, float], None] = lambda _connection, _seconds: None
     """Makes a new connection read-only, and gives each statement so many seconds."""
 
@@ -102,6 +104,12 @@ MAKES: Final = {
         extra="mssql",
         # Of an availability group, a replica that is there to be read.
         options={"ApplicationIntent": "ReadOnly"},
+        words={
+            "TrustServerCertificate": ("yes", "no"),
+            "Trusted_Connection": ("yes", "no"),
+            "MultiSubnetFailover": ("yes", "no"),
+            "Encrypt": ("yes", "no", "strict", "mandatory", "optional"),
+        },
         settle=_settle_mssql,
     ),
     "oracle": Make(
@@ -155,6 +163,22 @@ def port_of(url: URL, make: Make) -> int | None:
     if url.port is not None:
         return url.port
     return None if url.host is None or "\\" in url.host else make.port
+
+
+def refuse_wrong_words(url: URL, make: Make) -> None:
+    """Raises `ValueError` for an option that takes one of a few words and has another, such as ``true`` for ``yes``."""
+    if url.drivername not in {make.drivername, make.drivername.partition("+")[0]}:
+        return
+    known = {name.lower(): (name, words) for name, words in make.words.items()}
+    for given, value in url.query.items():
+        name, words = known.get(given.lower(), (given, ()))
+        if words and str(value).lower() not in words:
+            meant = {"true": "yes", "1": "yes", "false": "no", "0": "no"}.get(str(value).lower())
+            allowed = [meant] if meant else words
+            raise ValueError(
+                f"{name} has a value that the driver does not accept. "
+                f"Write {' or '.join(f'{name}={word}' for word in allowed)}"
+            )
 
 
 def file_of(url: URL) -> Path | None:

@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from syncd.core.chunks import Take
+from syncd.database_url import parse_database_url, without_secrets
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import streaming
 from syncd.mis.deadline import Deadline, Overdue
-from syncd.mis.makes import Make, completed, file_of, make_of, port_of
-from syncd.mis.saying import why_unreachable, why_unreadable, without_secrets
+from syncd.mis.makes import Make, completed, file_of, make_of, port_of, refuse_wrong_words
+from syncd.mis.saying import is_of_oracle_client, why_unreachable, why_unreadable
 from syncd.mis.since import Since
 from syncd.mis.statement import without_end
 from syncd.mis.streaming import MoreResults, Page, Pages, pages_of
@@ -44,17 +45,24 @@ class Rows:
 class Mis:
     """An MIS that can be reached at a SQLAlchemy URL; no statement may take longer than ``timeout_seconds``.
 
-    Raises `ConfigurationError` when its driver is missing.
+    ``oracle_client`` is the folder of Oracle's client libraries, with which Oracle's driver works in thick mode.
+    Raises `ConfigurationError` if the driver is missing or does not accept the URL.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        given = make_url(url)
-        self._make = make_of(given)
+    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS, oracle_client: Path | None = None) -> None:
+        try:
+            given = parse_database_url(url)
+            self._make = make_of(given)
+            refuse_wrong_words(given, self._make)
+        except ValueError as problem:
+            raise ConfigurationError(f"source.url: {problem}.") from None
+        if oracle_client and self._make.name != "Oracle":
+            raise ConfigurationError("source.oracle_client is set, and source.url is not an Oracle database.")
         self._file = file_of(given)
         self._name = without_secrets(given)
         self._timeout_seconds = timeout_seconds
         self._port = port_of(given, self._make)
-        self._engine = _engine(completed(given, self._make, timeout_seconds), self._make)
+        self._engine = _engine(completed(given, self._make, timeout_seconds), self._make, oracle_client)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -109,14 +117,20 @@ class Mis:
         return self._name
 
 
-def _engine(url: URL, make: Make) -> Engine:
-    options = make.engine if url.drivername == make.drivername else {}
+def _engine(url: URL, make: Make, oracle_client: Path | None) -> Engine:
+    options: dict[str, Any] = dict(make.engine) if url.drivername == make.drivername else {}
+    if oracle_client:
+        options["thick_mode"] = {"lib_dir": str(oracle_client)}
     try:
         # A poll is rare and the MIS has others to serve: no connection is kept, so none has gone away meanwhile.
         return create_engine(url, poolclass=NullPool, hide_parameters=True, **options)
     except (ImportError, NoSuchModuleError):
         raise ConfigurationError(_without_driver(url, make)) from None
-    except (SQLAlchemyError, TypeError, ValueError) as problem:
+    except Exception as problem:
+        if oracle_client and is_of_oracle_client(problem):
+            raise ConfigurationError(f"source.oracle_client: {why_unreachable(problem)}") from None
+        if not isinstance(problem, SQLAlchemyError | TypeError | ValueError):
+            raise
         raise ConfigurationError(f"source.url: {why_unreachable(problem)}") from None
 
 
