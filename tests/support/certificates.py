@@ -1,5 +1,6 @@
 """Certificates for servers of tests, signed by themselves or by an authority of their own."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -59,15 +60,16 @@ def _sign(
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
     )
     if host is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(host)]), critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName(_alternatives(host)), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _alternative(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
+def _alternatives(host: str) -> list[x509.GeneralName]:
+    # An address stands there as a name too: Microsoft's driver looks for it among the names.
+    names: list[x509.GeneralName] = [x509.DNSName(host)]
+    with suppress(ValueError):
+        names.append(x509.IPAddress(ip_address(host)))
+    return names
 
 
 def _saved(file: Path, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> Path:
