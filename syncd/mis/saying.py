@@ -240,6 +240,9 @@ def _of_options(problem: Exception) -> str:
         return f"its driver failed ({type(problem).__name__})."
     # Its name may be told; its value may be a secret.
     named = re.search(r"(?:keyword argument|[Kk]eyword) '(\w+)'", str(errors or problem))
+    if isinstance(problem, TypeError) and named is None:
+        # It is about anything, such as a defect of the driver.
+        return "its driver failed (TypeError)."
     what = f"its option {named[1]}" if named else "one of its options"
     return f"the driver does not take {what} ({type(problem).__name__}). Put source.url right."
 

@@ -1,5 +1,6 @@
 """One MIS database, read and never written."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +21,9 @@ from syncd.mis.saying import is_of_oracle_client, why_unreachable, why_unreadabl
 from syncd.mis.since import Since
 from syncd.mis.statement import without_end
 from syncd.mis.streaming import MoreResults, Page, Pages, pages_of
+
+# That a broken connection cannot be closed properly is no news: why it broke has been reported.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 TIMEOUT_SECONDS: Final = 300.0
 """How long a statement may take unless the configuration says otherwise."""
@@ -201,9 +205,11 @@ class _Reading:
     def _why(self, problem: Exception) -> str:
         dialect = self._connection.dialect
         driver = dialect.loaded_dbapi
-        is_lost = isinstance(problem, driver.Error) and dialect.is_disconnect(
-            problem, self._connection.connection.dbapi_connection, None
-        )
+        if isinstance(problem, driver.Error):
+            is_lost = dialect.is_disconnect(problem, self._connection.connection.dbapi_connection, None)
+        else:
+            # The class does not say it, as with a RuntimeError of mssql-python.
+            is_lost = isinstance(problem, RuntimeError) and not self._deadline.end(self._connection.connection.rollback)
         said = why_unreadable(
             problem,
             is_about_query=isinstance(problem, driver.ProgrammingError),

@@ -21,7 +21,7 @@ from syncd.state.schema import NEWEST, is_newer
 from syncd.state.store import Store
 from syncd.sync.directory import Directory
 from syncd.sync.parts import Parts
-from syncd.sync.reading import read_feeds, read_links
+from syncd.sync.reading import Traces, check_since, read_feeds, read_links
 from syncd.sync.reasons import in_words
 
 _IN_WORDS: Final = {Reason.DUPLICATE_KEY: "in more than one row"}
@@ -242,13 +242,15 @@ class Census:
     def of_feed(self, parts: Parts) -> Outcome:
         """How many rows the one feed of these parts has for each organisation, and how many could not be sent.
 
-        It is read once for each of them, as a run does. Raises `MisUnreachable`, and `ConfigurationError` for columns
-        that do not fit.
+        It is read once for each of them, as a run does; a feed with a watermark is then asked for changes, as a poll
+        asks it. Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
         """
         organisations = parts.organisations or (parts.organisation_id,)
         rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
         held: dict[tuple[Key, int], tuple[Reason, str]] = {}
-        for row in chain.from_iterable(_turn(parts.turn_of(each)) for each in organisations):
+        traces = Traces() if any(feed.watermark for feed in parts.feeds) else None
+        misid = ""
+        for row in chain.from_iterable(_turn(parts.turn_of(each), traces) for each in organisations):
             match row:
                 case Elsewhere():
                     continue
@@ -257,17 +259,20 @@ class Census:
                 case Record():
                     left_out.update(warned.field for warned in row.warnings)
                     self.mapped |= row.supplied
+                    misid = row.key.misid
             rows[row.key.organisation_id] += 1
             # A learner may have many links, and who has no MISID is nobody's double.
             if parts.feeds and row.key.misid:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
                 self._seen.add(row.key)
+        for marking in (traces.marks if traces else {}).values():
+            check_since(parts, marking, [misid] if misid else [])
         return _counted(rows, Counter(held.values()), left_out)
 
 
-def _turn(parts: Parts) -> Iterator[Record | Link | Held | Elsewhere]:
-    yield from read_feeds(parts)
+def _turn(parts: Parts, traces: Traces | None) -> Iterator[Record | Link | Held | Elsewhere]:
+    yield from read_feeds(parts, traces)
     yield from read_links(parts)
 
 

@@ -12,7 +12,7 @@ from syncd.core.chunks import Chunk, Digester, Span, Take, follow
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER, Role
 from syncd.core.records import Elsewhere, Held, Key, Layout, Passed, Reason, Record, Row, UnusableColumns
 from syncd.core.watermarks import Marking
-from syncd.errors import ConfigurationError
+from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import Rows
 from syncd.mis.since import Since
 from syncd.state.chunks import Inside, Noted
@@ -242,6 +242,26 @@ def check_feeds(parts: Parts) -> None:
     for feed in parts.links:
         with opened_links(parts, feed):
             pass
+
+
+def check_since(parts: Parts, marking: Marking, misids: Iterable[str]) -> None:
+    """Look whether the one feed of these parts can be asked for what has changed, as a poll asks it.
+
+    ``marking`` is from a reading of all of it, and these MISIDs are in it. Raises `MisUnreachable`.
+    """
+    (feed,) = parts.feeds
+    if marking.highest is None:
+        return
+    since = Since(marking.column, marking.highest, True, marking.key, marking.keys(misids))
+    try:
+        with opened(parts, feed, since) as sheet:
+            sheet.take(1)
+    except MisUnreachable as problem:
+        said = str(problem).removesuffix(".")
+        raise MisUnreachable(
+            f"{said}, when it is asked only for changes, for which it stands in parentheses in another SELECT. "
+            "Change the query so that it can, or remove the feed's watermark."
+        ) from None
 
 
 @contextmanager
