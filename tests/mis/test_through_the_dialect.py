@@ -47,9 +47,10 @@ class Connection:
     call_timeout: int = 0
     outputtypehandler: Any = None
     max_identifier_length: int = 128
+    is_mssql: bool = False
 
     def cursor(self) -> "Cursor":
-        return Cursor(self)
+        return MssqlCursor(self) if self.is_mssql else Cursor(self)
 
     def rollback(self) -> None:
         self.told.append("ROLLBACK")
@@ -62,11 +63,15 @@ class Connection:
 
 
 class Cursor:
-    """What stands in for its cursor: to the dialect's own questions about the server it knows an answer."""
+    """What stands in for oracledb's cursor: to the dialect's own questions about the server it knows an answer.
+
+    It is as strict as that is: a fetch without a result raises, and so does all that is asked of a closed cursor.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows: list[tuple[object, ...]] = []
+        self._is_open = True
         self.description: list[tuple[object, ...]] | None = None
         self.arraysize = 1
         self.rowcount = -1
@@ -74,9 +79,12 @@ class Cursor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def execute(self, statement: str, *_: object) -> None:
+        self._check_open()
+        self.description = None
         if statement == _QUERY:
             if self._connection.error:
                 raise self._connection.error
@@ -88,20 +96,50 @@ class Cursor:
         self._connection.told.append(" ".join(statement.split()))
 
     def fetchone(self) -> tuple[object, ...] | None:
-        return self._rows.pop(0) if self._rows else None
+        return next(iter(self._fetched(1)), None)
 
     def fetchall(self) -> list[tuple[object, ...]]:
-        rows, self._rows = self._rows, []
-        return rows
+        return self._fetched(len(self._rows))
 
     def fetchmany(self, size: int) -> list[tuple[object, ...]]:
         self._connection.fetched.append(size)
+        return self._fetched(size)
+
+    def setinputsizes(self, *_: object, **__: object) -> None:
+        self._check_open()
+
+    def close(self) -> None:
+        self._check_open()
+        self._is_open = False
+
+    def _fetched(self, size: int) -> list[tuple[object, ...]]:
+        self._check_open()
+        if self.description is None:
+            raise oracledb.InterfaceError("DPY-1003: the executed statement does not return rows")
         rows, self._rows = self._rows[:size], self._rows[size:]
         return rows
 
-    def setinputsizes(self, *_: object, **__: object) -> None: ...
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise oracledb.InterfaceError("DPY-1006: cursor is not open")
 
-    def close(self) -> None: ...
+
+class MssqlCursor(Cursor):
+    """The same for mssql-python's, which has further results, and no longer a result once it was asked for one."""
+
+    def nextset(self) -> bool:
+        self._check_open()
+        self.description = None
+        return False
+
+    def _fetched(self, size: int) -> list[tuple[object, ...]]:
+        if self.description is None:
+            raise mssql.ProgrammingError("Associated statement is not prepared", "[Microsoft]…")
+        return super()._fetched(size)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise mssql.ProgrammingError("Operation cannot be performed on a closed cursor.", "")
 
 
 def _mis(url: str, connection: Connection, timeout_seconds: float = 300) -> Mis:
@@ -110,6 +148,7 @@ def _mis(url: str, connection: Connection, timeout_seconds: float = 300) -> Mis:
     @event.listens_for(mis._engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Connection:
         connection.arguments, connection.options = tuple(arguments), options
+        connection.is_mssql = url.startswith("mssql")
         return connection
 
     return mis
@@ -166,6 +205,19 @@ def test_oracle_is_read_in_a_transaction_that_can_only_read(url: str) -> None:
     assert "SERVICE_NAME=mis" in str(connection.options["dsn"])
     assert connection.call_timeout == 12_500
     assert _of_the_transaction(connection) == ["SET TRANSACTION READ ONLY", _QUERY, "ROLLBACK", "closed"]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40, 999, 1000, 1001, 2500])
+@pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
+def test_every_row_is_read_by_a_cursor_as_strict_as_the_driver_s(url: str, rows: int) -> None:
+    connection = Connection(rows=[(number,) for number in range(rows)])
+    with _mis(url, connection).read("learners", _QUERY) as read:
+        taken = []
+        while page := read.take(AT_ONCE):
+            taken += [tuple(row) for row in page]
+        # A poll asks again after the last page.
+        assert not read.take(AT_ONCE)
+    assert taken == connection.rows
 
 
 @pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
