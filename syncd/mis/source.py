@@ -15,7 +15,7 @@ from syncd.core.chunks import Take
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import streaming
 from syncd.mis.deadline import Deadline, Overdue
-from syncd.mis.makes import Make, completed, file_of, make_of, port_of
+from syncd.mis.makes import Make, completed, file_of, is_cut_short, make_of, port_of
 from syncd.mis.saying import why_unreachable, why_unreadable, without_secrets
 from syncd.mis.since import Since
 from syncd.mis.statement import without_end
@@ -71,6 +71,11 @@ class Mis:
         """The same, with the time that each of its calls may take."""
         if self._file and not self._file.exists():
             raise MisUnreachable(f"The MIS at {self} cannot be reached: there is no such file.")
+        try:
+            if self._file and is_cut_short(self._file):
+                raise MisUnreachable(f"The MIS at {self} cannot be read: the file is cut short. Copy it again.")
+        except OSError as problem:
+            raise MisUnreachable(f"The MIS at {self} cannot be read: {problem.strerror}.") from problem
         # SQLite is no server, and its statements are stopped between two rows.
         deadline = Deadline(None if self._engine.dialect.name == "sqlite" else self._timeout_seconds, self._port)
         try:
