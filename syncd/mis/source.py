@@ -122,11 +122,15 @@ def _engine(url: URL, make: Make) -> Engine:
     options = make.engine if url.drivername == make.drivername else {}
     try:
         # A poll is rare and the MIS has others to serve: no connection is kept, so none has gone away meanwhile.
-        return create_engine(url, poolclass=NullPool, hide_parameters=True, **options)
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True, **options)
     except (ImportError, NoSuchModuleError):
         raise ConfigurationError(_without_driver(url, make)) from None
     except (SQLAlchemyError, TypeError, ValueError) as problem:
         raise ConfigurationError(f"source.url: {why_unreachable(problem)}") from None
+    if engine.dialect.driver == "pyodbc":
+        # As text it has them in capital letters, and mssql-python in small ones: the MISID would depend on the driver.
+        engine.dialect.loaded_dbapi.native_uuid = True  # type: ignore[attr-defined]
+    return engine
 
 
 def _without_driver(url: URL, make: Make) -> str:

@@ -9,16 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from subprocess import run
 from time import monotonic
+from uuid import UUID
 
-import pyodbc
+import pyodbc  # type: ignore[import-not-found]
 import pytest
 from sqlalchemy import URL, make_url
 
+from syncd.core.fields import Kind
+from syncd.core.values import read_value
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis, deadline
 from tests.support.cutting import CuttingProxy
 from tests.support.tds import Column, Cut, Failure, Print, Result, Silence, TdsServer
-from tests.support.tds.columns import NVARCHAR_MAX, nvarchar
+from tests.support.tds.columns import NVARCHAR_MAX, UNIQUEIDENTIFIER, nvarchar
 
 _ROWS = 2500
 _QUERIES = {
@@ -90,7 +93,7 @@ def test_a_sqlite_file_that_is_cut_short_is_an_error(tmp_path: Path, sqlite_url:
     connection.close()
     content = file.read_bytes()
     assert _count(sqlite_url, _QUERY) == _ROWS
-    outcomes = set()
+    outcomes: set[int | None] = set()
     for length in range(0, len(content), 3001):
         cut = tmp_path / "cut.db"
         cut.write_bytes(content[:length])
@@ -144,6 +147,34 @@ def test_sql_server_s_rows_are_all_there_or_an_error(driver: tuple[str, dict[str
     for after_bytes in range(30, 90_000, 2731):
         with _server(Cut(_people(_ROWS), after_bytes, by_reset)) as server, pytest.raises(MisUnreachable):
             _count(_url(server, driver), _QUERY)
+
+
+def test_sql_server_s_guids_are_alike_by_every_driver(driver: tuple[str, dict[str, str]]) -> None:
+    guid = UUID("6F9619FF-8B86-D011-B42D-00C04FC964FF")
+    answer = Result([Column("ref", UNIQUEIDENTIFIER)], [[guid]])
+    with _server(answer) as server, Mis(_url(server, driver)).read("learners", _QUERY) as rows:
+        ((raw,),) = rows.stream
+    assert read_value(Kind.TEXT, raw) == "6f9619ff-8b86-d011-b42d-00c04fc964ff"
+
+
+@pytest.mark.freetds
+def test_pyodbc_tells_sql_server_which_program_reads() -> None:
+    with _server(_people(1)) as server:
+        assert _count(_url(server, _DRIVERS["pyodbc"]), _QUERY) == 1
+    assert server.logins[0].application == "syncd"
+
+
+@pytest.mark.mariadb
+def test_mariadb_is_told_which_program_reads(mariadb_url: str) -> None:
+    query = "SELECT ATTR_VALUE FROM performance_schema.session_account_connect_attrs WHERE ATTR_NAME = 'program_name'"
+    try:
+        with Mis(mariadb_url).read("learners", query) as rows:
+            told = [row[0] for row in rows.stream]
+    except MisUnreachable:
+        told = []
+    # A server whose performance schema is off does not show it: then what is sent is looked at.
+    assert told in ([], ["syncd"])
+    assert "program_name=syncd" in str(Mis(mariadb_url)._engine.url)
 
 
 def test_a_damaged_last_row_is_not_handed_on() -> None:
