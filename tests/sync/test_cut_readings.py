@@ -10,7 +10,7 @@ from syncd.core.guard import Limits
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
 from syncd.sync.parts import Feed
-from tests.support.tds import Column, Cut, Failure, Result, TdsServer
+from tests.support.tds import Answer, Column, Cut, Failure, Result, TdsServer
 from tests.support.tds.columns import nvarchar
 
 from .conftest import CLASSROOM, PLACEMENT, Found
@@ -35,7 +35,7 @@ def _people(number: int, *, failure: Failure | None = None) -> Result:
     return Result([Column(name, nvarchar(60)) for name in _COLUMNS], rows, failure)
 
 
-_BROKEN: Final = {
+_BROKEN: Final[dict[str, Answer]] = {
     **{f"cut after {length} bytes": Cut(_people(200), length) for length in (0, 700, 9000, 20_000, 24_000)},
     "reset": Cut(_people(200), 9000, by_reset=True),
     "deadlock": _people(150, failure=Failure(1205, "Transaction was deadlocked. Rerun the transaction.", 13)),
