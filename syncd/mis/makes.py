@@ -187,3 +187,13 @@ def file_of(url: URL) -> Path | None:
     if not url.drivername.startswith("sqlite") or not database or database.startswith((":memory:", "file:")):
         return None
     return Path(database)
+
+
+def is_cut_short(file: Path) -> bool:
+    """Whether a SQLite file ends inside a page, whose rest SQLite takes for zeros. Raises `OSError`."""
+    with file.open("rb") as content:
+        header = content.read(100)
+        size = content.seek(0, 2)
+    page = int.from_bytes(header[16:18], "big")
+    # 1 stands for the largest, which has no room in two bytes.
+    return header.startswith(b"SQLite format 3\0") and size % (65536 if page == 1 else max(page, 512)) != 0

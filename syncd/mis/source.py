@@ -16,7 +16,7 @@ from syncd.database_url import parse_database_url, without_secrets
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import streaming
 from syncd.mis.deadline import Deadline, Overdue
-from syncd.mis.makes import Make, completed, file_of, make_of, port_of, refuse_wrong_words
+from syncd.mis.makes import Make, completed, file_of, is_cut_short, make_of, port_of, refuse_wrong_words
 from syncd.mis.saying import is_of_oracle_client, why_unreachable, why_unreadable
 from syncd.mis.since import Since
 from syncd.mis.statement import without_end
@@ -79,6 +79,11 @@ class Mis:
         """The same, with the time that each of its calls may take."""
         if self._file and not self._file.exists():
             raise MisUnreachable(f"The MIS at {self} cannot be reached: there is no such file.")
+        try:
+            if self._file and is_cut_short(self._file):
+                raise MisUnreachable(f"The MIS at {self} cannot be read: the file is cut short. Copy it again.")
+        except OSError as problem:
+            raise MisUnreachable(f"The MIS at {self} cannot be read: {problem.strerror}.") from problem
         # SQLite is no server, and its statements are stopped between two rows.
         deadline = Deadline(None if self._engine.dialect.name == "sqlite" else self._timeout_seconds, self._port)
         try:
@@ -127,7 +132,7 @@ def _engine(url: URL, make: Make, oracle_client: Path | None) -> Engine:
         options["thick_mode"] = {"lib_dir": str(oracle_client)}
     try:
         # A poll is rare and the MIS has others to serve: no connection is kept, so none has gone away meanwhile.
-        return create_engine(url, poolclass=NullPool, hide_parameters=True, **options)
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True, **options)
     except (ImportError, NoSuchModuleError):
         raise ConfigurationError(_without_driver(url, make)) from None
     except Exception as problem:
@@ -136,6 +141,10 @@ def _engine(url: URL, make: Make, oracle_client: Path | None) -> Engine:
         if not isinstance(problem, SQLAlchemyError | TypeError | ValueError):
             raise
         raise ConfigurationError(f"source.url: {why_unreachable(problem)}") from None
+    if engine.dialect.driver == "pyodbc":
+        # As text it has them in capital letters, and mssql-python in small ones: the MISID would depend on the driver.
+        engine.dialect.loaded_dbapi.native_uuid = True  # type: ignore[attr-defined]
+    return engine
 
 
 def _without_driver(url: URL, make: Make) -> str:

@@ -127,7 +127,8 @@ class _MssqlPythonPages(_CheckedPages):
 
     def _error_of(self, sqlstate: str, text: str) -> Exception:
         named = import_module("mssql_python.exceptions").sqlstate_to_exception
-        error: Exception | None = named(sqlstate, text if "]" in text else f"[Microsoft]{text}")
+        # It cuts out the second name in brackets, and takes no text without.
+        error: Exception | None = named(sqlstate, text if text.count("]") > 1 else f"[Microsoft][ODBC]{text}")
         return error or super()._error_of(sqlstate, text)
 
 

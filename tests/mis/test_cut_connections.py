@@ -3,20 +3,25 @@
 A partial reading that looked complete would make leavers of the people who are missing from it.
 """
 
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import run
 from time import monotonic
+from uuid import UUID
 
+import pyodbc  # type: ignore[import-not-found]
 import pytest
 from sqlalchemy import URL, make_url
 
+from syncd.core.fields import Kind
+from syncd.core.values import read_value
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis, deadline
 from tests.support.cutting import CuttingProxy
 from tests.support.tds import Column, Cut, Failure, Print, Result, Silence, TdsServer
-from tests.support.tds.columns import NVARCHAR_MAX, nvarchar
+from tests.support.tds.columns import NVARCHAR_MAX, UNIQUEIDENTIFIER, nvarchar
 
 _ROWS = 2500
 _QUERIES = {
@@ -81,8 +86,6 @@ def test_a_real_server_that_falls_silent_is_given_up(
 
 def test_a_sqlite_file_that_is_cut_short_is_an_error(tmp_path: Path, sqlite_url: str) -> None:
     file = Path(make_url(sqlite_url).database or "")
-    import sqlite3  # noqa: PLC0415 - only this test needs the driver itself
-
     connection = sqlite3.connect(file)
     connection.execute("CREATE TABLE person (ref TEXT, name TEXT)")
     connection.executemany("INSERT INTO person VALUES (?, ?)", [(f"L{n}", "a" * 40) for n in range(_ROWS)])
@@ -90,7 +93,7 @@ def test_a_sqlite_file_that_is_cut_short_is_an_error(tmp_path: Path, sqlite_url:
     connection.close()
     content = file.read_bytes()
     assert _count(sqlite_url, _QUERY) == _ROWS
-    outcomes = set()
+    outcomes: set[int | None] = set()
     for length in range(0, len(content), 3001):
         cut = tmp_path / "cut.db"
         cut.write_bytes(content[:length])
@@ -114,16 +117,11 @@ _DRIVERS = {
 }
 
 
-def _has_freetds() -> bool:
-    pyodbc = pytest.importorskip("pyodbc")
-    return "FreeTDS" in pyodbc.drivers()
-
-
-@pytest.fixture(params=_DRIVERS)
+@pytest.fixture(params=["mssql-python", pytest.param("pyodbc", marks=pytest.mark.freetds)])
 def driver(request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
     """A driver for SQL Server, and the options that it needs without TLS."""
-    if request.param == "pyodbc" and not _has_freetds():
-        pytest.skip("FreeTDS is not installed on this machine")
+    if request.param == "pyodbc":
+        assert "FreeTDS" in pyodbc.drivers(), "install tdsodbc"
     return _DRIVERS[request.param]
 
 
@@ -132,19 +130,51 @@ def _server(answer: object) -> TdsServer:
     return TdsServer({_QUERY: answer, "SELECT 1": one})  # type: ignore[dict-item]
 
 
+def _url(server: TdsServer, driver: tuple[str, dict[str, str]]) -> str:
+    name, options = driver
+    url = make_url(server.url(name)).update_query_dict(options)
+    return url.render_as_string(hide_password=False)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 40, 999, 1000, 1001, 2000, 2500])
 def test_sql_server_s_rows_are_read_to_the_end(driver: tuple[str, dict[str, str]], rows: int) -> None:
-    name, options = driver
     with _server(_people(rows)) as server:
-        assert _count(server.url(name, **options), _QUERY) == rows
+        assert _count(_url(server, driver), _QUERY) == rows
 
 
 @pytest.mark.parametrize("by_reset", [False, True])
 def test_sql_server_s_rows_are_all_there_or_an_error(driver: tuple[str, dict[str, str]], by_reset: bool) -> None:
-    name, options = driver
     for after_bytes in range(30, 90_000, 2731):
         with _server(Cut(_people(_ROWS), after_bytes, by_reset)) as server, pytest.raises(MisUnreachable):
-            _count(server.url(name, **options), _QUERY)
+            _count(_url(server, driver), _QUERY)
+
+
+def test_sql_server_s_guids_are_alike_by_every_driver(driver: tuple[str, dict[str, str]]) -> None:
+    guid = UUID("6F9619FF-8B86-D011-B42D-00C04FC964FF")
+    answer = Result([Column("ref", UNIQUEIDENTIFIER)], [[guid]])
+    with _server(answer) as server, Mis(_url(server, driver)).read("learners", _QUERY) as rows:
+        ((raw,),) = rows.stream
+    assert read_value(Kind.TEXT, raw) == "6f9619ff-8b86-d011-b42d-00c04fc964ff"
+
+
+@pytest.mark.freetds
+def test_pyodbc_tells_sql_server_which_program_reads() -> None:
+    with _server(_people(1)) as server:
+        assert _count(_url(server, _DRIVERS["pyodbc"]), _QUERY) == 1
+    assert server.logins[0].application == "syncd"
+
+
+@pytest.mark.mariadb
+def test_mariadb_is_told_which_program_reads(mariadb_url: str) -> None:
+    query = "SELECT ATTR_VALUE FROM performance_schema.session_account_connect_attrs WHERE ATTR_NAME = 'program_name'"
+    try:
+        with Mis(mariadb_url).read("learners", query) as rows:
+            told = [row[0] for row in rows.stream]
+    except MisUnreachable:
+        told = []
+    # A server whose performance schema is off does not show it: then what is sent is looked at.
+    assert told in ([], ["syncd"])
+    assert "program_name=syncd" in str(Mis(mariadb_url)._engine.url)
 
 
 def test_a_damaged_last_row_is_not_handed_on() -> None:
@@ -159,11 +189,19 @@ def test_a_damaged_last_row_is_not_handed_on() -> None:
     assert seen == []
 
 
+_READING = """
+import sys
+from syncd.mis import Mis
+with Mis(sys.argv[1]).read("learners", sys.argv[2]) as rows:
+    list(rows.stream)
+"""
+
+
 def test_a_lost_connection_is_the_error_that_is_reported_for_long_text() -> None:
     """In another process: while this driver waits for a long text no other thread of its process gets on."""
     with _server(Cut(_people(_ROWS, is_long=True), 9000)) as server:
-        program = f"from syncd.mis import Mis\nwith Mis({server.url(Encrypt='no')!r}).read('learners', {_QUERY!r}) as r:\n list(r.stream)"
-        finished = run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+        arguments = [sys.executable, "-c", _READING, server.url(Encrypt="no"), _QUERY]
+        finished = run(arguments, capture_output=True, text=True, check=False, timeout=60)
     assert finished.stderr.splitlines()[-1].startswith(
         "syncd.errors.MisUnreachable: The feed learners cannot be read from the MIS: the connection was lost ("
     )

@@ -26,6 +26,7 @@ from syncd.mis import Mis
 from syncd.mis.streaming import AT_ONCE
 
 _MSSQL = "mssql+mssqlpython://reader:Pa55word@mis.example:1433/ProSolution"
+_MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 _ORACLE = "oracle+oracledb://reader:Pa55word@mis.example:1521/?service_name=mis"
 _QUERY = "SELECT code AS MISID, '10%:x ?' AS odd FROM person -- who; :everybody"
 
@@ -47,13 +48,21 @@ class Connection:
     call_timeout: int = 0
     outputtypehandler: Any = None
     max_identifier_length: int = 128
-    is_mssql: bool = False
+    no_result: Exception = field(
+        default_factory=lambda: mssql.ProgrammingError(
+            "Associated statement is not prepared", f"{_MICROSOFT}Not prepared"
+        )
+    )
+    broken: Exception | None = None
+    """What rolling back raises after the query."""
 
     def cursor(self) -> "Cursor":
-        return MssqlCursor(self) if self.is_mssql else Cursor(self)
+        return Cursor(self) if isinstance(self.no_result, mssql.Error) else OracleCursor(self)
 
     def rollback(self) -> None:
         self.told.append("ROLLBACK")
+        if self.broken and _QUERY in self.told:
+            raise self.broken
 
     def commit(self) -> None:
         self.told.append("COMMIT")
@@ -63,92 +72,79 @@ class Connection:
 
 
 class Cursor:
-    """What stands in for oracledb's cursor: to the dialect's own questions about the server it knows an answer.
-
-    It is as strict as that is: a fetch without a result raises, and so does all that is asked of a closed cursor.
-    """
+    """What stands in for its cursor: to the dialect's own questions about the server it knows an answer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows: list[tuple[object, ...]] = []
-        self._is_open = True
         self.description: list[tuple[object, ...]] | None = None
         self.arraysize = 1
         self.rowcount = -1
+        self._has_result = False
+        """Whether rows may be fetched: PEP 249 wants an error without a result, and these drivers raise it."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None: ...
 
     def execute(self, statement: str, *_: object) -> None:
-        self._check_open()
-        self.description = None
         if statement == _QUERY:
             if self._connection.error:
+                self._connection.told.append(statement)
                 raise self._connection.error
             self._rows = list(self._connection.rows)
             self.description = [(name, *(None,) * 6) for name in self._connection.columns]
         elif statement.lstrip().lower().startswith("select"):
             answer = "Microsoft SQL Server 2022 - 16.0.1000.6" if "@@version" in statement else "dbo"
             self._rows, self.description = [(answer,)], [("answer", *(None,) * 6)]
+        else:
+            self._rows, self.description = [], None
+        self._has_result = self.description is not None
         self._connection.told.append(" ".join(statement.split()))
 
+    def nextset(self) -> bool:
+        self._rows, self.description, self._has_result = [], None, False
+        return False
+
+    def _check(self) -> None:
+        if not self._has_result:
+            raise self._connection.no_result
+
     def fetchone(self) -> tuple[object, ...] | None:
-        return next(iter(self._fetched(1)), None)
+        self._check()
+        return self._rows.pop(0) if self._rows else None
 
     def fetchall(self) -> list[tuple[object, ...]]:
-        return self._fetched(len(self._rows))
+        self._check()
+        rows, self._rows = self._rows, []
+        return rows
 
     def fetchmany(self, size: int) -> list[tuple[object, ...]]:
+        self._check()
         self._connection.fetched.append(size)
-        return self._fetched(size)
-
-    def setinputsizes(self, *_: object, **__: object) -> None:
-        self._check_open()
-
-    def close(self) -> None:
-        self._check_open()
-        self._is_open = False
-
-    def _fetched(self, size: int) -> list[tuple[object, ...]]:
-        self._check_open()
-        if self.description is None:
-            raise oracledb.InterfaceError("DPY-1003: the executed statement does not return rows")
         rows, self._rows = self._rows[:size], self._rows[size:]
         return rows
 
-    def _check_open(self) -> None:
-        if not self._is_open:
-            raise oracledb.InterfaceError("DPY-1006: cursor is not open")
+    def setinputsizes(self, *_: object, **__: object) -> None: ...
+
+    def close(self) -> None: ...
 
 
-class MssqlCursor(Cursor):
-    """The same for mssql-python's, which has further results, and no longer a result once it was asked for one."""
+class OracleCursor(Cursor):
+    """oracledb has no `nextset`, and refuses to fetch after a statement that is no query: DPY-1003."""
 
-    def nextset(self) -> bool:
-        self._check_open()
-        self.description = None
-        return False
-
-    def _fetched(self, size: int) -> list[tuple[object, ...]]:
-        if self.description is None:
-            raise mssql.ProgrammingError("Associated statement is not prepared", "[Microsoft]…")
-        return super()._fetched(size)
-
-    def _check_open(self) -> None:
-        if not self._is_open:
-            raise mssql.ProgrammingError("Operation cannot be performed on a closed cursor.", "")
+    nextset = None  # type: ignore[assignment]
 
 
 def _mis(url: str, connection: Connection, timeout_seconds: float = 300) -> Mis:
     mis = Mis(url, timeout_seconds)
+    if url.startswith("oracle"):
+        connection.no_result = oracledb.InterfaceError("DPY-1003: the executed statement does not return rows")
 
     @event.listens_for(mis._engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Connection:
         connection.arguments, connection.options = tuple(arguments), options
-        connection.is_mssql = url.startswith("mssql")
         return connection
 
     return mis
@@ -207,25 +203,66 @@ def test_oracle_is_read_in_a_transaction_that_can_only_read(url: str) -> None:
     assert _of_the_transaction(connection) == ["SET TRANSACTION READ ONLY", _QUERY, "ROLLBACK", "closed"]
 
 
-@pytest.mark.parametrize("rows", [0, 1, 40, 999, 1000, 1001, 2500])
-@pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
-def test_every_row_is_read_by_a_cursor_as_strict_as_the_driver_s(url: str, rows: int) -> None:
-    connection = Connection(rows=[(number,) for number in range(rows)])
-    with _mis(url, connection).read("learners", _QUERY) as read:
-        taken = []
-        while page := read.take(AT_ONCE):
-            taken += [tuple(row) for row in page]
-        # A poll asks again after the last page.
-        assert not read.take(AT_ONCE)
-    assert taken == connection.rows
-
-
 @pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
 def test_rows_are_asked_for_a_page_at_a_time(url: str) -> None:
     connection = Connection(rows=[(number,) for number in range(2 * AT_ONCE + 1)])
     assert _read(url, connection) == connection.rows
     assert set(connection.fetched) == {AT_ONCE}
     assert len(connection.fetched) == 4
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE + 500])
+@pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
+def test_the_end_may_be_asked_for_again(url: str, rows: int) -> None:
+    connection = Connection(rows=[(number,) for number in range(rows)])
+    with _mis(url, connection).read("learners", _QUERY) as read:
+        assert list(read.stream) == connection.rows
+        asked = len(connection.fetched)
+        assert list(read.take(AT_ONCE)) == list(read.take(1)) == []
+        assert len(connection.fetched) == asked
+
+
+@pytest.mark.parametrize(
+    "broken", [RuntimeError("Zz-Surname"), mssql.OperationalError("Communication link failure", f"{_MICROSOFT}x")]
+)
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("SQLGetData failed for NVARCHAR column"), r"the connection was lost \(RuntimeError\)"),
+        (mssql.OperationalError("Communication link failure", f"{_MICROSOFT}x"), r"the connection was lost \(Operat"),
+        (
+            mssql.ProgrammingError("Column not found", f"{_MICROSOFT}Invalid column name 'x'."),
+            "Invalid column name 'x'",
+        ),
+    ],
+)
+def test_the_first_error_is_reported_when_rolling_back_fails(error: Exception, said: str, broken: Exception) -> None:
+    connection = Connection(error=error, broken=broken)
+    with pytest.raises(MisUnreachable, match=rf"^The feed learners cannot be read from the MIS: {said}"):
+        _read(_MSSQL, connection)
+    assert connection.told[-1] == "closed"
+
+
+def test_rows_that_are_all_read_are_good_when_rolling_back_fails() -> None:
+    connection = Connection(rows=[("L1",)], broken=RuntimeError("x"))
+    assert _read(_MSSQL, connection) == [("L1",)]
+
+
+def test_oracle_is_told_which_program_reads() -> None:
+    connection = Connection()
+    _read(_ORACLE, connection)
+    assert connection.options["program"] == "syncd"
+
+
+def test_a_type_error_while_connecting_is_not_blamed_on_an_option() -> None:
+    mis = Mis(_MSSQL)
+
+    @event.listens_for(mis._engine, "do_connect")
+    def connect(*_: object) -> None:
+        raise TypeError("'NoneType' object is not subscriptable")
+
+    with pytest.raises(MisUnreachable, match=r"cannot be reached: its driver failed \(TypeError\)\.$"), mis.connect():
+        pass
 
 
 class Variables:
@@ -319,9 +356,6 @@ class Said:
 
     def __str__(self) -> str:
         return self._message
-
-
-_MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 
 
 @pytest.mark.parametrize(
