@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import Mis
+from syncd.mis.saying import why_unreadable
 from tests.support.certificates import Authority, self_signed
 from tests.support.tds import Encryption, Failure, TdsServer
 
@@ -285,4 +286,20 @@ def test_an_error_of_a_query_is_told_by_what_it_means_and_shows_no_value(number:
     sentence = str(failure.value)
     assert sentence.startswith("The feed learners cannot be read from the MIS: ")
     assert said in sentence
+    assert _VALUE not in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Objektname 'persons' ist ung\u00fcltig. (208) (SQLExecDirectW)", "Objektname 'persons' ist ung\u00fcltig"),
+        ("Fehler bei der Konvertierung von 'Zz-Surname'. (245) (SQLFetch)", "a value cannot be converted"),
+        ("Invalid object name Zz-Surname. (50000) (SQLExecDirectW)", "the database refused to read on"),
+    ],
+)
+def test_a_number_counts_more_than_the_words_if_the_driver_reports_it(text: str, said: str) -> None:
+    """As pyodbc raises them, whatever the language of the login."""
+    problem = Exception("42000", f"[42000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]{text}")
+    sentence = why_unreadable(problem, is_about_query=True, is_lost=False, seconds=300)
+    assert sentence.startswith(said)
     assert _VALUE not in sentence
