@@ -380,7 +380,7 @@ class Said:
                 "Invalid character value for cast specification",
                 f"{_MICROSOFT}Conversion failed when converting the varchar value 'Zz-Surname' to data type int.",
             ),
-            "the database refused to read on (DataError, code Invalid character value for cast specification).",
+            "a value cannot be converted to the type that the query asks for; use TRY_CONVERT in the query.",
         ),
         (
             _MSSQL,
@@ -437,7 +437,7 @@ def test_what_these_drivers_say_of_a_query_is_told_and_what_they_say_of_a_value_
         (
             "Invalid authorization specification",
             "Login failed for user 'reader'.",
-            "Check the user and the password in source.url.",
+            "Check the user and the password in source.url; a password in the key source.password needs no encoding.",
         ),
         (
             "Syntax error or access violation",
@@ -446,8 +446,11 @@ def test_what_these_drivers_say_of_a_query_is_told_and_what_they_say_of_a_value_
         ),
         (
             "Client unable to establish connection",
-            "SSL Provider: certificate verify failed:self-signed certificate",
-            "Have this machine trust the server's certificate, or set in source.url how strict the driver is to be.",
+            "SSL Provider: certificate verify failed: self-signed certificate",
+            (
+                "If you trust the network between this machine and the server, add TrustServerCertificate=yes to "
+                "source.url."
+            ),
         ),
         (
             "Connection operation failed",
