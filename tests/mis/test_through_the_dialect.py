@@ -203,6 +203,19 @@ def test_oracle_is_read_in_a_transaction_that_can_only_read(url: str) -> None:
     assert _of_the_transaction(connection) == ["SET TRANSACTION READ ONLY", _QUERY, "ROLLBACK", "closed"]
 
 
+@pytest.mark.parametrize("rows", [0, 1, 40, 999, 1000, 1001, 2500])
+@pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
+def test_every_row_is_read_from_a_strict_cursor(url: str, rows: int) -> None:
+    connection = Connection(rows=[(number,) for number in range(rows)])
+    with _mis(url, connection).read("learners", _QUERY) as read:
+        taken: list[object] = []
+        while page := read.take(AT_ONCE):
+            taken += [tuple(row) for row in page]
+        # A poll asks again after the last page.
+        assert not read.take(AT_ONCE)
+    assert taken == connection.rows
+
+
 @pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
 def test_rows_are_asked_for_a_page_at_a_time(url: str) -> None:
     connection = Connection(rows=[(number,) for number in range(2 * AT_ONCE + 1)])
