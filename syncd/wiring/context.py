@@ -12,6 +12,7 @@ from syncd.core.guard import Limits
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, OnRequest, RateLimiter
+from syncd.secret_file import unreadable
 from syncd.settings import FeedSettings, Settings
 from syncd.state.db.owner import customer_hash
 from syncd.state.db.store import Store
@@ -71,7 +72,7 @@ def open_context(
     ) as client:
         yield SyncContext(
             organisation_id=onefile.organisation_id,
-            mis=Mis(settings.source.url.get_secret_value(), settings.source.timeout_seconds),
+            mis=Mis(settings.source.connection_url, settings.source.timeout_seconds, settings.source.oracle_client),
             feeds=feeds,
             onefile=client,
             store=store,
@@ -112,7 +113,7 @@ def _text_of(file: Path, what: str) -> str:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as problem:
-        raise ConfigurationError(f"{file}, {what}, cannot be read: {problem.strerror}.") from None
+        raise ConfigurationError(f"{unreadable(file, problem, what)}.") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{file}, {what}, is not UTF-8 text.") from None
     if not text.strip():

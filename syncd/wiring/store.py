@@ -54,7 +54,7 @@ def bare_store(settings: Settings) -> Store:
 
 
 def _store(settings: Settings) -> Store:
-    return Store(settings.state.url.get_secret_value(), ValueCipher(settings.state.encryption_key.get_secret_value()))
+    return Store(settings.state.connection_url, ValueCipher(settings.state.encryption_key.get_secret_value()))
 
 
 def others(owner: Owner | None, settings: Settings) -> str:

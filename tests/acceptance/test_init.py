@@ -21,7 +21,7 @@ from .command import COMMAND, Exit, Finished
 
 _FILES = {"syncd.toml", "learners.sql", "assessors.sql"}
 #: Shown in the example, but not with what holds while they are left alone: nothing does, or another key excludes them.
-_NOT_DEFAULTS = {"base_url", "query", "classroom_id", "placement_id", "assessor_id"}
+_NOT_DEFAULTS = {"base_url", "query", "classroom_id", "placement_id", "assessor_id", "oracle_client"}
 _IMAGINED_MIS = """
 CREATE TABLE learner (id, reference, forename, surname, email, date_of_birth, uln, mobile, telephone, employer_id);
 CREATE TABLE enrolment (id, learner_id, course_id, status, starts_on, planned_end_on);

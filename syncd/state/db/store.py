@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from syncd.database_url import without_secrets
 from syncd.errors import ConfigurationError, StateUnusable
 from syncd.state.db import schema
 from syncd.state.db.encryption import ValueCipher
@@ -116,7 +117,7 @@ class Store:
         self.engine.dispose()
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return without_secrets(self.url)
 
 
 def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
