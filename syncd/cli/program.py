@@ -1,5 +1,6 @@
 """The program: every command, and how it ends."""
 
+import logging
 import sys
 import traceback
 from importlib import import_module
@@ -12,6 +13,7 @@ import typer
 from syncd import __version__
 from syncd.cli.common import ConfigOption, config_before_command
 from syncd.errors import SyncdError
+from syncd.logs import with_priority
 from syncd.onefile import Interrupted
 
 app = typer.Typer(
@@ -100,5 +102,5 @@ def _unwrap_help(commands: typer.Typer) -> None:
 
 
 def _end(sentence: str, code: int) -> None:
-    typer.echo(sentence, err=True)
+    typer.echo(with_priority(sentence, logging.ERROR), err=True)
     sys.exit(code)

@@ -36,7 +36,7 @@ from syncd.sync.parts import Parts
 from syncd.sync.requests import going_after_the_named
 from syncd.sync.sending import Progress as OnProgress
 from syncd.wiring.parts import open_parts
-from syncd.wiring.store import open_store
+from syncd.wiring.store import bare_store, make_ready, open_store
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 _GRAVEST_FIRST = (AnotherRun.exit_code, _AWAITING_APPROVAL, _SOME_HELD, _IN_STEP)
@@ -90,10 +90,12 @@ def run(*, config: ConfigOption = None) -> None:
 
     The first poll is made at once; 'syncd resync' and SIGUSR1 ask for another one. SIGTERM or Ctrl+C finishes the
     calls in flight and ends it with 0; SIGHUP has it read its configuration and feeds again. Of several daemons on
-    one state store one works and the others wait to take over.
+    one state store one works and the others wait to take over. While the state store cannot be reached, the daemon
+    waits, from the start on.
     """
     # Only the daemon needs its scheduler and its server, which take time to load.
     from syncd.service.daemon import Daemon, Signals  # noqa: PLC0415
+    from syncd.service.manager import manager_of_this_process  # noqa: PLC0415
     from syncd.web.metrics import Requests  # noqa: PLC0415
     from syncd.wiring.admin import open_admin  # noqa: PLC0415
     from syncd.wiring.daemon import Site  # noqa: PLC0415
@@ -103,13 +105,20 @@ def run(*, config: ConfigOption = None) -> None:
     with stopped_by_signals() as stopping, set_by("SIGUSR1") as asked, set_by("SIGHUP") as reload:
         settings = load_settings(file)
         log = set_up_logs(settings)
-        store, requests = open_store(settings), Requests()
+        store, requests = bare_store(settings), Requests()
         telling = telling_of(settings, store, log)
         with (
             closing(Site(file, settings, store, log, stopping, requests.note)) as site,
             open_admin(lambda: site.settings, store, log, stopping, requests),
         ):
-            Daemon(site.orders, Signals(stopping, asked, reload), site.reread, telling=telling).live()
+            Daemon(
+                site.orders,
+                Signals(stopping, asked, reload),
+                site.reread,
+                telling=telling,
+                open_store=partial(make_ready, store, settings),
+                manager=manager_of_this_process(),
+            ).live()
 
 
 @contextmanager

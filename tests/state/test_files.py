@@ -1,0 +1,168 @@
+"""Root and a service on one store: whose its files are, and what each is told about a file that it cannot write to."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from syncd.errors import StateUnreachable
+from syncd.state import files, upkeep
+from syncd.state.lock import Purpose, locked
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+from syncd.sync.examining import State, of_store
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can be told apart from a service"
+)
+
+_SERVICE = 61_234
+#: Loads everything while it is root, and becomes the service then, which may not read our Python.
+_AS_SERVICE = """
+import os, sys
+from pathlib import Path
+import sqlalchemy.dialects.sqlite
+from syncd.errors import SyncdError
+from syncd.state import files
+from syncd.state.lock import Purpose, locked
+from syncd.state.store import Store
+from syncd.state.vault import Vault
+store = Store(sys.argv[1], Vault())
+store.revision()
+store.close()
+os.setgroups([])
+os.setresgid({uid}, {uid}, {uid})
+os.setresuid({uid}, {uid}, {uid})
+store = Store(sys.argv[1], Vault())
+try:
+    {work}
+except SyncdError as problem:
+    print(type(problem).__name__, problem)
+else:
+    print("done")
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """The folder of a service's state, where that service may get to."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        state = folder / "state"
+        state.mkdir(mode=0o700)
+        os.chown(state, _SERVICE, _SERVICE)
+        yield state
+
+
+def _store(folder: Path) -> Store:
+    return Store(f"sqlite:///{folder / 'syncd.db'}", Vault())
+
+
+def _as_service(store: Store, work: str, uid: int = _SERVICE) -> str:
+    script = _AS_SERVICE.format(uid=uid, work=work)
+    url = store.url.render_as_string(hide_password=False)
+    done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def _owners(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_uid for file in folder.iterdir()}
+
+
+def test_what_root_creates_beside_a_service_belongs_to_the_service(folder: Path) -> None:
+    store = _store(folder)
+    store.upgrade()
+    with locked(store, 5740, Purpose.WRITING), store.begin() as connection:
+        connection.execute(text("CREATE TABLE more (x)"))
+        owners = _owners(folder)
+    upkeep.backup(store, folder / "copy.db")
+    store.close()
+    assert owners.keys() == {"syncd.db", "syncd.db-wal", "syncd.db-shm", "syncd.db.5740.writing.lock"}
+    assert set(_owners(folder).values()) | set(owners.values()) == {_SERVICE}
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+    assert _as_service(store, "store.check_writable()") == "done"
+    assert _as_service(store, "locked(store, 5740, Purpose.WRITING).__enter__()") == "done"
+
+
+def test_in_a_folder_of_roots_own_everything_stays_roots(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    store.upgrade()
+    store.close()
+    assert set(_owners(tmp_path).values()) == {0}
+
+
+@pytest.mark.parametrize("name", ["syncd.db", "syncd.db-wal", "syncd.db.5740.writing.lock"])
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_file_of_roots_is_refused_by_name_and_the_remedy_mends_it(folder: Path, name: str, mode: int) -> None:
+    store = _store(folder)
+    store.upgrade()
+    store.close()
+    file = folder / name
+    file.touch()
+    os.chown(file, 0, 0)
+    file.chmod(mode)
+
+    for work in ("store.check_writable()", "store.upgrade(); locked(store, 5740, Purpose.WRITING).__enter__()"):
+        said = _as_service(store, work)
+        if work == "store.check_writable()" or name != "syncd.db-wal":
+            assert said.startswith("StateUnreachable "), said
+            assert f"{file} belongs to root, and syncd runs as user {_SERVICE}" in said
+    outcome = of_store(store, upgrades_itself=True)
+    assert (outcome.state, f"{file} belongs to root" in outcome.found) == (State.FAILED, True)
+    assert f"chown --reference={folder} {folder}/syncd.db*" in outcome.advice
+
+    subprocess.run(["sh", "-c", outcome.advice.rstrip(".").rpartition(": ")[2]], check=True)
+    assert _as_service(store, "store.check_writable()") == "done"
+    assert of_store(store, upgrades_itself=True).state is State.OK
+
+
+def test_a_restored_file_of_roots_is_handed_over_but_never_by_a_link(folder: Path) -> None:
+    database, secret = folder / "syncd.db", folder.parent / "secret"
+    database.touch()
+    secret.touch()
+    (folder / "syncd.db-wal").symlink_to(secret)
+    (folder / "syncd.db.1.writing.lock").hardlink_to(secret)
+    files.hand_over(database)
+    assert (database.stat().st_uid, secret.stat().st_uid) == (_SERVICE, 0)
+
+
+def test_who_is_neither_root_nor_the_owner_is_told_whom_to_be(folder: Path) -> None:
+    store = _store(folder)
+    store.upgrade()
+    store.close()
+    said = _as_service(store, "store.check_writable()", uid=_SERVICE + 1)
+    assert f"belongs to user {_SERVICE}" in said
+    assert f"Run syncd as user {_SERVICE} or as root" in said
+
+
+def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
+    store = _store(folder / "lost")
+    with pytest.raises(StateUnreachable, match=r"its folder \S+/lost does not exist"):
+        store.check_writable()
+
+
+def test_a_store_that_another_process_writes_to_is_writable_at_once(folder: Path) -> None:
+    store, other = _store(folder), _store(folder)
+    store.upgrade()
+    with other.begin():
+        store.check_writable()
+    with store.begin() as connection:
+        connection.execute(text("CREATE TABLE more (x)"))
+
+
+def test_a_database_that_takes_no_writes_is_not_writable(postgres_url: str) -> None:
+    store = Store(postgres_url, Vault())
+    store.check_writable()
+    with store.engine.connect() as connection, connection.execution_options(isolation_level="AUTOCOMMIT"):
+        name = store.url.database
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    store.close()
+    with pytest.raises(StateUnreachable, match="takes no writes"):
+        store.check_writable()
