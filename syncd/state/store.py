@@ -140,8 +140,10 @@ class Store:
             driver: Any = connection.connection.driver_connection
             driver.execute("PRAGMA busy_timeout = 0").close()
             try:
-                with connection.execution_options(**{_KIND: _Kind.LASTING}).begin():
-                    pass
+                with connection.execution_options(**{_KIND: _Kind.LASTING}).begin() as transaction:
+                    # A file that SQLite could open for reading only lets a transaction begin, but no change.
+                    connection.exec_driver_sql("PRAGMA user_version = 0")
+                    transaction.rollback()
             except OperationalError as problem:
                 if getattr(problem.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
                     raise

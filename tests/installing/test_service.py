@@ -196,7 +196,19 @@ def test_a_reload_needs_no_package_and_keeps_the_process(service: Service) -> No
     assert service.shown("MainPID") == before
 
 
+def test_sync_as_root_may_come_before_the_first_start(service: Service) -> None:
+    code, said = service.syncd("sync", "--approve")
+    assert (code, f"its folder {_STATE} does not exist. Create it" in said) == (1, True), said
+    service.machine.do("mkdir", "-m", "700", _STATE)
+    assert service.syncd("sync", "--approve")[0] == 0
+    assert service.owners() == {"0"}
+    assert service.systemctl("start") == 0
+    _wait(service.is_ready, "the service to be ready", service)
+    assert "0" not in service.owners()
+
+
 def test_after_a_crash_it_is_back_and_goes_on(service: Service) -> None:
+    service.machine.do("mkdir", "-m", "700", _STATE)
     assert service.syncd("sync", "--approve")[0] == 0
     assert service.systemctl("start") == 0
     _wait(service.is_ready, "the service to be ready", service)
@@ -211,6 +223,7 @@ def test_after_a_crash_it_is_back_and_goes_on(service: Service) -> None:
 
 
 def test_a_restored_backup_that_belongs_to_root_is_reported_and_waited_for(service: Service) -> None:
+    service.machine.do("mkdir", "-m", "700", _STATE)
     assert service.syncd("sync", "--approve")[0] == 0
     assert service.systemctl("start") == 0
     _wait(service.is_ready, "the service to be ready", service)

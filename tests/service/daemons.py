@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from syncd.service.daemon import Daemon, Signals
+from syncd.service.manager import ServiceManager
 from syncd.service.orders import Daily, Orders
 from syncd.service.schedule import Schedule, When
 from syncd.service.telling import Telling
@@ -28,6 +29,8 @@ def living(
     reread: Callable[[Orders], Orders] = lambda orders: orders,
     problems: list[BaseException] | None = None,
     telling: Telling | None = None,
+    open_store: Callable[[], object] = lambda: None,
+    manager: ServiceManager | None = None,
 ) -> Iterator[Daemon]:
     """A daemon, which goes by the time of this machine; what it ends with but its own end is put into ``problems``."""
     signals = Signals(asked=asked or threading.Event(), reload=reload or threading.Event())
@@ -42,7 +45,7 @@ def living(
     )
     turns = [parts.turn_of(each) for each in organisations] or [parts]
     orders = Orders(turns, schedule or Schedule(poll, verifies), daily)
-    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling)
+    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling, open_store, manager)
 
     def live() -> None:
         try:
