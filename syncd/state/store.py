@@ -105,7 +105,7 @@ class Store:
 
     def revision(self) -> str | None:
         """The migration the schema is at; ``None`` where there is none yet, and none is made."""
-        if self.file and not self.file.exists():
+        if self._is_missing():
             return None
         with self.reading() as connection:
             return schema.revision_of(connection)
@@ -133,7 +133,7 @@ class Store:
     def _check_files(self, file: Path) -> None:
         if refusal := files.refusal(file):
             raise StateUnreachable(f"The state store cannot be used: {refusal}.")
-        if not file.exists():
+        if self._is_missing():
             return
         with self.engine.connect() as connection:
             # Through SQLAlchemy this would begin a transaction, and wait.
@@ -149,6 +149,13 @@ class Store:
                     raise
             finally:
                 driver.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}").close()
+
+    def _is_missing(self) -> bool:
+        try:
+            return self.file is not None and not self.file.exists()
+        except OSError as problem:
+            why = f"{problem.filename}: {problem.strerror}. Run syncd as the owner of that file or as root"
+            raise StateUnreachable(f"The state store cannot be used: {why}.") from problem
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -197,7 +204,7 @@ def _engine(url: str) -> Engine:
 
 def _create_sqlite(_dialect: Any, _record: ConnectionPoolEntry, arguments: list[Any], _options: Any) -> None:
     name = arguments[0]
-    if name != ":memory:":
+    if name != ":memory:" and not name.startswith("file:"):
         # If the file exists, it stays as it is; any other problem SQLite meets again, and says.
         with suppress(OSError):
             files.create(Path(name))

@@ -2,6 +2,8 @@
 
 import socket
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from uuid import uuid4
 
 import httpx
@@ -91,16 +93,12 @@ def test_a_store_that_is_not_there_at_the_start_is_waited_for(
     if where == "a folder":
         folder = syncd.folder / "later"
         syncd.configure(state={"url": "sqlite:///later/state.db"})
-        bring = folder.mkdir
+        bring: Callable[[], object] = folder.mkdir
     else:
         server: URL = request.getfixturevalue("postgres_server")
         name = f"syncd_{uuid4().hex}"
         syncd.configure(state={"url": server.set(database=name).render_as_string(hide_password=False)})
-
-        def bring() -> None:
-            engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-            with engine.connect() as connection:
-                connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        bring = partial(_create_database, server, name)
 
     with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}", timeout=30) as monitor:
         unusable = daemon.wait_for_event("store_unusable")
@@ -119,6 +117,12 @@ def test_a_store_that_is_not_there_at_the_start_is_waited_for(
     assert finished.exit == Exit.IN_STEP, finished.stderr
     assert [event["event"] for event in finished.events].count("store_unusable") == 1
     assert syncd("accounts", "--json").json
+
+
+def _create_database(server: URL, name: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
 
 
 def _landmarks(events: list[dict[str, str]]) -> list[str]:

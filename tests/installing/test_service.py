@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -52,8 +53,12 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A Debian that runs, with syncd installed as the unit says."""
     folder = tmp_path_factory.mktemp("service")
     root = installed(_REPOSITORY, request.param, folder)
-    with booted(root) as machine:
-        yield machine
+    try:
+        with booted(root) as machine:
+            yield machine
+    finally:
+        # It is half a gigabyte.
+        rmtree(root, ignore_errors=True)
 
 
 class Service:
@@ -169,6 +174,37 @@ def test_a_missing_credential_is_named_and_sync_as_root_leaves_a_store_for_the_s
     assert code in {0, 4}, said
     assert "P2" in service.accounts()
     assert service.owners() == {owner}
+
+
+def test_another_credential_that_is_missing_is_named_by_systemd(service: Service) -> None:
+    drop_in = service.machine.path("/etc/systemd/system/syncd.service.d/mis-url.conf")
+    drop_in.write_text("[Service]\nLoadCredential=mis-url:/etc/syncd/mis-url\n")
+    service.machine.do("systemctl", "daemon-reload")
+    try:
+        assert service.systemctl("start") != 0
+        assert service.shown("ExecMainStatus") == "243"
+        assert any("Failed to set up credentials" in line["MESSAGE"] for line in service.journal())
+    finally:
+        drop_in.unlink()
+        service.machine.do("systemctl", "daemon-reload")
+
+
+def test_the_template_starts_a_customer_of_its_own_who_waits_for_a_database(service: Service) -> None:
+    machine = service.machine
+    machine.do("mkdir", "/etc/syncd/north")
+    service.write("north/syncd.toml", _CONFIGURATION, 0o644)
+    service.write("north/customer-token", _TOKEN)
+    try:
+        assert machine.run("systemctl", "start", "syncd@north").returncode != 0
+        assert "state.url" in machine.do("journalctl", "--unit=syncd@north", "--priority=err", "--output=cat")
+        service.write("north/state-url", "postgresql+psycopg://syncd@127.0.0.1:5999/north")
+        machine.do("systemctl", "restart", "syncd@north")
+        shown = machine.do("systemctl", "show", "--property=StatusText", "--value", "syncd@north")
+        assert shown.startswith("Waits for the state store")
+        machine.do("systemctl", "reload", "syncd@north")
+    finally:
+        machine.run("systemctl", "stop", "syncd@north")
+        machine.run("systemctl", "reset-failed", "syncd@north")
 
 
 def test_it_is_started_once_it_is_ready_and_ends_when_told(service: Service) -> None:

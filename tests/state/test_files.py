@@ -149,6 +149,19 @@ def test_who_is_neither_root_nor_the_owner_is_told_whom_to_be(folder: Path) -> N
     said = _as_service(store, "store.check_writable()", uid=_SERVICE + 1)
     assert f"belongs to user {_SERVICE}" in said
     assert f"Run syncd as user {_SERVICE} or as root" in said
+    for work in ("store.revision()", "store.upgrade()", _LOCK):
+        said = _as_service(store, work, uid=_SERVICE + 1)
+        assert said.startswith("StateUnreachable "), said
+        assert "or as root" in said
+
+
+def test_a_store_in_a_folder_that_cannot_be_entered_is_refused_in_a_sentence(folder: Path) -> None:
+    (folder / "inner").mkdir()
+    store = _store(folder / "inner")
+    for work in ("store.check_writable()", "store.revision()", _WRITE, _LOCK):
+        said = _as_service(store, work, uid=_SERVICE + 1)
+        assert said.startswith("StateUnreachable "), said
+        assert "Permission denied. Run syncd as the owner" in said
 
 
 def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
