@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from syncd.errors import ConfigurationError, StateUnreachable, StateUnusable
@@ -27,6 +28,9 @@ class _Kind(Enum):
 
 #: How long SQLite waits for another process that writes.
 _BUSY_SECONDS: Final = 30
+
+#: What no connection, a full disk or a lock raises; everything else is a matter of the statement or of the data.
+_MAY_PASS: Final = (OperationalError, InterfaceError, PoolTimeout)
 
 #: The option of a connection that says so.
 _KIND: Final = "syncd_kind"
@@ -165,11 +169,15 @@ class Store:
         return self.url.render_as_string(hide_password=True)
 
 
-def unusable(store: Store, problem: SQLAlchemyError) -> StateUnreachable:
-    """The sentence for a failure of the store; if a file is the cause, it names the file, its owner and the remedy."""
+def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
+    """The sentence for a failure of the store; if a file is the cause, it names the file, its owner and the remedy.
+
+    It is `StateUnreachable` if the store may be usable later without a change to syncd or to the database's schema.
+    """
     if store.file and (refusal := files.refusal(store.file)):
         return StateUnreachable(f"The state store cannot be used: {refusal}.")
-    return StateUnreachable(f"The state store {store} failed: {_plainly(problem)}.")
+    kind = StateUnreachable if isinstance(problem, _MAY_PASS) else StateUnusable
+    return kind(f"The state store {store} failed: {_plainly(problem)}.")
 
 
 def empty_store(vault: Vault) -> Store:

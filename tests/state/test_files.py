@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from syncd.errors import StateUnreachable
+from syncd.errors import StateUnreachable, StateUnusable
 from syncd.state import files, upkeep
 from syncd.state.lock import Purpose, locked
 from syncd.state.store import Store
@@ -22,15 +22,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 _SERVICE = 61_234
-_WRITE = "with store.begin() as connection: connection.exec_driver_sql('CREATE TABLE more (x)')"
+_CHECK = "store.check_writable()"
+_WRITE = "with store.begin() as connection: connection.exec_driver_sql('CREATE TABLE another (x)')"
 _LOCK = "locked(store, 5740, Purpose.WRITING).__enter__()"
 #: Loads everything while it is root, and becomes the service then, which may not read our Python.
 _AS_SERVICE = """
 import os, sys
-from pathlib import Path
-import sqlalchemy.dialects.sqlite
 from syncd.errors import SyncdError
-from syncd.state import files
 from syncd.state.lock import Purpose, locked
 from syncd.state.store import Store
 from syncd.state.vault import Vault
@@ -38,13 +36,15 @@ Store("sqlite://", Vault()).upgrade()
 os.setgroups([])
 os.setresgid({uid}, {uid}, {uid})
 os.setresuid({uid}, {uid}, {uid})
-store = Store(sys.argv[1], Vault())
-try:
-    {work}
-except SyncdError as problem:
-    print(type(problem).__name__, problem)
-else:
-    print("done")
+for work in sys.argv[2:]:
+    store = Store(sys.argv[1], Vault())
+    try:
+        exec(work)
+    except SyncdError as problem:
+        print(type(problem).__name__, problem)
+    else:
+        print("done")
+    store.close()
 """
 
 
@@ -64,12 +64,13 @@ def _store(folder: Path) -> Store:
     return Store(f"sqlite:///{folder / 'syncd.db'}", Vault())
 
 
-def _as_service(store: Store, work: str, uid: int = _SERVICE) -> str:
-    script = _AS_SERVICE.format(uid=uid, work=work)
+def _as_service(store: Store, *works: str, uid: int = _SERVICE) -> list[str]:
+    """What becomes of each when the service, or another user, does it."""
+    script = _AS_SERVICE.format(uid=uid)
     url = store.url.render_as_string(hide_password=False)
-    done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script, url, *works], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done.stdout.splitlines()
 
 
 def _owners(folder: Path) -> dict[str, int]:
@@ -87,8 +88,7 @@ def test_what_root_creates_beside_a_service_belongs_to_the_service(folder: Path)
     assert owners.keys() == {"syncd.db", "syncd.db-wal", "syncd.db-shm", "syncd.db.5740.writing.lock"}
     assert set(_owners(folder).values()) | set(owners.values()) == {_SERVICE}
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
-    assert _as_service(store, "store.check_writable()") == "done"
-    assert _as_service(store, _LOCK) == "done"
+    assert _as_service(store, _CHECK, _LOCK, _WRITE) == ["done"] * 3
 
 
 def test_in_a_folder_of_roots_own_everything_stays_roots(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_file_of_roots_is_refused_by_name_and_the_remedy_mends_it(
     os.chown(file, 0, 0)
     file.chmod(mode)
 
-    said = [_as_service(store, each) for each in ("store.check_writable()", work)]
+    said = _as_service(store, _CHECK, work)
     assert said[0].startswith("StateUnreachable ")
     assert f"{file} belongs to root, and syncd runs as user {_SERVICE}" in said[0]
     assert said[1] == said[0]
@@ -128,7 +128,7 @@ def test_a_file_of_roots_is_refused_by_name_and_the_remedy_mends_it(
         assert remedy in outcome.advice
 
     subprocess.run(["sh", "-c", remedy], check=True)
-    assert _as_service(store, "store.check_writable()") == "done"
+    assert _as_service(store, _CHECK) == ["done"]
     assert of_store(store, upgrades_itself=True).state is State.OK
 
 
@@ -146,20 +146,17 @@ def test_who_is_neither_root_nor_the_owner_is_told_whom_to_be(folder: Path) -> N
     store = _store(folder)
     store.upgrade()
     store.close()
-    said = _as_service(store, "store.check_writable()", uid=_SERVICE + 1)
-    assert f"belongs to user {_SERVICE}" in said
-    assert f"Run syncd as user {_SERVICE} or as root" in said
-    for work in ("store.revision()", "store.upgrade()", _LOCK):
-        said = _as_service(store, work, uid=_SERVICE + 1)
-        assert said.startswith("StateUnreachable "), said
-        assert "or as root" in said
+    said = _as_service(store, _CHECK, "store.revision()", "store.upgrade()", _LOCK, uid=_SERVICE + 1)
+    assert [line.split()[0] for line in said] == ["StateUnreachable"] * 4
+    assert f"belongs to user {_SERVICE}" in said[0]
+    assert f"Run syncd as user {_SERVICE} or as root" in said[0]
+    assert [line for line in said if "or as root" not in line] == []
 
 
 def test_a_store_in_a_folder_that_cannot_be_entered_is_refused_in_a_sentence(folder: Path) -> None:
     (folder / "inner").mkdir()
     store = _store(folder / "inner")
-    for work in ("store.check_writable()", "store.revision()", _WRITE, _LOCK):
-        said = _as_service(store, work, uid=_SERVICE + 1)
+    for said in _as_service(store, _CHECK, "store.revision()", _WRITE, _LOCK, uid=_SERVICE + 1):
         assert said.startswith("StateUnreachable "), said
         assert "Permission denied. Run syncd as the owner" in said
 
@@ -189,3 +186,10 @@ def test_a_database_that_takes_no_writes_is_not_writable(postgres_url: str) -> N
     with pytest.raises(StateUnreachable, match="takes no writes"):
         store.check_writable()
     store.close()
+
+
+def test_a_file_that_is_no_database_is_nothing_to_wait_for(folder: Path) -> None:
+    (folder / "syncd.db").write_text("This is no database, but long enough to be taken for one.\n" * 9)
+    with pytest.raises(StateUnusable, match="not a database") as caught:
+        _store(folder).upgrade()
+    assert not isinstance(caught.value, StateUnreachable)
