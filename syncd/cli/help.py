@@ -45,8 +45,8 @@ def entries() -> Iterator[Entry]:
 
 
 def _kinds_of(error: type[SyncdError]) -> Iterator[type[SyncdError]]:
-    """The kinds of error that have no kinds of their own."""
-    if not error.__subclasses__():
+    """The kinds of error that a person may meet: those that say what they are called."""
+    if "title" in vars(error):
         yield error
     for kind in error.__subclasses__():
         yield from _kinds_of(kind)

@@ -16,7 +16,7 @@ from syncd.errors import Refused, SyncdError
 from syncd.mis import Mis
 from syncd.onefile import Interrupted, OneFile, Organisation
 from syncd.state import daemons, runs
-from syncd.state.db import maintenance
+from syncd.state.db import files, maintenance
 from syncd.state.db.schema import NEWEST, is_newer
 from syncd.state.db.store import Store
 from syncd.state.views.status import moment
@@ -153,10 +153,18 @@ def of_notify(names: Sequence[str]) -> Outcome:
 
 
 def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
-    """Whether the state store is there, of this program's schema, and opened by the key. Raises `StateUnusable`."""
+    """Whether the state store is there, writable, of this program's schema, and opened by the key.
+
+    Root may write to any file, so for root it is also whether a service may that runs as the owner of the folder.
+    Raises `StateUnusable`.
+    """
     revision = store.revision()
     if revision is None:
         return _of_new_store(store)
+    store.check_writable()
+    if store.file and (refusal := files.service_refusal(store.file)):
+        found, _, advice = refusal.rpartition(". ")
+        return Outcome(found, f"{advice}.", State.FAILED)
     if is_newer(revision):
         newer = f"{store} was written by a newer syncd: its schema is {revision}, and this one knows {NEWEST}"
         return Outcome(newer, "Install that version again.", State.FAILED)

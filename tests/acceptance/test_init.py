@@ -173,7 +173,7 @@ def test_the_service_reads_its_secrets_from_credentials_and_may_finish_its_calls
     service = unit["Service"]
 
     assert service["ExecStart"].endswith("/syncd run")
-    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert service["ExecReload"] == "/bin/sh -c 'kill -HUP ${MAINPID}'"
     assert service["LoadCredential"].startswith("customer-token:")
     assert service["Environment"] == "SYNCD_ONEFILE__CUSTOMER_TOKEN_FILE=%d/customer-token"
     assert int(service["TimeoutStopSec"]) > OneFileSettings.model_fields["timeout_seconds"].default
