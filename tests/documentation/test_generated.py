@@ -1,8 +1,10 @@
 """The generated parts of the documentation are those of the code that is there."""
 
+import re
+
 import pytest
 
-from syncd.documentation import FOLDER
+from syncd.documentation import FOLDER, read
 from syncd.settings import Settings
 
 from .commands import EXAMPLES
@@ -23,6 +25,13 @@ def test_every_command_has_an_example_that_it_accepts() -> None:
     for name, example in EXAMPLES.items():
         words = example.removeprefix(f"syncd {name}").split()
         commands[name].make_context(name, words)
+
+
+def test_the_overview_of_the_commands_links_to_each() -> None:
+    overview = read("commands").partition("## At a glance")[2].partition("\n## ")[0]
+    linked = re.findall(r"\[`syncd ([a-z ]+)`\]\(#syncd-([a-z-]+)\)", overview)
+    assert sorted(name for name, _ in linked) == sorted(name for name, _ in every_command())
+    assert all(fragment == name.replace(" ", "-") for name, fragment in linked)
 
 
 def test_every_key_of_the_settings_is_explained() -> None:
