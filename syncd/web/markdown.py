@@ -53,8 +53,7 @@ def render_markdown(text: str, folder: str) -> Rendered:
             token.attrSet("scope", "col")
         elif token.type == "td_open" and tokens[at - 1].type == "tr_open":
             _make_row_heading(tokens, at)
-        for child in token.children or ():
-            _lead_to(child, folder)
+        _lead_links(token.children or [], folder)
     return Rendered(_PARSER.renderer.render(tokens, _PARSER.options, {}), sections, frozenset(fragments))
 
 
@@ -68,9 +67,16 @@ def _make_row_heading(tokens: Sequence[Token], at: int) -> None:
     tokens[at].attrSet("scope", "row")
 
 
-def _lead_to(link: Token, folder: str) -> None:
-    if link.type == "link_open" and (page := _PAGE.fullmatch(str(link.attrGet("href")))):
-        link.attrSet("href", f"{folder}/{page[1]}{page[2] or ''}")
+def _lead_links(inline: Sequence[Token], folder: str) -> None:
+    """Have links to other pages lead to them; links to files of the repository, which are not served, become text."""
+    for at, token in enumerate(inline):
+        if token.type != "link_open":
+            continue
+        target = str(token.attrGet("href"))
+        if page := _PAGE.fullmatch(target):
+            token.attrSet("href", f"{folder}/{page[1]}{page[2] or ''}")
+        elif target.startswith("../"):
+            token.hidden = next(each for each in inline[at:] if each.type == "link_close").hidden = True
 
 
 def _scrolling(label: str) -> str:

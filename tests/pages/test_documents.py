@@ -1,5 +1,7 @@
 """The documentation in the browser: every page, for everybody who may read, with links that lead somewhere."""
 
+import re
+
 import pytest
 
 from syncd.documentation import INDEX
@@ -34,7 +36,7 @@ def test_the_index_and_every_page_are_served(college: College) -> None:
         title = TEXTS[name].splitlines()[0].removeprefix("# ")
         assert title in page.text
         assert f"/docs/{name}" in index.links
-        assert [link for link in page.links if link.endswith(".md") or ".md#" in link] == []
+        assert [link for link in page.links if re.search(r"\.md(#|$)", link) or link.startswith("..")] == []
 
 
 def test_a_page_that_is_not_there_is_said_not_to_be(college: College) -> None:
@@ -87,6 +89,11 @@ def test_links_to_pages_lead_to_where_they_are_served() -> None:
     assert 'href="/docs/feeds"' in html
     assert 'href="/docs/feeds#rules"' in html
     assert 'href="https://example.org/feeds.md"' in html
+
+
+def test_a_link_to_a_file_that_is_not_served_is_its_text() -> None:
+    html = render_markdown("See [the *unit*](../../config/syncd.service), [b](feeds.md).", "/docs").html
+    assert html == '<p>See the <em>unit</em>, <a href="/docs/feeds">b</a>.</p>\n'
 
 
 def test_no_fragment_is_twice_on_a_page(documents: dict[str, str]) -> None:
