@@ -24,7 +24,8 @@ from syncd.cli.program import app
 from syncd.cli.running import stopped_by_signals
 from syncd.core.fields import Kind
 from syncd.core.values import Unusable, read_value
-from syncd.operations.explain import Account, Call, Cell, Decision, Explanation, Explanations
+from syncd.onefile import ApiRequest
+from syncd.operations.explain import Account, Cell, Decision, Explanation, Explanations
 from syncd.operations.explain import explain as explanation_of
 from syncd.state.views.status import moment
 from syncd.sync.reasons import describe
@@ -157,7 +158,7 @@ def _account(account: Account) -> Iterator[tuple[str, str]]:
     yield "accepted", ", ".join(sorted(account.accepted)) or "nothing yet"
 
 
-def _call(call: Call, *, shows: bool) -> str:
+def _call(call: ApiRequest, *, shows: bool) -> str:
     names = ", ".join(f"{name} {_shown(value)}" if shows else name for name, value in call.fields.items())
     return f"{call.method} {call.path}" + (f" with {names}" if names else "")
 

@@ -27,6 +27,7 @@ from syncd.cli.options import (
 )
 from syncd.cli.output import text
 from syncd.cli.program import app
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import AnotherRun
 from syncd.settings import Settings, load_settings
 from syncd.state.db.lock import Purpose, locked
@@ -34,7 +35,7 @@ from syncd.state.runs import RunState
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import RunResult, Trigger, run_once
-from syncd.sync.sender import Progress as OnProgress
+from syncd.sync.tally import Progress as OnProgress
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 
@@ -68,7 +69,7 @@ def sync(
                     running = partial(
                         run_once,
                         trigger=Trigger.COMMAND,
-                        only=frozenset(misid or ()),
+                        scope=Scope.of(misid) if misid else EVERYONE,
                         approved_by=whoami() if approve else "",
                         asked_by=whoami(),
                         progress=progress,

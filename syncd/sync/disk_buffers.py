@@ -44,7 +44,7 @@ class DiskBufferFactory(BufferFactory):
         finalize(self, file.close)
         return file
 
-    def pile(self, kind: type[_Laid]) -> Buffer[_Laid]:
+    def new_buffer(self, kind: type[_Laid]) -> Buffer[_Laid]:
         """An empty pile for things of one kind, which msgspec can write and read."""
         return _DiskBuffer(kind, self)
 
@@ -98,5 +98,5 @@ class _DiskBuffer(Buffer[_Laid], Collection[_Laid]):
     def __contains__(self, one: object) -> bool:
         return any(each == one for each in self)
 
-    def finished(self) -> Collection[_Laid]:
+    def close(self) -> Collection[_Laid]:
         return self if self._sheets else super().close()

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from syncd.core.assignments import ChangedAssignments
 from syncd.core.buffers import RecordSet
 from syncd.core.changed import find_changed
-from syncd.core.compare import Snapshot, compare
+from syncd.core.compare import Snapshot
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan
+from syncd.core.plan_builder import build_plan
 from syncd.core.records import Record
 from syncd.sync import disk_buffers
 from syncd.sync.disk_buffers import DiskBufferFactory
@@ -38,7 +40,7 @@ def test_a_plan_is_the_same_wherever_it_is_laid_out(population: tuple[College, l
     def planned(desk: DiskBufferFactory | None) -> Plan:
         sifted = find_changed(rows, college.known, SECRET, college.refused, buffers=desk)
         around = Snapshot(college.known, college.values, college.codes, college.in_onefile, college.in_doubt)
-        return compare(sifted, around, college.rules, SECRET, desk)
+        return build_plan(sifted, ChangedAssignments(), around, college.rules, SECRET, desk)
 
     in_memory, in_a_file = planned(None), planned(DiskBufferFactory())
 
@@ -53,7 +55,7 @@ def test_a_plan_is_the_same_wherever_it_is_laid_out(population: tuple[College, l
 @pytest.mark.usefixtures("small_sheets")
 def test_what_was_laid_down_is_there_as_often_as_it_is_asked_for() -> None:
     desk = DiskBufferFactory()
-    pile = desk.pile(Create)
+    pile = desk.new_buffer(Create)
     creates = [_create(number) for number in range(7)]
     for create in creates:
         pile.append(create)
@@ -86,7 +88,7 @@ def test_the_records_that_need_a_closer_look_are_without_whoever_was_dropped() -
 @pytest.mark.usefixtures("small_sheets")
 def test_nothing_can_be_read_in_the_file_and_it_is_gone_with_the_plan(tmp_path: Path) -> None:
     desk = DiskBufferFactory(tmp_path)
-    pile = desk.pile(Record)
+    pile = desk.new_buffer(Record)
     for number in range(4):
         pile.append(person(f"A{number}", LastName="Sméth", ULN="9276308686"))
 
@@ -114,7 +116,7 @@ def _target(link: Path) -> str:
 
 @pytest.mark.usefixtures("small_sheets")
 def test_where_no_file_can_be_made_it_stays_in_memory(tmp_path: Path) -> None:
-    pile = DiskBufferFactory(tmp_path / "nowhere").pile(Create)
+    pile = DiskBufferFactory(tmp_path / "nowhere").new_buffer(Create)
     for number in range(5):
         pile.append(_create(number))
 
@@ -125,12 +127,12 @@ _FULL = """
 import resource, signal, sys
 from pathlib import Path
 from syncd.errors import StateUnusable
-from syncd.sync.disk_buffers import Scratch
+from syncd.sync.disk_buffers import DiskBufferFactory
 from tests.core.college import person
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-pile = Scratch(Path(sys.argv[1])).pile(type(person("A1")))
+pile = DiskBufferFactory(Path(sys.argv[1])).new_buffer(type(person("A1")))
 try:
     for number in range(10_000):
         pile.append(person(f"A{number}"))

@@ -14,6 +14,7 @@ from syncd.core import digests as core_chunks
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.plan import Plan
+from syncd.core.scope import Scope
 from syncd.errors import ConfigurationError
 from syncd.onefile import Interrupted
 from syncd.state import feed_digests, held_records
@@ -243,10 +244,10 @@ def test_it_makes_the_plan_that_reading_everything_makes(
     college.with_policy(archives_leavers=archives, grace=timedelta(hours=3))
     ways: Counter[str] = Counter()
 
-    def both(context: SyncContext, only: frozenset[str], ambiguous: Any, **options: Any) -> GuardedPlan:
-        planned = make_plan(context, only, ambiguous, **options)
+    def both(context: SyncContext, scope: Scope, ambiguous: Any, **options: Any) -> GuardedPlan:
+        planned = make_plan(context, scope, ambiguous, **options)
         if planned.read_result and not planned.read_result.is_full:
-            whole = make_plan(context, only, ambiguous, **{**options, "is_poll": False})
+            whole = make_plan(context, scope, ambiguous, **{**options, "is_poll": False})
             assert in_no_order(planned.plan) == in_no_order(whole.plan)
             assert planned.objections == whole.objections
             ways["quiet" if planned.read_result.is_quiet else "news"] += 1
