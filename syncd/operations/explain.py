@@ -123,7 +123,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanations:
+class RecordExplanation:
     """The explanation of one MISID in one role."""
 
     key: Key
@@ -141,7 +141,7 @@ class Explanations:
 class Explanation:
     """The explanation of one MISID, by role."""
 
-    records: tuple[Explanations, ...]
+    records: tuple[RecordExplanation, ...]
     alike: tuple[str, ...] = ()
     """If no role has the MISID: those that differ only in case or in leading zeros."""
 
@@ -176,7 +176,7 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         unsettled = {each.key: each.at for each in changes.unsettled(connection, store.cipher, organisation_id)}
         stored = assignments.stored(connection, organisation_id)
     ids = _Ids(known)
-    explained: list[Explanations] = []
+    explained: list[RecordExplanation] = []
     for role in SENDING_ORDER:
         key = Key(organisation_id, role, misid)
         rows = [read for read in found.rows if read.role is role]
@@ -194,7 +194,7 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         last = next((row for row in reversed(history) if row.role == role), None)
         case = _Case(context, key, account, plan, ids)
         explained.append(
-            Explanations(
+            RecordExplanation(
                 key,
                 tuple(RowRead(read.feed, read.number, tuple(case.cells(read))) for read in rows),
                 account,
