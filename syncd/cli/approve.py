@@ -1,13 +1,13 @@
-"""approve, reject, retry: a person decides."""
+"""The commands approve and reject: an operator decides about a stopped run."""
 
 from typing import Annotated, Final
 
 import typer
 
-from syncd.cli.options import ConfigOption, OrganisationOption, organisations_of, settings_of, whoami, whole_number
+from syncd.cli.options import ConfigOption, settings_of, whoami, whole_number
 from syncd.cli.output import text
 from syncd.cli.program import app
-from syncd.state import held_records, runs
+from syncd.state import runs
 from syncd.sync.run import Trigger
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
@@ -21,6 +21,7 @@ _NOW_DO: Final[dict[str, str]] = {
         (Trigger.VERIFY, "syncd verify --fix"),
     )
 }
+
 
 RunArgument = Annotated[
     int | None, typer.Argument(metavar="RUN", parser=whole_number, help="The run; the one that waits if left out.")
@@ -51,27 +52,3 @@ def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
         organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
         number = runs.reject(connection, organisation_id, run, whoami())
     typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
-
-
-@app.command(rich_help_panel="Deciding")
-def retry(
-    misid: Annotated[
-        list[str] | None, typer.Argument(metavar="MISID", help="Whom; everybody who was refused if left out.")
-    ] = None,
-    *,
-    organisation: OrganisationOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Let the next run send again what OneFile has refused.
-
-    Of somebody held as "rekeyed?" and named here it says that they are somebody new, who is to have an account of
-    their own. Records held for another reason need no retry: every run looks at them afresh.
-    """
-    settings = settings_of(config)
-    with open_store(settings).begin() as connection:
-        organisations = organisations_of(settings, organisation)
-        count = sum(held_records.retry(connection, each, misid or [], now()) for each in organisations)
-    if not count:
-        typer.echo("There is nothing to try again: 'syncd held' lists who is held, and every run looks at them afresh.")
-        return
-    typer.echo(f"{count} held {'record' if count == 1 else 'records'} will be tried again by the next run.")

@@ -10,7 +10,9 @@ from typing import Final
 import typer
 
 from syncd import logs
-from syncd.cli.options import ConfigOption, JsonOption, config_before_command, print_json, width
+from syncd.cli.options import ConfigOption, JsonOption, config_before_command
+from syncd.cli.output.json import print_json
+from syncd.cli.output.text import width
 from syncd.cli.program import app
 from syncd.operations.doctor import Finding, State
 from syncd.settings import configuration_file

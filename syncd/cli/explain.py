@@ -8,20 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from syncd.cli.options import (
-    ConfigOption,
-    JsonOption,
-    OrganisationOption,
-    organisations_of,
-    print_json,
-    print_table,
-    set_up_logs,
-    settings_of,
-    width,
-)
-from syncd.cli.output.text import shortly
+from syncd.cli.context import stopped_by_signals
+from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, organisations_of, set_up_logs, settings_of
+from syncd.cli.output.json import print_json
+from syncd.cli.output.text import print_table, shortly, width
 from syncd.cli.program import app
-from syncd.cli.running import stopped_by_signals
 from syncd.core.fields import Kind
 from syncd.core.values import Unusable, read_value
 from syncd.onefile import ApiRequest

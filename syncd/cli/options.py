@@ -1,20 +1,14 @@
-"""What the commands share: their options, the configuration, and writing to a terminal or a pipe."""
+"""What the commands share: their options, the configuration, the log."""
 
 import getpass
-import json
 import os
-import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
-from textwrap import fill, indent
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from structlog.typing import FilteringBoundLogger
 
 from syncd import logs
@@ -27,7 +21,11 @@ ConfigOption = Annotated[
         "--config", "-c", help="The configuration file. [SYNCD_CONFIG, else ./syncd.toml]", show_default=False
     ),
 ]
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs instead.")]
+
+
 MisidOption = Annotated[
     list[str] | None, typer.Option("--misid", metavar="MISID", help="Only this person; may be given several times.")
 ]
@@ -62,11 +60,9 @@ OrganisationOption = Annotated[
     ),
 ]
 
+
 #: The file named before the command, as in ``syncd --config FILE sync``.
 config_before_command: Final[ContextVar[Path | None]] = ContextVar("config_before_command", default=None)
-
-#: A pipe has no width; lines are not broken for it.
-_PIPE_COLUMNS: Final = 1000
 
 
 def file_of(config: Path | None) -> Path:
@@ -117,62 +113,16 @@ def whoami() -> str:
         return f"uid {os.getuid()}"
 
 
-def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+RoleOption = Annotated[
+    Role,
+    typer.Option(
+        "--role",
+        metavar="ROLE",
+        parser=role_named,
+        help=f"The role of the account: {', '.join(Role)}.",
+        show_default=True,
+    ),
+]
 
 
-def print_json_list(documents: Iterable[Any]) -> None:
-    """The same for a list, each entry as soon as it is there."""
-    _echo_list(documents)
-    typer.echo()
-
-
-def print_json_object(document: Mapping[str, Any]) -> None:
-    """The same for an object, in which an iterator stands for a list that may be too long to be had at once."""
-    begun = False
-    for name, content in document.items():
-        typer.echo(f"{',' if begun else '{'}\n  {json.dumps(name)}: ", nl=False)
-        if isinstance(content, Iterator):
-            _echo_list(content, "  ")
-        else:
-            typer.echo(_deeper(content, "  ").lstrip(), nl=False)
-        begun = True
-    typer.echo("\n}" if begun else "{}")
-
-
-def _echo_list(documents: Iterable[Any], margin: str = "") -> None:
-    begun = False
-    for document in documents:
-        typer.echo((",\n" if begun else "[\n") + _deeper(document, f"{margin}  "), nl=False)
-        begun = True
-    typer.echo(f"\n{margin}]" if begun else "[]", nl=False)
-
-
-def _deeper(document: Any, margin: str) -> str:
-    return indent(json.dumps(document, ensure_ascii=False, indent=2), margin)
-
-
-def width() -> int:
-    """How many characters go into a line: as many as the terminal has, and in a pipe there is no end to them."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
-
-
-def print_item(name: str, *paragraphs: str) -> None:
-    """Paragraphs under the name of what they are about."""
-    typer.echo(f"\n{typer.style(name, bold=True)}")
-    for text in paragraphs:
-        typer.echo(fill(text, width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
-
-
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """A table, or the sentence for there being nothing to show."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    if table.row_count:
-        Console(width=width()).print(table)
-    else:
-        typer.echo(empty)
+ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it beforehand, however much it is.")]

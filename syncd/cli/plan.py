@@ -9,20 +9,20 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
+from syncd.cli.context import head, stopped_by_signals
 from syncd.cli.options import (
     ConfigOption,
     JsonOption,
     MisidOption,
     OrganisationOption,
     organisations_of,
-    print_json_object,
     set_up_logs,
     settings_of,
     whoami,
 )
 from syncd.cli.output.html import Cells, Section, print_section, refuse_existing, write_page
+from syncd.cli.output.json import print_json_object
 from syncd.cli.program import app
-from syncd.cli.running import head, stopped_by_signals
 from syncd.core.fields import Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Returner, Update
 from syncd.core.plan_sample import spread

@@ -1,46 +1,99 @@
 """The program: every command, and how it ends."""
 
+import logging
 import sys
 import traceback
 from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from syncd import __version__
 from syncd.cli.options import ConfigOption, config_before_command
 from syncd.errors import SyncdError
+from syncd.logs import with_priority
 from syncd.onefile import Interrupted
 
+#: Which module of `syncd.cli` adds each command, in the order in which --help lists them.
+COMMANDS: Final = {
+    "demo": "demo",
+    "init": "init.command",
+    "simulate": "simulate",
+    "doctor": "doctor",
+    "plan": "plan",
+    "sync": "sync",
+    "run": "run",
+    "resync": "resync",
+    "approve": "approve",
+    "reject": "approve",
+    "retry": "retry",
+    "rekey": "rekey",
+    "restore": "restore",
+    "link": "link",
+    "unlink": "unlink",
+    "verify": "verify",
+    "status": "status",
+    "held": "held",
+    "accounts": "accounts",
+    "history": "history",
+    "report": "report",
+    "explain": "explain",
+    "credentials": "credentials",
+    "db": "db",
+    "admin": "admin",
+    "notify": "notify",
+    "help": "help",
+}
+
+
+#: What --help calls a value, by typer's name of its type; a flag takes none.
+_VALUE_NAMES: Final = {
+    "bool": "",
+    "path": "FILE",
+    "file": "FILE",
+    "str": "TEXT",
+    "int": "N",
+    "int range": "N",
+    "float": "N",
+    "float range": "N",
+}
+
+
+class Commands(TyperGroup):
+    """The commands, each loaded only when it is needed: one command does not wait for the others to be imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's interface
+        """The names of all commands, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print --help of the whole."""
+        _name_values(self, ctx)
+        super().format_help(ctx, formatter)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; ``None`` if there is none, after all are loaded for a suggestion."""
+        if cmd_name not in self.commands:
+            for module in {COMMANDS[cmd_name]} if cmd_name in COMMANDS else {*COMMANDS.values()}:
+                import_module(f"syncd.cli.{module}")
+            _unwrap_help(app)
+            self.commands = getattr(typer.main.get_command(app), "commands", {})
+        command = self.commands.get(cmd_name)
+        if command is not None:
+            _name_values(command, ctx)
+        return command
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-#: The modules that add commands, in the order in which --help lists them, and which ones each adds.
-COMMANDS: Final = {
-    "beginning": {"demo", "init", "simulate"},
-    "doctor": {"doctor"},
-    "plan": {"plan"},
-    "running": {"sync", "run"},
-    "resync": {"resync"},
-    "approve": {"approve", "reject", "retry"},
-    "rekey": {"rekey", "restore"},
-    "link": {"link", "unlink"},
-    "verify": {"verify"},
-    "status": {"status", "held", "accounts"},
-    "history": {"history", "report"},
-    "explain": {"explain"},
-    "credentials": {"credentials"},
-    "db": {"db"},
-    "admin": {"admin"},
-    "notify": {"notify"},
-    "help": {"help"},
-}
 
 
 def _version(wanted: bool) -> None:
@@ -67,11 +120,6 @@ def syncd(
 
 def main() -> None:
     """Run a command, and end the process with the exit code that the contract gives it."""
-    # Who asks for one command does not wait for the others to load.
-    named = [module for module, commands in COMMANDS.items() if not commands.isdisjoint(sys.argv[1:])]
-    for module in named or COMMANDS:
-        import_module(f"syncd.cli.{module}")
-    _unwrap_help(app)
     try:
         app()
     except SyncdError as problem:
@@ -99,6 +147,16 @@ def _unwrap_help(commands: typer.Typer) -> None:
             _unwrap_help(group.typer_instance)
 
 
+def _name_values(command: Any, ctx: Any) -> None:
+    """Have --help name what an option takes as an operator would, and not by its type in Python."""
+    for each in getattr(command, "commands", {}).values():
+        _name_values(each, ctx)
+    for parameter in command.get_params(ctx):
+        label = parameter.display_type(ctx).strip("<>")
+        label = _VALUE_NAMES.get(label, label) if parameter.param_type_name == "option" else ""
+        parameter.display_type = lambda _ctx, label=label: label
+
+
 def _end(sentence: str, code: int) -> None:
-    typer.echo(sentence, err=True)
+    typer.echo(with_priority(sentence, logging.ERROR), err=True)
     sys.exit(code)

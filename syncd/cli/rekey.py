@@ -1,4 +1,4 @@
-"""rekey, restore: putting right what only a person can know."""
+"""The command rekey: the same person under a new MISID."""
 
 import csv
 from pathlib import Path
@@ -6,26 +6,13 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.options import ConfigOption, OrganisationOption, role_named, whoami
-from syncd.cli.output.text import print_done
+from syncd.cli.context import run_plan
+from syncd.cli.options import ApproveOption, ConfigOption, OrganisationOption, RoleOption
 from syncd.cli.program import app
-from syncd.cli.running import at_work, exit_code
 from syncd.core.fields import Role
 from syncd.errors import ConfigurationError
-from syncd.operations.rekey import Move, rekey_plan, restore_plan
-from syncd.sync.run import PlanMaker, Trigger, execute
-
-RoleOption = Annotated[
-    Role,
-    typer.Option(
-        "--role",
-        metavar="ROLE",
-        parser=role_named,
-        help=f"The role of the account: {', '.join(Role)}.",
-        show_default=True,
-    ),
-]
-ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it beforehand, however much it is.")]
+from syncd.operations.rekey import Move, rekey_plan
+from syncd.sync.run import Trigger
 
 
 @app.command(rich_help_panel="Deciding")
@@ -52,30 +39,7 @@ def rekey(
         moves = [Move(role, old, new)]
     else:
         raise typer.BadParameter("give OLD and NEW, or --from CSV")
-    _carry_out((config, organisation), Trigger.REKEY, rekey_plan(moves), approve=approve)
-
-
-@app.command(rich_help_panel="Deciding")
-def restore(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose account.")],
-    *,
-    role: RoleOption = Role.LEARNER,
-    organisation: OrganisationOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Take back that a leaver's account was archived.
-
-    As long as the MIS does not have the person, the account is a leaver's still, and its grace begins anew; name the
-    MISID in leavers.protect to keep it for good. Ends with 1 when the account is not an archived one.
-    """
-    _carry_out((config, organisation), Trigger.RESTORE, restore_plan(misid, role), approve=False)
-
-
-def _carry_out(where: tuple[Path | None, int | None], trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
-    with at_work(*where) as context:
-        done = execute(context, trigger, maker, approved_by=whoami() if approve else "")
-    print_done(done)
-    raise typer.Exit(exit_code(done))
+    run_plan((config, organisation), Trigger.REKEY, rekey_plan(moves), approve=approve)
 
 
 def _moves_in(file: Path, role: Role) -> list[Move]:

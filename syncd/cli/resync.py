@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 from sqlalchemy import Connection, Row
 
+from syncd.cli.context import exit_code, head, progress_bar, stopped_by_signals
 from syncd.cli.options import (
     ConfigOption,
     MisidOption,
@@ -19,7 +20,6 @@ from syncd.cli.options import (
 )
 from syncd.cli.output import text
 from syncd.cli.program import app
-from syncd.cli.running import exit_code, head, progress_bar, stopped_by_signals
 from syncd.core.guard import Counts
 from syncd.errors import AnotherRun
 from syncd.onefile import Interrupted

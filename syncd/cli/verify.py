@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, print_json, print_table
+from syncd.cli.context import at_work
+from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
+from syncd.cli.output.json import print_json
+from syncd.cli.output.text import print_table
 from syncd.cli.program import app
-from syncd.cli.running import at_work
 from syncd.core.drift import Drift, DriftKind
 from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.state.runs import RunState

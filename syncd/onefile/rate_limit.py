@@ -164,11 +164,11 @@ class RateLimiter:
         finally:
             self._ends_at = None
 
-    def _step(self, free_at: int) -> tuple[int, float]:
+    def _step(self, next_slot_us: int) -> tuple[int, float]:
         now = int(self._clock().timestamp() * 1000)
-        if free_at > (now + _FARTHEST_TURN.total_seconds() * 1000) * 1000:
-            free_at = 0
-        (advanced,), decision = self._algorithm.step(self._rates, (free_at,), now, 1)
+        if next_slot_us > (now + _FARTHEST_TURN.total_seconds() * 1000) * 1000:
+            next_slot_us = 0
+        (advanced,), decision = self._algorithm.step(self._rates, (next_slot_us,), now, 1)
         return int(advanced), (decision.retry_after_ms or 0) / 1000
 
     def _seconds_closed(self) -> float:

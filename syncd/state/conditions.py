@@ -22,19 +22,19 @@ class _Evidence(NamedTuple):
 
 
 #: A run that came so far has read every feed, and met nothing that would have ended it.
-_READ: Final = run.c.is_whole & run.c.state.in_(
+_READ: Final = run.c.is_full & run.c.state.in_(
     (RunState.FINISHED, RunState.AWAITING_APPROVAL, RunState.APPROVED, RunState.REJECTED, RunState.SUPERSEDED)
 )
-_ANSWERED: Final = run.c.onefile == OneFileStatus.OK
+_ANSWERED: Final = run.c.onefile_status == OneFileStatus.OK
 
 _EVIDENCE: Final[Mapping[AlertKind, _Evidence]] = {
-    AlertKind.MIS: _Evidence(run.c.problem == FailureKind.MIS, _READ),
-    AlertKind.FAILING: _Evidence(run.c.problem == FailureKind.OTHER, _READ),
+    AlertKind.MIS: _Evidence(run.c.failure_kind == FailureKind.MIS, _READ),
+    AlertKind.FAILING: _Evidence(run.c.failure_kind == FailureKind.OTHER, _READ),
     # Who refuses answers.
     AlertKind.ONEFILE: _Evidence(
-        run.c.problem == FailureKind.ONEFILE, _ANSWERED | (run.c.problem == FailureKind.CREDENTIALS)
+        run.c.failure_kind == FailureKind.ONEFILE, _ANSWERED | (run.c.failure_kind == FailureKind.CREDENTIALS)
     ),
-    AlertKind.CREDENTIALS: _Evidence(run.c.problem == FailureKind.CREDENTIALS, _ANSWERED),
+    AlertKind.CREDENTIALS: _Evidence(run.c.failure_kind == FailureKind.CREDENTIALS, _ANSWERED),
 }
 
 
@@ -57,11 +57,11 @@ def current_conditions(connection: Connection, organisation_id: int) -> dict[Ale
 
 def waits_since(connection: Connection, organisation_id: int) -> datetime | None:
     """Since when a plan for everybody has waited for approval, however often it was made anew."""
-    finished = _newest(connection, organisation_id, run.c.is_whole & (run.c.state == RunState.FINISHED))
+    finished = _newest(connection, organisation_id, run.c.is_full & (run.c.state == RunState.FINISHED))
     stopped = run.c.state.in_((RunState.AWAITING_APPROVAL, RunState.SUPERSEDED))
     return connection.scalar(
         select(run.c.started_at)
-        .where(run.c.organisation_id == organisation_id, run.c.id > finished, run.c.is_whole, stopped)
+        .where(run.c.organisation_id == organisation_id, run.c.id > finished, run.c.is_full, stopped)
         .order_by(run.c.id)
         .limit(1)
     )

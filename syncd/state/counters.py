@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from syncd.state.db.tables import ledger
+from syncd.state.db.tables import counter
 
 RUNS: Final = "runs"
 """By how they ended."""
@@ -28,13 +28,13 @@ _Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
 def _addition(insert: _Insert) -> _Insert:
     return insert.on_conflict_do_update(
-        index_elements=list(ledger.primary_key.columns), set_={"number": ledger.c.number + insert.excluded.number}
+        index_elements=list(counter.primary_key.columns), set_={"value": counter.c.value + insert.excluded.value}
     )
 
 
 _ADDITIONS: Final[Mapping[str, _Insert]] = {
-    "sqlite": _addition(sqlite.insert(ledger)),
-    "postgresql": _addition(postgresql.insert(ledger)),
+    "sqlite": _addition(sqlite.insert(counter)),
+    "postgresql": _addition(postgresql.insert(counter)),
 }
 
 
@@ -62,7 +62,7 @@ def _add(connection: Connection, organisation_id: int, told: Sequence[tuple[str,
     connection.execute(
         _ADDITIONS[connection.dialect.name],
         [
-            {"organisation_id": organisation_id, "counter": counter, "label": label, "number": number}
+            {"organisation_id": organisation_id, "counter": counter, "label": label, "value": number}
             for counter, label, number in told
         ],
     )
@@ -71,8 +71,8 @@ def _add(connection: Connection, organisation_id: int, told: Sequence[tuple[str,
 def values(connection: Connection, organisation_id: int) -> Mapping[str, Mapping[str, float]]:
     """Everything that was counted, by counter and label. Asked for a counter that is not there, it has nothing."""
     found: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for row in connection.execute(select(ledger).where(ledger.c.organisation_id == organisation_id)):
-        found[row.counter][row.label] = row.number
+    for row in connection.execute(select(counter).where(counter.c.organisation_id == organisation_id)):
+        found[row.counter][row.label] = row.value
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from syncd.core.digests import SHORT_DIGEST_LENGTH, BlockDigest
 from syncd.core.watermark import WatermarkValue, read, told
-from syncd.state.db.tables import chunk, sweep, watermark
+from syncd.state.db.tables import feed_block, feed_snapshot, watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,18 @@ class BlockWrite:
     """Where that is."""
 
 
-_SWEEP: Final = select(sweep).where(sweep.c.organisation_id == bindparam("here"))
+_SWEEP: Final = select(feed_snapshot).where(feed_snapshot.c.organisation_id == bindparam("here"))
 _CHUNKS: Final = (
-    select(chunk.c.feed, chunk.c.rows, chunk.c.first, chunk.c.digest, chunk.c.ours, chunk.c.restless)
-    .where(chunk.c.organisation_id == bindparam("here"))
-    .order_by(chunk.c.feed, chunk.c.position)
+    select(
+        feed_block.c.feed,
+        feed_block.c.rows,
+        feed_block.c.first_row_digest,
+        feed_block.c.digest,
+        feed_block.c.own_rows,
+        feed_block.c.recheck_rows,
+    )
+    .where(feed_block.c.organisation_id == bindparam("here"))
+    .order_by(feed_block.c.feed, feed_block.c.position)
 )
 _WATERMARKS: Final = select(watermark).where(watermark.c.organisation_id == bindparam("here"))
 
@@ -76,8 +83,8 @@ _WATERMARKS: Final = select(watermark).where(watermark.c.organisation_id == bind
 def begin(connection: Connection, organisation_id: int, now: datetime) -> None:
     """Have `lift` heard of while the feeds are first read."""
     if connection.execute(_SWEEP, {"here": organisation_id}).one_or_none() is None:
-        nothing = {"circumstances": "", "swept_at": now, "generation": 0}
-        connection.execute(sweep.insert().values(organisation_id=organisation_id, **nothing))
+        nothing = {"comparison_version": "", "read_at": now, "generation": 0}
+        connection.execute(feed_snapshot.insert().values(organisation_id=organisation_id, **nothing))
 
 
 def remembered(connection: Connection, organisation_id: int, now: datetime) -> FeedSnapshot:
@@ -87,14 +94,21 @@ def remembered(connection: Connection, organisation_id: int, now: datetime) -> F
     if found is None:
         return FeedSnapshot("", now, now, 0)
     feeds: dict[str, list[BlockDigest]] = {}
-    for row in connection.execute(_CHUNKS, here) if found.circumstances else ():
-        known = BlockDigest(row.rows, row.first, row.digest, row.ours, tuple(row.restless))
+    for row in connection.execute(_CHUNKS, here) if found.comparison_version else ():
+        known = BlockDigest(row.rows, row.first_row_digest, row.digest, row.own_rows, tuple(row.recheck_rows))
         feeds.setdefault(row.feed, []).append(known)
     marks = {
-        row.feed: Watermark(row.column, read(row.mark), row.risen_at, row.key, row.keys, row.elsewhere)
+        row.feed: Watermark(
+            row.column,
+            read(row.value),
+            row.first_seen_at,
+            row.misid_column,
+            row.recheck_misids,
+            row.other_organisation_rows,
+        )
         for row in connection.execute(_WATERMARKS, here)
     }
-    return FeedSnapshot(found.circumstances, found.swept_at, now, found.generation, feeds, marks)
+    return FeedSnapshot(found.comparison_version, found.read_at, now, found.generation, feeds, marks)
 
 
 def rows_of_blocks(
@@ -102,8 +116,8 @@ def rows_of_blocks(
 ) -> dict[int, BlockRows]:
     """The rows of some of a feed's chunks, by position."""
     rows = connection.execute(
-        select(chunk.c.position, chunk.c.misids, chunk.c.row_digests).where(
-            _matches_feed(organisation_id, feed), chunk.c.position.in_(positions)
+        select(feed_block.c.position, feed_block.c.misids, feed_block.c.row_digests).where(
+            _matches_feed(organisation_id, feed), feed_block.c.position.in_(positions)
         )
     )
     return {
@@ -116,13 +130,15 @@ def rows_of_blocks(
 
 def pause(connection: Connection, organisation_id: int) -> None:
     """Go by nothing until this run, or the next that reads everything, is over: it is about to change accounts."""
-    connection.execute(sweep.update().where(sweep.c.organisation_id == organisation_id).values(circumstances=""))
+    connection.execute(
+        feed_snapshot.update().where(feed_snapshot.c.organisation_id == organisation_id).values(comparison_version="")
+    )
 
 
 def invalidate(connection: Connection, organisation_id: int) -> None:
     """Have everything read the next time: what is known of a record or an account was changed beside the runs."""
-    anew = {"circumstances": "", "generation": sweep.c.generation + 1}
-    connection.execute(sweep.update().where(sweep.c.organisation_id == organisation_id).values(anew))
+    anew = {"comparison_version": "", "generation": feed_snapshot.c.generation + 1}
+    connection.execute(feed_snapshot.update().where(feed_snapshot.c.organisation_id == organisation_id).values(anew))
 
 
 def save(
@@ -140,9 +156,9 @@ def save(
     Only chunks that are others than before are written.
     """
     kept = connection.execute(
-        sweep.update()
-        .where(sweep.c.organisation_id == organisation_id, sweep.c.generation == snapshot.generation)
-        .values(circumstances=snapshot.comparison_version, swept_at=snapshot.read_at)
+        feed_snapshot.update()
+        .where(feed_snapshot.c.organisation_id == organisation_id, feed_snapshot.c.generation == snapshot.generation)
+        .values(comparison_version=snapshot.comparison_version, read_at=snapshot.read_at)
     )
     if not kept.rowcount:
         return
@@ -153,15 +169,15 @@ def save(
                 organisation_id=organisation_id,
                 feed=feed,
                 column=marked.column,
-                mark=told(marked.value),
-                risen_at=marked.first_seen_at,
-                key=marked.misid_column,
-                keys=marked.recheck_misids,
-                elsewhere=marked.other_organisation_rows,
+                value=told(marked.value),
+                first_seen_at=marked.first_seen_at,
+                misid_column=marked.misid_column,
+                recheck_misids=marked.recheck_misids,
+                other_organisation_rows=marked.other_organisation_rows,
             )
         )
     if is_anew:
-        connection.execute(chunk.delete().where(chunk.c.organisation_id == organisation_id))
+        connection.execute(feed_block.delete().where(feed_block.c.organisation_id == organisation_id))
     for feed, noted in feeds.items():
         _save_feed(connection, organisation_id, feed, () if is_anew else snapshot.feeds.get(feed, ()), noted)
 
@@ -174,21 +190,21 @@ def _save_feed(
         # Where one moves, so do those behind it, most often.
         known = rows_of_blocks(connection, organisation_id, feed, range(len(before)))
         noted = [replace(each, inside=each.inside or known[each.position]) for each in noted]
-        connection.execute(chunk.delete().where(here))
+        connection.execute(feed_block.delete().where(here))
         before = ()
     new: list[dict[str, Any]] = []
     for place, each in enumerate(noted):
-        at_place = here & (chunk.c.position == place)
+        at_place = here & (feed_block.c.position == place)
         if each.inside is not None:
             new.append(_to_row(organisation_id, feed, place, each.chunk, each.inside))
             if place < len(before):
-                connection.execute(chunk.delete().where(at_place))
+                connection.execute(feed_block.delete().where(at_place))
         elif each.chunk != before[place]:
-            connection.execute(chunk.update().where(at_place).values(restless=each.chunk.recheck_rows))
+            connection.execute(feed_block.update().where(at_place).values(recheck_rows=each.chunk.recheck_rows))
     if new:
-        connection.execute(chunk.insert(), new)
+        connection.execute(feed_block.insert(), new)
     if len(noted) < len(before):
-        connection.execute(chunk.delete().where(here, chunk.c.position >= len(noted)))
+        connection.execute(feed_block.delete().where(here, feed_block.c.position >= len(noted)))
 
 
 def _to_row(organisation_id: int, feed: str, position: int, told: BlockDigest, rows: BlockRows) -> dict[str, Any]:
@@ -197,14 +213,14 @@ def _to_row(organisation_id: int, feed: str, position: int, told: BlockDigest, r
         "feed": feed,
         "position": position,
         "rows": told.rows,
-        "first": told.first_row_digest,
+        "first_row_digest": told.first_row_digest,
         "digest": told.digest,
-        "ours": told.own_rows,
-        "restless": told.recheck_rows,
+        "own_rows": told.own_rows,
+        "recheck_rows": told.recheck_rows,
         "misids": rows.misids,
         "row_digests": "".join(rows.digests),
     }
 
 
 def _matches_feed(organisation_id: int, feed: str) -> ColumnElement[bool]:
-    return (chunk.c.organisation_id == organisation_id) & (chunk.c.feed == feed)
+    return (feed_block.c.organisation_id == organisation_id) & (feed_block.c.feed == feed)

@@ -12,7 +12,7 @@ from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
 from syncd.core.scope import EVERYONE, Scope
 from syncd.state import assignments, feed_digests
-from syncd.state.db.tables import held, newcomer
+from syncd.state.db.tables import confirmed_new_misid, held
 
 _Identity: TypeAlias = tuple[object, ...]
 _IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
@@ -113,15 +113,21 @@ def retry(connection: Connection, organisation_id: int, misids: Collection[str],
     for row in connection.execute(select(held).where(*lookalikes)).all():
         keys.add(_key(row))
         connection.execute(
-            newcomer.delete().where(newcomer.c.organisation_id == organisation_id, newcomer.c.misid == row.misid)
+            confirmed_new_misid.delete().where(
+                confirmed_new_misid.c.organisation_id == organisation_id, confirmed_new_misid.c.misid == row.misid
+            )
         )
-        connection.execute(newcomer.insert().values(organisation_id=organisation_id, misid=row.misid, decided_at=now))
+        connection.execute(
+            confirmed_new_misid.insert().values(organisation_id=organisation_id, misid=row.misid, decided_at=now)
+        )
     return len(keys)
 
 
 def confirmed_new(connection: Connection, organisation_id: int) -> frozenset[str]:
     """The MISIDs of which a person has said that they are somebody new."""
-    rows = connection.scalars(select(newcomer.c.misid).where(newcomer.c.organisation_id == organisation_id))
+    rows = connection.scalars(
+        select(confirmed_new_misid.c.misid).where(confirmed_new_misid.c.organisation_id == organisation_id)
+    )
     return frozenset(rows)
 
 

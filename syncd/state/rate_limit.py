@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError
 
 from syncd.errors import LockLost, StateUnusable
 from syncd.state.db.store import Store
-from syncd.state.db.tables import pace
+from syncd.state.db.tables import rate_limit
 
 _MINUTE: Final = 60_000_000
-_IS_MINE: Final = pace.c.token == bindparam("mine")
-_LINE: Final = select(pace).where(_IS_MINE).with_for_update()
-_TURN: Final = pace.update().where(_IS_MINE)
+_IS_MINE: Final = rate_limit.c.customer == bindparam("mine")
+_LINE: Final = select(rate_limit).where(_IS_MINE).with_for_update()
+_TURN: Final = rate_limit.update().where(_IS_MINE)
 
 
 class StoredRateLimit:
@@ -38,12 +38,12 @@ class StoredRateLimit:
         self._begin_line()
         with self._store.begin() as connection:
             row = connection.execute(_LINE, {"mine": self._token}).one()
-            advanced, seconds = step(row.free_at)
-            if advanced != row.free_at:
+            advanced, seconds = step(row.next_slot_us)
+            if advanced != row.next_slot_us:
                 # The line is never free much later than now, so that this tells which minute it is.
                 counts = _counts_in(row, advanced // _MINUTE)
                 counts["calls"] += 1
-                connection.execute(_TURN, {"mine": self._token, "free_at": advanced, **counts})
+                connection.execute(_TURN, {"mine": self._token, "next_slot_us": advanced, **counts})
         if not self._store.may_write():
             raise LockLost(
                 f"The connection to the state store {self._store} that kept the lock of this run was lost, and another "
@@ -54,7 +54,7 @@ class StoredRateLimit:
     def calls_of_last_minute(self, now: datetime) -> int:
         """About how many calls have left in the 60 seconds up to now, whoever made them. Raises `StateUnusable`."""
         with self._store.reading() as connection:
-            row = connection.execute(select(pace).where(pace.c.token == self._token)).one_or_none()
+            row = connection.execute(select(rate_limit).where(rate_limit.c.customer == self._token)).one_or_none()
         if row is None:
             return 0
         minute, elapsed = divmod(int(now.timestamp() * 1e6), _MINUTE)
@@ -65,11 +65,14 @@ class StoredRateLimit:
         if self._is_there:
             return
         with self._store.begin() as connection:
-            is_new = connection.execute(select(pace.c.token).where(pace.c.token == self._token)).first() is None
+            is_new = (
+                connection.execute(select(rate_limit.c.customer).where(rate_limit.c.customer == self._token)).first()
+                is None
+            )
         if is_new:
             try:
                 with self._store.begin() as connection:
-                    connection.execute(pace.insert().values(token=self._token, free_at=0))
+                    connection.execute(rate_limit.insert().values(customer=self._token, next_slot_us=0))
             except StateUnusable as problem:
                 # Somebody else has begun it meanwhile.
                 if not isinstance(problem.__cause__, IntegrityError):

@@ -75,7 +75,7 @@ def _purge_changes(
             ~_is_open(),
             # What has been used of an approval is counted by its changes.
             ~exists().where(
-                under.c.id == change.c.run_id, approval.c.id == under.c.approval_id, approval.c.lapses_at > now
+                under.c.id == change.c.run_id, approval.c.id == under.c.approval_id, approval.c.expires_at > now
             ),
         )
         .order_by(change.c.at)
@@ -110,7 +110,7 @@ def _purge_runs(
             run.c.state.not_in((RunState.RUNNING, RunState.AWAITING_APPROVAL)),
             run.c.id.not_in(spared),
             ~exists().where(change.c.run_id == run.c.id),
-            ~exists().where(approval.c.run_id == run.c.id, approval.c.lapses_at > now),
+            ~exists().where(approval.c.run_id == run.c.id, approval.c.expires_at > now),
         )
         .order_by(run.c.id)
         .limit(_AT_ONCE)
@@ -127,13 +127,13 @@ def _gone_by(connection: Connection, organisation_id: int) -> set[int]:
     of_organisation = run.c.organisation_id == organisation_id
     newest = select(func.max(run.c.id)).where(of_organisation)
     found = set(connection.scalars(newest.group_by(run.c.trigger, run.c.state)))
-    found |= set(connection.scalars(newest.group_by(run.c.onefile)))
+    found |= set(connection.scalars(newest.group_by(run.c.onefile_status)))
     # Since when OneFile could not be reached.
-    last_ok = connection.scalar(newest.where(run.c.onefile == OneFileStatus.OK)) or 0
+    last_ok = connection.scalar(newest.where(run.c.onefile_status == OneFileStatus.OK)) or 0
     found.add(
         connection.scalar(
             select(func.min(run.c.id)).where(
-                of_organisation, run.c.id > last_ok, run.c.onefile == OneFileStatus.UNREACHABLE
+                of_organisation, run.c.id > last_ok, run.c.onefile_status == OneFileStatus.UNREACHABLE
             )
         )
         or 0

@@ -5,13 +5,13 @@ from hashlib import blake2b
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select
 
-from syncd.state.db.tables import signed_out
+from syncd.state.db.tables import revoked_session
 
 
 def revoke(connection: Connection, token: str, until: datetime, now: datetime) -> None:
     """End the session of this token, which would have lasted ``until`` then; what has run out anyway is forgotten."""
-    connection.execute(delete(signed_out).where((signed_out.c.until <= now) | _matches_session(token)))
-    connection.execute(signed_out.insert().values(session=_hash_of(token), until=until))
+    connection.execute(delete(revoked_session).where((revoked_session.c.until <= now) | _matches_session(token)))
+    connection.execute(revoked_session.insert().values(session=_hash_of(token), until=until))
 
 
 def is_revoked(connection: Connection, token: str) -> bool:
@@ -20,7 +20,7 @@ def is_revoked(connection: Connection, token: str) -> bool:
 
 
 def _matches_session(token: str) -> ColumnElement[bool]:
-    return signed_out.c.session == _hash_of(token)
+    return revoked_session.c.session == _hash_of(token)
 
 
 def _hash_of(token: str) -> str:

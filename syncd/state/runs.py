@@ -70,7 +70,7 @@ _IS_OF: Final = _IS_HERE & run.c.trigger.in_(bindparam("triggers", expanding=Tru
 _WAITING_OF: Final = run.update().where(_IS_OF, run.c.state == RunState.AWAITING_APPROVAL)
 # Approvals in force are few and runs are many: the run is looked up for each of them, and never the other way round.
 _IN_FORCE_OF: Final = approval.update().where(
-    approval.c.lapses_at > bindparam("now"),
+    approval.c.expires_at > bindparam("now"),
     select(_IS_OF).where(run.c.id == approval.c.run_id).correlate(approval).scalar_subquery(),
 )
 
@@ -82,11 +82,11 @@ def start(
     now: datetime,
     asked_by: str = "",
     *,
-    is_whole: bool = False,
+    is_full: bool = False,
 ) -> int:
     """Begin a run; one that was left running by a killed process is noted as interrupted.
 
-    ``is_whole`` says that it is about everybody: when such a run is finished, nothing that the MIS has is left unsent.
+    ``is_full`` says that it is about everybody: when such a run is finished, nothing that the MIS has is left unsent.
     """
     left_running = connection.execute(
         _LEFT_RUNNING, {"here": organisation_id, "state": RunState.INTERRUPTED, "finished_at": now}
@@ -99,7 +99,7 @@ def start(
         "state": RunState.RUNNING,
         "started_at": now,
         "asked_by": asked_by,
-        "is_whole": is_whole,
+        "is_full": is_full,
     }
     number: int = connection.execute(_NEW, begun).scalar_one()
     return number
@@ -142,7 +142,7 @@ def stop(
         .values(state=RunState.SUPERSEDED)
     )
     finish(connection, number, RunState.AWAITING_APPROVAL, now, reason=reason, onefile=onefile, totals=totals)
-    connection.execute(run.update().where(run.c.id == number).values(sample=dict(sample)))
+    connection.execute(run.update().where(run.c.id == number).values(plan_sample=dict(sample)))
 
 
 def finish(
@@ -157,7 +157,13 @@ def finish(
     totals: Mapping[str, int] | None = None,
 ) -> None:
     """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
-    told = {"state": state, "finished_at": now, "reason": reason, "onefile": onefile or "", "problem": problem}
+    told = {
+        "state": state,
+        "finished_at": now,
+        "reason": reason,
+        "onefile_status": onefile or "",
+        "failure_kind": problem,
+    }
     ended = connection.execute(_ENDING, {"number": number, **told, **(totals or {})}).one()
     seconds = (now - ended.started_at).total_seconds() if state is RunState.FINISHED else None
     counters.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
@@ -165,14 +171,16 @@ def finish(
 
 def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileStatus | None, datetime | None]:
     """How OneFile was when it was last called, if ever, and, if it could not be reached, since when."""
-    asked = select(run.c.id, run.c.onefile, run.c.started_at).where(
-        run.c.organisation_id == organisation_id, run.c.onefile != ""
+    asked = select(run.c.id, run.c.onefile_status, run.c.started_at).where(
+        run.c.organisation_id == organisation_id, run.c.onefile_status != ""
     )
     newest = connection.execute(asked.order_by(run.c.id.desc()).limit(1)).one_or_none()
-    if newest is None or newest.onefile == OneFileStatus.OK:
+    if newest is None or newest.onefile_status == OneFileStatus.OK:
         return (None if newest is None else OneFileStatus.OK), None
     last_ok = connection.scalar(
-        select(func.max(run.c.id)).where(run.c.organisation_id == organisation_id, run.c.onefile == OneFileStatus.OK)
+        select(func.max(run.c.id)).where(
+            run.c.organisation_id == organisation_id, run.c.onefile_status == OneFileStatus.OK
+        )
     )
     first_not = connection.execute(asked.where(run.c.id > (last_ok or 0)).order_by(run.c.id).limit(1)).one()
     return OneFileStatus.UNREACHABLE, first_not.started_at
@@ -231,7 +239,7 @@ def last_success_at(connection: Connection, organisation_id: int) -> datetime | 
     """When a run about everybody last came to its end."""
     return connection.scalar(
         select(run.c.finished_at)
-        .where(run.c.organisation_id == organisation_id, run.c.is_whole, run.c.state == RunState.FINISHED)
+        .where(run.c.organisation_id == organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
         .order_by(run.c.id.desc())
         .limit(1)
     )
@@ -284,7 +292,7 @@ def approval_in_force(
         .where(
             run.c.organisation_id == organisation_id,
             run.c.trigger.in_(triggers),
-            approval.c.lapses_at > now,
+            approval.c.expires_at > now,
             # Once a run under it has come to its end, it has served.
             ~exists().where(under_it.c.approval_id == approval.c.id, under_it.c.state == RunState.FINISHED),
         )
@@ -301,7 +309,7 @@ def expire_outdated(connection: Connection, organisation_id: int, triggers: Coll
     """Note that everything was planned anew and may be sent: what waits is superseded, and approvals have served."""
     same = {"here": organisation_id, "triggers": list(triggers)}
     connection.execute(_WAITING_OF, {**same, "state": RunState.SUPERSEDED})
-    connection.execute(_IN_FORCE_OF, {**same, "now": now, "lapses_at": now})
+    connection.execute(_IN_FORCE_OF, {**same, "now": now, "expires_at": now})
 
 
 def request(connection: Connection, organisation_id: int, who: str, now: datetime, misids: Sequence[str] = ()) -> int:
@@ -374,7 +382,7 @@ def _approve(connection: Connection, number: int, counts: Counts, who: str, now:
             leavers=counts.leavers,
             approved_at=now,
             approved_by=who,
-            lapses_at=now + APPROVAL_LASTS,
+            expires_at=now + APPROVAL_LASTS,
         )
         .returning(approval.c.id)
     ).scalar_one()

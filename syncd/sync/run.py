@@ -154,7 +154,7 @@ def execute(
     # A relaxed fsync is enough here: nothing is sent before the first durable commit.
     with context.store.begin(relaxed_durability=True) as connection:
         number = runs.start(
-            connection, context.organisation_id, trigger, context.clock(), asked_by, is_whole=findings.is_everyone
+            connection, context.organisation_id, trigger, context.clock(), asked_by, is_full=findings.is_everyone
         )
     run = _Run(replace(context, log=context.log.bind(run=number)), number, trigger, findings, progress)
     run.log.info("run_started", trigger=trigger)

@@ -70,7 +70,7 @@ def fill(url: str, size: Size) -> None:
                 copy.write_row((*row, NOW, NOW))
         names = (
             "id, organisation_id, trigger, state, started_at, finished_at, creates, updates, leavers, returners, held,"
-            " warnings, unchanged, applied, refused, in_doubt, calls, reason, onefile, is_whole"
+            " warnings, unchanged, applied, refused, in_doubt, calls, reason, onefile_status, is_full"
         )
         apart = _YEARS / size.runs
         with cursor.copy(f"COPY run ({names}) FROM STDIN".encode()) as copy:
@@ -239,7 +239,7 @@ def _reads_of_a_poll(connection: Connection) -> int:
 
 
 def _writes_of_a_poll(connection: Connection) -> int:
-    number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW, is_whole=True)
+    number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW, is_full=True)
     runs.expire_outdated(connection, ORGANISATION, POLLS, NOW)
     runs.finish(connection, number, RunState.FINISHED, NOW)
     return 1

@@ -200,7 +200,7 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
         runs.approve(connection, ORGANISATION, None, "Morgan", college.clock())
     # The daemon goes by the time of this machine, for which the approval would have lapsed.
     with college.context.store.begin() as connection:
-        connection.execute(approval.update().values(lapses_at=datetime.now(UTC) + timedelta(hours=1)))
+        connection.execute(approval.update().values(expires_at=datetime.now(UTC) + timedelta(hours=1)))
     _slow_down(college, 0.15)
 
     with living(college):

@@ -319,7 +319,7 @@ class Promises(RuleBasedStateMachine):
         is_its = approval.c.run_id == select(func.max(run.c.id)).scalar_subquery()
         with self.site.store.begin() as connection:
             row = connection.execute(select(approval).where(is_its)).one_or_none()
-        return Budget(row.creates, row.updates, row.leavers, row.lapses_at) if row else None
+        return Budget(row.creates, row.updates, row.leavers, row.expires_at) if row else None
 
     def _check_archived(self, gone: set[Who]) -> None:
         """Archived is only who has been gone for as long as they may, and is not protected."""

@@ -57,10 +57,10 @@ class Turns:
     """The line, kept in memory."""
 
     def __init__(self) -> None:
-        self.free_at = 0
+        self.next_slot_us = 0
 
     def advance(self, step: Callable[[int], tuple[int, float]]) -> float:
-        self.free_at, seconds = step(self.free_at)
+        self.next_slot_us, seconds = step(self.next_slot_us)
         return seconds
 
 

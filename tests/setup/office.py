@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from typer.testing import CliRunner
 
-from syncd.cli import beginning  # noqa: F401 - adds the command
+from syncd.cli.init import command  # noqa: F401 - adds the command
 from syncd.cli.program import app
 from syncd.errors import SyncdError
 from syncd.operations.doctor import Finding, State

@@ -4,17 +4,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import text
-
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.resources import shipped
 from syncd.state import changes, counters, runs
 from syncd.state.changes import Action, Outcome
-from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change, run
 from syncd.state.runs import RunState
@@ -87,55 +80,3 @@ def test_no_count_is_lost_between_threads(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(40)))
     assert _counted(store, counters.CHANGES) == {"create applied": 40}
-
-
-@pytest.mark.parametrize("make", ["sqlite_url", "postgres_url"])
-def test_what_was_done_before_anything_was_counted_is_counted_by_the_migration(
-    request: pytest.FixtureRequest, make: str
-) -> None:
-    store = Store(request.getfixturevalue(make), ValueCipher())
-    config = Config()
-    config.set_main_option("script_location", str(shipped("migrations")))
-    with store.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
-        for state, calls in (("finished", 3), ("superseded", 1), ("approved", 0), ("running", 2)):
-            connection.execute(
-                text(
-                    "INSERT INTO run (organisation_id, trigger, state, started_at, creates, updates, leavers,"
-                    " returners, held, warnings, unchanged, applied, refused, in_doubt, calls, reason, onefile)"
-                    " VALUES (5740, 'schedule', :state, :now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, :calls, '', '')"
-                ),
-                {"state": state, "calls": calls, "now": NOW},
-            )
-        for outcome in ("applied", "applied", "pending"):
-            connection.execute(
-                text(
-                    "INSERT INTO change (run_id, at, organisation_id, role, misid, action, fields, outcome, attempts,"
-                    " detail, message) VALUES (1, :now, 5740, 'Learner', 'L1', 'create', '[]', :outcome, 1, '', '')"
-                ),
-                {"outcome": outcome, "now": NOW},
-            )
-        for counter, label, count in (("changes", "create applied", 5), ("runs", "rejected", 1), ("calls", "", 100)):
-            connection.execute(
-                text("INSERT INTO tally VALUES (5740, :counter, :label, :count)"),
-                {"counter": counter, "label": label, "count": count},
-            )
-    store.upgrade()
-    assert _counted(store, counters.RUNS) == {"finished": 1, "awaiting_approval": 3}
-    assert _counted(store, counters.CHANGES) == {"create applied": 7}
-    assert _counted(store, counters.CALLS) == {"": 106}
-    _run_of(store, 1, calls=1)
-    assert _counted(store, counters.CALLS) == {"": 107}
-
-    with store.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0004")
-        left = connection.execute(text("SELECT counter, label, count FROM tally")).all()
-    # What is there is counted where it is.
-    assert {(row[0], row[1]): row[2] for row in left} == {
-        ("changes", "create applied"): 5,
-        ("runs", "awaiting_approval"): 1,
-        ("calls", ""): 100,
-    }
-    store.close()

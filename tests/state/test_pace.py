@@ -11,7 +11,7 @@ NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
 def _call(turns: StoredRateLimit, at: datetime) -> None:
-    turns.advance(lambda _free_at: (int(at.timestamp() * 1e6), 0.0))
+    turns.advance(lambda _next_slot_us: (int(at.timestamp() * 1e6), 0.0))
 
 
 def test_calls_of_every_process_with_the_token_count_and_no_others(store: Store) -> None:
@@ -45,7 +45,7 @@ def test_a_line_that_is_ahead_into_the_next_minute_hides_none_of_this_ones(store
 
 def test_a_call_that_has_to_wait_is_not_counted_yet(store: Store) -> None:
     turns = StoredRateLimit(store, "token")
-    turns.advance(lambda free_at: (free_at, 1.0))
+    turns.advance(lambda next_slot_us: (next_slot_us, 1.0))
     assert turns.calls_of_last_minute(NOON) == 0
 
 

@@ -32,13 +32,13 @@ _ENDS = {
 }
 
 
-def _play(store: Store, ends: Iterable[str], *, is_whole: bool = True) -> None:
+def _play(store: Store, ends: Iterable[str], *, is_full: bool = True) -> None:
     """One run an hour."""
     with store.begin() as connection:
         for hour, end in enumerate(ends):
             state, problem, onefile = _ENDS[end]
             now = NOON + timedelta(hours=hour)
-            number = runs.start(connection, ORGANISATION, "schedule", now, is_whole=is_whole)
+            number = runs.start(connection, ORGANISATION, "schedule", now, is_full=is_full)
             if state is RunState.AWAITING_APPROVAL:
                 runs.stop(connection, number, ORGANISATION, end, now, onefile=onefile, totals={"calls": 0}, sample={})
             else:
@@ -86,7 +86,7 @@ def test_each_trouble_lasts_from_the_first_run_that_shows_it_to_the_first_that_s
 
 def test_a_run_about_some_people_only_does_not_show_that_the_mis_can_be_read(store: Store) -> None:
     _play(store, ["no MIS"])
-    _play(store, ["in step"], is_whole=False)
+    _play(store, ["in step"], is_full=False)
     assert _amiss(store) == {AlertKind.MIS: 0}
 
 
@@ -100,10 +100,10 @@ def test_a_run_in_which_all_went_well_ends_every_trouble_but_a_plan_that_waits(s
 
 
 def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planned_it(store: Store) -> None:
-    def planned(hour: int, state: RunState, creates: int, applied: int, *, is_whole: bool = True) -> None:
+    def planned(hour: int, state: RunState, creates: int, applied: int, *, is_full: bool = True) -> None:
         now = NOON + timedelta(hours=hour)
         with store.begin() as connection:
-            number = runs.start(connection, ORGANISATION, "schedule", now, is_whole=is_whole)
+            number = runs.start(connection, ORGANISATION, "schedule", now, is_full=is_full)
             connection.execute(run.update().where(run.c.id == number).values(creates=creates))
             runs.finish(connection, number, state, now, totals={"applied": applied})
 
@@ -117,7 +117,7 @@ def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planne
     planned(1, RunState.FAILED, creates=3, applied=1)
     planned(2, RunState.AWAITING_APPROVAL, creates=2, applied=0)
     assert since() == NOON + timedelta(hours=1)
-    planned(3, RunState.FINISHED, creates=1, applied=1, is_whole=False)
+    planned(3, RunState.FINISHED, creates=1, applied=1, is_full=False)
     assert since() == NOON + timedelta(hours=1)
     planned(4, RunState.FINISHED, creates=2, applied=1)
     assert since() is None

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from syncd.state import runs
 from syncd.state.db.store import Store
-from syncd.state.db.tables import approval, signed_out
+from syncd.state.db.tables import approval, revoked_session
 from syncd.web.auth.credentials import Credentials, hash_of
 from syncd.web.auth.login import _local
 from syncd.web.auth.throttle import Attempts
@@ -175,7 +175,7 @@ def test_who_has_signed_out_stays_out_after_a_restart_and_with_another_daemon(st
     colleague.sign_in()
     colleague.post("/sign-out", data=colleague.form_of("/page"))
     with store.reading() as connection:
-        assert len(connection.execute(select(signed_out)).all()) == 1, "what has run out is kept"
+        assert len(connection.execute(select(revoked_session)).all()) == 1, "what has run out is kept"
 
 
 def test_nobody_who_signed_in_is_let_in_while_it_cannot_be_told_whether_they_have_signed_out(store: Store) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from syncd.cli.init.config_file import FeedEntry
 from syncd.cli.init.prompts import Asking, Given, Settled
-from syncd.cli.options import print_table
+from syncd.cli.output.text import print_table
 from syncd.core.fields import FIELDS, Role, columns_of
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis

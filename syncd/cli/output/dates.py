@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from syncd.settings import Settings
+
 _UNITS: Final = {"d": "days", "h": "hours"}
 
 SinceOption = Annotated[
@@ -60,3 +62,8 @@ def _moment(given: str, option: str, zone: ZoneInfo, now: datetime, *, is_end: b
         raise typer.BadParameter(
             "is neither a day such as 2026-11-25 nor a time ago such as 7d or 36h", param_hint=option
         ) from None
+
+
+def zone_of(settings: Settings) -> ZoneInfo:
+    """The time zone in which the configuration has days begin and end."""
+    return ZoneInfo(settings.schedule.timezone)

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import typer
 
-from syncd.cli.options import print_item, print_table
+from syncd.cli.output.text import print_item, print_table
 from syncd.errors import ConfigurationError
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"

@@ -1,9 +1,15 @@
 """Plans and runs as JSON and as text for people; of fields only the names, never a value."""
 
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from textwrap import fill
 from typing import Final
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from syncd.core.guard import Counts
 from syncd.state.changes import Action
@@ -60,3 +66,32 @@ def counted(counts: Counts) -> str:
 def shortly(at: datetime | None) -> str:
     """A moment as people write it, in this machine's time."""
     return f"{at.astimezone():%d %b %Y %H:%M}" if at else ""
+
+
+#: A pipe has no width; lines are not broken for it.
+_PIPE_COLUMNS: Final = 1000
+
+
+def width() -> int:
+    """How many characters go into a line: as many as the terminal has, and in a pipe there is no end to them."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
+
+
+def print_item(name: str, *paragraphs: str) -> None:
+    """Paragraphs under the name of what they are about."""
+    typer.echo(f"\n{typer.style(name, bold=True)}")
+    for text in paragraphs:
+        typer.echo(fill(text, width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """A table, or the sentence for there being nothing to show."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    if table.row_count:
+        Console(width=width()).print(table)
+    else:
+        typer.echo(empty)

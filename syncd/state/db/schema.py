@@ -7,7 +7,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 from syncd.resources import shipped
 
 #: The migration this program works with: the newest in ``migrations``.
-NEWEST: Final = "0011"
+NEWEST: Final = "0001"
 
 _VERSION: Final = table("alembic_version", column("version_num"))
 

@@ -62,10 +62,10 @@ account: Final = Table(
     Column("organisation_id", Integer, nullable=False),
     Column("role", String(20), nullable=False),
     Column("misid", String(255), nullable=False),
-    Column("user_id", BigInteger, comment="empty while OneFile has accepted the create and not told the id"),
+    Column("user_id", BigInteger, comment="empty while OneFile has accepted a create without returning the id"),
     Column("status", String(10), nullable=False),
     Column("feed", String(100), nullable=False),
-    Column("values", Text, nullable=False, comment="what OneFile last accepted: JSON, encrypted when there is a key"),
+    Column("values", Text, nullable=False, comment="what OneFile last accepted: JSON, encrypted if a key is set"),
     Column("fingerprint", String(32), nullable=False),
     Column("needs_recheck", Boolean, nullable=False, default=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
@@ -77,8 +77,8 @@ account: Final = Table(
     Index(None, "organisation_id", "role", "status", "feed"),
 )
 
-#: All runs but those that found nothing to send. Written out, for a database uses an index of some rows only where one
-#: asks for them in the same words.
+#: All runs except those that had nothing to send. A database uses a partial
+#: index only for a condition in the same words.
 NOT_QUIET: Final = text("NOT (state = 'finished' AND applied = 0 AND refused = 0 AND in_doubt = 0)")
 
 run: Final = Table(
@@ -103,18 +103,26 @@ run: Final = Table(
     Column("calls", Integer, nullable=False, default=0),
     Column("reason", Text, nullable=False, default=""),
     Column(
-        "onefile", String(12), nullable=False, default="", comment="ok, unreachable, or empty when it was not asked"
+        "onefile_status",
+        String(12),
+        nullable=False,
+        default="",
+        comment="ok, unreachable, or empty if OneFile was not called",
     ),
-    Column("approval_id", Integer, comment="what it runs under; no constraint, as the two refer to each other"),
-    Column("sample", JSON, comment="some of what a stopped run would do: MISIDs and names of fields"),
+    Column(
+        "approval_id",
+        Integer,
+        comment="the approval it used; no constraint, because the two tables refer to each other",
+    ),
+    Column("plan_sample", JSON, comment="part of a stopped run's plan: MISIDs and field names"),
     Column("asked_by", Text, nullable=False, default="", server_default=""),
     Column("settled_by", Text, nullable=False, default="", server_default=""),
-    Column("drift", Integer, comment="accounts that a verify found other than they were left"),
-    Column("problem", String(20), nullable=False, default="", server_default="", comment="of which kind it failed"),
-    Column("is_whole", Boolean, nullable=False, default=False, server_default=false(), comment="about everybody"),
+    Column("drift", Integer, comment="accounts in which a verify found drift"),
+    Column("failure_kind", String(20), nullable=False, default="", server_default="", comment="the kind of failure"),
+    Column("is_full", Boolean, nullable=False, default=False, server_default=false(), comment="every record was read"),
     Index(None, "organisation_id", "id"),
     Index(None, "organisation_id", "state"),
-    Index(None, "organisation_id", "onefile"),
+    Index(None, "organisation_id", "onefile_status"),
     Index(None, "organisation_id", "started_at"),
     Index("ix_run_not_quiet", "organisation_id", "id", postgresql_where=NOT_QUIET, sqlite_where=NOT_QUIET),
     Index(None, "approval_id"),
@@ -136,8 +144,8 @@ change: Final = Table(
     Column("attempts", Integer, nullable=False, default=1),
     Column("concluded_at", UtcDateTime),
     Column("http_status", Integer),
-    Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted when there is a key"),
-    Column("message", Text, nullable=False, default="", comment="why it was refused, personal values taken out"),
+    Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted if a key is set"),
+    Column("message", Text, nullable=False, default="", comment="why it was refused, without personal values"),
     Index(None, "organisation_id", "misid"),
     # Reports count by these. As columns of it proper SQLite would take it for those who ask for one outcome.
     Index(None, "organisation_id", "at", postgresql_include=["role", "action", "outcome"]),
@@ -176,7 +184,7 @@ approval: Final = Table(
     Column("leavers", Integer, nullable=False),
     Column("approved_at", UtcDateTime, nullable=False),
     Column("approved_by", String(100), nullable=False),
-    Column("lapses_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
     Index(None, "run_id"),
 )
 
@@ -210,14 +218,14 @@ assignment: Final = Table(
     Column("id", Integer, primary_key=True),
     Column("organisation_id", Integer, nullable=False),
     Column("learner_misid", String(255), nullable=False),
-    Column("role", String(20), nullable=False, comment="of whoever is assigned"),
+    Column("role", String(20), nullable=False, comment="of the user who is assigned"),
     Column("user_misid", String(255), nullable=False),
     Column("learner_id", BigInteger, nullable=False),
     Column("user_id", BigInteger, nullable=False),
-    Column("refusal", Text, nullable=False, default="", comment="OneFile's words, if it said no"),
+    Column("refusal", Text, nullable=False, default="", comment="OneFile's message, if it refused"),
     Column("sent_at", UtcDateTime, nullable=False),
     UniqueConstraint("organisation_id", "learner_misid", "role", "user_misid"),
-    comment="who was assigned to whom, for OneFile does not tell",
+    comment="which user was assigned to which learner; OneFile does not return it",
 )
 
 reference: Final = Table(
@@ -228,16 +236,18 @@ reference: Final = Table(
     Column("referent", String(20), nullable=False),
     Column("by", String(10), nullable=False),
     Column("code", Text, nullable=False),
-    Column("onefile_id", BigInteger, comment="empty when OneFile has nothing by this code"),
+    Column("onefile_id", BigInteger, comment="empty if OneFile has no match"),
     Column("found_at", UtcDateTime, nullable=False),
     UniqueConstraint("organisation_id", "referent", "by", "code"),
 )
 
-pace: Final = Table(
-    "pace",
+rate_limit: Final = Table(
+    "rate_limit",
     metadata,
-    Column("token", String(32), primary_key=True, comment="a hash of the customer token"),
-    Column("free_at", BigInteger, nullable=False, comment="microseconds since 1970 when the next call is due"),
+    Column("customer", String(32), primary_key=True, comment="a hash of the customer token"),
+    Column(
+        "next_slot_us", BigInteger, nullable=False, comment="microseconds since 1970 at which the next call may be made"
+    ),
     Column("minute", Integer, nullable=False, default=0, server_default="0"),
     Column("calls", Integer, nullable=False, default=0, server_default="0"),
     Column("calls_before", Integer, nullable=False, default=0, server_default="0"),
@@ -253,15 +263,15 @@ daemon: Final = Table(
     Column("next_run_at", UtcDateTime),
 )
 
-newcomer: Final = Table(
-    "newcomer",
+confirmed_new_misid: Final = Table(
+    "confirmed_new_misid",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("organisation_id", Integer, nullable=False),
     Column("misid", String(255), nullable=False),
     Column("decided_at", UtcDateTime, nullable=False),
     UniqueConstraint("organisation_id", "misid"),
-    comment="MISIDs of which a person has said that they are somebody new",
+    comment="MISIDs that an operator has confirmed to be new people",
 )
 
 owner: Final = Table(
@@ -278,37 +288,42 @@ owner: Final = Table(
         comment="a hash of the customer token, empty before the first run",
     ),
     Column("noted_at", UtcDateTime, nullable=False),
-    comment="whose accounts these are: UserIDs mean nothing anywhere else",
+    comment="the OneFile environment and customer of this store: UserIDs differ between environments",
 )
 
-told: Final = Table(
-    "told",
+notification: Final = Table(
+    "notification",
     metadata,
     Column("organisation_id", Integer, primary_key=True, autoincrement=False),
-    Column("address", String(32), primary_key=True, comment="a hash of the URL that was written to"),
-    Column("subject", String(30), primary_key=True),
-    Column("told_at", UtcDateTime, nullable=False),
-    comment="what somebody was told and is still so, and when the last digest went",
+    Column("channel", String(32), primary_key=True, comment="a hash of the channel's URL"),
+    Column("alert", String(30), primary_key=True),
+    Column("sent_at", UtcDateTime, nullable=False),
+    comment="notifications whose condition still holds, and when the last digest was sent",
 )
 
-ledger: Final = Table(
-    "ledger",
+counter: Final = Table(
+    "counter",
     metadata,
     Column("organisation_id", Integer, primary_key=True, autoincrement=False),
     Column("counter", String(20), primary_key=True),
     Column("label", String(50), primary_key=True),
-    Column("number", Float, nullable=False),
-    comment="what monitors count: it only ever grows, whatever is purged",
+    Column("value", Float, nullable=False),
+    comment="totals for monitoring; they only grow, whatever is purged",
 )
 
-sweep: Final = Table(
-    "sweep",
+feed_snapshot: Final = Table(
+    "feed_snapshot",
     metadata,
     Column("organisation_id", Integer, primary_key=True, autoincrement=False),
-    Column("circumstances", String(32), nullable=False, comment="a digest of all that rows were compared by"),
-    Column("swept_at", UtcDateTime, nullable=False),
-    Column("generation", Integer, nullable=False, comment="grows with all that makes them void"),
-    comment="until when, and by what, polls may go by the chunks",
+    Column(
+        "comparison_version",
+        String(32),
+        nullable=False,
+        comment="a digest of everything that decides how a row is compared",
+    ),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("generation", Integer, nullable=False, comment="grows whenever the blocks are invalidated"),
+    comment="whether the next poll may compare blocks, and on what basis",
 )
 
 watermark: Final = Table(
@@ -317,34 +332,36 @@ watermark: Final = Table(
     Column("organisation_id", Integer, primary_key=True, autoincrement=False),
     Column("feed", String(100), primary_key=True),
     Column("column", Text, nullable=False),
-    Column("mark", JSON, nullable=False, comment="its type, and the highest value of it"),
-    Column("risen_at", UtcDateTime, nullable=False),
-    Column("key", Text, nullable=False, comment="the column of the MISID"),
-    Column("keys", JSON, nullable=False, comment="MISIDs to ask for whatever theirs is"),
-    Column("elsewhere", Integer, nullable=False, comment="how many rows other organisations had"),
-    comment="from where to ask a feed for what has changed",
+    Column("value", JSON, nullable=False, comment="its type, and the highest value of it"),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("misid_column", Text, nullable=False, comment="the column of the MISID"),
+    Column("recheck_misids", JSON, nullable=False, comment="MISIDs to read again whatever their watermark"),
+    Column("other_organisation_rows", Integer, nullable=False, comment="rows of other organisations"),
+    comment="where the next incremental read of a feed begins",
 )
 
-chunk: Final = Table(
-    "chunk",
+feed_block: Final = Table(
+    "feed_block",
     metadata,
     Column("organisation_id", Integer, primary_key=True, autoincrement=False),
     Column("feed", String(100), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("rows", Integer, nullable=False),
-    Column("first", String(32), nullable=False, comment="a keyed hash of the first row"),
+    Column("first_row_digest", String(32), nullable=False, comment="a keyed hash of the first row"),
     Column("digest", String(32), nullable=False, comment="the same of all of them"),
-    Column("ours", Integer, nullable=False, comment="how many are of this organisation"),
-    Column("restless", JSON, nullable=False, comment="which rows may come to something new as they are, from 0"),
-    Column("misids", JSON, nullable=False, comment="of each row; null where it is another organisation's"),
+    Column("own_rows", Integer, nullable=False, comment="rows of this organisation"),
+    Column(
+        "recheck_rows", JSON, nullable=False, comment="positions, from 0, of rows to compare again even if unchanged"
+    ),
+    Column("misids", JSON, nullable=False, comment="one for each row; null for a row of another organisation"),
     Column("row_digests", Text, nullable=False, comment="16 characters of the keyed hash of each row"),
-    comment="what the feeds gave at the last poll that went well, a thousand rows each",
+    comment="the feeds as the last successful poll read them, in blocks of a thousand rows",
 )
 
-signed_out: Final = Table(
-    "signed_out",
+revoked_session: Final = Table(
+    "revoked_session",
     metadata,
-    Column("session", String(32), primary_key=True, comment="a hash of what only this session has"),
+    Column("session", String(32), primary_key=True, comment="a hash of the session's token"),
     Column("until", UtcDateTime, nullable=False),
-    comment="sessions that were ended before their time, for as long as they would have lasted",
+    comment="sessions that were ended early, until they would have expired",
 )

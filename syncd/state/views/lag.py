@@ -51,17 +51,14 @@ def _in_doubt_since(connection: Connection, organisation_id: int) -> datetime | 
 def _queued_since(connection: Connection, organisation_id: int) -> datetime | None:
     here = run.c.organisation_id == organisation_id
     finished = connection.scalar(
-        select(run.c.id)
-        .where(here, run.c.is_whole, run.c.state == RunState.FINISHED)
-        .order_by(run.c.id.desc())
-        .limit(1)
+        select(run.c.id).where(here, run.c.is_full, run.c.state == RunState.FINISHED).order_by(run.c.id.desc()).limit(1)
     )
     planned, tried = run.c.creates + run.c.updates, run.c.applied + run.c.refused + run.c.in_doubt
     # A run asks OneFile nothing unless there is something to send, so that one which got no answer had something.
-    got_no_answer = run.c.problem.in_((FailureKind.ONEFILE, FailureKind.CREDENTIALS))
+    got_no_answer = run.c.failure_kind.in_((FailureKind.ONEFILE, FailureKind.CREDENTIALS))
     return connection.scalar(
         select(run.c.started_at)
-        .where(here, run.c.id > (finished or 0), run.c.is_whole, (planned > tried) | got_no_answer)
+        .where(here, run.c.id > (finished or 0), run.c.is_full, (planned > tried) | got_no_answer)
         .order_by(run.c.id)
         .limit(1)
     )

@@ -1,0 +1,131 @@
+"""What commands that make a run share: the context of a run, locks, signals, the progress bar."""
+
+import signal
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from syncd.cli.options import (
+    organisation_of,
+    set_up_logs,
+    settings_of,
+    whoami,
+)
+from syncd.cli.output.text import print_done
+from syncd.errors import AnotherRun
+from syncd.settings import Settings
+from syncd.state.db.lock import Purpose, locked
+from syncd.state.runs import RunState
+from syncd.sync.context import SyncContext
+from syncd.sync.run import PlanMaker, RunResult, Trigger, execute
+from syncd.sync.tally import Progress as OnProgress
+from syncd.wiring.context import open_context
+from syncd.wiring.store import open_store
+
+_IN_SYNC, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
+
+
+_IN_SYNC, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
+#: Of several organisations the gravest exit code counts.
+GRAVEST_FIRST: Final = (AnotherRun.exit_code, _AWAITING_APPROVAL, _SOME_HELD, _IN_SYNC)
+
+
+@contextmanager
+def at_work(config: Path | None, organisation: int | None = None) -> Iterator[SyncContext]:
+    """All that a run by hand needs, under the lock of the organisation, which must be chosen where there are several.
+
+    Raises `AnotherRun`, `ConfigurationError` and `StateUnusable`.
+    """
+    settings = settings_of(config)
+    chosen = organisation_of(settings, organisation)
+    with open_run_context(settings) as context, locked_organisation(context, chosen) as here:
+        yield here
+
+
+@contextmanager
+def open_run_context(settings: Settings) -> Iterator[SyncContext]:
+    """All that a run needs, for the main organisation; SIGTERM and SIGINT stop it. Raises `SyncdError`."""
+    log = set_up_logs(settings, is_watched=True)
+    store = open_store(settings)
+    with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
+        yield context
+
+
+@contextmanager
+def locked_organisation(context: SyncContext, organisation_id: int) -> Iterator[SyncContext]:
+    """The context of one organisation, under its lock. Raises `AnotherRun`."""
+    with locked(context.store, organisation_id, Purpose.WRITING):
+        yield context.for_organisation(organisation_id)
+
+
+def head(organisation_id: int, organisations: Collection[int]) -> None:
+    """Say which organisation comes next, where there are several."""
+    if len(organisations) > 1:
+        typer.echo(f"\nOrganisation {organisation_id}")
+
+
+def exit_code(done: RunResult) -> int:
+    """What a command that made a run ends with."""
+    if done.state is RunState.AWAITING_APPROVAL:
+        return _AWAITING_APPROVAL
+    return _IN_SYNC if done.is_in_sync else _SOME_HELD
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[Event]:
+    """An event that SIGTERM and SIGINT set; a second SIGINT ends the process as usual."""
+    stopping = Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def set_by(name: str) -> Iterator[Event]:
+    """An event that a signal sets, where there is one of this name."""
+    told = Event()
+    number = getattr(signal, name, None)
+    if number is None:
+        yield told
+        return
+    before = signal.signal(number, lambda _number, _frame: told.set())
+    try:
+        yield told
+    finally:
+        signal.signal(number, before)
+
+
+@contextmanager
+def progress_bar() -> Iterator[OnProgress]:
+    """A bar on a terminal; in a pipe nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Reading", total=None)
+        yield lambda done, total: bar.update(task, description="Sending", completed=done, total=total)
+
+
+def run_plan(where: tuple[Path | None, int | None], trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
+    """Make the run of a plan that a command has made, print how it ended, and end with its exit code."""
+    with at_work(*where) as context:
+        done = execute(context, trigger, maker, approved_by=whoami() if approve else "")
+    print_done(done)
+    raise typer.Exit(exit_code(done))

@@ -1,0 +1,160 @@
+"""The command init: writes a configuration after asking and after looking at the MIS."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from syncd.cli.init.config_file import configured
+from syncd.cli.init.database import reached, source_of
+from syncd.cli.init.feeds import mapped
+from syncd.cli.init.onefile import contacted, stand_ins
+from syncd.cli.init.prompts import Asking, Given, Settled, is_terminal
+from syncd.cli.init.recipes import Recipe, recipe, recipes
+from syncd.cli.output.text import print_table
+from syncd.cli.program import app
+from syncd.errors import ConfigurationError
+from syncd.resources import shipped
+from syncd.settings import Environment
+from syncd.setup.schema import Feed
+
+#: What is written where there is no database to look at yet.
+_EXAMPLE_FEEDS: Final = {
+    "learners.sql": "an example of the learners' feed",
+    "assessors.sql": "the same for assessors, if you want syncd to look after them too",
+}
+
+
+_NEXT: Final = """
+'syncd doctor' says what is still to be put right, and 'syncd plan' what would be sent; neither changes anything.
+'syncd sync' sends it. Begin with OneFile's practice environment, which has a customer token of its own, and change
+onefile.environment to "live" when you trust what you see. To keep everybody in step from then on there is 'syncd run';
+a unit to run it as a systemd service is """
+
+
+def _list_recipes(wanted: bool) -> None:
+    if wanted:
+        print_table(("recipe", "for", "tried on"), ((one.name, one.title, one.tried) for one in recipes()), "")
+        raise typer.Exit
+
+
+@app.command(rich_help_panel="Setting up")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to.")] = Path(),
+    *,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL|FILE", help="Your MIS: a database URL without a password, or a SQLite file."),
+    ] = None,
+    database_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file that holds the URL, with its password if it has one.")
+    ] = None,
+    schema: Annotated[str, typer.Option(metavar="NAME", help="Where its tables are, if not where the login is.")] = "",
+    learners: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="The table or view that holds learners.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=TABLE.COLUMN", help="What a field is to come from, or FIELD= for nothing."),
+    ] = None,
+    where: Annotated[str | None, typer.Option(metavar="SQL", help="Which learners: a condition.")] = None,
+    feeds: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Which of the feeds it finds are on: 'learners,classrooms', or 'all'."),
+    ] = None,
+    environment: Annotated[Environment | None, typer.Option(help="Which OneFile.", show_default=False)] = None,
+    base_url: Annotated[str, typer.Option(metavar="URL", help="Or its address: for a simulator.")] = "",
+    organisation: Annotated[
+        int | None, typer.Option(metavar="ID", help="Your organisation's number, if the token sees several.")
+    ] = None,
+    customer_token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file that holds OneFile's customer token.")
+    ] = None,
+    default: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help=r"A key of \[defaults], such as classroom_name=Induction."),
+    ] = None,
+    recipe_name: Annotated[
+        str, typer.Option("--recipe", metavar="NAME", help="Write a recipe instead of looking at a database.")
+    ] = "",
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, and take what is proposed.")] = False,
+    list_recipes: Annotated[  # noqa: ARG001
+        bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="List the recipes and exit.")
+    ] = False,
+) -> None:
+    """Write a commented configuration, and a query for each feed, by asking and by looking at the MIS.
+
+    It looks at the names of tables and columns and at a few of their values, which it neither shows nor keeps, proposes
+    which is what, and asks OneFile for the organisation. Secrets come from the environment or from files: the database
+    URL from SYNCD_SOURCE__URL, the customer token from SYNCD_ONEFILE__CUSTOMER_TOKEN. What has an option is not asked.
+    Without a terminal nothing is asked; and where no database is named then, it writes an example to fill in.
+    Nothing is overwritten: when one of the files is there already, it writes none and ends with 1.
+    """
+    recipe_ = recipe(recipe_name) if recipe_name else None
+    _refuse_to_overwrite(folder, ["syncd.toml", *(recipe_.files if recipe_ else _EXAMPLE_FEEDS)])
+    given = Given(
+        database, database_file, schema, learners, column, where, feeds, environment, base_url, organisation,
+        customer_token_file, default or (),
+    )  # fmt: skip
+    asking = Asking(is_answered=is_terminal() and not no_input and recipe_ is None)
+    settled = _settle(given, asking, folder, recipe_)
+    if not settled.feeds:
+        settled.files = {name: (shipped("config") / name).read_bytes() for name in _EXAMPLE_FEEDS}
+        settled.left += ["Set source.url in syncd.toml.", "Make learners.sql a SELECT over your own MIS."]
+    example = (shipped("config") / "syncd.toml").read_text(encoding="utf-8")
+    _write(folder, {"syncd.toml": configured(example, settled.values, settled.feeds).encode(), **settled.files})
+    typer.echo(f"\nWritten to {folder.absolute()}:\n")
+    about = {"syncd.toml": "the configuration, every key explained"} | ({} if settled.feeds else _EXAMPLE_FEEDS)
+    about |= {feed.file: "switched off in syncd.toml" for feed in settled.feeds if not feed.is_on}
+    for name in ("syncd.toml", *settled.files):
+        typer.echo(f"  {name:<23}{about.get(name, '')}".rstrip())
+    if settled.left:
+        typer.echo("\nStill to be done there:\n")
+        for number, what in enumerate(settled.left, start=1):
+            typer.echo(f"  {number}. {what}")
+    typer.echo(f"{_NEXT}{shipped('config') / 'syncd.service'}.")
+
+
+def _settle(given: Given, asking: Asking, folder: Path, recipe_: Recipe | None) -> Settled:
+    """Ask, look and propose until all is settled. Raises `SyncdError`."""
+    settled = Settled()
+    learners: Feed | None = None
+    if recipe_:
+        _take_recipe(recipe_, given, settled, folder)
+    elif (given.has_database or asking.is_answered) and (mis := reached(given, asking, settled, folder)):
+        typer.echo(f"\nThe MIS at {mis} answers. Nothing is changed in it, and no value of anybody is shown.")
+        learners = mapped(mis, given, asking, settled)
+    with ExitStack() as stack:
+        onefile, organisation_id = contacted(given, asking, settled, stack)
+        stand_ins(given, asking, settled, learners, onefile, organisation_id)
+    return settled
+
+
+def _take_recipe(recipe_: Recipe, given: Given, settled: Settled, folder: Path) -> None:
+    settled.values["source", "url"] = recipe_.url
+    if given.has_database:
+        source_of(given, given.database or "", settled, folder)
+    settled.feeds = list(recipe_.feeds)
+    settled.files = dict(recipe_.files)
+    settled.left += [what for what in recipe_.left if not (given.has_database and "source.url" in what)]
+
+
+def _refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:
+    if there := [name for name in names if (folder / name).exists()]:
+        raise ConfigurationError(
+            f"Nothing was written, because {folder.absolute()} already has {', '.join(there)}. "
+            "Move what is there away, or name another folder: 'syncd init DIR'."
+        )
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    _refuse_to_overwrite(folder, files)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            with (folder / name).open("xb") as file:
+                file.write(content)
+    except OSError as problem:
+        raise ConfigurationError(f"{folder.absolute()} cannot be written to: {problem.strerror}.") from None

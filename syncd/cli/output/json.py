@@ -1,0 +1,44 @@
+"""JSON on standard output, lists entry by entry."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from textwrap import indent
+from typing import Any
+
+import typer
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_json_list(documents: Iterable[Any]) -> None:
+    """The same for a list, each entry as soon as it is there."""
+    _echo_list(documents)
+    typer.echo()
+
+
+def print_json_object(document: Mapping[str, Any]) -> None:
+    """The same for an object, in which an iterator stands for a list that may be too long to be had at once."""
+    begun = False
+    for name, content in document.items():
+        typer.echo(f"{',' if begun else '{'}\n  {json.dumps(name)}: ", nl=False)
+        if isinstance(content, Iterator):
+            _echo_list(content, "  ")
+        else:
+            typer.echo(_deeper(content, "  ").lstrip(), nl=False)
+        begun = True
+    typer.echo("\n}" if begun else "{}")
+
+
+def _echo_list(documents: Iterable[Any], margin: str = "") -> None:
+    begun = False
+    for document in documents:
+        typer.echo((",\n" if begun else "[\n") + _deeper(document, f"{margin}  "), nl=False)
+        begun = True
+    typer.echo(f"\n{margin}]" if begun else "[]", nl=False)
+
+
+def _deeper(document: Any, margin: str) -> str:
+    return indent(json.dumps(document, ensure_ascii=False, indent=2), margin)

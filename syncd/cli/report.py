@@ -1,0 +1,79 @@
+"""The command report: what was done in a period, for a manager or an auditor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, organisations_of, settings_of
+from syncd.cli.output.dates import SinceOption, Span, UntilOption, zone_of
+from syncd.cli.output.json import print_json
+from syncd.cli.output.report import Context, document, page_of, print_report
+from syncd.cli.program import app
+from syncd.state import held_records
+from syncd.state.views import audit
+from syncd.state.views import report as report_view
+from syncd.wiring.clock import now
+from syncd.wiring.store import open_store_to_read
+
+
+@app.command(rich_help_panel="Looking")
+def report(
+    *,
+    since: SinceOption = "7d",
+    until: UntilOption = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Name the MISIDs too: every change, and everybody who is held.")
+    ] = False,
+    json: JsonOption = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page to print to FILE, which must not be there yet."),
+    ] = None,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Report what was done in a time, for a manager or an auditor: runs, who approved them, changes, what is held.
+
+    It tells of the last seven days unless you say otherwise. No value of a person is ever in it, and no MISID unless
+    --details asks for them. A day begins and ends by the clock of schedule.timezone.
+
+    The document of --json:
+
+      since, until, organisations, is_whole: false if some of that time is no longer kept
+      runs: trigger, state, count, calls
+      calls; verifies: how many runs read accounts back; warnings; in_doubt
+      approvals: run, at, by, creates, updates, leavers
+      rejections: run, began, by
+      requests: at, by, people: 0 is everybody, run
+      changes: role, action, outcome, count
+      drift: run, at, accounts
+      accounts: how many there are now of each role
+      held: role, reason, count, oldest
+    With --details also each_change and each_held.
+    """
+    if json and html:
+        raise typer.BadParameter("is not to be had with --json", param_hint="--html")
+    settings = settings_of(config)
+    organisations = organisations_of(settings, organisation)
+    here = now()
+    span = Span.read(since, until, zone_of(settings), here).before(here)
+    store = open_store_to_read(settings)
+    with store.reading() as connection:
+        told = report_view.report(connection, organisations, span.since, span.until)
+        held = [row for each in organisations for row in held_records.listing(connection, each)] if details else None
+    context = Context(
+        told,
+        zone_of(settings),
+        here,
+        settings.state.keep,
+        audit.between(store, organisations, span.since, span.until) if details else None,
+        held,
+    )
+    if json:
+        print_json(document(context))
+    elif html:
+        page_of(context, html)
+        typer.echo(f"The report is in {html}.")
+    else:
+        print_report(context)

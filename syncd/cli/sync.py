@@ -1,0 +1,66 @@
+"""The command sync: one run in the foreground."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from syncd.cli.context import GRAVEST_FIRST, exit_code, head, locked_organisation, open_run_context, progress_bar
+from syncd.cli.options import (
+    ConfigOption,
+    MisidOption,
+    OrganisationOption,
+    organisations_of,
+    settings_of,
+    whoami,
+)
+from syncd.cli.output import text
+from syncd.cli.program import app
+from syncd.core.scope import EVERYONE, Scope
+from syncd.errors import AnotherRun
+from syncd.sync.resync import run_yielding_to_resyncs
+from syncd.sync.run import Trigger, run_once
+
+_IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
+
+
+@app.command(rich_help_panel="Running")
+def sync(
+    *,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Approve this run's plan beforehand, however large it is.")
+    ] = False,
+    misid: MisidOption = None,
+    organisation: OrganisationOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make one run now, and wait for it; of several organisations one for each in turn.
+
+    Ends with 0 when everybody is in step, 1 when it could not run, 3 when it waits for 'syncd approve',
+    4 when it is done but some records are held or were refused, 5 when another run is at work.
+    """
+    settings = settings_of(config)
+    organisations = organisations_of(settings, organisation)
+    codes = set()
+    with open_run_context(settings) as context:
+        for each in organisations:
+            head(each, organisations)
+            try:
+                with locked_organisation(context, each) as here, progress_bar() as progress:
+                    running = partial(
+                        run_once,
+                        trigger=Trigger.COMMAND,
+                        scope=Scope.of(misid) if misid else EVERYONE,
+                        approved_by=whoami() if approve else "",
+                        asked_by=whoami(),
+                        progress=progress,
+                    )
+                    done = running(here) if misid else run_yielding_to_resyncs(here, running)
+            except AnotherRun as problem:
+                # What holds this organisation up does not hold up the others.
+                typer.echo(str(problem), err=True)
+                codes.add(problem.exit_code)
+            else:
+                text.print_done(done)
+                codes.add(exit_code(done))
+    raise typer.Exit(next(code for code in GRAVEST_FIRST if code in codes))
