@@ -23,7 +23,7 @@ class Scope:
         return cls(frozenset(misids))
 
     @classmethod
-    def nobody(cls) -> Self:
+    def nothing(cls) -> Self:
         """No record: the plan was not made from the feeds."""
         return cls(frozenset())
 
@@ -33,7 +33,7 @@ class Scope:
         return self.misids is None
 
     @property
-    def is_nobody(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether it covers no record."""
         return self.misids == frozenset()
 
@@ -42,4 +42,4 @@ class Scope:
 
 
 EVERYONE: Final = Scope.everyone()
-NOBODY: Final = Scope.nobody()
+NOTHING: Final = Scope.nothing()

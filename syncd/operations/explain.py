@@ -424,12 +424,12 @@ class _Case:
                 why = _why_created(step)
             case Update(is_link=True):
                 decision, sentence = Decision.LINK, f"linked to {noun} {step.user_id}"
-                why = "OneFile has it already and syncd did not know it: it becomes ours, and no second one is made."
+                why = "OneFile has the account already and syncd did not know it: it is linked, and no second one is created."
             case Update():
                 decision, sentence = Decision.UPDATE, f"updated: {', '.join(sorted(self._fields(step)))}"
                 why = "The MIS has something else there than OneFile last accepted; what is the same is not sent."
                 if step.after_assigning is not None:
-                    why = "A learner's default employer is told once the employer is assigned to the learner."
+                    why = "A learner's default employer is sent after the employer is assigned to the learner."
             case Grant():
                 decision, sentence = Decision.ASSIGN, "assigned to the placement"
                 why = "An employer is assigned to their placement by a call of its own."
@@ -471,7 +471,7 @@ class _Case:
         due = (account.left_at or now) + policy.grace
         if due > now:
             return f"It is archived on {_day(due)} if it is still gone then: leavers.grace_days is {policy.grace.days}."
-        return "It is not archived while somebody new may be the same person, as 'syncd held' says."
+        return "It is not archived while a new record may be the same person: see 'syncd held'."
 
     def calls(self) -> tuple[ApiRequest, ...]:
         """The requests that a run would send, in their order."""

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.plan_sample import sample_plan
-from syncd.core.scope import EVERYONE, NOBODY, Scope
+from syncd.core.scope import EVERYONE, NOTHING, Scope
 from syncd.errors import (
     AnswerLost,
     CredentialsRefused,
@@ -138,7 +138,7 @@ def execute(
     trigger: Trigger,
     maker: PlanMaker,
     *,
-    findings: Scope = NOBODY,
+    findings: Scope = NOTHING,
     approved_by: str = "",
     asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
@@ -223,7 +223,7 @@ class _Run:
 
     def _save_findings(self, planned: GuardedPlan) -> None:
         """Store what was found, whether the plan is going to be sent or not."""
-        if self._findings.is_nobody or planned.is_quiet:
+        if self._findings.is_empty or planned.is_quiet:
             return
         plan = planned.plan
         now = self.context.clock()
@@ -365,8 +365,8 @@ class _Run:
 
 def _unexpected(defect: Exception) -> Unforeseen:
     return Unforeseen(
-        f"The run met something that nobody has foreseen ({type(defect).__name__}), which is a defect of syncd. "
-        "Its line run_finished in the log says where; please report that. The next run goes on from here."
+        f"The run met an unexpected problem ({type(defect).__name__}), which is a defect of syncd. "
+        "The line run_finished in the log says where; please report it. The next run continues from here."
     )
 
 
