@@ -424,7 +424,7 @@ class _Case:
                 why = _why_created(step)
             case Update(is_link=True):
                 decision, sentence = Decision.LINK, f"linked to {noun} {step.user_id}"
-                why = "OneFile has the account already and syncd did not know it: it is linked instead of created again."
+                why = "OneFile has the account already and syncd did not know it: it is linked, not created again."
             case Update():
                 decision, sentence = Decision.UPDATE, f"updated: {', '.join(sorted(self._fields(step)))}"
                 why = "The MIS has something else there than OneFile last accepted; what is the same is not sent."
