@@ -31,13 +31,13 @@ import os, sys
 from syncd.errors import SyncdError
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
-from syncd.state.db.encryption import Vault
-Store("sqlite://", Vault()).upgrade()
+from syncd.state.db.encryption import ValueCipher
+Store("sqlite://", ValueCipher()).upgrade()
 os.setgroups([])
 os.setresgid({uid}, {uid}, {uid})
 os.setresuid({uid}, {uid}, {uid})
 for work in sys.argv[2:]:
-    store = Store(sys.argv[1], Vault())
+    store = Store(sys.argv[1], ValueCipher())
     try:
         exec(work)
     except SyncdError as problem:

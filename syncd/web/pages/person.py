@@ -21,7 +21,7 @@ from syncd.state import changes, held_records
 from syncd.state.views import search as search_view
 from syncd.state.views.search import SearchTerms
 from syncd.sync.reasons import HELD, LEFT_OUT
-from syncd.web.auth.identity import asked_by
+from syncd.web.identity import asked_by
 from syncd.web.pages.context import ROWS, PageContext, go_to, key_in, number_in
 
 _LONGEST_SEARCH: Final = 255
