@@ -1,0 +1,200 @@
+"""The compose files, run by podman-compose with the image and what represents the image of PostgreSQL."""
+
+import json
+import os
+import re
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+
+import httpx
+import pytest
+from cryptography.fernet import Fernet
+
+from syncd.shipped import shipped
+from tests.acceptance.command import wait_until
+
+from .engine import Engine
+from .images import represent_postgres
+
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
+
+_SYNCD: Final = 10001
+_POSTGRES: Final = 999
+_TOKEN: Final = "simulated-customer-token-for-loopback-use-only"
+_CONFIGURATION: Final = """
+[onefile]
+base_url = "http://127.0.0.1:8021/api/v2.1"
+organisation_id = 5740
+[source]
+{source}
+[[feeds]]
+name = "placements"
+kind = "placements"
+query = "SELECT misid AS MISID, name AS Name FROM placement"
+"""
+
+
+@pytest.fixture(scope="module")
+def _postgres(podman: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    represent_postgres(podman, tmp_path_factory.mktemp("postgres"))
+
+
+@pytest.mark.usefixtures("image", "_postgres")
+class TestCompose:
+    def test_one_college_runs_on_postgresql_and_keeps_its_store(self, podman: Engine, tmp_path: Path) -> None:
+        file, ports = _composed("compose.yaml", tmp_path)
+        _college(tmp_path / "etc", source="")
+        password = token_hex()
+        secrets = {
+            "customer-token": _TOKEN,
+            "mis-url": "sqlite:////etc/syncd/mis.db",
+            "state-url": f"postgresql+psycopg://syncd:{password}@database/syncd",
+            "encryption-key": Fernet.generate_key().decode(),
+            "admin-token": token_hex(),
+        }
+        _secrets(tmp_path, secrets, password)
+
+        with _up(podman, file):
+            _wait_until_healthy(podman, ports["8642"])
+            syncd, database = _container(podman, "syncd", "syncd"), _container(podman, "syncd", "database")
+            for name, user in ((syncd, _SYNCD), (database, _POSTGRES)):
+                _assert_confined(podman, name, user)
+            with _simulator(podman, syncd):
+                said = podman.compose(file, "exec", "-T", "syncd", "syncd", "doctor")
+                assert "✗" not in said, said
+                podman.compose(file, "exec", "-T", "syncd", "syncd", "resync")
+                wait_until(lambda: "P1" in podman.do("exec", syncd, "syncd", "accounts"), "the account")
+            assert _asked(podman, database, "syncd", "SELECT count(*) FROM account") == "1"
+
+            podman.do("stop", "--time=90", syncd)
+            assert podman.inspect(syncd)["State"]["ExitCode"] == 0
+            logged = podman.run("logs", syncd)
+            assert "daemon_stopped" in logged.stdout + logged.stderr
+            for secret in (*secrets.values(), password):
+                assert secret not in logged.stdout + logged.stderr
+            podman.compose(file, "down")
+
+            podman.compose(file, "up", "--detach")
+            _wait_until_healthy(podman, ports["8642"])
+            assert "P1" in podman.do("exec", _container(podman, "syncd", "syncd"), "syncd", "accounts")
+
+    def test_each_customer_has_a_daemon_and_a_database(self, podman: Engine, tmp_path: Path) -> None:
+        file, ports = _composed("compose-customers.yaml", tmp_path)
+        password = token_hex()
+        secrets = {}
+        for customer in ("north", "south"):
+            _college(tmp_path / customer, source='url = "sqlite:////etc/syncd/mis.db"')
+            secrets[f"{customer}-customer-token"] = f"{_TOKEN}-{customer}"
+            secrets[f"{customer}-state-url"] = f"postgresql+psycopg://syncd:{password}@database/{customer}"
+            secrets[f"{customer}-admin-token"] = token_hex()
+        _secrets(tmp_path, secrets, password)
+        (command,) = re.findall(r"(?m)^#   echo '(.*)' > databases.sql", file.read_text(encoding="utf-8"))
+        (tmp_path / "databases.sql").write_text(command)
+
+        with _up(podman, file):
+            for port in ports.values():
+                _wait_until_healthy(podman, port)
+            project = "syncd-customers"
+            database = _container(podman, project, "database")
+            _assert_confined(podman, database, _POSTGRES)
+            for name in ("north", "north-standby", "south"):
+                _assert_confined(podman, _container(podman, project, name), _SYNCD)
+            for customer in ("north", "south"):
+                assert _asked(podman, database, customer, "SELECT count(*) FROM account") == "0"
+            assert _asked(podman, database, "syncd", "SELECT to_regclass('account') IS NULL") == "t"
+
+
+def _composed(name: str, folder: Path) -> tuple[Path, Mapping[str, int]]:
+    """Copy a compose file to ``folder``, with ports that are free. Returns it, and which port is which."""
+    text = (shipped("config") / name).read_text(encoding="utf-8")
+    ports = {}
+    for port in re.findall(r"127\.0\.0\.1:(\d+):8642", text):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ports[port] = int(server.getsockname()[1])
+        text = text.replace(f"127.0.0.1:{port}:8642", f"127.0.0.1:{ports[port]}:8642")
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name, ports
+
+
+def _college(folder: Path, *, source: str) -> None:
+    folder.mkdir()
+    (folder / "syncd.toml").write_text(_CONFIGURATION.format(source=source))
+    mis = sqlite3.connect(folder / "mis.db")
+    mis.executescript("CREATE TABLE placement (misid, name); INSERT INTO placement VALUES ('P1', 'Caffi Môn');")
+    mis.close()
+    for file in (folder, *folder.iterdir()):
+        os.chown(file, _SYNCD, _SYNCD)
+
+
+def _secrets(folder: Path, contents: Mapping[str, str], password: str) -> None:
+    """Write the files of the secrets, owned and readable as the compose files say."""
+    secrets = folder / "secrets"
+    secrets.mkdir(mode=0o700)
+    for name, content in {**contents, "database-password": password}.items():
+        (secrets / name).write_text(f"{content}\n")
+        (secrets / name).chmod(0o400)
+        owner = _POSTGRES if name == "database-password" else _SYNCD
+        os.chown(secrets / name, owner, owner)
+    os.chown(secrets, _SYNCD, _SYNCD)
+
+
+@contextmanager
+def _up(podman: Engine, file: Path) -> Iterator[None]:
+    try:
+        podman.compose(file, "up", "--detach")
+        yield
+    finally:
+        podman.compose(file, "down", "--volumes")
+
+
+@contextmanager
+def _simulator(podman: Engine, beside: str) -> Iterator[None]:
+    name = podman.do("run", "--detach", "--network", f"container:{beside}", "syncd", "simulate", "--port=8021")
+    try:
+        wait_until(lambda: podman.run("logs", name).stdout, "the simulator")
+        yield
+    finally:
+        podman.do("rm", "--force", "--time=1", name)
+
+
+def _container(podman: Engine, project: str, service: str) -> str:
+    labels = (f"io.podman.compose.project={project}", f"com.docker.compose.service={service}")
+    found = podman.do("ps", "--all", "--format=json", *(f"--filter=label={label}" for label in labels))
+    (name,) = {name for each in json.loads(found) for name in each["Names"]}
+    return str(name)
+
+
+def _wait_until_healthy(podman: Engine, port: int) -> None:
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_until(answers, f"port {port}")
+    except BaseException:
+        for name in podman.do("ps", "--all", "--format={{.Names}}").split():
+            logged = podman.run("logs", name)
+            print(name, logged.stdout, logged.stderr)  # noqa: T201
+        raise
+
+
+def _assert_confined(podman: Engine, name: str, user: int) -> None:
+    found: dict[str, Any] = podman.inspect(name)
+    status = Path(f"/proc/{found['State']['Pid']}/status").read_text()
+    assert f"\nUid:\t{user}\t{user}\t" in status
+    assert "\nCapEff:\t0000000000000000\n" in status
+    assert "\nNoNewPrivs:\t1\n" in status
+    assert found["HostConfig"]["ReadonlyRootfs"] is True
+    assert found["HostConfig"]["LogConfig"]["Type"] in {"json-file", "k8s-file"}
+    assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+def _asked(podman: Engine, database: str, name: str, query: str) -> str:
+    return podman.do("exec", database, "psql", "--username=syncd", f"--dbname={name}", "-At", "-c", query)
