@@ -18,9 +18,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
-static_dir = "{folder}/static"
 tmp_dir = "{folder}/tmp"
-volume_path = "{folder}/volumes"
 [network]
 network_config_dir = "{folder}/networks"
 """
@@ -55,8 +53,11 @@ class Engine:
         return done.stdout.strip()
 
     def compose(self, file: Path, *words: str) -> str:
-        """Run a command of podman-compose that must end with 0; returns what it printed."""
-        done = self._run("podman-compose", "--file", str(file), *words)
+        """Run a command of podman-compose that must end with 0; returns what it printed.
+
+        Older ones name the project after the folder, whatever name the file has; so does this.
+        """
+        done = self._run("podman-compose", "--project-name", file.parent.name, "--file", str(file), *words)
         assert done.returncode == 0, f"podman-compose {' '.join(words)}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 

@@ -76,7 +76,7 @@ class TestImage:
         assert set(configuration["Volumes"]) == {_STATE}
         assert set(configuration["ExposedPorts"]) == {"8642/tcp"}
         assert configuration["StopSignal"] in {SIGTERM.name, str(SIGTERM.value)}
-        assert configuration["Healthcheck"]["Test"][0] == "CMD"
+        assert _health_check(podman, image)[0] == "python"
         names = {variable.partition("=")[0] for variable in configuration["Env"]}
         assert not [name for name in names if name.startswith("SYNCD_") and "__" in name]
         assert "SYNCD_CONFIG" in names
@@ -128,7 +128,7 @@ class TestImage:
     ) -> None:
         places = (f"--volume={configuration}:/etc/syncd:ro", f"--volume={volume}:{_STATE}")
         beside = ("--network", f"container:{simulator}")
-        check = podman.inspect(image)["Config"]["Healthcheck"]["Test"][1:]
+        check = _health_check(podman, image)
         assert podman.run("exec", simulator, *check).returncode != 0, "it is healthy before it has been started"
         doctor = podman.run("run", "--rm", *_CONFINED, *beside, *places, image, "doctor")
         assert doctor.returncode == 0, doctor.stdout + doctor.stderr
@@ -200,3 +200,9 @@ def configuration(tmp_path: Path) -> Path:
 
 def _python(podman: Engine, image: str, program: str) -> str:
     return podman.do("run", "--rm", *_CONFINED, "--network=none", "--entrypoint=python", image, "-c", program)
+
+
+def _health_check(podman: Engine, image: str) -> list[str]:
+    kind, *words = podman.inspect(image)["Healthcheck"]["Test"]
+    assert kind == "CMD"
+    return words

@@ -24,12 +24,14 @@ _PROGRAM: Final = ("syncd", "migrations", "config")
 
 
 def test_image_is_built_from_the_files_that_are_packed() -> None:
-    packed = {each for each in _PROJECT["tool"]["hatch"]["build"]["include"] if not each.startswith("/tests/")}
+    include: list[str] = _PROJECT["tool"]["hatch"]["build"]["include"]
+    modules = {f"/{Path(name).parent}/*.py" for name in tracked("syncd") if name.endswith(".py")}
+    pages = {f"/{Path(name).parent}/*.md" for name in tracked("syncd") if name.endswith(".md")}
+    named = {each for each in include if "**" not in each} - {"/CHANGELOG.md"}
     beside = {"/LICENSE", "/README.md", "/pyproject.toml", "/requirements.lock", "/requirements-drivers.lock"}
-    rules = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
-    assert rules[0] == "*"
-    assert {rule.removeprefix("!") for rule in rules[1:]} == (packed - {"/CHANGELOG.md"}) | beside
-    assert all(rule.startswith("!/") for rule in rules[1:])
+    first, *rules = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line[0] != "#"]
+    assert first == "*"
+    assert sorted(rules) == sorted(f"!{each}" for each in named | modules | pages | beside)
 
 
 def test_files_of_config_and_migrations_are_named_one_by_one() -> None:

@@ -47,8 +47,8 @@ def _postgres(podman: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.mark.usefixtures("image", "_postgres")
 class TestCompose:
     def test_one_college_runs_on_postgresql_and_keeps_its_store(self, podman: Engine, tmp_path: Path) -> None:
-        file, ports = _composed("compose.yaml", tmp_path)
-        _college(tmp_path / "etc", source="")
+        file, ports = _composed("compose.yaml", tmp_path / "syncd")
+        _college(file.with_name("etc"), source="")
         password = token_hex()
         secrets = {
             "customer-token": _TOKEN,
@@ -57,7 +57,7 @@ class TestCompose:
             "encryption-key": Fernet.generate_key().decode(),
             "admin-token": token_hex(),
         }
-        _secrets(tmp_path, secrets, password)
+        _secrets(file.parent, secrets, password)
 
         with _up(podman, file):
             _wait_until_healthy(podman, ports["8642"])
@@ -77,29 +77,29 @@ class TestCompose:
             assert "daemon_stopped" in logged.stdout + logged.stderr
             for secret in (*secrets.values(), password):
                 assert secret not in logged.stdout + logged.stderr
-            podman.compose(file, "down")
+            podman.compose(file, "down", "--timeout=10")
 
             podman.compose(file, "up", "--detach")
             _wait_until_healthy(podman, ports["8642"])
             assert "P1" in podman.do("exec", _container(podman, "syncd", "syncd"), "syncd", "accounts")
 
     def test_each_customer_has_a_daemon_and_a_database(self, podman: Engine, tmp_path: Path) -> None:
-        file, ports = _composed("compose-customers.yaml", tmp_path)
+        file, ports = _composed("compose-customers.yaml", tmp_path / "customers")
         password = token_hex()
         secrets = {}
         for customer in ("north", "south"):
-            _college(tmp_path / customer, source='url = "sqlite:////etc/syncd/mis.db"')
+            _college(file.with_name(customer), source='url = "sqlite:////etc/syncd/mis.db"')
             secrets[f"{customer}-customer-token"] = f"{_TOKEN}-{customer}"
             secrets[f"{customer}-state-url"] = f"postgresql+psycopg://syncd:{password}@database/{customer}"
             secrets[f"{customer}-admin-token"] = token_hex()
-        _secrets(tmp_path, secrets, password)
+        _secrets(file.parent, secrets, password)
         (command,) = re.findall(r"(?m)^#   echo '(.*)' > databases.sql", file.read_text(encoding="utf-8"))
-        (tmp_path / "databases.sql").write_text(command)
+        file.with_name("databases.sql").write_text(command)
 
         with _up(podman, file):
             for port in ports.values():
                 _wait_until_healthy(podman, port)
-            project = "syncd-customers"
+            project = "customers"
             database = _container(podman, project, "database")
             _assert_confined(podman, database, _POSTGRES)
             for name in ("north", "north-standby", "south"):
@@ -110,7 +110,8 @@ class TestCompose:
 
 
 def _composed(name: str, folder: Path) -> tuple[Path, Mapping[str, int]]:
-    """Copy a compose file to ``folder``, with ports that are free. Returns it, and which port is which."""
+    """Copy a compose file to a new ``folder``, with ports that are free. Returns it, and which port is which."""
+    folder.mkdir()
     text = (shipped("config") / name).read_text(encoding="utf-8")
     ports = {}
     for port in re.findall(r"127\.0\.0\.1:(\d+):8642", text):
@@ -149,7 +150,7 @@ def _up(podman: Engine, file: Path) -> Iterator[None]:
         podman.compose(file, "up", "--detach")
         yield
     finally:
-        podman.compose(file, "down", "--volumes")
+        podman.compose(file, "down", "--timeout=10", "--volumes")
 
 
 @contextmanager
