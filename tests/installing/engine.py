@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -67,7 +67,9 @@ class Engine:
 
     def build(self, context: Path, tag: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Build an image as the documentation says; nothing is pulled."""
-        return self.run("build", "--format=docker", "--pull=never", f"--tag={tag}", *options, str(context))
+        return self.run(
+            "build", "--format=docker", "--force-rm", "--pull=never", f"--tag={tag}", *options, str(context)
+        )
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -84,7 +86,8 @@ def engine(folder: Path) -> Iterator[Engine]:
     finally:
         started.run("rm", "--all", "--force", "--time=1")
         started.run("network", "prune", "--force")
-        # podman mounts it on itself and leaves it so.
-        with suppress(subprocess.CalledProcessError):
-            subprocess.run(["umount", str(folder / "storage/overlay")], capture_output=True, check=True)
+        # podman mounts its store on itself and leaves it so.
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for place in reversed([each for each in mounted if each.startswith(f"{folder}/")]):
+            subprocess.run(["umount", place], capture_output=True, check=True)
         rmtree(folder)

@@ -203,6 +203,6 @@ def _python(podman: Engine, image: str, program: str) -> str:
 
 
 def _health_check(podman: Engine, image: str) -> list[str]:
-    kind, *words = podman.inspect(image)["Healthcheck"]["Test"]
-    assert kind == "CMD"
-    return words
+    words: list[str] = podman.inspect(image)["Healthcheck"]["Test"]
+    assert words[0] == "CMD"
+    return words[1:]
