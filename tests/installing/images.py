@@ -27,7 +27,8 @@ _POSTGRES_FILE: Final = f"""\
 FROM {_PYTHON}
 RUN groupadd --gid 999 postgres && useradd --uid 999 --gid 999 --home-dir /var/lib/postgresql postgres \\
     && apt-get update && apt-get install --yes --no-install-recommends postgresql \\
-    && install --directory --owner 999 --group 999 --mode 700 /var/lib/postgresql/data
+    && install --directory --owner 999 --group 999 --mode 700 /var/lib/postgresql/data \\
+    && install --directory --owner 999 --group 999 --mode 3777 /var/run/postgresql
 ENV PATH=/usr/lib/postgresql/17/bin:$PATH PGDATA=/var/lib/postgresql/data
 COPY entrypoint /usr/local/bin/entrypoint
 VOLUME /var/lib/postgresql/data

@@ -66,7 +66,7 @@ def test_nobody_writes_but_to_volumes_has_rights_or_can_get_them(service: dict[s
 
 def test_secrets_are_files_and_nothing_else_holds_one() -> None:
     assert {secret["file"] for secret in _COMPOSE["secrets"].values()} == {
-        f"secrets/{name}" for name in _COMPOSE["secrets"]
+        f"./secrets/{name}" for name in _COMPOSE["secrets"]
     }
     assert {*_SYNCD["secrets"], *_DATABASE["secrets"]} == _COMPOSE["secrets"].keys()
     secrets = {name for section, model in Settings.model_fields.items() for name in _secrets(model.annotation)}
