@@ -85,7 +85,7 @@ def _secrets(section: Any) -> frozenset[str]:
 def test_what_the_image_keeps_is_kept_and_it_may_finish_its_calls() -> None:
     assert f"syncd:{_last('VOLUME')}" in _SYNCD["volumes"]
     assert "./etc:/etc/syncd:ro" in _SYNCD["volumes"]
-    assert {"syncd", "database"} == _COMPOSE["volumes"].keys()
+    assert {"syncd", "database", "socket"} == _COMPOSE["volumes"].keys()
     assert int(_SYNCD["stop_grace_period"].removesuffix("s")) > 30
     (port,) = _SYNCD["ports"]
     assert port == f"127.0.0.1:{_last('EXPOSE')}:{_last('EXPOSE')}"
