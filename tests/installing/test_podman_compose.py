@@ -60,8 +60,10 @@ class TestCompose:
         _secrets(file.parent, secrets, password)
 
         with _up(podman, file):
-            _wait_until_healthy(podman, ports["8642"])
             syncd, database = _container(podman, "syncd", "syncd"), _container(podman, "syncd", "database")
+            _wait_until_healthy(podman, syncd)
+            _wait_until_healthy(podman, database)
+            _assert_published(ports["8642"], secrets["admin-token"])
             for name, user in ((syncd, _SYNCD), (database, _POSTGRES)):
                 _assert_confined(podman, name, user)
             with _simulator(podman, syncd):
@@ -80,8 +82,9 @@ class TestCompose:
             podman.compose(file, "down", "--timeout=10")
 
             podman.compose(file, "up", "--detach")
-            _wait_until_healthy(podman, ports["8642"])
-            assert "P1" in podman.do("exec", _container(podman, "syncd", "syncd"), "syncd", "accounts")
+            syncd = _container(podman, "syncd", "syncd")
+            _wait_until_healthy(podman, syncd)
+            assert "P1" in podman.do("exec", syncd, "syncd", "accounts")
 
     def test_each_customer_has_a_daemon_and_a_database(self, podman: Engine, tmp_path: Path) -> None:
         file, ports = _composed("compose-customers.yaml", tmp_path / "customers")
@@ -97,13 +100,15 @@ class TestCompose:
         file.with_name("databases.sql").write_text(command)
 
         with _up(podman, file):
-            for port in ports.values():
-                _wait_until_healthy(podman, port)
             project = "customers"
             database = _container(podman, project, "database")
             _assert_confined(podman, database, _POSTGRES)
             for name in ("north", "north-standby", "south"):
-                _assert_confined(podman, _container(podman, project, name), _SYNCD)
+                daemon = _container(podman, project, name)
+                _wait_until_healthy(podman, daemon)
+                _assert_confined(podman, daemon, _SYNCD)
+            assert len(set(ports.values())) == 3
+            _assert_published(ports["8644"], secrets["south-admin-token"])
             for customer in ("north", "south"):
                 assert _asked(podman, database, customer, "SELECT count(*) FROM account") == "0"
             assert _asked(podman, database, "syncd", "SELECT to_regclass('account') IS NULL") == "t"
@@ -170,20 +175,15 @@ def _container(podman: Engine, project: str, service: str) -> str:
     return str(name)
 
 
-def _wait_until_healthy(podman: Engine, port: int) -> None:
-    def answers() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+def _wait_until_healthy(podman: Engine, name: str) -> None:
+    wait_until(lambda: podman.run("healthcheck", "run", name).returncode == 0, f"the health of {name}")
 
-    try:
-        wait_until(answers, f"port {port}")
-    except BaseException:
-        for name in podman.do("ps", "--all", "--format={{.Names}}").split():
-            logged = podman.run("logs", name)
-            print(name, logged.stdout, logged.stderr)  # noqa: T201
-        raise
+
+def _assert_published(port: int, token: str) -> None:
+    """From outside the container a token is needed."""
+    url = f"http://127.0.0.1:{port}/healthz"
+    assert httpx.get(url, trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+    assert httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False).is_success
 
 
 def _assert_confined(podman: Engine, name: str, user: int) -> None:
