@@ -84,7 +84,7 @@ def engine(folder: Path) -> Iterator[Engine]:
     try:
         yield started
     finally:
-        started.run("rm", "--all", "--force", "--time=1")
+        started.run("rm", "--all", "--force", "--time=30")
         started.run("network", "prune", "--force")
         # podman mounts its store on itself and leaves it so.
         mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]

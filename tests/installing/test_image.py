@@ -171,7 +171,7 @@ def simulator(podman: Engine, image: str) -> Iterator[str]:
     name = podman.do("run", "--detach", *_CONFINED, image, "simulate", "--port=8021")
     wait_until(lambda: podman.run("logs", name).stdout, "the simulator")
     yield name
-    podman.do("rm", "--force", "--time=1", name)
+    podman.do("rm", "--force", "--time=30", name)
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ def _simulator(podman: Engine, beside: str) -> Iterator[None]:
         wait_until(lambda: podman.run("logs", name).stdout, "the simulator")
         yield
     finally:
-        podman.do("rm", "--force", "--time=1", name)
+        podman.do("rm", "--force", "--time=30", name)
 
 
 def _container(podman: Engine, project: str, service: str) -> str:
