@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from syncd.core.digests import FetchRows
+from syncd.core.records import FetchRows
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import cursors
 from syncd.mis.cursors import Page, Pages, pages_of
