@@ -33,14 +33,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from syncd.core.assignments import ASSIGNABLE
 from syncd.core.compare import Clear
 from syncd.core.fields import USERS, Referent, Role
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Code
+from syncd.database_url import parse_database_url, with_password
 from syncd.errors import ConfigurationError
+from syncd.secret_file import read_secret_file, unreadable
 
 CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
 LOOPBACK: Final = "localhost"
@@ -79,12 +80,8 @@ def _path(path: Path) -> Path:
     return _folder.get() / path
 
 
-def _database_url(text: str) -> str:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        # What was given may hold a password, so it is not repeated.
-        raise ValueError("is not a database URL such as postgresql+psycopg://user@host/database") from None
+def _database_url(text: object) -> str:
+    url = parse_database_url(text)
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         url = url.set(database=str(_path(Path(url.database))))
     return url.render_as_string(hide_password=False)
@@ -202,11 +199,11 @@ QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
 
 def _content(key: str, path: str) -> str:
     try:
-        return _path(Path(path)).read_text(encoding="utf-8").strip()
-    except OSError as problem:
-        raise ValueError(f"{key} cannot be read: {problem.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{key} is not UTF-8 text") from None
+        text = read_secret_file(_path(Path(path)))
+    except ValueError as problem:
+        raise ValueError(f"{key}: {problem}") from None
+    # A password may begin or end with a blank; nothing else that is secret does.
+    return text if key == "password_file" else text.strip()
 
 
 class Section(BaseModel):
@@ -274,14 +271,33 @@ class OneFileSettings(Section):
         return self
 
 
-class SourceSettings(Section):
-    """``[source]``: the MIS."""
+class DatabaseSection(Section):
+    """A section that says where a database is, with its password in the URL or apart from it."""
 
-    SECRETS = frozenset({"url"})
+    SECRETS = frozenset({"url", "password"})
 
     url: DatabaseUrl
     url_file: ConfigPath | None = None
+    password: SecretStr = SecretStr("")
+    password_file: ConfigPath | None = None
+
+    @property
+    def connection_url(self) -> str:
+        """The URL to connect with, which holds the password."""
+        url = with_password(make_url(self.url.get_secret_value()), self.password.get_secret_value())
+        return url.render_as_string(hide_password=False)
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        _ = self.connection_url
+        return self
+
+
+class SourceSettings(DatabaseSection):
+    """``[source]``: the MIS."""
+
     timeout_seconds: float = Field(300, gt=0, le=86_400)
+    oracle_client: ConfigPath | None = None
 
 
 def _own_store() -> str:
@@ -290,13 +306,12 @@ def _own_store() -> str:
     return f"sqlite:///{Path(directory, 'syncd.db')}"
 
 
-class StateSettings(Section):
+class StateSettings(DatabaseSection):
     """``[state]``: the state store."""
 
-    SECRETS = frozenset({"url", "encryption_key"})
+    SECRETS = DatabaseSection.SECRETS | {"encryption_key"}
 
     url: DatabaseUrl = Field(default_factory=_own_store, validate_default=True)
-    url_file: ConfigPath | None = None
     encryption_key: SecretStr = SecretStr("")
     encryption_key_file: ConfigPath | None = None
     auto_upgrade: bool = True
@@ -576,10 +591,13 @@ def load_settings(file: Path) -> Settings:
         raise ConfigurationError(
             f"There is no configuration file {file}. Write one with 'syncd init', or name another with --config."
         ) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigurationError(f"{file} cannot be read: {getattr(problem, 'strerror', 'not UTF-8 text')}.") from None
+    except OSError as problem:
+        raise ConfigurationError(f"{unreadable(file, problem)}.") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file} cannot be read: not UTF-8 text.") from None
     except tomllib.TOMLDecodeError as problem:
-        raise ConfigurationError(f"{file} is not valid TOML: {problem}.") from None
+        hint = r" In double quotes a backslash is written \\, in single quotes \." if "'\\'" in str(problem) else ""
+        raise ConfigurationError(f"{file} is not valid TOML: {problem}.{hint}") from None
     _refuse_unknown_variables()
     token = _folder.set(file.parent)
     try:

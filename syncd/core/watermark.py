@@ -68,18 +68,17 @@ class WatermarkReading:
     """Whether all MISIDs are numbers in the database; ``None`` without rows."""
 
     @classmethod
-    def from_columns(
-        cls, name: str, columns: Sequence[str], misid_position: int, highest: WatermarkValue | None
-    ) -> Self:
+    def from_columns(cls, name: str, columns: Sequence[str], misid_position: int) -> Self:
         """Begin with a feed that has these columns; ``name`` is the watermark's, in any case."""
         position = [column.lower() for column in columns].index(name.lower())
-        return cls(columns[position], position, columns[misid_position], misid_position, highest)
+        return cls(columns[position], position, columns[misid_position], misid_position)
 
-    def observe(self, row: Row) -> None:
-        """Include one row."""
-        self.highest = higher(self.highest, row[self.position])
-        is_numeric = isinstance(row[self.misid_position], int)
-        self.are_misids_numeric = is_numeric and self.are_misids_numeric is not False
+    def observe(self, rows: Iterable[Row]) -> None:
+        """Include some rows."""
+        for row in rows:
+            self.highest = higher(self.highest, row[self.position])
+            is_numeric = isinstance(row[self.misid_position], int)
+            self.are_misids_numeric = is_numeric and self.are_misids_numeric is not False
 
     def misids_to_query(self, misids: Iterable[str]) -> list[str | int]:
         """Return the MISIDs in the database's type, without those it cannot have; none for a feed without rows."""

@@ -19,7 +19,8 @@ from syncd.core.records import (
     Row,
     UnusableColumns,
 )
-from syncd.errors import ConfigurationError
+from syncd.core.watermark import WatermarkReading
+from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis.watermark_query import Since
 from syncd.sync.context import Feed, SyncContext
 
@@ -43,8 +44,8 @@ class FeedReader(Generic[_Row]):
     fetch: FetchRows
     _layout: _Layout[_Row]
     context: SyncContext
-    misid_position: int = 0
-    """Which column has the MISID, in a feed of people or places."""
+    watermark: WatermarkReading | None = None
+    """What the rows show of the watermark, if the feed has one."""
     key_of: Callable[[Row], Key | None] = lambda _row: None
     """Returns the key of a row without parsing all of it; ``None`` if it cannot."""
 
@@ -53,6 +54,8 @@ class FeedReader(Generic[_Row]):
         number = 1
         while rows := self.fetch(_PAGE_ROWS):
             self.context.check_interrupted()
+            if self.watermark is not None:
+                self.watermark.observe(rows)
             yield number, rows
             number += len(rows)
 
@@ -85,7 +88,10 @@ def open_feed(context: SyncContext, feed: Feed, since: Since | None = None) -> I
     """
     with context.mis.read(feed.name, feed.query, since) as rows:
         layout = layout_of(context, feed, rows.columns)
-        yield FeedReader(feed, rows.columns, rows.take, layout, context, layout.misid_position, layout.key_of)
+        watermark = None
+        if feed.watermark:
+            watermark = WatermarkReading.from_columns(feed.watermark, rows.columns, layout.misid_position)
+        yield FeedReader(feed, rows.columns, rows.take, layout, context, watermark, layout.key_of)
 
 
 def layout_of(context: SyncContext, feed: Feed, columns: Sequence[str]) -> Layout:
@@ -166,6 +172,26 @@ def check_feeds(context: SyncContext) -> None:
     for feed in context.assignment_feeds:
         with open_assignment_feed(context, feed):
             pass
+
+
+def check_watermark_query(context: SyncContext, watermark: WatermarkReading, misids: Iterable[str]) -> None:
+    """Try the query of this context's one feed in the form in which a poll asks only for changes.
+
+    ``watermark`` is from a full read, and these MISIDs are in it. Raises `MisUnreachable`.
+    """
+    (feed,) = context.feeds
+    if watermark.highest is None:
+        return
+    since = Since(watermark.column, watermark.highest, True, watermark.misid_column, watermark.misids_to_query(misids))
+    try:
+        with open_feed(context, feed, since) as reader:
+            reader.fetch(1)
+    except MisUnreachable as problem:
+        said = str(problem).removesuffix(".")
+        raise MisUnreachable(
+            f"{said}, when it is asked only for changes, for which it stands in parentheses in another SELECT. "
+            "Change the query so that it can, or remove the feed's watermark."
+        ) from None
 
 
 @contextmanager

@@ -48,11 +48,11 @@ def test_the_higher_of_two_watermarks_is_kept() -> None:
 
 
 def test_misids_are_queried_in_the_type_of_the_database() -> None:
-    reading = WatermarkReading.from_columns("updatedat", ["MISID", "UpdatedAt"], 0, None)
+    reading = WatermarkReading.from_columns("updatedat", ["MISID", "UpdatedAt"], 0)
     assert (reading.column, reading.misid_column) == ("UpdatedAt", "MISID")
     # The feed returned no row, so none of its rows has to be rechecked.
     assert reading.misids_to_query(["L1", "17"]) == []
-    reading.observe((17, _MOMENT))
+    reading.observe([(17, _MOMENT)])
     assert reading.misids_to_query(["L1", "17"]) == [17]
-    reading.observe(("L1", _MOMENT))
+    reading.observe([("L1", _MOMENT)])
     assert reading.misids_to_query(["L1", "17"]) == ["L1", "17"]

@@ -164,7 +164,9 @@ class IncrementalRead:
         begin = with_overlap(watermark.value) if is_recent else watermark.value
         since = Since(watermark.column, begin, is_recent, watermark.misid_column, watermark.recheck_misids)
         with open_feed(self.context, feed, since) as reader:
-            keys = self._add_parsed(self.recorder.record_watermark(reader, watermark.value))
+            if reader.watermark is not None:
+                reader.watermark.highest = watermark.value
+            keys = self._add_parsed(self.recorder.record(reader))
         if not all(key.misid for key in keys):
             # A row without a MISID is known by its number among all rows.
             raise _FullReadNeeded

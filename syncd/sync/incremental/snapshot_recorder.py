@@ -15,7 +15,7 @@ from syncd.core.fields import Role
 from syncd.core.records import Held, Key, OtherOrganisation, Record
 from syncd.core.watermark import WatermarkReading, WatermarkValue
 from syncd.sync.context import SyncContext
-from syncd.sync.feeds import FeedReader
+from syncd.sync.feeds import FeedReader, all_rows
 from syncd.sync.incremental.blocks import Block, BlockMatcher
 
 #: A feed with a watermark is queried for at most so many MISIDs by name; for more it is read in full.
@@ -89,24 +89,13 @@ class SnapshotRecorder:
 
     def record(self, reader: FeedReader[_Row]) -> Iterator[_Row | Held | OtherOrganisation]:
         """Parse every row of a feed. Raises as `SyncContext.check_interrupted` does."""
-        if reader.feed.watermark:
-            yield from self.record_watermark(reader)
+        if reader.watermark is not None:
+            self._watermarks[reader.feed.name] = reader.watermark
+            yield from all_rows(reader)
             return
         for block, trace in self.match(reader):
             self._context.check_interrupted()
             yield from trace.parse(reader, block)
-
-    def record_watermark(
-        self, reader: FeedReader[_Row], highest: WatermarkValue | None = None
-    ) -> Iterator[_Row | Held | OtherOrganisation]:
-        """Parse the rows of a feed that has a watermark; ``highest`` is its value so far."""
-        watermark = self._watermarks[reader.feed.name] = WatermarkReading.from_columns(
-            reader.feed.watermark, reader.column_names, reader.misid_position, highest
-        )
-        for number, rows in reader.pages():
-            for row in rows:
-                watermark.observe(row)
-            yield from reader.parse_rows(rows, number)
 
     def blocks(self, recheck: Container[Key]) -> Mapping[str, list[BlockWrite]]:
         """Return the blocks to be stored; ``recheck`` are the keys whose rows the next poll must parse."""
