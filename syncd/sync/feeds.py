@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from syncd.core.assignments import AssignmentLayout, AssignmentRecord
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER, Role
 from syncd.core.records import (
+    Column,
     FetchRows,
     Held,
     Key,
@@ -48,6 +49,8 @@ class FeedReader(Generic[_Row]):
     """What the rows show of the watermark, if the feed has one."""
     key_of: Callable[[Row], Key | None] = lambda _row: None
     """Returns the key of a row without parsing all of it; ``None`` if it cannot."""
+    columns: tuple[Column, ...] = ()
+    """Which column of a row is which field, in a feed of people or places."""
 
     def pages(self) -> Iterator[tuple[int, Sequence[Row]]]:
         """Return the rows, some at a time, with the number of the first. Raises as `SyncContext.check_interrupted`."""
@@ -58,6 +61,12 @@ class FeedReader(Generic[_Row]):
                 self.watermark.observe(rows)
             yield number, rows
             number += len(rows)
+
+    def rows_with_source(self) -> Iterator[tuple[int, Row, _Row | Held | OtherOrganisation]]:
+        """Return every row with its number and its raw values."""
+        for number, rows in self.pages():
+            for place, parsed in enumerate(self.parse_rows(rows, number)):
+                yield number + place, rows[place], parsed
 
     def parse_rows(
         self, rows: Sequence[Row], first_number: int, places: Iterable[int] | None = None
@@ -91,7 +100,7 @@ def open_feed(context: SyncContext, feed: Feed, since: Since | None = None) -> I
         watermark = None
         if feed.watermark:
             watermark = WatermarkReading.from_columns(feed.watermark, rows.columns, layout.misid_position)
-        yield FeedReader(feed, rows.columns, rows.take, layout, context, watermark, layout.key_of)
+        yield FeedReader(feed, rows.columns, rows.take, layout, context, watermark, layout.key_of, layout.columns)
 
 
 def layout_of(context: SyncContext, feed: Feed, columns: Sequence[str]) -> Layout:

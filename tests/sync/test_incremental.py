@@ -13,6 +13,7 @@ from sqlalchemy import event
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.plan import Plan
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import ConfigurationError
 from syncd.onefile import Interrupted
 from syncd.state import feed_digests, held_records
@@ -235,10 +236,10 @@ def test_an_incremental_and_a_full_read_make_the_same_plan(
     college.with_policy(archives_leavers=archives, grace=timedelta(hours=3))
     ways: Counter[str] = Counter()
 
-    def compare_both(context: SyncContext, only: frozenset[str], ambiguous: Any, **options: Any) -> GuardedPlan:
-        planned = make_plan(context, only, ambiguous, **options)
+    def compare_both(context: SyncContext, scope: Scope, ambiguous: Any, **options: Any) -> GuardedPlan:
+        planned = make_plan(context, scope, ambiguous, **options)
         if planned.read_result and not planned.read_result.is_full:
-            full = make_plan(context, only, ambiguous, **{**options, "is_poll": False})
+            full = make_plan(context, scope, ambiguous, **{**options, "is_poll": False})
             assert sorted_fields(planned.plan) == sorted_fields(full.plan)
             assert planned.objections == full.objections
             ways["quiet" if planned.read_result.is_quiet else "changed"] += 1
@@ -265,10 +266,10 @@ def _play(college: College, chance: random.Random) -> None:
         if chance.random() < 0.05:
             with college.context.store.begin() as connection:
                 held_records.retry(connection, ORGANISATION, [], college.clock.now)
-        only = frozenset({f"L{chance.randrange(40):02}"}) if chance.random() < 0.05 else frozenset[str]()
+        scope = Scope.of([f"L{chance.randrange(40):02}"]) if chance.random() < 0.05 else EVERYONE
         limits = Limits(0, 0) if chance.random() < 0.1 else Limits(100, 1000)
         college.with_policy(limits=limits)
-        college.run(only=only)
+        college.run(scope=scope)
 
 
 def sorted_fields(plan: Plan) -> dict[str, Any]:

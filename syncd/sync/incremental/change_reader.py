@@ -10,6 +10,7 @@ from syncd.core.accounts import Known, Status
 from syncd.core.buffers import BufferFactory
 from syncd.core.digests import Digester
 from syncd.core.records import Code, Key
+from syncd.core.scope import EVERYONE, Scope
 from syncd.state import accounts, feed_digests, references
 from syncd.sync.context import SyncContext
 from syncd.sync.incremental.full_read import FullRead
@@ -30,20 +31,19 @@ class ChangeReader(Protocol):
 
 def read_changes(
     context: SyncContext,
-    only: frozenset[str] = frozenset(),
+    scope: Scope = EVERYONE,
     *,
     is_poll: bool = False,
     buffers: BufferFactory | None = None,
 ) -> ReadResult:
     """Read the feeds and find the records that differ from the state store.
 
-    ``only`` limits the result to these MISIDs; empty means everyone. ``is_poll`` permits an incremental read, and has
-    this read remembered for the next poll. ``buffers`` make the collection that changed records are kept in; it is in
-    memory if left out.
+    ``is_poll`` permits an incremental read, and has this read remembered for the next poll. ``buffers`` make the
+    collection that changed records are kept in; it is in memory if left out.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`.
     """
-    if only or not is_poll:
-        return FullRead(context, only, buffers).read()
+    if not scope.is_everyone or not is_poll:
+        return FullRead(context, scope, buffers).read()
     organisation_id, now = context.organisation_id, context.clock()
     with context.store.reading() as connection:
         snapshot = feed_digests.remembered(connection, organisation_id, now)
@@ -54,7 +54,7 @@ def read_changes(
     is_usable = "" != version == snapshot.comparison_version and timedelta() <= now - snapshot.read_at < _MAX_AGE
     # A leaver that records may refer to is archived only if none does any more, which a full read shows.
     needs_all = context.policy.archives_leavers and any(each.status is not Status.ACTIVE for each in referents.values())
-    full = FullRead(context, frozenset(), buffers, SnapshotRecorder(context, new_snapshot))
+    full = FullRead(context, scope, buffers, SnapshotRecorder(context, new_snapshot))
     incremental = IncrementalRead(context, SnapshotRecorder(context, snapshot), looked_up, full)
     reader: ChangeReader = incremental if is_usable and not needs_all else full
     return reader.read()
