@@ -86,7 +86,7 @@ def test_a_quiet_poll_makes_few_statements_and_no_durable_commit(college: Colleg
     college.run()
     statements, kinds = [], []
     engine = college.context.store.engine
-    event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     event.listen(engine, "begin", lambda begun: kinds.append(begun.get_execution_options()["syncd_kind"].name))
     assert not college.run().calls
     assert len([each for each in statements if each.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]) <= 16
