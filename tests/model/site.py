@@ -133,6 +133,8 @@ class Site:
             self.policy,
             structlog.get_logger(),
             self.clocks,
+            # So few that even in a small college some rows are in a matched block.
+            block_rows=2,
         )
 
 

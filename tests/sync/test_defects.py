@@ -11,7 +11,7 @@ from syncd.errors import Unforeseen
 from syncd.state import accounts, runs
 from syncd.state.conditions import current_conditions
 from syncd.state.runs import RunState
-from syncd.sync import incremental
+from syncd.sync.incremental import full_read
 
 from .conftest import ORGANISATION, College, Found
 
@@ -25,7 +25,7 @@ def _breaking(*_arguments: Any, **_options: Any) -> None:
 
 
 def _in_reading(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(incremental, "read_feeds", _breaking)
+    patch.setattr(full_read, "read_feeds", _breaking)
 
 
 def _in_sending(patch: pytest.MonkeyPatch) -> None:
