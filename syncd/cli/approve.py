@@ -7,8 +7,8 @@ import typer
 from syncd.cli.options import ConfigOption, settings_of, whoami, whole_number
 from syncd.cli.output import text
 from syncd.cli.program import app
+from syncd.core.run import Trigger
 from syncd.state import runs
-from syncd.sync.run import Trigger
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 

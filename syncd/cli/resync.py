@@ -21,16 +21,15 @@ from syncd.cli.options import (
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.guard import Counts
+from syncd.core.run import Action, RunState, Trigger
 from syncd.errors import AnotherRun
 from syncd.onefile import Interrupted
 from syncd.onefile.rate_limit import seconds_of_quiet
 from syncd.state import accounts, runs
-from syncd.state.changes import Action
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 from syncd.state.views.status import moment
-from syncd.sync.run import RunResult, Trigger
+from syncd.sync.run import RunResult
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 

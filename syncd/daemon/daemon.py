@@ -11,6 +11,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import Final, TypeVar
 
+from syncd.core.run import Trigger
 from syncd.core.schedule import When
 from syncd.daemon.config import DaemonConfig
 from syncd.daemon.jobs import Jobs
@@ -20,7 +21,6 @@ from syncd.notify.notifier import Notifier, NullNotifier
 from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
-from syncd.sync.run import Trigger
 
 #: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
 _LOOK_AGAIN_SECONDS: Final = 1.0

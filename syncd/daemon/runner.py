@@ -8,6 +8,7 @@ from functools import partial
 from threading import Condition, Event
 from typing import Final
 
+from syncd.core.run import Trigger
 from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
 from syncd.onefile import Interrupted, Yielded
@@ -16,7 +17,7 @@ from syncd.state import runs
 from syncd.state.db.lock import Purpose, locked_when_free
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import ResyncWaiting, answer
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 
 #: How often one looks whether the lock is free.
 _LOOK_AGAIN_SECONDS: Final = 1.0

@@ -12,6 +12,7 @@ from typing import Final
 from syncd.core.assignments import AssignmentRecord
 from syncd.core.fields import FIELDS, Role
 from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Reason, Record
+from syncd.core.run import RunState
 from syncd.errors import Refused, SyncdError
 from syncd.mis import Mis
 from syncd.onefile import Interrupted, OneFile, Organisation
@@ -194,7 +195,7 @@ def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
         )
     if last:
         said = f"the last one is run {last.id}, {describe(last.state)}, {moment(last.started_at)}"
-        if last.state == runs.RunState.FAILED:
+        if last.state == RunState.FAILED:
             return Outcome(f"{said}: {last.reason or 'it broke off'}", "Put that right, and run again.", State.WARNING)
         return Outcome(said)
     if not is_live:

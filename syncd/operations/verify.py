@@ -15,14 +15,14 @@ from syncd.core.drift import Drift, DriftKind, Findings
 from syncd.core.guard import guard
 from syncd.core.plan import Plan, Update
 from syncd.core.records import Key
+from syncd.core.run import RunState, Trigger
 from syncd.errors import Refused
 from syncd.onefile import OneFile, Yielded
 from syncd.state import accounts, runs
-from syncd.state.runs import RunState
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.planner import GuardedPlan
-from syncd.sync.run import RunResult, Trigger, execute
+from syncd.sync.run import RunResult, execute
 
 #: Nobody knows on what LastModified moves, nor by whose clock (U29).
 _OVERLAP: Final = timedelta(days=1)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, or_, select
@@ -12,38 +11,11 @@ from sqlalchemy import Connection, Row, bindparam, func, or_, select
 from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.records import Key
+from syncd.core.run import Action, Outcome
 from syncd.core.values import Sent
 from syncd.state import counters
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import change, run
-
-
-class Action(StrEnum):
-    """What is done to an account."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    LINK = "link"
-    ARCHIVE = "archive"
-    UNARCHIVE = "unarchive"
-    REKEY = "rekey"
-    ASSIGN = "assign"
-
-
-class Outcome(StrEnum):
-    """What is known of a change."""
-
-    PENDING = "pending"
-    """The intent is written; the answer is not in yet."""
-    APPLIED = "applied"
-    ACCEPTED = "accepted"
-    """OneFile said yes to a create and did not tell the UserID, which is to be searched for."""
-    REFUSED = "refused"
-    IN_DOUBT = "in_doubt"
-    """The answer was lost: it may have been done."""
-    NOT_DONE = "not_done"
-    """It did not happen, for sure: OneFile never had it, or a search showed that it has no such account."""
-
 
 #: A create in one of these has to be settled before anything else is done about its person.
 UNSETTLED = (Outcome.PENDING, Outcome.IN_DOUBT, Outcome.ACCEPTED)

@@ -3,53 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, select
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
+from syncd.core.run import FailureKind, OneFileStatus, Outcome, RunState
 from syncd.errors import NothingToSettle
 from syncd.state import changes, counters
-from syncd.state.changes import Outcome
 from syncd.state.db.tables import approval, change, resync_request, run
 
 APPROVAL_LASTS: Final = timedelta(hours=24)
-
-
-class RunState(StrEnum):
-    """Where a run stands."""
-
-    RUNNING = "running"
-    FINISHED = "finished"
-    AWAITING_APPROVAL = "awaiting_approval"
-    APPROVED = "approved"
-    """It was stopped and then let go: the next run may do as much."""
-    REJECTED = "rejected"
-    SUPERSEDED = "superseded"
-    """It was stopped, and a later run has planned anew."""
-    INTERRUPTED = "interrupted"
-    """The process was told to end, or ended; the next run goes on."""
-    FAILED = "failed"
-    """Something kept it from being done; the reason says what."""
-
-
-class FailureKind(StrEnum):
-    """What kept a run from being done, of the kinds that different people put right."""
-
-    NONE = ""
-    MIS = "mis"
-    ONEFILE = "onefile"
-    CREDENTIALS = "credentials"
-    OTHER = "other"
-
-
-class OneFileStatus(StrEnum):
-    """How OneFile was in a run that called it."""
-
-    OK = "ok"
-    UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)

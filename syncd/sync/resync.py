@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
+from syncd.core.run import Trigger
 from syncd.errors import StateUnusable, SyncdError
 from syncd.onefile import Interrupted, Yielded
 from syncd.state import runs
 from syncd.state.db.store import Store
 from syncd.sync.context import SyncContext
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 
 #: A run that has given way makes its plan anew, so those who ask without end must leave it time to send some of it.
 _SENDS_ON: Final = timedelta(seconds=10)

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from traceback import extract_tb
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.plan_sample import sample_plan
+from syncd.core.run import POLLS, Action, FailureKind, OneFileStatus, Outcome, RunState, Trigger
 from syncd.errors import (
     AnswerLost,
     CredentialsRefused,
@@ -26,25 +26,12 @@ from syncd.errors import (
 )
 from syncd.onefile import Interrupted, Yielded
 from syncd.state import feed_digests, held_records, references, runs
-from syncd.state.changes import Action, Outcome
-from syncd.state.runs import Approval, FailureKind, OneFileStatus, RunState
+from syncd.state.runs import Approval
 from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
 from syncd.sync.planner import GuardedPlan, make_plan
 from syncd.sync.sender import Progress, Sender
 from syncd.sync.settle import settle
-
-
-class Trigger(StrEnum):
-    """What a run was started by."""
-
-    SCHEDULE = "schedule"
-    COMMAND = "command"
-    REQUEST = "request"
-    LINK = "link"
-    REKEY = "rekey"
-    RESTORE = "restore"
-    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +64,6 @@ class RunResult:
         """Whether everybody in the MIS is in OneFile as the MIS has them."""
         return self.state is RunState.FINISHED and not (self.held or self.refused or self.in_doubt)
 
-
-#: A poll is a poll, whoever asked for it: what is approved for one holds for the next.
-POLLS: Final = frozenset({Trigger.SCHEDULE, Trigger.COMMAND, Trigger.REQUEST})
 
 PlanMaker: TypeAlias = Callable[[SyncContext], GuardedPlan]
 

@@ -22,6 +22,7 @@ from syncd.core.fields import GRANT, SENDING_ORDER
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Held, Key, Reason, stamped
 from syncd.core.redaction import redact
+from syncd.core.run import Action, Outcome
 from syncd.core.values import Sent
 from syncd.errors import (
     AnswerLost,
@@ -34,7 +35,6 @@ from syncd.errors import (
 )
 from syncd.onefile import Created, Interrupted, Response, Yielded
 from syncd.state import accounts, assignments, changes, credentials, held_records
-from syncd.state.changes import Action, Outcome
 from syncd.state.in_doubt import mark_in_doubt
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup

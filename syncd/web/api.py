@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from syncd.core.run import RunState
 from syncd.errors import StateUnusable
 from syncd.state import daemons, runs
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 from syncd.state.views import status as status_view
 from syncd.web.auth.identity import asked_by
 from syncd.web.metrics import Metrics

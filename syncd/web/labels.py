@@ -6,10 +6,8 @@ from typing import Final
 
 from syncd.core.accounts import Status
 from syncd.core.fields import Role
-from syncd.state.changes import Action, Outcome
-from syncd.state.runs import RunState
+from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.sync import reasons
-from syncd.sync.run import Trigger
 
 
 class Tone(StrEnum):

@@ -15,11 +15,10 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import Action, Outcome, RunState
 from syncd.state import changes, runs
-from syncd.state.changes import Action, Outcome
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 
 from .command import Exit, Syncd
 from .expected import sendable

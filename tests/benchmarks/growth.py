@@ -14,12 +14,11 @@ from sqlalchemy import Connection, event, text
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import POLLS, RunState, Trigger
 from syncd.state import accounts, changes, held_records, references, retention, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 from syncd.state.views import audit, daily_totals, report, run_list, search, status
-from syncd.sync.run import POLLS, Trigger
 from syncd.web.metrics import Metrics
 
 from .college import ORGANISATION

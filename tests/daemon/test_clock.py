@@ -11,13 +11,12 @@ import time_machine
 from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
 from syncd.core.schedule import Schedule, When
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.tables import run
-from syncd.state.runs import RunState
-from syncd.sync.run import Trigger
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .daemons import living, wait_for

@@ -12,12 +12,12 @@ import structlog
 from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
 from syncd.mis import Mis
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
 from syncd.state.db.tables import approval, change, resync_request, run
-from syncd.sync.run import Trigger
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .daemons import living, wait_for

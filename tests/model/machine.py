@@ -16,11 +16,11 @@ from sqlalchemy import func, select
 
 from syncd.core.compare import Clear
 from syncd.core.guard import Limits
+from syncd.core.run import RunState
 from syncd.errors import NothingToSettle, SyncdError
 from syncd.simulator import Fault, FaultKind, LimiterShape, MisidFilter, Switches
 from syncd.state import changes, held_records, runs
 from syncd.state.db.tables import approval, run
-from syncd.state.runs import RunState
 from syncd.sync.context import Policy
 from syncd.sync.run import RunResult
 

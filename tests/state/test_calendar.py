@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+from syncd.core.run import RunState
 from syncd.state import runs
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 from syncd.state.views import daily_totals
 
 LONDON = ZoneInfo("Europe/London")

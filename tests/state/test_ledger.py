@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import Action, Outcome, RunState
 from syncd.state import changes, counters, runs
-from syncd.state.changes import Action, Outcome
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change, run
-from syncd.state.runs import RunState
 
 ORGANISATION = 5740
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)

@@ -14,15 +14,15 @@ from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Held, Key, Reason
+from syncd.core.run import Action, OneFileStatus, Outcome, RunState
 from syncd.state import accounts, changes, counters, held_records, retention, runs
-from syncd.state.changes import UNSETTLED, Action, Outcome
+from syncd.state.changes import UNSETTLED
 from syncd.state.conditions import current_conditions
 from syncd.state.db import maintenance
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, metadata, resync_request, run
 from syncd.state.retention import purge
-from syncd.state.runs import OneFileStatus, RunState
 from syncd.state.views import lag
 
 _NOW: Final = datetime(2026, 11, 30, 4, tzinfo=UTC)

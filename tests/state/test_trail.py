@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import Action
 from syncd.state import changes, runs
-from syncd.state.changes import Action
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata

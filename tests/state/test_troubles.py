@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from syncd.core.alerts import AlertKind
+from syncd.core.run import FailureKind, OneFileStatus, RunState
 from syncd.state import runs
 from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
 from syncd.state.db.tables import run
-from syncd.state.runs import FailureKind, OneFileStatus, RunState
 from syncd.state.views import lag
 from syncd.state.views.lag import UnsentChange
 

@@ -11,15 +11,15 @@ import structlog
 
 from syncd.core.guard import Counts
 from syncd.core.records import Held, Layout, Record, Row
+from syncd.core.run import RunState, Trigger
 from syncd.onefile import Interrupted, Yielded
 from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
-from syncd.state.runs import RunState
 from syncd.state.views import status
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import run_yielding_to_resyncs
-from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.sync.run import RunResult, run_once
 
 from .conftest import ORGANISATION, Found
 

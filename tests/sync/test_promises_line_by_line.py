@@ -3,11 +3,11 @@
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.run import RunState
 from syncd.errors import AnotherRun, OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state import runs
 from syncd.state.db.lock import Purpose, locked
-from syncd.state.runs import RunState
 from syncd.sync.run import RunResult
 
 from .conftest import ORGANISATION, College, Found

@@ -10,14 +10,13 @@ import structlog
 from syncd.core.drift import DriftKind
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
 from syncd.errors import OneFileUnreachable, Refused
 from syncd.onefile import Yielded
 from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.simulator import DateForm, Fault, FaultKind
 from syncd.state import accounts, runs
-from syncd.state.runs import RunState
 from syncd.sync.context import Feed
-from syncd.sync.run import Trigger
 
 from .conftest import ORGANISATION, College, Found
 

@@ -13,7 +13,7 @@ from sqlalchemy import Row
 
 from syncd.cli.output.html import Section, print_section, write_page
 from syncd.cli.output.text import PAST
-from syncd.state.changes import Action, Outcome
+from syncd.core.run import Action, Outcome
 from syncd.state.views.report import Report
 from syncd.state.views.status import moment
 from syncd.sync.reasons import describe

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from syncd.core.guard import Counts
-from syncd.state.changes import Action
-from syncd.state.runs import RunState
+from syncd.core.run import Action, RunState
 from syncd.sync.run import RunResult
 
 _SAMPLE: Final = 5

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, func, select
 
-from syncd.state.changes import UNSETTLED, Action
+from syncd.core.run import Action, FailureKind, RunState
+from syncd.state.changes import UNSETTLED
 from syncd.state.db.tables import change, held, run
-from syncd.state.runs import FailureKind, RunState
 
 
 class UnsentChange(StrEnum):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from syncd.core.rate import seconds_for
+from syncd.core.run import RunState
 from syncd.state import runs
-from syncd.state.runs import RunState
 
 
 @dataclass(frozen=True, slots=True)

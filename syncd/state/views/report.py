@@ -7,9 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from syncd.core.run import RunState
 from syncd.state import accounts, changes, held_records
 from syncd.state.db.tables import approval, change, held, resync_request, run
-from syncd.state.runs import RunState
 
 
 @dataclass(frozen=True, slots=True)

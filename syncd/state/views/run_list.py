@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, TextClause, func, select
 
+from syncd.core.run import RunState
 from syncd.state.db.tables import NOT_QUIET, approval, change, resync_request, run
-from syncd.state.runs import RunState
 
 #: All but the sample, which is for one run's own page.
 _COLUMNS: Final = tuple(column for column in run.c if column.name != "sample")

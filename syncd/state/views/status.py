@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from syncd.core.rate import CALLS_PER_MINUTE
+from syncd.core.run import OneFileStatus
 from syncd.state import accounts, changes, daemons, held_records, runs
-from syncd.state.runs import OneFileStatus
 from syncd.state.views.progress import progress
 
 

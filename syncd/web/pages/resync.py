@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from syncd.core.run import Trigger
 from syncd.state import daemons, held_records, runs
 from syncd.state.views import run_list
-from syncd.sync.run import Trigger
 from syncd.web.pages.context import PageContext, checked_misid, go_to, on_form
 
 

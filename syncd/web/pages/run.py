@@ -8,13 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from syncd.core.run import POLLS, Action, Outcome, RunState
 from syncd.errors import NothingToSettle
 from syncd.state import runs
-from syncd.state.changes import Action, Outcome
-from syncd.state.runs import RunState
 from syncd.state.views import run_list
 from syncd.state.views.progress import progress
-from syncd.sync.run import POLLS
 from syncd.web.pages.context import ROWS, PageContext, go_to, number_in, on_form
 
 _NONE: Final = "There is no such run."

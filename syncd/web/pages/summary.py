@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from syncd.state.runs import RunState
+from syncd.core.run import RunState
 from syncd.web.labels import Tone, counted
 
 

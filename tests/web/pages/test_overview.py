@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons, runs
-from syncd.sync.run import Trigger
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import Visitor

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
 from syncd.state import runs
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 from syncd.web.auth.credentials import Credentials
 from tests.sync.conftest import ORGANISATION, College, Found
 
