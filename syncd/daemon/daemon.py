@@ -159,8 +159,8 @@ class Daemon:
         if not verify:
             return None
         with self._store.reading() as connection:
-            lasts = [runs.last_finished(connection, each, Trigger.VERIFY) for each in self._organisations]
-        due = [verify.after(started_at) for started_at, _ in filter(None, lasts)]
+            lasts = [runs.last_verify(connection, each, Trigger.VERIFY) for each in self._organisations]
+        due = [verify.after(scope.began_at) for scope in lasts if scope is not None]
         return max(now, min(due)) if due else None
 
     def _make(self, name: str, work: Callable[[], bool]) -> None:

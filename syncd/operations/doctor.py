@@ -13,6 +13,7 @@ from syncd.core.assignments import AssignmentRecord
 from syncd.core.fields import FIELDS, Role
 from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Reason, Record
 from syncd.core.run import RunState
+from syncd.core.text import plural
 from syncd.errors import Refused, SyncdError
 from syncd.mis import Mis
 from syncd.onefile import Interrupted, OneFile, Organisation
@@ -20,7 +21,7 @@ from syncd.state import daemons, runs
 from syncd.state.db import maintenance
 from syncd.state.db.schema import NEWEST, is_newer
 from syncd.state.db.store import Store
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.sync.context import SyncContext
 from syncd.sync.feeds import read_assignments, read_feeds
 from syncd.sync.lookup import OneFileLookup
@@ -281,7 +282,7 @@ def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str
             "Look at its query: the guard stops a run with an empty feed.",
             State.WARNING,
         )
-    said = f"{rows} row{'s' * (rows != 1)}"
+    said = plural(rows, "row")
     if len(by_organisation) > 1:
         said += f" ({', '.join(f'{count} of {each}' for each, count in by_organisation.items())})"
     if left_out:

@@ -25,8 +25,8 @@ from syncd.errors import (
     Unforeseen,
 )
 from syncd.onefile import Interrupted, Yielded
-from syncd.state import feed_digests, held_records, references, runs
-from syncd.state.runs import Approval
+from syncd.state import approvals, feed_digests, held_records, references, runs
+from syncd.state.approvals import Approval
 from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
 from syncd.sync.planner import GuardedPlan, make_plan
@@ -182,7 +182,7 @@ class _Run:
         """Write down what is going to be done."""
         if outdates:
             # What was stopped before was stopped for something that is so no longer.
-            runs.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
+            approvals.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
         runs.record_plan(connection, self.number, planned.plan, approval.number if approval else None)
 
     def log_throttling(self, seconds: float) -> None:
@@ -224,9 +224,9 @@ class _Run:
         now = self.context.clock()
         with self.context.store.begin() as connection:
             if approved_by:
-                return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
+                return approvals.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
             triggers = POLLS if self._trigger in POLLS else {self._trigger}
-            approval = runs.approval_in_force(connection, self.context.organisation_id, triggers, now)
+            approval = approvals.in_force(connection, self.context.organisation_id, triggers, now)
         return approval if approval and approval.left.covers(planned.needs or planned.counts) else None
 
     def _stop(self, planned: GuardedPlan) -> RunResult:

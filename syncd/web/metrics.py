@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -173,6 +173,7 @@ _FAMILIES: Final[Mapping[str, Callable[..., Metric]]] = {
     "histogram": HistogramMetricFamily,
 }
 
+_Label = TypeVar("_Label", bound=str)
 _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
@@ -213,7 +214,7 @@ def _run_durations(counted: _Counted) -> tuple[list[tuple[str, float]], float]:
     return buckets, counted[counters.RUN_SECONDS].get("", 0)
 
 
-def _by_label(counts: Mapping[str, int]) -> Iterable[_Sample]:
+def _by_label(counts: Mapping[_Label, int]) -> Iterable[_Sample]:
     return (((label,), count) for label, count in sorted(counts.items()))
 
 

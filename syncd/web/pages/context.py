@@ -18,9 +18,10 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.fields import Role
 from syncd.core.rate import CALLS_PER_MINUTE, humanise_duration
 from syncd.core.records import Key
+from syncd.core.text import plural
 from syncd.operations.explain import Explanation
 from syncd.state.db.store import Store
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.web import labels
 from syncd.web.auth.identity import asked_by
 from syncd.web.templating import render
@@ -89,7 +90,7 @@ class PageContext:
         if size < _MINUTE:
             return "just now" if seconds >= 0 else "in less than a minute"
         unit, length = next(each for each in _UNITS if size >= each[1])
-        far = labels.counted(round(size / length), unit)
+        far = plural(round(size / length), unit)
         return f"{far} ago" if seconds >= 0 else f"in {far}"
 
     def person_url(self, organisation_id: int, role: str, misid: str) -> str:

@@ -1,4 +1,4 @@
-"""A person: searching, all that is known of one, and what the next run would do about them."""
+"""Search, and the page of one record: all that is known about it, and what the next run would do."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from syncd.core.records import Key, Reason
 from syncd.errors import SyncdError
 from syncd.onefile import Interrupted
 from syncd.operations.explain import Explanations
-from syncd.state import changes, held_records
+from syncd.state import accounts, changes, held_records
 from syncd.state.views import search as search_view
 from syncd.state.views.search import SearchTerms
 from syncd.sync.reasons import HELD, LEFT_OUT
@@ -115,9 +115,11 @@ def _names_shown(record: Explanations) -> list[str]:
 def _page(site: PageContext, request: Request, key: Key, told: _Told | None) -> Response:
     with site.store.reading() as connection:
         others = [each for each in search_view.roles_with(connection, site.organisations, key.misid) if each != key]
-        account = search_view.account_of(connection, key)
-        entries = held_records.of_person(connection, key)
-        history = [row for row in changes.history(connection, key.organisation_id, key.misid) if row.role == key.role]
+        account = accounts.details(connection, key)
+        entries = held_records.of_record(connection, key)
+        history = [
+            entry for entry in changes.history(connection, key.organisation_id, key.misid) if entry.role is key.role
+        ]
     is_known = bool(account or entries or history or (told and told.record))
     elsewhere = [each for each in others if each.role == key.role]
     if not is_known and elsewhere and "organisation" not in request.query_params:
