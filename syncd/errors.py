@@ -3,7 +3,8 @@
 SyncdError                     one or two plain sentences: what, where, what to do; exit 1
 ├── ConfigurationError         the configuration file, the environment, a feed's columns
 ├── MisUnreachable             the MIS does not answer, or refuses the query
-├── StateUnusable              the state store: unreachable, newer schema, wrong key
+├── StateUnusable              the state store: newer schema, wrong key
+│   └── StateUnreachable       … it cannot be reached or written to: the daemon waits for it
 ├── NothingToSettle            approve, reject, rekey, … with nothing there that they could be about
 ├── LinksUnusable              the CSV of links that a person has approved
 ├── AnotherRun                 the lock is held; exit 5
@@ -71,6 +72,20 @@ class StateUnusable(SyncdError):
     remedy = (
         "Put right what the message names. Never delete the store to get on: without it syncd does not know whose "
         "accounts are whose. 'syncd db check' looks at it, and a backup or 'syncd link' brings a lost one back."
+    )
+
+
+class StateUnreachable(StateUnusable):
+    """The state store cannot be reached, read or written to now; it may be later, without a change to syncd."""
+
+    title = "state store unreachable"
+    meaning = (
+        "The database of the state store does not answer, its disk is full, or its file belongs to another user. "
+        "The daemon waits for it and tries again every second; /readyz says that it is not ready."
+    )
+    remedy = (
+        "Start the database, or do what the message says about the file. The daemon goes on by itself. "
+        "'syncd doctor', run by root, says what a service will meet."
     )
 
 

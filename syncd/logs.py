@@ -4,8 +4,9 @@ Lines carry MISIDs, UserIDs and names of fields. No value of a person and no sec
 """
 
 import logging
+import os
 import sys
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import stamina.instrumentation
 import structlog
@@ -13,6 +14,9 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 Format = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
+
+#: The priorities of sd-daemon(3), for which 'journalctl --priority' looks.
+_PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
@@ -39,7 +43,7 @@ def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
     )
     handler = _ToStandardError()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _WithPriority(
             foreign_pre_chain=[*shared, _without_arguments],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
@@ -49,6 +53,33 @@ def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
     logging.captureWarnings(capture=True)
     logger: FilteringBoundLogger = structlog.get_logger("syncd")
     return logger
+
+
+def with_priority(text: str, level: int) -> str:
+    """A text for standard error: if systemd's journal reads it, each line begins with its priority.
+
+    systemd removes that again. Everywhere else the text stays as it is. ``level`` is one of `logging`'s.
+    """
+    if not _is_read_by_journal():
+        return text
+    prefix = f"<{_PRIORITIES.get(level, _PRIORITIES[logging.INFO])}>"
+    return "\n".join(f"{prefix}{line}" for line in text.split("\n"))
+
+
+def _is_read_by_journal() -> bool:
+    """Whether standard error is the stream that JOURNAL_STREAM names: a pipe or file put in its place is not."""
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return os.environ.get("JOURNAL_STREAM", "") == f"{found.st_dev}:{found.st_ino}"
+
+
+class _WithPriority(structlog.stdlib.ProcessorFormatter):
+    """Says a line's priority to the journal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return with_priority(super().format(record), record.levelno)
 
 
 class _ToStandardError(logging.StreamHandler[Any]):

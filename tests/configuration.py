@@ -1,6 +1,7 @@
 """A configuration file to try things with."""
 
 import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ GOOD = {
     "[[feeds]]": 'name = "learners"\nrole = "Learner"\nquery = "SELECT 1"',
 }
 SECRET = "hunter2-жщыю"
+USER = f"the user {pwd.getpwuid(os.geteuid()).pw_name} (uid {os.geteuid()})"
 UNCHANGED: Mapping[str, str] = {}
 
 
@@ -47,4 +49,4 @@ class Configuration:
         assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
         said = str(refusal.value)
         assert SECRET not in said
-        return said.replace(str(self.file), "FILE")
+        return said.replace(str(self.file), "FILE").replace(str(self.folder), "FOLDER").replace(USER, "USER")

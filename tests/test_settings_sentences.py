@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.errors import ConfigurationError
 from syncd.settings import load_settings
-from tests.configuration import GOOD, SECRET, Configuration
+from tests.configuration import GOOD, SECRET, USER, Configuration
 
 FEED = GOOD["[[feeds]]"]
 
@@ -182,8 +182,20 @@ def test_a_value_that_will_not_do_is_named_with_what_would(
         ('clear = "yes"', "onefile.clear: must be 'keep', 'empty' or 'null'."),
         ("customer_token = 5", "onefile.customer_token: must be text, in quotes."),
         ("customer_token_file = 5", "onefile.customer_token_file: must be the name of a file, in quotes."),
-        ('customer_token_file = "none"', "onefile: customer_token_file cannot be read: No such file or directory."),
-        ('customer_token_file = "."', "onefile: customer_token_file cannot be read: Is a directory."),
+        (
+            'customer_token_file = "none"',
+            (
+                "onefile: customer_token_file: FOLDER/none cannot be read by USER: No such file or directory. Create "
+                "it, or correct its path."
+            ),
+        ),
+        (
+            'customer_token_file = "."',
+            (
+                "onefile: customer_token_file: FOLDER cannot be read by USER: Is a directory. Name a file that this "
+                "user can read."
+            ),
+        ),
         (
             'customer_token_file = "none"\ncustomer_token = "a"',
             "onefile: needs either customer_token or customer_token_file, and not both.",
@@ -198,7 +210,7 @@ def test_a_secret_that_is_not_text_is_not_read(configuration: Configuration) -> 
     configuration.folder.joinpath("token").write_bytes(b"\xff\xfe")
 
     assert configuration.complaint({"[admin]": 'token_file = "token"'}) == (
-        "FILE: admin: token_file is not UTF-8 text."
+        "FILE: admin: token_file: FOLDER/token is not UTF-8 text."
     )
 
 
@@ -298,7 +310,9 @@ def test_a_file_that_is_not_there_or_not_to_be_read_is_told_apart(configuration:
         f"There is no configuration file {configuration.file}. "
         "Write one with 'syncd init', or name another with --config."
     )
-    assert str(folder.value) == f"{configuration.folder} cannot be read: Is a directory."
+    assert str(folder.value).replace(USER, "USER") == (
+        f"{configuration.folder} cannot be read by USER: Is a directory. Name a file that this user can read."
+    )
     assert str(binary.value) == f"{configuration.file} cannot be read: not UTF-8 text."
 
 

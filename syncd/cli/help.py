@@ -1,26 +1,26 @@
-"""help: what each reason and each kind of error means, and what to do; how syncd is built; any command."""
+"""help: the pages of the documentation, every reason and every kind of error with what to do, and any command."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-import syncd
 from syncd.cli.output.text import print_item, width
 from syncd.cli.program import COMMANDS, app
+from syncd.documentation import Page, pages
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
 
-_ARCHITECTURE: Final = "architecture"
-
+_PAGES: Final = "Pages of the documentation: 'syncd help PAGE' prints one"
 _HELD: Final = "Why a record is held, so that nothing of it is sent: 'syncd held' lists who"
 _LEFT_OUT: Final = "Why a value is left out of a record that is sent: 'syncd held --warnings' lists them"
+#: A link to another page, which leads nowhere on a terminal.
+_LINK: Final = re.compile(r"\[([^]]+)\]\(([\w-]+)\.md[^)]*\)")
 _ERRORS: Final = "Errors, whose message says where and what; the command ends with exit code 1"
 
 
@@ -45,8 +45,8 @@ def entries() -> Iterator[Entry]:
 
 
 def _kinds_of(error: type[SyncdError]) -> Iterator[type[SyncdError]]:
-    """The kinds of error that have no kinds of their own."""
-    if not error.__subclasses__():
+    """The kinds of error that a person may meet: those that say what they are called."""
+    if "title" in vars(error):
         yield error
     for kind in error.__subclasses__():
         yield from _kinds_of(kind)
@@ -59,49 +59,52 @@ def help_(
         list[str] | None,
         typer.Argument(
             metavar="TOPIC",
-            help="A reason, an error, a command, or 'architecture'. Without one: every reason and error.",
+            help="A page, a reason, an error or a command. Without one: the pages, and every reason and error.",
         ),
     ] = None,
 ) -> None:
-    """Say what a reason, a warning or an error means and what to do about it.
+    """Print a page of the documentation, or say what a reason, a warning or an error means and what to do about it.
 
-    'syncd help missing' is about one reason, 'syncd help' lists them all, 'syncd help sync' is about a command, and
-    'syncd help architecture' shows those who would change syncd how it is built.
+    'syncd help' lists the pages, the reasons and the errors. 'syncd help getting-started' prints a page, 'syncd help
+    missing' explains a reason, and 'syncd help sync' a command. The daemon serves the same pages under /docs.
     """
     if not topic:
         _print_all()
         return
     wanted = _bare(" ".join(topic))
-    if wanted == _ARCHITECTURE:
-        _print_architecture()
-        return
     found = [entry for entry in entries() if _bare(entry.name) == wanted]
     for entry in found:
         typer.echo(f"\n{typer.style(entry.group, underline=True)}")
         print_item(entry.name, entry.meaning, entry.remedy)
+    page = next((page for name, page in pages().items() if _bare(name) == wanted), None)
+    if page:
+        _print_page(page)
     if topic[0] in _commands():
         _print_command(context, topic)
-    elif not found:
+    elif not found and not page:
         raise typer.BadParameter(_nothing(" ".join(topic)), param_hint="TOPIC")
 
 
 def _print_all() -> None:
+    typer.echo(f"\n{typer.style(_PAGES, underline=True)}\n")
+    column = max(map(len, pages())) + 2
+    for page in pages().values():
+        typer.echo(f"  {page.name.ljust(column)}{page.summary}")
     group = ""
     for entry in entries():
         if entry.group != group:
             group = entry.group
             typer.echo(f"\n{typer.style(group, underline=True)}")
         print_item(entry.name, entry.meaning, entry.remedy)
-    typer.echo("\n'syncd COMMAND --help' tells of a command, and 'syncd help architecture' how syncd is built.")
+    typer.echo("\n'syncd COMMAND --help' explains a command.")
 
 
-def _print_architecture() -> None:
-    text = (Path(syncd.__file__).parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+def _print_page(page: Page) -> None:
     console = Console(width=width())
     if console.is_terminal:
-        console.print(Markdown(text))
+        console.print(Markdown(_LINK.sub(r"\1 ('syncd help \2')", page.text)))
     else:
-        typer.echo(text)
+        typer.echo(page.text)
 
 
 def _print_command(context: typer.Context, words: list[str]) -> None:
@@ -109,7 +112,7 @@ def _print_command(context: typer.Context, words: list[str]) -> None:
 
 
 def _nothing(topic: str) -> str:
-    names = {_bare(name): name for name in (*(entry.name for entry in entries()), *_commands(), _ARCHITECTURE)}
+    names = {_bare(name): name for name in (*(entry.name for entry in entries()), *_commands(), *pages())}
     wanted = _bare(topic)
     nearest = get_close_matches(wanted, names, n=1) or [bare for bare in names if wanted in bare or bare in wanted]
     if nearest:

@@ -1,5 +1,6 @@
 """The program: every command, and how it ends."""
 
+import logging
 import sys
 import traceback
 from importlib import import_module
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 from syncd import __version__
 from syncd.cli.options import ConfigOption, config_before_command
 from syncd.errors import SyncdError
+from syncd.logs import with_priority
 from syncd.onefile import Interrupted
 
 #: Which module of `syncd.cli` adds each command, in the order in which --help lists them.
@@ -156,5 +158,5 @@ def _name_values(command: Any, ctx: Any) -> None:
 
 
 def _end(sentence: str, code: int) -> None:
-    typer.echo(sentence, err=True)
+    typer.echo(with_priority(sentence, logging.ERROR), err=True)
     sys.exit(code)

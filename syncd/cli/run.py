@@ -1,6 +1,7 @@
 """The command run: the daemon."""
 
 from contextlib import closing
+from functools import partial
 
 from syncd.cli.context import (
     set_by,
@@ -13,7 +14,7 @@ from syncd.cli.options import (
 )
 from syncd.cli.program import app
 from syncd.settings import load_settings
-from syncd.wiring.store import open_store
+from syncd.wiring.store import bare_store, make_ready
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 
@@ -24,10 +25,12 @@ def run(*, config: ConfigOption = None) -> None:
 
     The first poll is made at once; 'syncd resync' and SIGUSR1 ask for another one. SIGTERM or Ctrl+C finishes the
     calls in flight and ends it with 0; SIGHUP has it read its configuration and feeds again. Of several daemons on
-    one state store one works and the others wait to take over.
+    one state store one works and the others wait to take over. While the state store cannot be reached, the daemon
+    waits, from the start on.
     """
     # Only the daemon needs its scheduler and its server, which take time to load.
     from syncd.daemon.daemon import Daemon, Signals  # noqa: PLC0415
+    from syncd.daemon.service_manager import manager_of_this_process  # noqa: PLC0415
     from syncd.web.metrics import Requests  # noqa: PLC0415
     from syncd.wiring.admin import open_admin  # noqa: PLC0415
     from syncd.wiring.daemon import DaemonConfigFile  # noqa: PLC0415
@@ -37,10 +40,17 @@ def run(*, config: ConfigOption = None) -> None:
     with stopped_by_signals() as stopping, set_by("SIGUSR1") as asked, set_by("SIGHUP") as reload:
         settings = load_settings(file)
         log = set_up_logs(settings)
-        store, requests = open_store(settings), Requests()
+        store, requests = bare_store(settings), Requests()
         telling = open_notifier(settings, store, log)
         with (
             closing(DaemonConfigFile(file, settings, store, log, stopping, requests.note)) as site,
             open_admin(lambda: site.settings, store, log, stopping, requests),
         ):
-            Daemon(site.orders, Signals(stopping, asked, reload), site.reread, telling=telling).run()
+            Daemon(
+                site.orders,
+                Signals(stopping, asked, reload),
+                site.reread,
+                telling=telling,
+                open_store=partial(make_ready, store, settings),
+                manager=manager_of_this_process(),
+            ).run()

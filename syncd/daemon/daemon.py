@@ -16,7 +16,8 @@ from syncd.core.schedule import When
 from syncd.daemon.config import DaemonConfig
 from syncd.daemon.jobs import Jobs
 from syncd.daemon.runner import Runner
-from syncd.errors import DaemonBroken, StateUnusable, SyncdError
+from syncd.daemon.service_manager import ServiceManager
+from syncd.errors import DaemonBroken, StateUnreachable, StateUnusable, SyncdError
 from syncd.notify.notifier import Notifier, NullNotifier
 from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
@@ -54,7 +55,8 @@ class Daemon:
 
     ``pauses`` are the seconds between two tries while OneFile is down, the last one again and again. ``reread`` gives
     the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by. ``telling`` tells
-    people of what happens.
+    people of what happens. ``open_store`` makes the state store ready for use, and raises `StateUnreachable` if it may
+    succeed later; any other error of its ends the daemon. ``manager`` is the service manager.
     """
 
     def __init__(
@@ -64,8 +66,13 @@ class Daemon:
         reread: Callable[[], DaemonConfig],
         pauses: Sequence[float] = PAUSES_SECONDS,
         telling: Notifier | None = None,
+        open_store: Callable[[], object] = lambda: None,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._telling = telling or NullNotifier()
+        self._open_store = open_store
+        self._manager = manager or ServiceManager()
+        self._status = ""
         self._work = Runner(orders, signals.stopping, signals.asked, self._telling.check_soon)
         self._retired: list[DaemonConfig] = []
         self._rereading: Future[DaemonConfig] | None = None
@@ -81,20 +88,31 @@ class Daemon:
     def run(self) -> None:
         """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
 
-        A store that cannot be reached is waited for, and so is one that has given the lead to another daemon.
+        A store that cannot be reached is waited for, at the start too, and so is one that has given the lead to another
+        daemon. Raises what ``open_store`` raises, unless it is `StateUnreachable`.
         """
-        is_known = False
+        self._say("Opens the state store.")
         with suppress(Interrupted), self._telling.running():
+            self._until_reached(self._open_store, StateUnreachable)
+            self._ready("Waits until no other daemon works on this state store.")
             while not self._signals.stopping.is_set():
-                try:
-                    self._run_as_leader()
-                    is_known = False
-                except StateUnusable as problem:
-                    if not is_known:
-                        self._log.error("store_unusable", reason=str(problem))
-                    is_known = True
-                    self._wait()
+                self._until_reached(self._run_as_leader, StateUnusable)
         self._work.release(self._retired)
+
+    def _until_reached(self, work: Callable[[], object], unreachable: type[StateUnusable]) -> None:
+        """Do something that needs the store, again and again until it is reached; log once that it is not."""
+        is_known = False
+        while True:
+            try:
+                work()
+            except unreachable as problem:
+                if not is_known:
+                    self._log.error("store_unusable", reason=str(problem))
+                    self._ready(f"Waits for the state store: {problem}")
+                is_known = True
+                self._wait()
+            else:
+                return
 
     def _run_as_leader(self) -> None:
         """Wait for the lead, and work for as long as one has it."""
@@ -110,6 +128,7 @@ class Daemon:
             self._jobs = Jobs(self._clock)
             self._schedule_all(begins=True)
             self._log.info("daemon_started", **self._about())
+            self._ready("Works: polls the MIS on its schedule.")
             stack.callback(self._log.info, "daemon_stopped")
             with self._jobs.running(), self._telling.leading():
                 self._watch(leads)
@@ -131,7 +150,9 @@ class Daemon:
                 raise DaemonBroken("The daemon's schedule has ended, for an unknown reason. Start the daemon again.")
             if not all(lead.is_held() for lead in leads):
                 self._log.error("lead_lost", reason="the connection to the state store that kept it was lost")
+                self._say("Waits until no other daemon works on this state store.")
                 return
+        self._manager.stopping()
 
     def _schedule_all(self, *, begins: bool = False) -> None:
         """Have everything done when the orders say so; when one ``begins``, what must not wait is done first."""
@@ -190,6 +211,7 @@ class Daemon:
         """
         if self._rereading is None and self._signals.reload.is_set():
             self._signals.reload.clear()
+            self._manager.reloading()
             self._rereading = _begun(self._reread)
         if self._rereading is not None and self._rereading in wait([self._rereading], _LOOK_AGAIN_SECONDS).done:
             rereading, self._rereading = self._rereading, None
@@ -203,6 +225,8 @@ class Daemon:
                 self._retired.append(self._work.orders)
                 self._work.orders = orders
                 return True
+            finally:
+                self._manager.ready(self._status)
         self._work.release(self._retired)
         return False
 
@@ -234,8 +258,18 @@ class Daemon:
             for each in self._organisations:
                 daemons.unregister(connection, each)
 
+    def _ready(self, status: str) -> None:
+        """Tell the service manager that the daemon is ready: it works, or waits for what will let it work."""
+        self._status = status
+        self._manager.ready(status)
+
+    def _say(self, status: str) -> None:
+        self._status = status
+        self._manager.doing(status)
+
     def _wait(self) -> None:
         if self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+            self._manager.stopping()
             raise Interrupted
         self._work.forward_requests()
         if self._reload_if_requested():

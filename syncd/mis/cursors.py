@@ -1,7 +1,9 @@
 """Rows as they come from a driver, a page at a time, none of which is lost because of one value in it."""
 
+import re
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
 from time import monotonic
@@ -20,14 +22,22 @@ AT_ONCE: Final = 1000
 Page: TypeAlias = Sequence[Sequence[object]]
 Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 
+_SQLSTATE: Final = re.compile(r"\[(\w{5})\]")
+
+
+class MoreResults(Exception):
+    """The query gives more than one result."""
+
 
 class Pages:
     """What a query gives over one connection, by a cursor that leaves the rows at the server until they are wanted.
 
-    Whatever the driver raises goes through.
+    A partial result never looks complete: a driver must raise an error when the connection breaks.
+    What the driver raises goes through, and `MoreResults`.
     """
 
     def __init__(self, connection: Connection) -> None:
+        self._is_over = False
         self._driver = connection.connection.dbapi_connection
         self._dialect = connection.dialect
         self.cursor: Any = self._streaming_cursor()
@@ -42,14 +52,27 @@ class Pages:
             self.cursor.execute(query, parameters)
 
     def page(self, rows: int) -> Page:
-        """The next rows, about so many; none at the end."""
+        """The next rows, about so many; none at the end, and then no question to the driver any more."""
+        if self._is_over:
+            return ()
+        page = self._fetch(rows)
+        if not page:
+            self._is_over = True
+            self._finish()
+        return page
+
+    def _fetch(self, rows: int) -> Page:
+        """The next rows from the driver."""
         page: Page = self.cursor.fetchmany(rows)
         return page
 
-    def has_more_results(self) -> bool:
-        """Whether there is another result behind the one that was read."""
+    def _finish(self) -> None:
+        """Make sure that the result is complete, and the only one. After that no driver allows a fetch."""
         advance = getattr(self.cursor, "nextset", None)
-        return bool(advance and advance()) and self.cursor.description is not None
+        while advance and advance():
+            # A count of rows is a result without columns.
+            if self.cursor.description is not None:
+                raise MoreResults
 
     def close(self) -> None:
         """Give the cursor back."""
@@ -59,14 +82,72 @@ class Pages:
         return self._driver.cursor()  # type: ignore[union-attr]
 
 
+class _CheckedPages(Pages):
+    """For drivers that may end the rows without an error when the connection breaks.
+
+    They return what they have, of which the last row may be damaged, and say only in the cursor's messages what
+    happened. So no page is handed on before the next fetch has shown that the connection was whole behind it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._next: Page | None = None
+
+    def page(self, rows: int) -> Page:
+        page = super().page(rows) if self._next is None else self._next
+        self._next = super().page(rows) if page else ()
+        return page
+
+    def _fetch(self, rows: int) -> Page:
+        with self._reading_messages():
+            return super()._fetch(rows)
+
+    def _finish(self) -> None:
+        with self._reading_messages():
+            super()._finish()
+
+    @contextmanager
+    def _reading_messages(self) -> Iterator[None]:
+        """Raise an error for what is more than information. What the driver raises after that is its consequence."""
+        try:
+            yield
+        finally:
+            for said in getattr(self.cursor, "messages", None) or ():
+                state = _SQLSTATE.match(str(said[0]))
+                if state is not None and not state[1].startswith(("00", "01")):
+                    raise self._error_of(state[1], str(said[1]))
+
+    def _error_of(self, sqlstate: str, text: str) -> Exception:
+        error: Exception = self._dialect.loaded_dbapi.OperationalError(sqlstate, text)
+        return error
+
+
+class _MssqlPythonPages(_CheckedPages):
+    """mssql-python has names of its own for the SQLSTATEs of its errors."""
+
+    def _error_of(self, sqlstate: str, text: str) -> Exception:
+        named = import_module("mssql_python.exceptions").sqlstate_to_exception
+        # It cuts out the second name in brackets, and takes no text without.
+        error: Exception | None = named(sqlstate, text if text.count("]") > 1 else f"[Microsoft][ODBC]{text}")
+        return error or super()._error_of(sqlstate, text)
+
+
+class _AskedPages(_CheckedPages):
+    """Of a driver that syncd is not tested with, the server is asked for an answer after the last row."""
+
+    def _finish(self) -> None:
+        super()._finish()
+        self._dialect.do_ping(self._driver)  # type: ignore[arg-type]
+
+
 class _NamedPages(Pages):
     """PostgreSQL keeps the rows of a cursor that has a name, and sends all those of one that has none."""
 
     def _streaming_cursor(self) -> Any:
         return self._driver.cursor("syncd")  # type: ignore[union-attr]
 
-    def has_more_results(self) -> bool:
-        return False
+    def _finish(self) -> None:
+        """A cursor that is declared has one result."""
 
 
 class _PsycopgPages(Pages):
@@ -88,7 +169,7 @@ class _PsycopgPages(Pages):
         self.cursor.execute("FETCH RELATIVE 0 FROM syncd")
         self._ask()
 
-    def page(self, rows: int) -> Page:  # noqa: ARG002 - so many were asked for already
+    def _fetch(self, rows: int) -> Page:  # noqa: ARG002 - so many were asked for already
         result = self._answer()
         if result.ntuples:
             self._ask()
@@ -101,8 +182,8 @@ class _PsycopgPages(Pages):
             return self._value_by_value(result)
         return page
 
-    def has_more_results(self) -> bool:
-        return False
+    def _finish(self) -> None:
+        """A cursor that is declared has one result."""
 
     def close(self) -> None:
         if self._is_coming:
@@ -177,10 +258,10 @@ class _SqlitePages(Pages):
         self._query = (query, parameters or ())
         super().run(query, parameters)
 
-    def page(self, rows: int) -> Page:
+    def _fetch(self, rows: int) -> Page:
         self._until = monotonic() + self._seconds
         try:
-            page = super().page(rows)
+            page = super()._fetch(rows)
         except sqlite3.OperationalError as problem:
             if not str(problem).startswith("Could not decode"):
                 raise
@@ -210,16 +291,17 @@ def _text_if_it_is(content: bytes) -> str | bytes:
         return content
 
 
+_PAGES: Final[Mapping[str, type[Pages]]] = {
+    "psycopg": _PsycopgPages,
+    "psycopg2": _NamedPages,
+    "pymysql": _UnbufferedPages,
+    "mysqldb": _UnbufferedPages,
+    "oracledb": Pages,
+    "mssqlpython": _MssqlPythonPages,
+}
+
+
 def pages_of(connection: Connection, seconds: float) -> Pages:
     """How the rows of one query come over this connection; a page may take so many seconds on SQLite."""
-    match connection.dialect.driver:
-        case "pysqlite":
-            return _SqlitePages(connection, seconds)
-        case "psycopg":
-            return _PsycopgPages(connection)
-        case "psycopg2":
-            return _NamedPages(connection)
-        case "pymysql" | "mysqldb":
-            return _UnbufferedPages(connection)
-        case _:
-            return Pages(connection)
+    driver = connection.dialect.driver
+    return _SqlitePages(connection, seconds) if driver == "pysqlite" else _PAGES.get(driver, _AskedPages)(connection)

@@ -17,12 +17,16 @@ class Make:
     """As people call it."""
     drivername: str
     """What a URL means that names the make and no driver."""
+    port: int | None = None
+    """Where its server listens unless the URL says otherwise."""
     extra: str = ""
     """The extra that installs the driver; empty for what comes with syncd."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What that driver is asked for, unless the URL says otherwise."""
     engine: Mapping[str, str] = field(default_factory=dict)
     """The same of SQLAlchemy's part in it."""
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Options of that driver that take one of a few words."""
     settle: Callable[[Connection, float], None] = lambda _connection, _seconds: None
     """Makes a new connection read-only, and gives each statement so many seconds."""
 
@@ -70,13 +74,17 @@ def _set_on_driver(connection: Connection, name: str, value: int) -> None:
     setattr(connection.connection.dbapi_connection, name, value)
 
 
-_MYSQL_OPTIONS: Final = {"connect_timeout": "15"}
+_MYSQL_OPTIONS: Final = {"connect_timeout": "15", "program_name": "syncd"}
+
+#: How the other drivers for a make are told the name by which the server's administrators know this program.
+_NAMED_AS: Final = {"mssql+pyodbc": {"APP": "syncd"}, "postgresql+psycopg2": {"application_name": "syncd"}}
 
 MAKES: Final = {
     "sqlite": Make("SQLite", "sqlite+pysqlite", settle=_settle_sqlite),
     "postgresql": Make(
         "PostgreSQL",
         "postgresql+psycopg",
+        port=5432,
         # A server that is gone without a word is noticed within two minutes.
         options={
             "connect_timeout": "15",
@@ -87,20 +95,29 @@ MAKES: Final = {
         },
         settle=_settle_postgresql,
     ),
-    "mysql": Make("MySQL", "mysql+pymysql", options=_MYSQL_OPTIONS, settle=_settle_mysql),
-    "mariadb": Make("MariaDB", "mariadb+pymysql", options=_MYSQL_OPTIONS, settle=_settle_mysql),
+    "mysql": Make("MySQL", "mysql+pymysql", port=3306, options=_MYSQL_OPTIONS, settle=_settle_mysql),
+    "mariadb": Make("MariaDB", "mariadb+pymysql", port=3306, options=_MYSQL_OPTIONS, settle=_settle_mysql),
     "mssql": Make(
         "SQL Server",
         "mssql+mssqlpython",
+        port=1433,
         extra="mssql",
         # Of an availability group, a replica that is there to be read.
         options={"ApplicationIntent": "ReadOnly"},
+        words={
+            "TrustServerCertificate": ("yes", "no"),
+            "Trusted_Connection": ("yes", "no"),
+            "MultiSubnetFailover": ("yes", "no"),
+            "Encrypt": ("yes", "no", "strict", "mandatory", "optional"),
+        },
         settle=_settle_mssql,
     ),
     "oracle": Make(
         "Oracle",
         "oracle+oracledb",
+        port=1521,
         extra="oracle",
+        options={"program": "syncd"},
         # One name that cannot be decoded must not keep everybody else's from being read.
         engine={"encoding_errors": "replace"},
         settle=_settle_oracle,
@@ -127,13 +144,41 @@ def completed(url: URL, make: Make, seconds: float) -> URL:
         query = {**url.query, "mode": "ro", "uri": "true"}
         return url.set(database=f"file:{file.absolute().as_uri().removeprefix('file://')}", query=query)
     if url.drivername != make.drivername:
-        return url
+        return _with(url, _NAMED_AS.get(url.drivername, {}))
     options = dict(make.options)
     if url.drivername.endswith("+pymysql"):
         # Longer than the server gives a statement: this is for a server that is gone without a word.
         options["read_timeout"] = str(math.ceil(seconds) + 30)
+    return _with(url, options)
+
+
+def _with(url: URL, options: Mapping[str, str]) -> URL:
+    """The URL with those of the options that it does not give itself."""
     given = {name.lower() for name in url.query}
     return url.update_query_dict({name: value for name, value in options.items() if name.lower() not in given})
+
+
+def port_of(url: URL, make: Make) -> int | None:
+    """The port of the server; ``None`` if it is not known, as that of a named instance of SQL Server."""
+    if url.port is not None:
+        return url.port
+    return None if url.host is None or "\\" in url.host else make.port
+
+
+def refuse_wrong_words(url: URL, make: Make) -> None:
+    """Raises `ValueError` for an option that takes one of a few words and has another, such as ``true`` for ``yes``."""
+    if url.drivername not in {make.drivername, make.drivername.partition("+")[0]}:
+        return
+    known = {name.lower(): (name, words) for name, words in make.words.items()}
+    for given, value in url.query.items():
+        name, words = known.get(given.lower(), (given, ()))
+        if words and str(value).lower() not in words:
+            meant = {"true": "yes", "1": "yes", "false": "no", "0": "no"}.get(str(value).lower())
+            allowed = [meant] if meant else words
+            raise ValueError(
+                f"{name} has a value that the driver does not accept. "
+                f"Write {' or '.join(f'{name}={word}' for word in allowed)}"
+            )
 
 
 def file_of(url: URL) -> Path | None:
@@ -142,3 +187,13 @@ def file_of(url: URL) -> Path | None:
     if not url.drivername.startswith("sqlite") or not database or database.startswith((":memory:", "file:")):
         return None
     return Path(database)
+
+
+def is_cut_short(file: Path) -> bool:
+    """Whether a SQLite file ends inside a page, whose rest SQLite takes for zeros. Raises `OSError`."""
+    with file.open("rb") as content:
+        header = content.read(100)
+        size = content.seek(0, 2)
+    page = int.from_bytes(header[16:18], "big")
+    # 1 stands for the largest, which has no room in two bytes.
+    return header.startswith(b"SQLite format 3\0") and size % (65536 if page == 1 else max(page, 512)) != 0

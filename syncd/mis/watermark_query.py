@@ -25,8 +25,8 @@ class Since:
 
     def of(self, query: str, dialect: Dialect) -> tuple[str, Parameters]:
         """The query and its parameters, as this make of database wants them."""
-        # A colon in it would be taken for a parameter.
-        feed = text(query.replace(":", r"\:")).columns().subquery("feed")
+        # A colon in it would be taken for a parameter; on its last line may be a comment.
+        feed = text("\n{}\n".format(query.replace(":", r"\:"))).columns().subquery("feed")
         # Without types no driver is told to make another value of it.
         here: ColumnElement[Any] = column(self.column)
         mark = bindparam("since", self.mark, NullType())

@@ -121,7 +121,7 @@ class Notifier:
                 for organisation_id in self._organisations:
                     self._look_at(organisation_id)
             else:
-                self._store.revision()
+                self._store.check_writable()
         except StateUnusable as problem:
             self._store_fails_since = self._store_fails_since or self._clock()
             self._report_store({AlertKind.STORE: Condition(self._store_fails_since, str(problem))})

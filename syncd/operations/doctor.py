@@ -18,12 +18,12 @@ from syncd.errors import Refused, SyncdError
 from syncd.mis import Mis
 from syncd.onefile import Interrupted, OneFile, Organisation
 from syncd.state import daemons, runs
-from syncd.state.db import maintenance
+from syncd.state.db import files, maintenance
 from syncd.state.db.schema import NEWEST, is_newer
 from syncd.state.db.store import Store
 from syncd.state.views.documents import moment
 from syncd.sync.context import SyncContext
-from syncd.sync.feeds import read_assignments, read_feeds
+from syncd.sync.feeds import FeedDigests, check_watermark_query, read_assignments, read_feeds
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.reasons import describe
 
@@ -155,10 +155,18 @@ def of_notify(names: Sequence[str]) -> Outcome:
 
 
 def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
-    """Whether the state store is there, of this program's schema, and opened by the key. Raises `StateUnusable`."""
+    """Whether the state store is there, writable, of this program's schema, and opened by the key.
+
+    Root may write to any file, so for root it is also whether a service may that runs as the owner of the folder.
+    Raises `StateUnusable`.
+    """
     revision = store.revision()
     if revision is None:
         return _of_new_store(store)
+    store.check_writable()
+    if store.file and (refusal := files.service_refusal(store.file)):
+        found, _, advice = refusal.rpartition(". ")
+        return Outcome(found, f"{advice}.", State.FAILED)
     if is_newer(revision):
         newer = f"{store} was written by a newer syncd: its schema is {revision}, and this one knows {NEWEST}"
         return Outcome(newer, "Install that version again.", State.FAILED)
@@ -245,13 +253,15 @@ class FeedCounts:
     def of_feed(self, context: SyncContext) -> Outcome:
         """How many rows the one feed of these parts has for each organisation, and how many could not be sent.
 
-        It is read once for each of them, as a run does. Raises `MisUnreachable`, and `ConfigurationError` for columns
-        that do not fit.
+        It is read once for each of them, as a run does; a feed with a watermark is then asked for changes, as a poll
+        asks it. Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
         """
         organisations = context.organisations or (context.organisation_id,)
         rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
         held: dict[tuple[Key, int], tuple[Reason, str]] = {}
-        for row in chain.from_iterable(_turn(context.for_organisation(each)) for each in organisations):
+        traces = FeedDigests() if any(feed.watermark for feed in context.feeds) else None
+        misid = ""
+        for row in chain.from_iterable(_turn(context.for_organisation(each), traces) for each in organisations):
             match row:
                 case OtherOrganisation():
                     continue
@@ -260,17 +270,22 @@ class FeedCounts:
                 case Record():
                     left_out.update(warned.field for warned in row.warnings)
                     self.mapped |= row.supplied
+                    misid = row.key.misid
             rows[row.key.organisation_id] += 1
             # A learner may have many links, and who has no MISID is nobody's double.
             if context.feeds and row.key.misid:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
                 self._seen.add(row.key)
+        for marking in (traces.watermarks if traces else {}).values():
+            check_watermark_query(context, marking, [misid] if misid else [])
         return _counted(rows, Counter(held.values()), left_out)
 
 
-def _turn(context: SyncContext) -> Iterator[Record | AssignmentRecord | Held | OtherOrganisation]:
-    yield from read_feeds(context)
+def _turn(
+    context: SyncContext, traces: FeedDigests | None
+) -> Iterator[Record | AssignmentRecord | Held | OtherOrganisation]:
+    yield from read_feeds(context, traces)
     yield from read_assignments(context)
 
 

@@ -1,8 +1,10 @@
 """What an MIS has: its tables and views, and what the values of their columns look like."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnClause, Connection, LargeBinary, column, inspect, select, table
@@ -60,8 +62,9 @@ class Inspected:
             warnings.simplefilter("ignore", SAWarning)
             wanted: dict[str, Any] = {"schema": self._schema, "kind": ObjectKind.ANY}
             columns = inspector.get_multi_columns(**wanted)
-            keys = inspector.get_multi_pk_constraint(**wanted)
-            references = inspector.get_multi_foreign_keys(**wanted)
+            # Without its keys a table is proposed by the names of its columns.
+            keys = _readable(partial(inspector.get_multi_pk_constraint, **wanted))
+            references = _readable(partial(inspector.get_multi_foreign_keys, **wanted))
         for (_, name), described in columns.items():
             self._binary[name] = frozenset(each["name"] for each in described if isinstance(each["type"], LargeBinary))
         return tuple(
@@ -81,3 +84,10 @@ class Inspected:
             for each in described
             if each["referred_schema"] in {None, self._schema}
         )
+
+
+def _readable(read: Callable[[], Any]) -> Any:
+    """What is read; nothing if this login may not see it, or SQLAlchemy cannot make it out."""
+    with suppress(Exception):
+        return read()
+    return {}

@@ -12,7 +12,7 @@ from syncd.core.digests import Block, BlockDigest, Digester, FetchRows, match_bl
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER, Role
 from syncd.core.records import Held, Key, Layout, NotSelected, OtherOrganisation, Reason, Record, Row, UnusableColumns
 from syncd.core.watermark import WatermarkReading
-from syncd.errors import ConfigurationError
+from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import Rows
 from syncd.mis.watermark_query import Since
 from syncd.state.feed_digests import BlockRows, BlockWrite
@@ -252,6 +252,26 @@ def check_feeds(context: SyncContext) -> None:
     for feed in context.assignment_feeds:
         with open_assignment_feed(context, feed):
             pass
+
+
+def check_watermark_query(context: SyncContext, watermark: WatermarkReading, misids: Iterable[str]) -> None:
+    """Try the query of this context's one feed in the form in which a poll asks only for changes.
+
+    ``watermark`` is from a full read, and these MISIDs are in it. Raises `MisUnreachable`.
+    """
+    (feed,) = context.feeds
+    if watermark.highest is None:
+        return
+    since = Since(watermark.column, watermark.highest, True, watermark.key, watermark.keys(misids))
+    try:
+        with open_feed(context, feed, since) as reader:
+            reader.take(1)
+    except MisUnreachable as problem:
+        said = str(problem).removesuffix(".")
+        raise MisUnreachable(
+            f"{said}, when it is asked only for changes, for which it stands in parentheses in another SELECT. "
+            "Change the query so that it can, or remove the feed's watermark."
+        ) from None
 
 
 @contextmanager

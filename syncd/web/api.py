@@ -109,16 +109,25 @@ def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], da
 
 
 def _checks(store: Store, organisations: Sequence[int], now: datetime) -> dict[str, bool]:
+    checks = dict.fromkeys(("state_reachable", "state_writable", "schema_current", "poll_in_time"), False)
     try:
-        is_current = store.is_current
-        with store.reading() as connection:
-            lasts = [runs.last(connection, each) for each in organisations]
-            due = daemons.next_run_at(connection, organisations[0])
+        checks["schema_current"] = store.is_current
+        checks["state_reachable"] = True
+        store.check_writable()
+        checks["state_writable"] = True
+        if checks["schema_current"]:
+            checks["poll_in_time"] = _is_in_time(store, organisations, now)
     except StateUnusable:
-        return {"state_reachable": False, "schema_current": False, "poll_in_time": False}
+        pass
+    return checks
+
+
+def _is_in_time(store: Store, organisations: Sequence[int], now: datetime) -> bool:
+    with store.reading() as connection:
+        lasts = [runs.last(connection, each) for each in organisations]
+        due = daemons.next_run_at(connection, organisations[0])
     is_at_work = any(last is not None and last.state is RunState.RUNNING for last in lasts)
-    in_time = is_at_work or due is None or now < due + daemons.OVERDUE_AFTER
-    return {"state_reachable": True, "schema_current": is_current, "poll_in_time": in_time}
+    return is_at_work or due is None or now < due + daemons.OVERDUE_AFTER
 
 
 def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, now: datetime) -> Response:

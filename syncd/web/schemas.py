@@ -47,6 +47,7 @@ class Ready(Exact):
     """Whether it can work: 200 when all of it holds, else 503."""
 
     state_reachable: bool
+    state_writable: bool
     schema_current: bool
     poll_in_time: bool
 

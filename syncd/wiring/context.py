@@ -12,6 +12,7 @@ from syncd.core.guard import Limits
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, OnRequest, RateLimiter
+from syncd.secret_file import unreadable
 from syncd.settings import FeedSettings, Settings
 from syncd.state.db.owner import customer_hash
 from syncd.state.db.store import Store
@@ -37,7 +38,8 @@ def open_context(
     token = onefile.customer_token.get_secret_value()
     if not token:
         raise ConfigurationError(
-            "There is no customer token: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or onefile.customer_token_file."
+            "There is no customer token: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or write it into the file of "
+            "onefile.customer_token_file (with the unit of systemd, /etc/syncd/customer-token)."
         )
     if not (token.isascii() and token.isprintable()):
         raise ConfigurationError(
@@ -71,7 +73,7 @@ def open_context(
     ) as client:
         yield SyncContext(
             organisation_id=onefile.organisation_id,
-            mis=Mis(settings.source.url.get_secret_value(), settings.source.timeout_seconds),
+            mis=Mis(settings.source.connection_url, settings.source.timeout_seconds, settings.source.oracle_client),
             feeds=feeds,
             onefile=client,
             store=store,
@@ -112,7 +114,7 @@ def _text_of(file: Path, what: str) -> str:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as problem:
-        raise ConfigurationError(f"{file}, {what}, cannot be read: {problem.strerror}.") from None
+        raise ConfigurationError(f"{unreadable(file, problem, what)}.") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{file}, {what}, is not UTF-8 text.") from None
     if not text.strip():

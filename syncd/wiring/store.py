@@ -1,10 +1,11 @@
 """The state store, as the configuration has it."""
 
+from contextlib import suppress
 from typing import Final
 
 from syncd.errors import ConfigurationError, StateUnusable
 from syncd.settings import Settings, onefile_named
-from syncd.state.db import maintenance
+from syncd.state.db import files, maintenance
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.owner import Owner, claim, owner_of
 from syncd.state.db.schema import NEWEST
@@ -25,13 +26,26 @@ def open_store(settings: Settings) -> Store:
     Raises `StateUnusable`, `ConfigurationError`.
     """
     store = _store(settings)
+    make_ready(store, settings)
+    return store
+
+
+def make_ready(store: Store, settings: Settings) -> None:
+    """Make a store ready for those who write to it, as `open_store` does.
+
+    Raises `StateUnreachable` if it may succeed later, and otherwise `StateUnusable` and `ConfigurationError`.
+    """
+    if store.file:
+        # Files that root has put there, such as a backup, become those of the service.
+        with suppress(OSError):
+            files.hand_over(store.file)
+    store.check_writable()
     if settings.state.auto_upgrade:
         store.upgrade()
     else:
         _refuse_old_schema(store)
     maintenance.check_key(store)
     _refuse_others(store, claim(store, settings.onefile.host, now()), settings)
-    return store
 
 
 def open_store_to_read(settings: Settings) -> Store:
@@ -54,7 +68,7 @@ def bare_store(settings: Settings) -> Store:
 
 
 def _store(settings: Settings) -> Store:
-    return Store(settings.state.url.get_secret_value(), ValueCipher(settings.state.encryption_key.get_secret_value()))
+    return Store(settings.state.connection_url, ValueCipher(settings.state.encryption_key.get_secret_value()))
 
 
 def others(owner: Owner | None, settings: Settings) -> str:

@@ -2,9 +2,13 @@
 
 import socket
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import URL, NullPool, create_engine
 
 from .command import SLOW, UNHURRIED, Exit, Running, Syncd, wait_until
 from .expected import sendable
@@ -77,6 +81,48 @@ def test_monitors_can_ask_how_it_is(onefile: OneFile, syncd: Syncd) -> None:
     assert status.status_code == 200
     assert status.json()["accounts"] == {"Learner": len(onefile.learners)}
     assert finished.exit == Exit.IN_STEP, finished.stderr
+
+
+@on_sqlite
+@pytest.mark.parametrize("where", ["a folder", "a database"])
+def test_a_store_that_is_not_there_at_the_start_is_waited_for(
+    onefile: OneFile, syncd: Syncd, where: str, request: pytest.FixtureRequest
+) -> None:
+    address = free_address()
+    syncd.configure(admin={"listen": address}, guard={"floor": 1000})
+    if where == "a folder":
+        folder = syncd.folder / "later"
+        syncd.configure(state={"url": "sqlite:///later/state.db"})
+        bring: Callable[[], object] = folder.mkdir
+    else:
+        server: URL = request.getfixturevalue("postgres_server")
+        name = f"syncd_{uuid4().hex}"
+        syncd.configure(state={"url": server.set(database=name).render_as_string(hide_password=False)})
+        bring = partial(_create_database, server, name)
+
+    with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}", timeout=30) as monitor:
+        unusable = daemon.wait_for_event("store_unusable")
+        wait_until_it_listens(daemon, address)
+        assert unusable["level"] == "error"
+        assert ("later does not exist" if where == "a folder" else name) in unusable["reason"]
+        assert monitor.get("/healthz").status_code == 200
+        ready = monitor.get("/readyz")
+        assert (ready.status_code, ready.json()["state_writable"]) == (503, False)
+        assert monitor.get("/api/status").status_code == 503
+        bring()
+        daemon.wait_for_event("run_finished")
+        assert monitor.get("/readyz").status_code == 200
+        finished = daemon.terminate()
+
+    assert finished.exit == Exit.IN_STEP, finished.stderr
+    assert [event["event"] for event in finished.events].count("store_unusable") == 1
+    assert syncd("accounts", "--json").json
+
+
+def _create_database(server: URL, name: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
 
 
 def _landmarks(events: list[dict[str, str]]) -> list[str]:

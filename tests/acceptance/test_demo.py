@@ -99,20 +99,21 @@ def test_the_whole_story_is_told_in_plain_text(told: Finished, keychain: bool) -
     assert ("64 e-mails" in told.stdout) is keychain
 
 
-def test_what_the_readme_shows_of_it_is_what_it_says(told: Finished, keychain: bool) -> None:
-    shown, rest = _in_readme(), _without_times(told.stdout)
+@pytest.mark.parametrize("page", ["README.md", "syncd/docs/getting-started.md"])
+def test_what_a_page_shows_of_it_is_what_it_says(told: Finished, keychain: bool, page: str) -> None:
+    shown, rest = _shown_on(page), _without_times(told.stdout)
     if keychain:
         # The ids of new accounts take calls to find.
         shown, rest = (re.sub(r"\d+ calls", "some calls", text) for text in (shown, rest))
     for line in filter(None, shown.splitlines()):
-        assert f"{line}\n" in rest, f"{line!r} is not where the README has it; what follows there is:\n{rest}"
+        assert f"{line}\n" in rest, f"{line!r} is not where {page} has it; what follows there is:\n{rest}"
         rest = rest.partition(f"{line}\n")[2]
 
 
-def _in_readme() -> str:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^```text\n(\$ syncd sync\n.+?)^```", readme, re.DOTALL | re.MULTILINE)
-    # What is in brackets and indented is the README's own.
+def _shown_on(page: str) -> str:
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(\$ syncd sync\n.+?)^```", text, re.DOTALL | re.MULTILINE)
+    # What is in brackets and indented is the page's own.
     return _without_times(re.sub(r"^    \(.+\)$", "", shown, flags=re.MULTILINE))
 
 

@@ -21,7 +21,7 @@ from .command import COMMAND, Exit, Finished
 
 _FILES = {"syncd.toml", "learners.sql", "assessors.sql"}
 #: Shown in the example, but not with what holds while they are left alone: nothing does, or another key excludes them.
-_NOT_DEFAULTS = {"base_url", "query", "classroom_id", "placement_id", "assessor_id"}
+_NOT_DEFAULTS = {"base_url", "query", "classroom_id", "placement_id", "assessor_id", "oracle_client"}
 _IMAGINED_MIS = """
 CREATE TABLE learner (id, reference, forename, surname, email, date_of_birth, uln, mobile, telephone, employer_id);
 CREATE TABLE enrolment (id, learner_id, course_id, status, starts_on, planned_end_on);
@@ -173,7 +173,7 @@ def test_the_service_reads_its_secrets_from_credentials_and_may_finish_its_calls
     service = unit["Service"]
 
     assert service["ExecStart"].endswith("/syncd run")
-    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert service["ExecReload"] == "/bin/sh -c 'kill -HUP ${MAINPID}'"
     assert service["LoadCredential"].startswith("customer-token:")
     assert service["Environment"] == "SYNCD_ONEFILE__CUSTOMER_TOKEN_FILE=%d/customer-token"
     assert int(service["TimeoutStopSec"]) > OneFileSettings.model_fields["timeout_seconds"].default

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: measures, prints a table, writes JSON, and fills the README's section."""
+"""`python -m tests.benchmarks`: measures, prints a table, writes JSON, and fills the documentation's page."""
 
 import json
 from collections.abc import Sequence

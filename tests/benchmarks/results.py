@@ -142,7 +142,7 @@ def table_rows(measured: Iterable[Measured]) -> Iterator[tuple[str, ...]]:
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """A document as `Report.document` makes it, as the README shows it."""
+    """A document as `Report.document` makes it, as the documentation shows it."""
     of = document["machine"]
     measured = [Measured(**{**each, "seconds": tuple(each["seconds"])}) for each in document["measured"]]
     machine_ = f"{of['cpus']} CPUs ({of['cpu']}), {of['memory_gb']} GB, {of['system']}, Python {of['python']}"
@@ -162,15 +162,15 @@ def markdown(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_into(readme: Path, text: str) -> None:
-    """Replace what is between the two marks of a README. Raises `ValueError` where it has none."""
+def put_into(page: Path, text: str) -> None:
+    """Replace what is between the two marks of a page. Raises `ValueError` where it has none."""
     begin, end = _MARKS
-    content = readme.read_text(encoding="utf-8")
+    content = page.read_text(encoding="utf-8")
     if begin not in content or end not in content:
-        raise ValueError(f"{readme} has no {begin} and {end}")
+        raise ValueError(f"{page} has no {begin} and {end}")
     before, _, rest = content.partition(begin)
     _, _, after = rest.partition(end)
-    readme.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:

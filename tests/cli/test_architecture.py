@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 from syncd.cli.program import COMMANDS
+from syncd.documentation import read
 
 from .conftest import Syncd
 
 _ROOT = Path(__file__).parents[2]
-_PAGE = (_ROOT / "syncd" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+_PAGE = read("architecture")
 _NAMED = set(re.findall(r"`((?:syncd|tests|migrations|config|pyproject)\b[\w./]*)`", _PAGE))
 
 

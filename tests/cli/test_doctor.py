@@ -60,3 +60,29 @@ def test_each_feed_is_counted_for_every_organisation(college: College, syncd: Sy
     assert found["found"].startswith("65 rows (56 of 5740, 9 of 5741)")
     # One of the nine is L1007, who has no e-mail address.
     assert "1 Email missing" in found["found"]
+
+
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [
+        ("", "ok"),
+        ("; -- everybody", "ok"),
+        # SQLite takes a comment without an end, which no parenthesis can follow.
+        (" /* everybody", "failed"),
+    ],
+)
+def test_a_query_with_a_watermark_is_also_asked_for_changes(
+    college: College, syncd: Syncd, end: str, state: str
+) -> None:
+    configuration, feed = college.folder / "syncd.toml", college.folder / "learners.sql"
+    named = 'query_file = "learners.sql"'
+    configuration.write_text(configuration.read_text().replace(named, f'{named}\nwatermark = "Changed"'))
+    query = feed.read_text().rstrip().rstrip(";").replace("SELECT\n", "SELECT 1 AS Changed,\n", 1)
+    feed.write_text(f"{query}{end}\n")
+
+    found = {one["check"]: one for one in json.loads(syncd("doctor", "--json").stdout)}
+
+    assert (found["feed learners"]["state"] == "failed") == (state == "failed"), found["feed learners"]
+    if state == "failed":
+        assert "when it is asked only for changes" in found["feed learners"]["found"]
+        assert found["log-in"]["state"] == "ok"

@@ -11,15 +11,19 @@ import syncd as package
 from syncd.cli.help import entries
 from syncd.cli.program import COMMANDS
 from syncd.core.records import Reason
+from syncd.documentation import pages
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
+from tests.documentation.pages import BEING_WRITTEN
 
-from .conftest import Syncd
+from .conftest import Syncd, terminal
 
 
 def _kinds(error: type[SyncdError]) -> set[type[SyncdError]]:
     below = error.__subclasses__()
-    return {error} if not below else set().union(*map(_kinds, below))
+    # One that has kinds below it need not have a name: then it is never raised itself.
+    own = {error} if not below or "title" in vars(error) else set()
+    return own.union(*map(_kinds, below))
 
 
 def test_every_reason_and_every_error_in_the_code_has_its_entry(syncd: Syncd) -> None:
@@ -75,6 +79,7 @@ def test_a_command_is_a_topic_too(syncd: Syncd) -> None:
         ("reference not fund", "reference not found"),
         ("token", "customer token"),
         ("snyc", "sync"),
+        ("gettingstated", "getting-started"),
     ],
 )
 def test_a_misspelt_topic_gets_the_nearest_one(topic: str, meant: str, syncd: Syncd) -> None:
@@ -88,3 +93,31 @@ def test_help_shows_no_python_types(syncd: Syncd, command: str) -> None:
     shown = syncd(*command.split(), "--help").stdout
     assert "Usage: syncd" in shown
     assert re.findall(r"<(?:bool|file|float|int|list|path|str)|list\[|None", shown) == []
+
+
+def test_every_page_that_is_listed_is_printed(syncd: Syncd) -> None:
+    listed = syncd("help").stdout
+    assert len(pages()) > 15
+    for name, page in pages().items():
+        assert re.search(rf"(?m)^  {name} +{re.escape(page.summary)}$", listed)
+        if name not in BEING_WRITTEN:
+            shown = syncd("help", name)
+            assert shown.exit == 0
+            assert page.text in shown.stdout
+
+
+def test_a_page_on_a_terminal_is_laid_out_and_says_how_to_get_to_others(
+    syncd: Syncd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with terminal(monkeypatch) as lines:
+        assert syncd("help", "contributing").exit == 0
+    text = " ".join(" ".join(lines).split())
+    assert "Architecture ('syncd help architecture') explains the code" in text
+    assert "](" not in text
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_page_and_an_error_of_one_name_are_both_shown(syncd: Syncd) -> None:
+    shown = syncd("help", "configuration").stdout
+    assert "'syncd doctor' then checks the rest" in shown
+    assert "# Configuration" in shown

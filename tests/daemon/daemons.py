@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from syncd.core.schedule import Schedule, When
 from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.daemon.daemon import Daemon, Signals
+from syncd.daemon.service_manager import ServiceManager
 from syncd.notify.notifier import Notifier
 from tests.sync.conftest import College
 
@@ -28,6 +29,8 @@ def living(
     reread: Callable[[DaemonConfig], DaemonConfig] = lambda orders: orders,
     problems: list[BaseException] | None = None,
     telling: Notifier | None = None,
+    open_store: Callable[[], object] = lambda: None,
+    manager: ServiceManager | None = None,
 ) -> Iterator[Daemon]:
     """A daemon, which goes by the time of this machine; what it ends with but its own end is put into ``problems``."""
     signals = Signals(asked=asked or threading.Event(), reload=reload or threading.Event())
@@ -42,7 +45,7 @@ def living(
     )
     turns = [context.for_organisation(each) for each in organisations] or [context]
     orders = DaemonConfig(turns, schedule or Schedule(poll, verifies), daily)
-    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling)
+    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling, open_store, manager)
 
     def live() -> None:
         try:

@@ -57,10 +57,10 @@ def test_polls_never_overlap(found: Found) -> None:
     college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=0.3))
     with structlog.testing.capture_logs() as log, living(college, every=1):
         wait_for(lambda: sum(line["event"] == "run_finished" for line in log) >= 3)
-    at_work = 0
+    running = 0
     for line in log:
-        at_work += {"run_started": 1, "run_finished": -1}.get(line["event"], 0)
-        assert at_work in {0, 1}
+        running += {"run_started": 1, "run_finished": -1}.get(line["event"], 0)
+        assert running in {0, 1}
 
 
 def _next(college: College) -> object:

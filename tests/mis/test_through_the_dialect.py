@@ -26,6 +26,7 @@ from syncd.mis import Mis
 from syncd.mis.cursors import AT_ONCE
 
 _MSSQL = "mssql+mssqlpython://reader:Pa55word@mis.example:1433/ProSolution"
+_MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 _ORACLE = "oracle+oracledb://reader:Pa55word@mis.example:1521/?service_name=mis"
 _QUERY = "SELECT code AS MISID, '10%:x ?' AS odd FROM person -- who; :everybody"
 
@@ -47,12 +48,21 @@ class Connection:
     call_timeout: int = 0
     outputtypehandler: Any = None
     max_identifier_length: int = 128
+    no_result: Exception = field(
+        default_factory=lambda: mssql.ProgrammingError(
+            "Associated statement is not prepared", f"{_MICROSOFT}Not prepared"
+        )
+    )
+    broken: Exception | None = None
+    """What rolling back raises after the query."""
 
     def cursor(self) -> "Cursor":
-        return Cursor(self)
+        return Cursor(self) if isinstance(self.no_result, mssql.Error) else OracleCursor(self)
 
     def rollback(self) -> None:
         self.told.append("ROLLBACK")
+        if self.broken and _QUERY in self.told:
+            raise self.broken
 
     def commit(self) -> None:
         self.told.append("COMMIT")
@@ -70,6 +80,8 @@ class Cursor:
         self.description: list[tuple[object, ...]] | None = None
         self.arraysize = 1
         self.rowcount = -1
+        self._has_result = False
+        """Whether rows may be fetched: PEP 249 wants an error without a result, and these drivers raise it."""
 
     def __enter__(self) -> Self:
         return self
@@ -79,22 +91,37 @@ class Cursor:
     def execute(self, statement: str, *_: object) -> None:
         if statement == _QUERY:
             if self._connection.error:
+                self._connection.told.append(statement)
                 raise self._connection.error
             self._rows = list(self._connection.rows)
             self.description = [(name, *(None,) * 6) for name in self._connection.columns]
         elif statement.lstrip().lower().startswith("select"):
             answer = "Microsoft SQL Server 2022 - 16.0.1000.6" if "@@version" in statement else "dbo"
             self._rows, self.description = [(answer,)], [("answer", *(None,) * 6)]
+        else:
+            self._rows, self.description = [], None
+        self._has_result = self.description is not None
         self._connection.told.append(" ".join(statement.split()))
 
+    def nextset(self) -> bool:
+        self._rows, self.description, self._has_result = [], None, False
+        return False
+
+    def _check(self) -> None:
+        if not self._has_result:
+            raise self._connection.no_result
+
     def fetchone(self) -> tuple[object, ...] | None:
+        self._check()
         return self._rows.pop(0) if self._rows else None
 
     def fetchall(self) -> list[tuple[object, ...]]:
+        self._check()
         rows, self._rows = self._rows, []
         return rows
 
     def fetchmany(self, size: int) -> list[tuple[object, ...]]:
+        self._check()
         self._connection.fetched.append(size)
         rows, self._rows = self._rows[:size], self._rows[size:]
         return rows
@@ -104,8 +131,16 @@ class Cursor:
     def close(self) -> None: ...
 
 
+class OracleCursor(Cursor):
+    """oracledb has no `nextset`, and refuses to fetch after a statement that is no query: DPY-1003."""
+
+    nextset = None  # type: ignore[assignment]
+
+
 def _mis(url: str, connection: Connection, timeout_seconds: float = 300) -> Mis:
     mis = Mis(url, timeout_seconds)
+    if url.startswith("oracle"):
+        connection.no_result = oracledb.InterfaceError("DPY-1003: the executed statement does not return rows")
 
     @event.listens_for(mis._engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Connection:
@@ -168,12 +203,79 @@ def test_oracle_is_read_in_a_transaction_that_can_only_read(url: str) -> None:
     assert _of_the_transaction(connection) == ["SET TRANSACTION READ ONLY", _QUERY, "ROLLBACK", "closed"]
 
 
+@pytest.mark.parametrize("rows", [0, 1, 40, 999, 1000, 1001, 2500])
+@pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
+def test_every_row_is_read_from_a_strict_cursor(url: str, rows: int) -> None:
+    connection = Connection(rows=[(number,) for number in range(rows)])
+    with _mis(url, connection).read("learners", _QUERY) as read:
+        taken: list[object] = []
+        while page := read.take(AT_ONCE):
+            taken += [tuple(row) for row in page]
+        # A poll asks again after the last page.
+        assert not read.take(AT_ONCE)
+    assert taken == connection.rows
+
+
 @pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
 def test_rows_are_asked_for_a_page_at_a_time(url: str) -> None:
     connection = Connection(rows=[(number,) for number in range(2 * AT_ONCE + 1)])
     assert _read(url, connection) == connection.rows
     assert set(connection.fetched) == {AT_ONCE}
     assert len(connection.fetched) == 4
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE + 500])
+@pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
+def test_the_end_may_be_asked_for_again(url: str, rows: int) -> None:
+    connection = Connection(rows=[(number,) for number in range(rows)])
+    with _mis(url, connection).read("learners", _QUERY) as read:
+        assert list(read.stream) == connection.rows
+        asked = len(connection.fetched)
+        assert list(read.take(AT_ONCE)) == list(read.take(1)) == []
+        assert len(connection.fetched) == asked
+
+
+@pytest.mark.parametrize(
+    "broken", [RuntimeError("Zz-Surname"), mssql.OperationalError("Communication link failure", f"{_MICROSOFT}x")]
+)
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("SQLGetData failed for NVARCHAR column"), r"the connection was lost \(RuntimeError\)"),
+        (mssql.OperationalError("Communication link failure", f"{_MICROSOFT}x"), r"the connection was lost \(Operat"),
+        (
+            mssql.ProgrammingError("Column not found", f"{_MICROSOFT}Invalid column name 'x'."),
+            "Invalid column name 'x'",
+        ),
+    ],
+)
+def test_the_first_error_is_reported_when_rolling_back_fails(error: Exception, said: str, broken: Exception) -> None:
+    connection = Connection(error=error, broken=broken)
+    with pytest.raises(MisUnreachable, match=rf"^The feed learners cannot be read from the MIS: {said}"):
+        _read(_MSSQL, connection)
+    assert connection.told[-1] == "closed"
+
+
+def test_rows_that_are_all_read_are_good_when_rolling_back_fails() -> None:
+    connection = Connection(rows=[("L1",)], broken=RuntimeError("x"))
+    assert _read(_MSSQL, connection) == [("L1",)]
+
+
+def test_oracle_is_told_which_program_reads() -> None:
+    connection = Connection()
+    _read(_ORACLE, connection)
+    assert connection.options["program"] == "syncd"
+
+
+def test_a_type_error_while_connecting_is_not_blamed_on_an_option() -> None:
+    mis = Mis(_MSSQL)
+
+    @event.listens_for(mis._engine, "do_connect")
+    def connect(*_: object) -> None:
+        raise TypeError("'NoneType' object is not subscriptable")
+
+    with pytest.raises(MisUnreachable, match=r"cannot be reached: its driver failed \(TypeError\)\.$"), mis.connect():
+        pass
 
 
 class Variables:
@@ -269,9 +371,6 @@ class Said:
         return self._message
 
 
-_MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
-
-
 @pytest.mark.parametrize(
     ("url", "error", "said"),
     [
@@ -294,7 +393,7 @@ _MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
                 "Invalid character value for cast specification",
                 f"{_MICROSOFT}Conversion failed when converting the varchar value 'Zz-Surname' to data type int.",
             ),
-            "the database refused to read on (DataError, code Invalid character value for cast specification).",
+            "a value cannot be converted to the type that the query asks for; use TRY_CONVERT in the query.",
         ),
         (
             _MSSQL,
@@ -351,7 +450,7 @@ def test_what_these_drivers_say_of_a_query_is_told_and_what_they_say_of_a_value_
         (
             "Invalid authorization specification",
             "Login failed for user 'reader'.",
-            "Check the user and the password in source.url.",
+            "Check the user and the password in source.url; a password in the key source.password needs no encoding.",
         ),
         (
             "Syntax error or access violation",
@@ -360,8 +459,11 @@ def test_what_these_drivers_say_of_a_query_is_told_and_what_they_say_of_a_value_
         ),
         (
             "Client unable to establish connection",
-            "SSL Provider: certificate verify failed:self-signed certificate",
-            "Have this machine trust the server's certificate, or set in source.url how strict the driver is to be.",
+            "SSL Provider: certificate verify failed: self-signed certificate",
+            (
+                "If you trust the network between this machine and the server, add TrustServerCertificate=yes to "
+                "source.url."
+            ),
         ),
         (
             "Connection operation failed",

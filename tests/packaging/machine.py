@@ -101,12 +101,17 @@ class Machine:
                 shutil.copy(source, into)
 
 
-def debian(root: Path) -> Machine:
-    """A fresh Debian in a folder; SYNCD_TEST_DEBIAN may name one that was made before, which is copied."""
-    if ready := os.environ.get("SYNCD_TEST_DEBIAN"):
+def debian(root: Path, suite: str = "bookworm", more: Sequence[str] = ()) -> Machine:
+    """A fresh Debian in a folder, with ``more`` packages.
+
+    SYNCD_TEST_DEBIAN may name one that was made before, which is copied; for another suite or more packages it is
+    SYNCD_TEST_DEBIAN_TRIXIE, or as the suite is called.
+    """
+    if ready := os.environ.get(f"SYNCD_TEST_DEBIAN_{suite.upper()}" if more else "SYNCD_TEST_DEBIAN"):
         _check(["cp", "--archive", "--reflink=auto", ready, str(root)])
     else:
-        _check(["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", "bookworm", str(root)])
+        packages = ",".join((*_PACKAGES, *more))
+        _check(["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root)])
     return Machine(root)
 
 

@@ -1,4 +1,4 @@
-"""The README, followed to the letter on a bare machine: what is marked ``<!-- run -->`` is run, in order.
+"""The README and "Getting started", followed to the letter on a bare machine: ``<!-- run -->`` marks what is run.
 
 What is marked ``<!-- shows -->`` is compared with what that has printed; a moment is any moment.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 from shutil import copy2
 
 import pytest
+
+from syncd.documentation import FOLDER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -33,7 +35,8 @@ def fresh_clone(tmp_path: Path) -> Path:
 
 
 def _blocks() -> Iterator[tuple[str, str]]:
-    yield from _BLOCK.findall((_CHECKOUT / "README.md").read_text(encoding="utf-8"))
+    for page in (_CHECKOUT / "README.md", FOLDER / "getting-started.md"):
+        yield from _BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
 def test_whoever_follows_it_sees_what_it_shows(fresh_clone: Path) -> None:

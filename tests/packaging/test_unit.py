@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from syncd.settings import Settings
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -29,3 +31,17 @@ def test_each_credential_is_loaded_and_handed_over_as_the_file_of_a_secret() -> 
 def test_it_keeps_memory_as_the_image_does() -> None:
     dockerfile = (_REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"MALLOC_ARENA_MAX=\d+", _UNIT) == re.findall(r"MALLOC_ARENA_MAX=\d+", dockerfile) != []
+
+
+@pytest.mark.parametrize("name", ["syncd.service", "syncd@.service"])
+def test_a_credential_it_cannot_do_without_has_an_empty_one_behind_it(name: str) -> None:
+    unit = (_REPOSITORY / "config" / name).read_text(encoding="utf-8")
+    loaded = re.findall(r"^LoadCredential=(\S+):", unit, re.MULTILINE)
+    # systemd takes no value that is empty; the line break is not part of a secret.
+    assert re.findall(r"^SetCredential=(\S+)$", unit, re.MULTILINE) == [rf"{each}:\n" for each in loaded] != []
+
+
+@pytest.mark.parametrize("name", ["syncd.service", "syncd@.service"])
+def test_it_needs_no_package_beside_systemd_and_a_shell(name: str) -> None:
+    unit = (_REPOSITORY / "config" / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"^Exec\w+=(\S+)", unit, re.MULTILINE)) == {"/opt/syncd/bin/syncd", "/bin/sh"}

@@ -86,6 +86,7 @@ def test_a_college_begins_with_a_recipe_and_comes_to_be_in_step(installed: Insta
     place = installed("python", "-c", "import syncd; print(syncd.__file__)").strip()
     assert Path(place).is_relative_to(installed.environment)
     assert installed("syncd", "--version") == f"syncd {__version__}\n"
+    assert "# Feeds\n" in installed("syncd", "help", "feeds")
     for name in ("csv", "ilr", "other"):
         assert re.search(rf"^{name} ", installed("syncd", "init", "--list-recipes"), re.MULTILINE)
 
@@ -141,6 +142,7 @@ def _serves_its_pages(installed: Installed, token: dict[str, str]) -> None:
         for file in set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page)):
             assert httpx.get(f"http://{listen}{file}", trust_env=False).status_code == httpx.codes.OK
         assert "/static/" in page
+        assert "Kinds of feed" in httpx.get(f"http://{listen}/docs/feeds", trust_env=False).text
     finally:
         daemon.terminate()
         assert daemon.wait(60) == 0

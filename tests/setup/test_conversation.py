@@ -101,7 +101,7 @@ def test_a_password_is_asked_for_where_it_is_needed_and_never_shown(
             administrator.exec_driver_sql(f"DROP USER {user}@'127.0.0.1'")
     engine.dispose()
     assert "Check the user and the password" in said
-    assert "Give syncd the URL with its password: set SYNCD_SOURCE__URL" in said
+    assert "Give syncd the password of the MIS: set SYNCD_SOURCE__PASSWORD, or source.password_file." in said
     assert "hunter2" not in said + office.written("syncd.toml")
     assert f'url = "{asked}"' in office.written("syncd.toml")
 
@@ -197,6 +197,54 @@ def test_a_password_is_neither_taken_from_the_command_line_nor_written_down(
     assert make_url(load_settings(other.folder / "syncd.toml").source.url.get_secret_value()) == make_url(with_password)
 
 
+def test_a_password_of_its_own_connects_and_is_not_written_down(
+    office: Office, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    College(postgres_url, _generated())
+    monkeypatch.setenv("SYNCD_SOURCE__PASSWORD", _SECRET)
+    url = postgres_url.replace("postgres:@", "postgres@")
+    said = office.init("--organisation", "5740", "--database", url)
+    assert _SECRET not in said + office.written("syncd.toml")
+    assert "SYNCD_SOURCE__PASSWORD holds the password of the MIS: syncd needs it whenever it runs." in said
+    # What was written works with the variable as it is.
+    settings = load_settings(office.folder / "syncd.toml")
+    assert make_url(settings.source.connection_url).password == _SECRET
+
+    monkeypatch.setenv("SYNCD_SOURCE__URL", postgres_url.replace("postgres:@", f"postgres:{_SECRET}@"))
+    with pytest.raises(ConfigurationError, match="both in url and in password") as refused:
+        Office(tmp_path / "another").init("--organisation", "5740")
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        f"postgresql+psycopg://reader:Winter@{_SECRET}@127.0.0.1:1/mis",
+        f"mssql+mssqlpython://reader:Winter@/{_SECRET}@127.0.0.1:1/mis",
+        f"Server=127.0.0.1,1;Database=mis;Uid=reader;Pwd={_SECRET}",
+        f"jdbc:sqlserver://127.0.0.1:1;databaseName=mis;user=reader;password={_SECRET}",
+        f"sqlserver://reader:{_SECRET}@127.0.0.1:1/mis",
+        f"mysql+pymysql://reader@127.0.0.1:1/mis?password={_SECRET}",
+    ],
+)
+@pytest.mark.parametrize("way", ["option", "variable", "file"])
+def test_no_part_of_a_password_is_shown_however_the_database_is_given(
+    office: Office, database: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    arguments: list[str] = []
+    if way == "option":
+        arguments = ["--database", database]
+    elif way == "variable":
+        monkeypatch.setenv("SYNCD_SOURCE__URL", database)
+    else:
+        (tmp_path / "mis-url").write_text(database, encoding="utf-8")
+        arguments = ["--database-file", str(tmp_path / "mis-url")]
+    with pytest.raises(SyncdError) as refused:
+        office.init("--organisation", "5740", *arguments)
+    assert _SECRET not in str(refused.value)
+    assert not (office.folder / "syncd.toml").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -238,7 +286,7 @@ def test_the_token_goes_nowhere_unasked_and_never_in_plain_text(
     [
         ("nowhere.db", "there is no such file"),
         ("postgresql+psycopg://reader@127.0.0.1:1/mis", "cannot be reached"),
-        ("://", "not given as a URL"),
+        ("://", "is not a database URL"),
     ],
 )
 def test_a_database_that_is_none_is_said_so(url: str, said: str, office: Office) -> None:

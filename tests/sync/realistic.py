@@ -1,4 +1,4 @@
-"""A generated college, the OneFile of its organisations, and runs between the two by the mapping in the README."""
+"""A generated college, the OneFile of its organisations, and runs between the two by the documentation's mapping."""
 
 import re
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from syncd.core.run import Trigger
 from syncd.demo.generator import STATUSES, Generated
 from syncd.demo.mis_database import College
 from syncd.demo.mis_schema import CENTRE
+from syncd.documentation import read
 from syncd.settings import load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.state import held_records
@@ -22,14 +23,10 @@ from syncd.sync.run import RunResult, run_once
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 
-_README = Path(__file__).parents[2] / "README.md"
-
 
 def mapping() -> str:
-    """The whole configuration that the README shows, as it stands there."""
-    (found,) = re.findall(
-        r"^```toml\n(\[onefile\].+?)^```", _README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
+    """The whole configuration of the example page, as it stands there."""
+    (found,) = re.findall(r"^```toml\n(\[onefile\].+?)^```", read("example-relational-mis"), re.DOTALL | re.MULTILINE)
     return str(found)
 
 

@@ -1,4 +1,4 @@
-"""The log of a day answers the questions that the README prints, with the one-liners that it prints for them.
+"""The log of a day answers the questions that the documentation prints, with the one-liners that it prints for them.
 
 The day is a simulated one: its clock is moved from run to run, and everything else is real.
 """
@@ -22,6 +22,7 @@ from sqlalchemy import text
 
 from syncd import logs
 from syncd.core.run import RunState, Trigger
+from syncd.documentation import read
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.sync.run import run_once
@@ -29,7 +30,6 @@ from syncd.sync.run import run_once
 from .conftest import College, Found
 
 _DAY: Final = "2026-06-15"
-_README: Final = Path(__file__).parents[2] / "README.md"
 _WHO: Final = "L1042"
 _ONEFILE_IS_DOWN_AT: Final = 15.0
 
@@ -122,10 +122,10 @@ def _withdraw_the_double(college: College) -> None:
 
 
 def _asked(day: _Day, question: str, misid: str = _WHO) -> list[list[str]]:
-    """What the README's one-liner for a question answers, a list of words for each line."""
-    section = _README.read_text(encoding="utf-8").partition("### Questions to the log")[2]
+    """What the documentation's one-liner for a question answers, a list of words for each line."""
+    section = read("logging").partition("## Questions to the log")[2]
     lines = re.search(rf"# {re.escape(question)}\n(.+?)\n(?:#|```)", section, re.DOTALL)
-    assert lines, f"README.md has no one-liner for {question!r}"
+    assert lines, f"logging.md has no one-liner for {question!r}"
     command = lines[1].replace('"$(date -u +%F)"', _DAY).replace(_WHO, misid)
     answered = subprocess.run(
         ["sh", "-c", command], cwd=day.file.parent, capture_output=True, text=True, check=False, timeout=60
@@ -134,7 +134,7 @@ def _asked(day: _Day, question: str, misid: str = _WHO) -> list[list[str]]:
     return [line.split("\t") for line in answered.stdout.splitlines()]
 
 
-def test_the_log_of_a_day_answers_the_questions_of_the_readme(day: _Day) -> None:
+def test_the_log_of_a_day_answers_the_questions_of_the_documentation(day: _Day) -> None:
     assert sorted(day.created) == ["H1", "L1", "L2", "L3", "L4", "L5", "L6"]
 
     who = _asked(day, "Who was created today?")

@@ -1,4 +1,4 @@
-"""A realistic college of three organisations, with all the dirt that an MIS has, by the mapping in the README."""
+"""A realistic college of three organisations, with all the dirt that an MIS has, by the documentation's mapping."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +17,7 @@ from sqlalchemy import event
 from syncd.core.alerts import TROUBLES
 from syncd.core.guard import Limits
 from syncd.core.run import Outcome
+from syncd.documentation import read
 from syncd.errors import SyncdError
 from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.resources import shipped
@@ -31,7 +31,6 @@ from tests.sync.conftest import ORGANISATION, College, Found, found, no_pauses_b
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]
 
-_README = Path(__file__).parents[2] / "README.md"
 
 #: What a label may say, of those of which few values are known beforehand.
 _VALUES = {
@@ -198,8 +197,8 @@ def _documented() -> list[str]:
     ]
 
 
-def test_the_readme_has_every_metric_and_no_other() -> None:
-    lines = [line for line in _README.read_text(encoding="utf-8").splitlines() if line.startswith("| `syncd_")]
+def test_the_documentation_has_every_metric_and_no_other() -> None:
+    lines = [line for line in read("monitoring").splitlines() if line.startswith("| `syncd_")]
     assert lines == _documented()
 
 
@@ -272,8 +271,8 @@ def test_each_alert_says_what_is_so_and_what_to_do(rule: dict[str, Any]) -> None
     assert rule["annotations"]["summary"]
     assert rule["annotations"]["description"].endswith(".")
     commands = set(re.findall(r"'syncd ([a-z]+)", rule["annotations"]["description"]))
-    help_ = _README.read_text(encoding="utf-8")
-    assert [command for command in commands if f"`syncd {command}" not in help_] == []
+    headings = read("commands")
+    assert [command for command in commands if f"### syncd {command}\n" not in headings] == []
 
 
 def test_the_dashboard_is_one_that_grafana_can_lay_out() -> None:

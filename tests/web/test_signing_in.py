@@ -182,7 +182,7 @@ def test_nobody_who_signed_in_is_let_in_while_it_cannot_be_told_whether_they_hav
     browser, script = Visitor(site(store)), Visitor(site(store))
     browser.sign_in()
     with store.begin() as connection:
-        connection.execute(text("ALTER TABLE signed_out RENAME TO away"))
+        connection.execute(text("ALTER TABLE revoked_session RENAME TO away"))
     answer = browser.get("/page")
     assert (answer.status_code, "The state store" in answer.text) == (503, True)
     assert answer.headers["X-Content-Type-Options"] == script.get("/sign-in").headers["X-Content-Type-Options"]

@@ -6,11 +6,12 @@ from typing import Final
 
 import typer
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
-from syncd.cli.init.prompts import URL_VARIABLE, Asking, Given, Settled
+from syncd.cli.init.prompts import PASSWORD_VARIABLE, URL_VARIABLE, Asking, Given, Settled
+from syncd.database_url import has_password, parse_database_url, refuse_other_notation, with_password
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.mis import Mis
+from syncd.secret_file import read_secret_file
 
 #: How long it may take over a few rows of a table.
 _PATIENCE_SECONDS: Final = 20
@@ -38,32 +39,29 @@ def reached(given: Given, asking: Asking, settled: Settled, folder: Path) -> Mis
     password = asking.hidden(f"Its password for {make_url(url).username} (not shown, and not written down)")
     mis = Mis(make_url(url).set(password=password).render_as_string(hide_password=False), _PATIENCE_SECONDS)
     with mis.connect():
-        settled.left.append(f"Give syncd the URL with its password: set {URL_VARIABLE}, or source.url_file.")
+        settled.left.append(f"Give syncd the password of the MIS: set {PASSWORD_VARIABLE}, or source.password_file.")
         return mis
 
 
 def source_of(given: Given, said: str, settled: Settled, folder: Path) -> str:
-    """The URL to connect with; what is written down of it has no password. Raises `ConfigurationError`."""
+    """The URL to connect with, with its password; what is written down has none. Raises `ConfigurationError`."""
     variable, file = os.environ.get(URL_VARIABLE, ""), given.database_file or os.environ.get(f"{URL_VARIABLE}_FILE", "")
     is_secret = not said
     if not said and file:
-        try:
-            said = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise ConfigurationError(f"{file}, which is to hold the URL of the MIS, cannot be read.") from None
+        said = _secret_in(file).strip()
         settled.values["source", "url_file"] = str(Path(file).absolute())
     said = said or variable
     try:
-        url = make_url(said if "://" in said else f"sqlite:///{said}")
-    except (ArgumentError, ValueError):
+        refuse_other_notation(said)
+        url = parse_database_url(said if "://" in said else f"sqlite:///{said}")
+    except ValueError as problem:
+        raise ConfigurationError(f"The URL of the MIS {problem}.") from None
+    if has_password(url) and not is_secret:
         raise ConfigurationError(
-            "The database is not given as a URL such as postgresql+psycopg://user@host/database, or as a SQLite file."
-        ) from None
-    if url.password and not is_secret:
-        raise ConfigurationError(
-            "A password on the command line can be seen by others. Give the URL without it, and the whole of it in "
-            f"{URL_VARIABLE} or --database-file."
+            "A password on the command line can be seen by others. Give the URL without it, and the password in "
+            f"{PASSWORD_VARIABLE}."
         )
+    password = _password()
     if url.drivername.startswith("sqlite") and url.database:
         place = Path(url.database).absolute()
         inside = place.relative_to(folder.absolute()) if place.is_relative_to(folder.absolute()) else place
@@ -78,4 +76,22 @@ def source_of(given: Given, said: str, settled: Settled, folder: Path) -> str:
         settled.values.pop(("source", "url"), None)
     if url.password and ("source", "url_file") not in settled.values:
         settled.left.append(f"{URL_VARIABLE} holds the URL with its password: see that syncd has it whenever it runs.")
-    return url.render_as_string(hide_password=False)
+    if password:
+        settled.left.append(f"{PASSWORD_VARIABLE} holds the password of the MIS: syncd needs it whenever it runs.")
+    try:
+        return with_password(url, password).render_as_string(hide_password=False)
+    except ValueError as problem:
+        raise ConfigurationError(f"The MIS: {problem}.") from None
+
+
+def _password() -> str:
+    """The password of the MIS that the environment gives, as it is."""
+    file = os.environ.get(f"{PASSWORD_VARIABLE}_FILE", "")
+    return os.environ.get(PASSWORD_VARIABLE, "") or (_secret_in(file) if file else "")
+
+
+def _secret_in(file: Path | str) -> str:
+    try:
+        return read_secret_file(Path(file))
+    except ValueError as problem:
+        raise ConfigurationError(f"{problem}.") from None

@@ -14,6 +14,7 @@ from syncd.cli.init.prompts import TOKEN_VARIABLE, Asking, Given, Settled
 from syncd.core.fields import Role
 from syncd.errors import ConfigurationError, OneFileError
 from syncd.onefile import OneFile
+from syncd.secret_file import read_secret_file
 from syncd.settings import DefaultsSettings, Environment, OneFileSettings
 from syncd.setup.schema import Feed, field_of
 from syncd.wiring.onefile import open_onefile
@@ -83,9 +84,9 @@ def _token(given: Given, asking: Asking, settled: Settled) -> str:
     if not file:
         return ""
     try:
-        token = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"{file}, which is to hold the customer token, cannot be read.") from None
+        token = read_secret_file(Path(file)).strip()
+    except ValueError as problem:
+        raise ConfigurationError(f"The customer token: {problem}.") from None
     if given.customer_token_file or not os.environ.get(f"{TOKEN_VARIABLE}_FILE"):
         settled.values["onefile", "customer_token_file"] = str(Path(file).absolute())
     return token

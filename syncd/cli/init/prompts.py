@@ -15,6 +15,7 @@ from syncd.settings import Environment
 
 #: The variables that hold what is never on a command line.
 URL_VARIABLE: Final = "SYNCD_SOURCE__URL"
+PASSWORD_VARIABLE: Final = "SYNCD_SOURCE__PASSWORD"  # noqa: S105 - where it is, and not what it is
 TOKEN_VARIABLE: Final = "SYNCD_ONEFILE__CUSTOMER_TOKEN"  # noqa: S105 - where it is, and not what it is
 
 

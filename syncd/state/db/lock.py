@@ -12,7 +12,8 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from syncd.errors import AnotherRun
+from syncd.errors import AnotherRun, StateUnreachable
+from syncd.state.db import files
 from syncd.state.db.store import Store, unusable
 
 _TRY_TO_LOCK: Final = text("SELECT pg_try_advisory_lock(:key)")
@@ -84,11 +85,16 @@ def locked_when_free(store: Store, organisation_id: int, purpose: Purpose, wait:
 
 
 def _lock_file(stack: ExitStack, database: Path, organisation_id: int, purpose: Purpose) -> None:
-    lock = FileLock(database.with_name(f"{database.name}.{organisation_id}.{purpose.name.lower()}.lock"))
+    file = database.with_name(f"{database.name}.{organisation_id}.{purpose.name.lower()}.lock")
     try:
-        stack.enter_context(lock.acquire(timeout=0))
+        with suppress(FileExistsError):
+            files.create(file)
+        stack.enter_context(FileLock(file).acquire(timeout=0))
     except Timeout:
         raise AnotherRun(_sentence(organisation_id, purpose)) from None
+    except OSError as problem:
+        why = files.refusal(database) or f"{file}: {problem.strerror}"
+        raise StateUnreachable(f"The state store cannot be used: {why}.") from problem
 
 
 def _lock_on_server(stack: ExitStack, store: Store, organisation_id: int, purpose: Purpose) -> Connection:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.core.accounts import Status
 from syncd.errors import StateUnusable
+from syncd.state.db import files
 from syncd.state.db.store import Store, unusable
 from syncd.state.db.tables import account, change, credential, metadata
 
@@ -66,18 +67,17 @@ def vacuum(store: Store, _now: datetime) -> None:
 def backup(store: Store, file: Path) -> None:
     """Copy the store while it is in use, by the database's own means: SQLite's backup, or PostgreSQL's pg_dump.
 
-    The copy is for its owner's eyes only. Raises `StateUnusable` when the file is there already, or cannot be made,
-    and when there is no store yet.
+    Only the copy's owner may read it; if root makes it, that is the owner of its folder. Raises `StateUnusable` when
+    the file is there already, or cannot be made, and when there is no store yet.
     """
     if store.revision() is None:
         raise StateUnusable(f"There is no state store {store} yet, and so nothing to copy.")
     try:
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        files.create(file)
     except FileExistsError:
         raise StateUnusable(f"{file} is there already, and a backup overwrites nothing. Name another file.") from None
     except OSError as problem:
         raise StateUnusable(f"{file} cannot be written: {problem.strerror}.") from None
-    os.close(descriptor)
     try:
         if store.file:
             _copy_sqlite(store.file, file)

@@ -1,18 +1,21 @@
 """Opening the state store: the engine, its migrations, and what every module needs to work on it."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
-from syncd.errors import ConfigurationError, StateUnusable
-from syncd.state.db import schema
+from syncd.database_url import without_secrets
+from syncd.errors import ConfigurationError, StateUnreachable, StateUnusable
+from syncd.state.db import files, schema
 from syncd.state.db.encryption import ValueCipher
 
 
@@ -23,6 +26,12 @@ class _Kind(Enum):
     LASTING = (("query_only", "OFF"), ("synchronous", "FULL"))
     FLEETING = (("query_only", "OFF"), ("synchronous", "NORMAL"))
 
+
+#: How long SQLite waits for another process that writes.
+_BUSY_SECONDS: Final = 30
+
+#: What no connection, a full disk or a lock raises; everything else is a matter of the statement or of the data.
+_MAY_PASS: Final = (OperationalError, InterfaceError, PoolTimeout)
 
 #: The option of a connection that says so.
 _KIND: Final = "syncd_kind"
@@ -101,7 +110,7 @@ class Store:
 
     def revision(self) -> str | None:
         """The migration the schema is at; ``None`` where there is none yet, and none is made."""
-        if self.file and not self.file.exists():
+        if self._is_missing():
             return None
         with self.reading() as connection:
             return schema.revision_of(connection)
@@ -111,17 +120,65 @@ class Store:
         """Whether the schema is the one this program works with."""
         return self.revision() == schema.NEWEST
 
+    def check_writable(self) -> None:
+        """Raises `StateUnreachable` if nothing can be written to the store now.
+
+        It does not wait for another process that writes: then the store can be written to.
+        """
+        try:
+            if self.file:
+                self._check_files(self.file)
+            elif self.url.get_backend_name() == "postgresql":
+                with self._begun(_Kind.LASTING) as connection:
+                    if connection.scalar(text("SHOW transaction_read_only")) == "on":
+                        raise StateUnreachable(f"The state store {self} takes no writes: it is a standby or read-only.")
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
+
+    def _check_files(self, file: Path) -> None:
+        if refusal := files.refusal(file):
+            raise StateUnreachable(f"The state store cannot be used: {refusal}.")
+        if self._is_missing():
+            return
+        with self.engine.connect() as connection:
+            # Through SQLAlchemy this would begin a transaction, and wait.
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA busy_timeout = 0").close()
+            try:
+                with connection.execution_options(**{_KIND: _Kind.LASTING}).begin() as transaction:
+                    # A file that SQLite could open for reading only lets a transaction begin, but no change.
+                    connection.exec_driver_sql("PRAGMA user_version = 0")
+                    transaction.rollback()
+            except OperationalError as problem:
+                if getattr(problem.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}").close()
+
+    def _is_missing(self) -> bool:
+        try:
+            return self.file is not None and not self.file.exists()
+        except OSError as problem:
+            why = f"{problem.filename}: {problem.strerror}. Run syncd as the owner of that file or as root"
+            raise StateUnreachable(f"The state store cannot be used: {why}.") from problem
+
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return without_secrets(self.url)
 
 
 def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
-    """The sentence for a failure of the store."""
-    return StateUnusable(f"The state store {store} failed: {_plainly(problem)}.")
+    """The sentence for a failure of the store; if a file is the cause, it names the file, its owner and the remedy.
+
+    It is `StateUnreachable` if the store may be usable later without a change to syncd or to the database's schema.
+    """
+    if store.file and (refusal := files.refusal(store.file)):
+        return StateUnreachable(f"The state store cannot be used: {refusal}.")
+    kind = StateUnreachable if isinstance(problem, _MAY_PASS) else StateUnusable
+    return kind(f"The state store {store} failed: {_plainly(problem)}.")
 
 
 def empty_store(cipher: ValueCipher) -> Store:
@@ -140,8 +197,9 @@ def _engine(url: str) -> Engine:
             if parsed.database in (None, "", ":memory:"):
                 options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
             else:
-                options |= {"connect_args": {"timeout": 30}}
+                options |= {"connect_args": {"timeout": _BUSY_SECONDS}}
             engine = create_engine(url, **options)
+            event.listen(engine, "do_connect", _create_sqlite)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -151,6 +209,14 @@ def _engine(url: str) -> Engine:
             return engine
         case other:
             raise ConfigurationError(f"state.url: the state store is SQLite or PostgreSQL, not {other}.")
+
+
+def _create_sqlite(_dialect: Any, _record: ConnectionPoolEntry, arguments: list[Any], _options: Any) -> None:
+    name = arguments[0]
+    if name != ":memory:" and not name.startswith("file:"):
+        # If the file exists, it stays as it is; any other problem SQLite meets again, and says.
+        with suppress(OSError):
+            files.create(Path(name))
 
 
 def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:

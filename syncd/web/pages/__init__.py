@@ -6,7 +6,7 @@ from typing import Final
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from syncd.web.pages import held, overview, person, resync, run
+from syncd.web.pages import documents, held, overview, person, resync, run
 from syncd.web.pages.context import Allowance, PageContext
 
 __all__ = ["Allowance", "PageContext", "pages"]
@@ -16,5 +16,5 @@ _STATIC: Final = Path(__file__).parent.parent / "static"
 
 def pages(site: PageContext) -> list[Route | Mount]:
     """The routes of the pages, and of what they load from ``/static``."""
-    routes = [route for page in (overview, run, person, held, resync) for route in page.routes(site)]
+    routes = [route for page in (overview, run, person, held, resync, documents) for route in page.routes(site)]
     return [*routes, Mount("/static", StaticFiles(directory=_STATIC))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -13,7 +14,8 @@ from starlette.routing import Route
 from syncd.core.records import Reason
 from syncd.state import held_records
 from syncd.state.held_records import HeldEntry
-from syncd.sync.reasons import HELD, LEFT_OUT, Advice
+from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
+from syncd.web.markdown import fragment_of
 from syncd.web.pages.context import ROWS, PageContext, number_in
 
 #: How many entries of a reason are shown if there are several reasons.
@@ -57,9 +59,15 @@ def routes(site: PageContext) -> list[Route]:
             rows=ROWS,
             query=query,
             Reason=Reason,
+            explanation_of=partial(explanation_of, "Left out" if warnings else "Held"),
         )
 
     return [Route("/held", show)]
+
+
+def explanation_of(which: str, reason: str) -> str:
+    """Where the documentation explains a reason: the address of its heading."""
+    return f"/docs/reasons#{fragment_of(f'{which}: {describe(reason)}')}"
 
 
 def _groups(

@@ -42,6 +42,12 @@ _PAGES = {
     "explained": "/people/Learner/L1008?explain=yes",
     "held": "/held",
     "left-out": "/held?list=left-out",
+    "documentation": "/docs",
+    "documentation-feeds": "/docs/feeds",
+    "documentation-getting-started": "/docs/getting-started",
+    "documentation-monitoring": "/docs/monitoring",
+    "documentation-onefile-api": "/docs/onefile-api",
+    "documentation-reasons": "/docs/reasons#held-refused",
     "nothing-there": "/runs/999",
 }
 _SCREENS = {"desktop": (DESKTOP, False), "phone": (PHONE, False), "dark": (DESKTOP, True), "dark-phone": (PHONE, True)}

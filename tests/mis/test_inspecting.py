@@ -1,0 +1,45 @@
+"""What an MIS has is listed as far as its login may see it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Inspector, NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from syncd.mis import Mis
+from syncd.setup.inspector import Inspected
+
+
+@pytest.fixture
+def office(url: str) -> Iterator[Mis]:
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE course (id INTEGER PRIMARY KEY)"))
+        connection.execute(
+            text(
+                "CREATE TABLE learner (id INTEGER PRIMARY KEY, course INTEGER,"
+                " FOREIGN KEY (course) REFERENCES course (id))"
+            )
+        )
+        connection.execute(text("INSERT INTO course VALUES (1)"))
+    yield Mis(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE learner"))
+
+
+@pytest.mark.parametrize("problem", [OperationalError("SELECT 1", {}, Exception("denied")), KeyError("course")])
+@pytest.mark.parametrize("unreadable", ["get_multi_foreign_keys", "get_multi_pk_constraint"])
+def test_tables_are_listed_without_the_keys_that_cannot_be_read(
+    office: Mis, unreadable: str, problem: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> Any:
+        raise problem
+
+    whole = {table.name: table for table in Inspected(office).tables}
+    assert whole["learner"].references
+    monkeypatch.setattr(Inspector, unreadable, fail)
+    part = {table.name: table for table in Inspected(office).tables}
+    assert part.keys() == whole.keys()
+    assert part["learner"].columns == whole["learner"].columns
+    assert bool(part["learner"].references) == (unreadable != "get_multi_foreign_keys")

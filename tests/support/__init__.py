@@ -1,0 +1,1 @@
+"""Servers and drivers that stand in for what cannot run beside the tests."""
