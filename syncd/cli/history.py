@@ -114,7 +114,7 @@ def _print_of_all(entries: Iterable[ChangeEntry]) -> None:
             )
         )
     if not begun:
-        typer.echo("Nothing was sent in that time.")
+        typer.echo("Nothing was sent in that period.")
 
 
 def _print_csv(entries: Iterable[ChangeEntry]) -> None:

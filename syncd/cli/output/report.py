@@ -48,7 +48,7 @@ class Context:
 
 
 def print_report(context: Context) -> None:
-    """Print it for people."""
+    """Print it on the terminal."""
     typer.echo(typer.style(_title(context), bold=True))
     for sentence in (*_summary(context), _made(context)):
         typer.echo(sentence)
@@ -88,13 +88,13 @@ def _summary(context: Context) -> list[str]:
     runs = sum(each.count for each in report.runs)
     held = sum(each.count for each in report.held)
     was = f"{plural(runs, 'run')}, {plural(report.calls, 'call')} to OneFile, "
-    was += f"{plural(sum(done.values()), 'change')} made, {sum(not_done.values())} refused or without a sure answer."
+    was += f"{plural(sum(done.values()), 'change')} made, {sum(not_done.values())} refused or in doubt."
     is_now = f"Now: {plural(sum(report.accounts.values()), 'account')} kept in step, "
     is_now += f"{plural(held, 'record')} held, {plural(report.in_doubt, 'create')} in doubt."
     sentences = [was, is_now]
     if not _is_whole(context):
         first = context.when(context.now - context.keep)
-        sentences.append(f"It is not the whole of that time: what was before {first} is no longer kept.")
+        sentences.append(f"The period is not covered completely: changes before {first} are no longer kept.")
     return sentences
 
 
@@ -111,19 +111,19 @@ def _sections(context: Context) -> Iterator[Section]:
         "There was no run.",
     )
     yield Section(
-        "Runs that somebody approved",
+        "Approved runs",
         ("when", "by whom", "run", "creates", "updates", "leavers"),
         [(when(each.at), each.by, each.run, each.creates, each.updates, each.leavers) for each in report.approvals],
         "None was approved.",
     )
     yield Section(
-        "Runs that somebody rejected",
+        "Rejected runs",
         ("begun", "by whom", "run"),
         [(when(each.began), each.by or "not noted", each.run) for each in report.rejections],
         "None was rejected.",
     )
     yield Section(
-        "Runs that somebody asked for",
+        "Requested runs",
         ("when", "by whom", "for whom", "run"),
         [
             (
@@ -134,11 +134,11 @@ def _sections(context: Context) -> Iterator[Section]:
             )
             for each in report.requests
         ],
-        "None was asked for.",
+        "None was requested.",
     )
     yield _accounts(report)
     yield Section(
-        "Refused by OneFile, or without a sure answer",
+        "Refused by OneFile, or in doubt",
         ("role", "what", "how it ended", "changes"),
         [
             (each.role, each.action, describe(each.outcome), each.count)
@@ -148,10 +148,10 @@ def _sections(context: Context) -> Iterator[Section]:
         "There were none.",
     )
     yield Section(
-        "Accounts that others had changed in OneFile",
+        "Drift: accounts that were changed in OneFile by others",
         ("when", "run", "accounts"),
         [(when(each.at), each.run, each.accounts) for each in report.drift],
-        "None was found." if report.verifies else "Nobody looked: no verify was made.",
+        "None was found." if report.verifies else "No verify was made.",
         said=f"Accounts were read back {report.verifies} times." if report.verifies > 1 else "",
     )
     yield Section(
@@ -165,7 +165,7 @@ def _sections(context: Context) -> Iterator[Section]:
 
 
 def _accounts(report: Report) -> Section:
-    """What became of accounts: a row for each role, a column for each kind of change that there was."""
+    """The changes of accounts: a row for each role, a column for each action that occurred."""
     done = _changes(report, are_done=True)
     actions = [action for action in Action if any(action == kind for _, kind in done)]
     by_role: dict[str, dict[str, int]] = defaultdict(dict)

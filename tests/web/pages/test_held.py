@@ -78,7 +78,7 @@ def test_somebody_who_looks_like_another_is_said_to_be_new(found: Found) -> None
     college.run()
     assert college.held == {"NEW": "rekeyed?"}
     visitor = Visitor(college)
-    assert visitor.get("/held").buttons == ["This is somebody new"]
+    assert visitor.get("/held").buttons == ["This is a new person"]
     visitor.post("/retry", organisation=ORGANISATION, misid="NEW")
     college.run()
     assert len(college.in_onefile("NEW")) == 1

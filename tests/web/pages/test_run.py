@@ -98,7 +98,7 @@ def test_approving_lets_it_go_at_once(found: Found) -> None:
     assert college.run().is_in_sync
     page = Visitor(college).get(f"/runs/{number}")
     assert "Approved by loopback (page) on 15 Jan 2026, 12:00, for 3 creates." in page.text
-    assert "That holds until 16 Jan 2026, 12:00" in page.text
+    assert "It is valid until 16 Jan 2026, 12:00" in page.text
 
 
 def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
@@ -153,7 +153,7 @@ def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
     with college.context.store.begin() as connection:
         number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
     page = Visitor(college).get(f"/runs/{number}")
-    assert "It is reading the MIS and comparing." in page.text
+    assert "Reading the MIS and comparing." in page.text
     assert '<div id="run" data-live="1">' in page.html
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page.html
 
