@@ -339,7 +339,7 @@ class FeedSettings(Section):
     """One ``[[feeds]]``: a query over the MIS that yields people, places, or who is assigned to whom."""
 
     name: str = Field(min_length=1)
-    kind: Literal["users", "placements", "classrooms", "links"] = "users"
+    kind: Literal["users", "placements", "classrooms", "assignments"] = "users"
     role: Role | None = None
     query: str = ""
     query_file: ConfigPath | None = None
@@ -357,7 +357,7 @@ class FeedSettings(Section):
 
     @property
     def yields(self) -> Role:
-        """What each row becomes in OneFile; of links, the role of whoever is assigned."""
+        """What each row becomes in OneFile; of assignments, the role of the users who are assigned."""
         return _PLACES.get(self.kind) or self.role or Role.LEARNER
 
     @model_validator(mode="after")
@@ -374,7 +374,7 @@ class FeedSettings(Section):
 
     @model_validator(mode="after")
     def _fitting_role(self) -> Self:
-        roles = {"users": USERS, "links": ASSIGNABLE}.get(self.kind, ())
+        roles = {"users": USERS, "assignments": ASSIGNABLE}.get(self.kind, ())
         if roles and self.role not in roles:
             raise ValueError(f"needs a role, which is one of {', '.join(roles)}")
         if not roles and self.role is not None:

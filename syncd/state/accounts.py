@@ -56,6 +56,7 @@ _KNOWN: Final = select(
     account.c.status,
     account.c.fingerprint,
     account.c.left_at,
+    account.c.needs_recheck,
 ).where(account.c.organisation_id == bindparam("here"))
 # The index begins with the role, so the roles are listed.
 _NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
@@ -88,7 +89,7 @@ def known_with_misids(connection: Connection, organisation_id: int, misids: Coll
     """The learners with these MISIDs, the learners whose account needs attention, and every other account."""
     columns = account.c
     found = referents(connection, organisation_id)
-    unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | (columns.fingerprint == "")
+    unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | columns.needs_recheck
     found |= _known(connection, organisation_id, _LEARNERS.where(unsettled))
     wanted = sorted(misids)
     for start in range(0, len(wanted), _AT_ONCE):
@@ -99,8 +100,8 @@ def known_with_misids(connection: Connection, organisation_id: int, misids: Coll
 
 def _known(connection: Connection, organisation_id: int, statement: Select[Any]) -> dict[Key, Known]:
     return {
-        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at)
-        for organisation, role, misid, user_id, status, fingerprint, left_at in connection.execute(
+        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at, needs_recheck)
+        for organisation, role, misid, user_id, status, fingerprint, left_at, needs_recheck in connection.execute(
             statement, {"here": organisation_id}
         )
     }
@@ -138,8 +139,12 @@ def save(
     accepted: Mapping[str, Sent],
     fingerprint: str,
     now: datetime,
+    needs_recheck: bool = False,
 ) -> None:
-    """Store that OneFile accepted these values: add the account, or merge them into the values of a known one."""
+    """Store the values that OneFile has accepted: a new account is added, in a known one they replace its own.
+
+    ``fingerprint`` is that of the record. ``needs_recheck`` has the next run compare the record value by value.
+    """
     row = _find_row(connection, key)
     before: dict[str, Sent] = cipher.decrypt(row.values) if row else {}
     merged = {name: value for name, value in {**before, **accepted}.items() if value not in {None, ""}}
@@ -149,6 +154,7 @@ def save(
         "feed": feed,
         "values": cipher.encrypt(merged),
         "fingerprint": fingerprint,
+        "needs_recheck": needs_recheck,
         "synced_at": now,
         "left_at": None,
     }
@@ -165,7 +171,7 @@ def identify(connection: Connection, key: Key, user_id: int) -> None:
 
 
 def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: datetime) -> None:
-    """Move an account to the new MISID of its person; the record is compared again in the next run."""
+    """Give an account the new MISID of its person; the next run compares the rest of the record."""
     row = _find_row(connection, old)
     if row is None:
         return
@@ -176,7 +182,7 @@ def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: 
         .values(
             misid=new.misid,
             values=cipher.encrypt(values),
-            fingerprint="",
+            needs_recheck=True,
             status=Status.ACTIVE,
             left_at=None,
             synced_at=now,
@@ -184,12 +190,12 @@ def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: 
     )
 
 
-def refresh(connection: Connection, key: Key, feed: str, fingerprint: str) -> None:
-    """Store that the record has this fingerprint and nothing in it has to be sent."""
+def refresh(connection: Connection, key: Key, feed: str, fingerprint: str, *, needs_recheck: bool = False) -> None:
+    """Store the fingerprint of a record that needs no call."""
     connection.execute(
         account.update()
         .where(_matches_key(key))
-        .values(fingerprint=fingerprint, feed=feed, status=Status.ACTIVE, left_at=None)
+        .values(fingerprint=fingerprint, needs_recheck=needs_recheck, feed=feed, status=Status.ACTIVE, left_at=None)
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from syncd.core.scope import EVERYONE, Scope
 from syncd.state.db.tables import resync_request, run
 from syncd.state.runs import SUMMARY_COLUMNS, RunSummary, to_summary
 
@@ -59,10 +60,10 @@ def waiting(connection: Connection, organisation_id: int, *, targeted_only: bool
     return [_to_request(row) for row in rows if row.misids or not targeted_only]
 
 
-def requested_misids(requests: Iterable[ResyncRequest]) -> frozenset[str]:
-    """The MISIDs that one run for all these requests is limited to; empty if one of them is for every record."""
+def requested_scope(requests: Iterable[ResyncRequest]) -> Scope:
+    """The scope of one run that answers all these requests: everyone if one of them names no MISID."""
     named = [each.misids for each in requests]
-    return frozenset(misid for misids in named for misid in misids) if all(named) else frozenset()
+    return Scope.of(misid for misids in named for misid in misids) if all(named) else EVERYONE
 
 
 def record_answer(connection: Connection, requests: Sequence[int], number: int) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
 from syncd.core.run import Trigger
+from syncd.core.scope import EVERYONE, Scope
 from syncd.mis import Mis
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
@@ -299,8 +300,8 @@ def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> N
         more = resync_requests.waiting(connection, ORGANISATION)
         resync_requests.add(connection, ORGANISATION, "somebody", college.clock())
         all_ = resync_requests.waiting(connection, ORGANISATION)
-    assert [resync_requests.requested_misids(requests) for requests in (some, more, all_)] == [
-        {"L1"},
-        {"L1", "L2"},
-        set(),
+    assert [resync_requests.requested_scope(requests) for requests in (some, more, all_)] == [
+        Scope.of(["L1"]),
+        Scope.of(["L1", "L2"]),
+        EVERYONE,
     ]

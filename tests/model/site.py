@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.core.fields import Role
 from syncd.core.run import Trigger
+from syncd.core.scope import EVERYONE, Scope
 from syncd.mis import Mis
 from syncd.onefile import OneFile
 from syncd.simulator import Simulator, Switches
@@ -73,7 +74,7 @@ class Site:
         self,
         *,
         approved: bool = False,
-        only: frozenset[str] = frozenset(),
+        scope: Scope = EVERYONE,
         death: tuple[Moment, int] | None = None,
     ) -> RunResult:
         """One run, from lock to summary. Raises `Killed` if it comes to its ``death``; there is a new process then."""
@@ -83,7 +84,7 @@ class Site:
             self.life.ends(*death)
         try:
             with locked(self.store, ORGANISATION, Purpose.WRITING):
-                return run_once(self.context, Trigger.COMMAND, only=only, approved_by="a test" if approved else "")
+                return run_once(self.context, Trigger.COMMAND, scope=scope, approved_by="a test" if approved else "")
         finally:
             self.life.goes_on()
             if self.life.is_over:

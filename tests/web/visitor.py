@@ -18,7 +18,7 @@ from syncd.state import runs
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
-from syncd.web.auth.identity import asked_by
+from syncd.web.identity import asked_by
 from syncd.web.templating import render
 
 ORGANISATION: Final = 5740

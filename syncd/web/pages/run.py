@@ -64,7 +64,7 @@ def routes(site: PageContext) -> list[Route]:
             page=page,
             rows=ROWS,
             approval=approval,
-            asked_about=sorted(resync_requests.requested_misids(asked)),
+            asked_about=sorted(resync_requests.requested_scope(asked).misids or ()),
             is_poll=run.trigger in POLLS,
             is_running=run.state is RunState.RUNNING,
             is_waiting=run.state is RunState.AWAITING_APPROVAL,
@@ -95,7 +95,7 @@ def _approve(site: PageContext, number: int, who: str) -> Response:
             raise HTTPException(409, str(problem)) from None
         if stopped.trigger not in POLLS:
             return go_to(f"/runs/{number}")
-        about = sorted(resync_requests.requested_misids(resync_requests.answered_by(connection, number)))
+        about = sorted(resync_requests.requested_scope(resync_requests.answered_by(connection, number)).misids or ())
         request = resync_requests.add(connection, organisation_id, who, site.clock(), about)
     return go_to(f"/asked/{request}")
 

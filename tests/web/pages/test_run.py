@@ -6,6 +6,7 @@ import pytest
 
 from syncd.core.guard import Limits
 from syncd.core.run import Trigger
+from syncd.core.scope import Scope
 from syncd.state import resync_requests, runs
 from syncd.sync.run import run_once
 from syncd.web.auth.credentials import Credentials
@@ -107,7 +108,7 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
         request = resync_requests.add(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
-    number = run_once(college.context, Trigger.REQUEST, only=frozenset({"L1"})).run
+    number = run_once(college.context, Trigger.REQUEST, scope=Scope.of(["L1"])).run
     with college.context.store.begin() as connection:
         resync_requests.record_answer(connection, [request], number)
     visitor = Visitor(college)
