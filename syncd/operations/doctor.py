@@ -12,6 +12,8 @@ from typing import Final
 from syncd.core.assignments import AssignmentRecord
 from syncd.core.fields import FIELDS, Role
 from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Reason, Record
+from syncd.core.run import RunState
+from syncd.core.text import plural
 from syncd.core.watermark import WatermarkReading
 from syncd.errors import Refused, SyncdError
 from syncd.mis import Mis
@@ -20,7 +22,7 @@ from syncd.state import daemons, runs
 from syncd.state.db import files, maintenance
 from syncd.state.db.schema import NEWEST, is_newer
 from syncd.state.db.store import Store
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.sync.context import SyncContext
 from syncd.sync.feeds import all_rows, check_watermark_query, open_feed, read_assignments, read_feeds
 from syncd.sync.lookup import OneFileLookup
@@ -203,7 +205,7 @@ def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
         )
     if last:
         said = f"the last one is run {last.id}, {describe(last.state)}, {moment(last.started_at)}"
-        if last.state == runs.RunState.FAILED:
+        if last.state == RunState.FAILED:
             return Outcome(f"{said}: {last.reason or 'it broke off'}", "Put that right, and run again.", State.WARNING)
         return Outcome(said)
     if not is_live:
@@ -300,7 +302,7 @@ def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str
             "Look at its query: the guard stops a run with an empty feed.",
             State.WARNING,
         )
-    said = f"{rows} row{'s' * (rows != 1)}"
+    said = plural(rows, "row")
     if len(by_organisation) > 1:
         said += f" ({', '.join(f'{count} of {each}' for each, count in by_organisation.items())})"
     if left_out:

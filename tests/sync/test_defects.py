@@ -7,10 +7,10 @@ import pytest
 import structlog
 
 from syncd.core.alerts import AlertKind
+from syncd.core.run import RunState
 from syncd.errors import Unforeseen
 from syncd.state import accounts, runs
 from syncd.state.conditions import current_conditions
-from syncd.state.runs import RunState
 from syncd.sync.incremental import full_read
 
 from .conftest import ORGANISATION, College, Found

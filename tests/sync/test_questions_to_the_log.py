@@ -21,11 +21,11 @@ import time_machine
 from sqlalchemy import text
 
 from syncd import logs
+from syncd.core.run import RunState, Trigger
 from syncd.documentation import read
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
-from syncd.state.runs import RunState
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 
 from .conftest import College, Found
 
