@@ -27,8 +27,10 @@ def accounts(
     config: ConfigOption = None,
 ) -> None:
     """List which MISID is which OneFile UserID."""
-    with reading_state(config, organisation) as (connection, organisations):
-        documents = [account_document(row) for each in organisations for row in accounts_.listing(connection, each)]
+    with reading_state(config, organisation) as (session, organisations):
+        documents = [
+            account_document(row) for each in organisations for row in accounts_.listing(session.for_organisation(each))
+        ]
     if json:
         print_json(documents)
     elif as_csv:

@@ -9,6 +9,7 @@ from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.run import Trigger
 from syncd.state import approvals
+from syncd.state.session import writing_session
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
@@ -35,9 +36,10 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     'syncd plan' shows what that is. Ends with 1 when no run waits.
     """
     settings = settings_of(config)
-    with open_store(settings).begin() as connection:
-        organisation_id = approvals.organisation_of(connection, settings.onefile.all_organisations, run)
-        stopped = approvals.approve(connection, organisation_id, run, whoami(), now())
+    organisations = settings.onefile.all_organisations
+    with writing_session(open_store(settings), organisations[0], now) as session:
+        organisation_id = approvals.organisation_of(session, organisations, run)
+        stopped = approvals.approve(session.for_organisation(organisation_id), run, whoami())
     typer.echo(
         f"Run {stopped.id} is approved: {text.counts_in_words(stopped.counts)}, and no more, within 24 hours.\n"
         + _NOW_DO.get(stopped.trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
@@ -48,7 +50,8 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
 def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
     settings = settings_of(config)
-    with open_store(settings).begin() as connection:
-        organisation_id = approvals.organisation_of(connection, settings.onefile.all_organisations, run)
-        stopped = approvals.reject(connection, organisation_id, run, whoami())
+    organisations = settings.onefile.all_organisations
+    with writing_session(open_store(settings), organisations[0], now) as session:
+        organisation_id = approvals.organisation_of(session, organisations, run)
+        stopped = approvals.reject(session.for_organisation(organisation_id), run, whoami())
     typer.echo(f"Run {stopped.id} is rejected. A later run that is as large will stop and ask again.")

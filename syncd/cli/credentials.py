@@ -14,6 +14,8 @@ from syncd.cli.options import ConfigOption, set_up_logs, settings_of, whoami
 from syncd.cli.program import app
 from syncd.errors import ConfigurationError
 from syncd.state.credentials import FirstPassword, take
+from syncd.state.session import writing_session
+from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
 
 credentials = typer.Typer(no_args_is_help=True, help="Hand over the first passwords of new accounts.")
@@ -41,10 +43,10 @@ def export(
         raise ConfigurationError(
             "There is no encryption key, and without one no first passwords are kept: set SYNCD_STATE__ENCRYPTION_KEY."
         )
+    organisations = settings.onefile.all_organisations
     # What cannot be written is not erased: only once the file is safe on its disk does the transaction end.
-    with store.begin() as connection:
-        organisations = settings.onefile.all_organisations
-        taken = [one for each in organisations for one in take(connection, store.cipher, each)]
+    with writing_session(store, organisations[0], now) as session:
+        taken = [one for each in organisations for one in take(session.for_organisation(each))]
         if taken:
             write_passwords(file, taken)
     if not taken:

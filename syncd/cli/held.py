@@ -26,9 +26,11 @@ def held(
     config: ConfigOption = None,
 ) -> None:
     """List the records that cannot be sent: each with its reason, since when, and what to do about it."""
-    with reading_state(config, organisation) as (connection, organisations):
+    with reading_state(config, organisation) as (session, organisations):
         entries = [
-            entry for each in organisations for entry in held_records.listing(connection, each, warnings=warnings)
+            entry
+            for each in organisations
+            for entry in held_records.listing(session.for_organisation(each), warnings=warnings)
         ]
     if json:
         print_json([held_document(entry) for entry in entries])

@@ -33,6 +33,7 @@ from syncd.core.values import Sent
 from syncd.settings import Settings
 from syncd.state import accounts
 from syncd.state.db.store import Store
+from syncd.state.session import writing_session
 from syncd.state.views.documents import moment
 from syncd.sync.planner import GuardedPlan, make_plan
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
@@ -254,8 +255,8 @@ def _with_values(plan: Plan, store: Store) -> Iterator[Section]:
         some: Sequence[_Change] = spread(changes, len(changes), _NAMED_ON_A_PAGE)
         if not some:
             continue
-        with store.begin() as connection:
-            before = accounts.values(connection, store.cipher, [change.key for change in some])
+        with writing_session(store, some[0].key.organisation_id, now) as session:
+            before = accounts.values(session, [change.key for change in some])
         yield Section(
             f"{title}: {len(some)} of {len(changes)} with their values",
             ("MISID", "role", "what would be sent"),

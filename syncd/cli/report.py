@@ -11,6 +11,7 @@ from syncd.cli.output.json import print_json
 from syncd.cli.output.report import Context, document, page_of, print_report
 from syncd.cli.program import app
 from syncd.state import held_records
+from syncd.state.session import reading_session
 from syncd.state.views import audit
 from syncd.state.views import report as report_view
 from syncd.wiring.clock import now
@@ -59,9 +60,13 @@ def report(
     here = now()
     span = Span.read(since, until, zone_of(settings), here).before(here)
     store = open_store_to_read(settings)
-    with store.reading() as connection:
-        told = report_view.report(connection, organisations, span.since, span.until)
-        held = [row for each in organisations for row in held_records.listing(connection, each)] if details else None
+    with reading_session(store, organisations[0], now) as session:
+        told = report_view.report(session, organisations, span.since, span.until)
+        held = (
+            [row for each in organisations for row in held_records.listing(session.for_organisation(each))]
+            if details
+            else None
+        )
     context = Context(
         told,
         zone_of(settings),

@@ -7,7 +7,6 @@ from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from sqlalchemy import Connection
 
 from syncd.cli.context import exit_code, head, progress_bar, stopped_by_signals
 from syncd.cli.options import (
@@ -28,6 +27,7 @@ from syncd.state import accounts, resync_requests, runs
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
 from syncd.state.runs import RunSummary
+from syncd.state.session import StateSession, reading_session, writing_session
 from syncd.state.views.documents import moment
 from syncd.sync.run import RunResult
 from syncd.wiring.clock import now
@@ -62,9 +62,10 @@ def resync(
     organisations = organisations_of(settings, organisation)
     store = open_store(settings)
     with stopped_by_signals() as stopping:
-        with store.begin() as connection:
+        with writing_session(store, organisations[0], now) as session:
             requests = {
-                each: resync_requests.add(connection, each, whoami(), now(), misid or []) for each in organisations
+                each: resync_requests.add(session.for_organisation(each), whoami(), misid or [])
+                for each in organisations
             }
         if quiet := seconds_of_quiet(now(), settings.schedule.quiet, ZoneInfo(settings.schedule.timezone)):
             ends_at = now() + timedelta(seconds=quiet)
@@ -94,8 +95,8 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, 
             "The request stands, and the next daemon answers it."
         )
     elif run.state is RunState.FINISHED or run.state in _STOPPED:
-        with store.reading() as connection:
-            done = _done(connection, run)
+        with reading_session(store, organisation_id, now) as session:
+            done = _done(session, run)
         text.print_done(done)
         return exit_code(done)
     else:
@@ -110,10 +111,10 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     with progress_bar() as progress:
         while True:
-            with store.reading() as connection:
-                answer = resync_requests.answering_run(connection, request)
-                newest = runs.last(connection, organisation_id)
-                begun = runs.changes_begun(connection, newest.id) if newest else 0
+            with reading_session(store, organisation_id, now) as session:
+                answer = resync_requests.answering_run(session, request)
+                newest = runs.last(session)
+                begun = runs.changes_begun(session, newest.id) if newest else 0
             if answer:
                 return answer
             if newest and newest.state is RunState.RUNNING:
@@ -146,14 +147,14 @@ def _is_held(store: Store, organisation_id: int, purpose: Purpose) -> bool:
         return True
 
 
-def _done(connection: Connection, run: RunSummary) -> RunResult:
+def _done(session: StateSession, run: RunSummary) -> RunResult:
     """What is on record of a run, as the run itself would tell it."""
     return RunResult(
         run.id,
         RunState.AWAITING_APPROVAL if run.state in _STOPPED else run.state,
         run.counts,
-        applied={Action(action): count for action, count in runs.changes_applied(connection, run.id).items()},
-        left=accounts.leavers(connection, run.organisation_id),
+        applied={Action(action): count for action, count in runs.changes_applied(session, run.id).items()},
+        left=accounts.leavers(session.for_organisation(run.organisation_id)),
         refused=run.refused,
         in_doubt=run.in_doubt,
         held=run.held,

@@ -8,6 +8,7 @@ from syncd.cli.options import ConfigOption, OrganisationOption, organisations_of
 from syncd.cli.program import app
 from syncd.core.text import plural
 from syncd.state import held_records
+from syncd.state.session import writing_session
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
@@ -27,9 +28,10 @@ def retry(
     their own. Records held for another reason need no retry: every run looks at them afresh.
     """
     settings = settings_of(config)
-    with open_store(settings).begin() as connection:
-        organisations = organisations_of(settings, organisation)
-        count = sum(held_records.retry(connection, each, misid or [], now()) for each in organisations)
+    store = open_store(settings)
+    organisations = organisations_of(settings, organisation)
+    with writing_session(store, organisations[0], now) as session:
+        count = sum(held_records.retry(session.for_organisation(each), misid or []) for each in organisations)
     if not count:
         typer.echo("There is nothing to try again: 'syncd held' lists who is held, and every run looks at them afresh.")
         return

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from syncd.cli.options import organisations_of, settings_of
+from syncd.state.session import StateSession, reading_session
+from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
 
 
 @contextmanager
-def reading_state(config: Path | None, organisation: int | None) -> Iterator[tuple[Connection, tuple[int, ...]]]:
-    """A connection that only reads, and the organisations that the command is about. Raises `StateUnusable`."""
+def reading_state(config: Path | None, organisation: int | None) -> Iterator[tuple[StateSession, tuple[int, ...]]]:
+    """A session that only reads, and the organisations that the command is about; it is for the first of them.
+
+    Raises `StateUnusable`.
+    """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
-    with open_store_to_read(settings).reading() as connection:
-        yield connection, organisations
+    with reading_session(open_store_to_read(settings), organisations[0], now) as session:
+        yield session, organisations

@@ -21,8 +21,8 @@ from syncd.sync.reasons import describe
 def status(*, json: JsonOption = False, organisation: OrganisationOption = None, config: ConfigOption = None) -> None:
     """Show how things stand: the last run and the next, what waits, who is held."""
     limit = settings_of(config).onefile.calls_per_minute
-    with reading_state(config, organisation) as (connection, organisations):
-        reports = status_view.status_by_organisation(connection, organisations, limit)
+    with reading_state(config, organisation) as (session, organisations):
+        reports = status_view.status_by_organisation(session, organisations, limit)
     if json:
         print_json(status_document(reports))
         return

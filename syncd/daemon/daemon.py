@@ -22,6 +22,7 @@ from syncd.notify.notifier import Notifier, NullNotifier
 from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
+from syncd.state.session import reading_session, writing_session
 
 #: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
 _LOOK_AGAIN_SECONDS: Final = 1.0
@@ -121,9 +122,9 @@ class Daemon:
                 stack.enter_context(locked_when_free(self._store, each, Purpose.LEADING, self._wait))
                 for each in self._organisations
             ]
-            with self._store.begin() as connection:
+            with writing_session(self._store, self._organisations[0], self._clock) as session:
                 for each in self._organisations:
-                    daemons.register(connection, each, socket.gethostname(), os.getpid(), self._clock())
+                    daemons.register(session.for_organisation(each), socket.gethostname(), os.getpid())
             stack.callback(self._leave)
             self._jobs = Jobs(self._clock)
             self._schedule_all(begins=True)
@@ -179,8 +180,8 @@ class Daemon:
         verify = self._work.orders.schedule.verify
         if not verify:
             return None
-        with self._store.reading() as connection:
-            lasts = [runs.last_verify(connection, each, Trigger.VERIFY) for each in self._organisations]
+        with reading_session(self._store, self._organisations[0], self._clock) as session:
+            lasts = [runs.last_verify(session.for_organisation(each), Trigger.VERIFY) for each in self._organisations]
         due = [verify.after(scope.began_at) for scope in lasts if scope is not None]
         return max(now, min(due)) if due else None
 
@@ -249,14 +250,14 @@ class Daemon:
         }
 
     def _note_next_run(self) -> None:
-        with suppress(StateUnusable), self._store.begin() as connection:
+        with suppress(StateUnusable), writing_session(self._store, self._organisations[0], self._clock) as session:
             for each in self._organisations:
-                daemons.note_next_run(connection, each, self._jobs.due(_POLL))
+                daemons.note_next_run(session.for_organisation(each), self._jobs.due(_POLL))
 
     def _leave(self) -> None:
-        with suppress(StateUnusable), self._store.begin() as connection:
+        with suppress(StateUnusable), writing_session(self._store, self._organisations[0], self._clock) as session:
             for each in self._organisations:
-                daemons.unregister(connection, each)
+                daemons.unregister(session.for_organisation(each))
 
     def _ready(self, status: str) -> None:
         """Tell the service manager that the daemon is ready: it works, or waits for what will let it work."""

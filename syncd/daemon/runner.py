@@ -15,6 +15,7 @@ from syncd.onefile import Interrupted, Yielded
 from syncd.operations.verify import VerifyProgress, verify_once
 from syncd.state import resync_requests
 from syncd.state.db.lock import Purpose, locked_when_free
+from syncd.state.session import writing_session
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import ResyncWaiting, answer
 from syncd.sync.run import run_once
@@ -117,9 +118,9 @@ class Runner:
             return
         self._asked.clear()
         try:
-            with self._store.begin() as connection:
+            with writing_session(self._store, self._organisations[0], self._clock) as session:
                 for each in self._organisations:
-                    resync_requests.add(connection, each, "signal", self._clock())
+                    resync_requests.add(session.for_organisation(each), "signal")
         except StateUnusable:
             self._asked.set()
 

@@ -22,6 +22,7 @@ from syncd.notify.channels import Channel
 from syncd.state import held_records, notifications
 from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
+from syncd.state.session import reading_session, writing_session
 
 _EVERY_SECONDS: Final = 30.0
 _ATTEMPTS: Final = 3
@@ -141,12 +142,12 @@ class Notifier:
 
     def _look_at(self, organisation_id: int) -> None:
         now = self._clock()
-        with self._store.begin() as connection:
-            notifications.forget_others(connection, organisation_id, [one.address.key for one in self._listeners])
-            amiss = current_conditions(connection, organisation_id)
+        with writing_session(self._store, organisation_id, self._clock) as session:
+            notifications.forget_others(session, [one.address.key for one in self._listeners])
+            amiss = current_conditions(session)
         for listener in self._listeners:
-            with self._store.reading() as connection:
-                known = notifications.sent_to(connection, organisation_id, listener.address.key)
+            with reading_session(self._store, organisation_id, self._clock) as session:
+                known = notifications.sent_to(session, listener.address.key)
             self._send_notifications(organisation_id, listener, amiss, known, now)
             self._send_digest(organisation_id, listener, known.get(AlertKind.DIGEST), now)
 
@@ -163,13 +164,11 @@ class Notifier:
             amiss, subjects, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)
         ):
             if self._send_once(listener, notice, organisation_id):
-                with self._store.begin() as connection:
+                with writing_session(self._store, organisation_id, self._clock) as session:
                     if notice.is_over:
-                        notifications.forget(connection, organisation_id, listener.address.key, notice.subject)
+                        notifications.forget(session, listener.address.key, notice.subject)
                     else:
-                        notifications.record_sent(
-                            connection, organisation_id, listener.address.key, notice.subject, now
-                        )
+                        notifications.record_sent(session, listener.address.key, notice.subject, now)
 
     def _send_digest(self, organisation_id: int, listener: _Listener, last: datetime | None, now: datetime) -> None:
         """Once a day what is newly held; from the first look on, for what was held before that is nothing new."""
@@ -177,13 +176,13 @@ class Notifier:
             return
         if last is not None and not self._occasions.digest_is_due(last, now):
             return
-        with self._store.reading() as connection:
-            new = held_records.new_between(connection, organisation_id, last, now) if last else {}
-            held, _ = held_records.counts(connection, organisation_id)
+        with reading_session(self._store, organisation_id, self._clock) as session:
+            new = held_records.new_between(session, last, now) if last else {}
+            held, _ = held_records.counts(session)
         notice = digest(new, held.total())
         if notice is None or self._send_once(listener, notice, organisation_id):
-            with self._store.begin() as connection:
-                notifications.record_sent(connection, organisation_id, listener.address.key, AlertKind.DIGEST, now)
+            with writing_session(self._store, organisation_id, self._clock) as session:
+                notifications.record_sent(session, listener.address.key, AlertKind.DIGEST, now)
 
     def _report_store(self, amiss: Mapping[AlertKind, Condition]) -> None:
         """The same of the state store itself, in which nothing can be remembered meanwhile."""

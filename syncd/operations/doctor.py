@@ -22,6 +22,7 @@ from syncd.state import daemons, runs
 from syncd.state.db import files, maintenance
 from syncd.state.db.schema import NEWEST, is_newer
 from syncd.state.db.store import Store
+from syncd.state.session import reading_session
 from syncd.state.views.documents import moment
 from syncd.sync.context import SyncContext
 from syncd.sync.feeds import all_rows, check_watermark_query, open_feed, read_assignments, read_feeds
@@ -189,14 +190,14 @@ def _of_new_store(store: Store) -> Outcome:
     return Outcome(f"{store} is not there yet; the first run makes it")
 
 
-def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
+def of_runs(store: Store, organisation_id: int, clock: Callable[[], datetime], *, is_live: bool) -> Outcome:
     """The last run, if there ever was one, and the one that waits for approval. Raises `StateUnusable`."""
     last = waiting = None
     if store.revision() is not None:
         if not store.is_current:
             return _BEHIND
-        with store.reading() as connection:
-            last, waiting = runs.last(connection, organisation_id), runs.waiting(connection, organisation_id)
+        with reading_session(store, organisation_id, clock) as session:
+            last, waiting = runs.last(session), runs.waiting(session)
     if waiting:
         return Outcome(
             f"run {waiting.id} waits for approval: {waiting.reason}",
@@ -218,17 +219,17 @@ def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
     )
 
 
-def of_daemon(store: Store, organisation_id: int, now: datetime) -> Outcome:
+def of_daemon(store: Store, organisation_id: int, clock: Callable[[], datetime]) -> Outcome:
     """Whether a daemon looks after this organisation. Raises `StateUnusable`."""
     due = None
     if store.revision() is not None:
         if not store.is_current:
             return _BEHIND
-        with store.reading() as connection:
-            due = daemons.next_run_at(connection, organisation_id)
+        with reading_session(store, organisation_id, clock) as session:
+            due = daemons.next_run_at(session)
     if due is None:
         return Outcome("none is running; 'syncd run' is one")
-    if now < due + daemons.OVERDUE_AFTER:
+    if clock() < due + daemons.OVERDUE_AFTER:
         return Outcome(f"one is running, and looks next at {moment(due)}")
     return Outcome(
         f"one was to look at {moment(due)}, and has not",

@@ -151,30 +151,30 @@ def explain(context: SyncContext, misid: str) -> Explanation:
 
     Raises what `make_plan` raises.
     """
-    organisation_id, store = context.organisation_id, context.store
-    with store.reading() as connection:
-        known = accounts.known(connection, organisation_id)
+    organisation_id = context.organisation_id
+    with context.reading_session() as session:
+        known = accounts.known(session)
     found = _read(context, misid, known)
     plan = make_plan(context, Scope.of(found.in_scope)).plan
-    with store.reading() as connection:
+    with context.reading_session() as session:
         # Read again, so that all that is said of an account is of the same time.
-        known = accounts.known(connection, organisation_id)
-        values = accounts.values(connection, store.cipher, [key for key in known if key.misid == misid])
-        feeds = accounts.feeds(connection, organisation_id)
+        known = accounts.known(session)
+        values = accounts.values(session, [key for key in known if key.misid == misid])
+        feeds = accounts.feeds(session)
         synced_at = {
             Key(organisation_id, Role(row.role), row.misid): row.synced_at
-            for row in accounts.listing(connection, organisation_id)
+            for row in accounts.listing(session)
             if row.misid == misid
         }
         listed = [
             row
             for is_warning in (False, True)
-            for row in held_records.listing(connection, organisation_id, warnings=is_warning)
+            for row in held_records.listing(session, warnings=is_warning)
             if row.misid == misid
         ]
-        history = changes.history(connection, organisation_id, misid)
-        unsettled = {each.key: each.at for each in changes.unsettled(connection, store.cipher, organisation_id)}
-        stored = assignments.stored(connection, organisation_id)
+        history = changes.history(session, misid)
+        unsettled = {each.key: each.at for each in changes.unsettled(session)}
+        stored = assignments.stored(session)
     ids = _Ids(known)
     explained: list[RecordExplanation] = []
     for role in SENDING_ORDER:

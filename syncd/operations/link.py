@@ -89,12 +89,10 @@ def find_links(context: SyncContext, on_reading: Callable[[int], None] = lambda 
     listed = _listed(context, roles, expected, {key.misid for key in people}, on_reading)
     ours = {one.user_id for key, one in known.items() if one.user_id is not None and not key.role.is_place}
     sorted_ = by_misid(people, listed, ours)
-    now = context.clock()
-    with context.store.begin() as connection:
+    with context.session() as session:
         for key, user_id in sorted_.exact.items():
             accounts.save(
-                connection,
-                context.store.cipher,
+                session,
                 key,
                 user_id=user_id,
                 feed=feeds[key],
@@ -102,7 +100,6 @@ def find_links(context: SyncContext, on_reading: Callable[[int], None] = lambda 
                 # What else OneFile has is not known: the next run is to send the record.
                 fingerprint="",
                 needs_recheck=True,
-                now=now,
             )
     nobodys = [people[key] for key in sorted(sorted_.without)]
     candidates = resembling(nobodys, (account for account in listed if account.user_id not in ours))
@@ -130,8 +127,8 @@ def apply_links(
 
 def known_keys(context: SyncContext, misid: str, role: Role | None) -> dict[Key, Known]:
     """The accounts that the store knows by this MISID, of one role or of any."""
-    with context.store.begin() as connection:
-        known = accounts.known(connection, context.organisation_id)
+    with context.session() as session:
+        known = accounts.known(session)
     return {key: account for key, account in known.items() if key.misid == misid and role in {None, key.role}}
 
 
@@ -154,17 +151,17 @@ def unlink(context: SyncContext, key: Key, user_id: int, who: str) -> UnlinkResu
 
 def forget(context: SyncContext, key: Key) -> None:
     """Take a link out of the state store, and leave OneFile as it is."""
-    with context.store.begin() as connection:
-        accounts.forget(connection, key)
+    with context.session() as session:
+        accounts.forget(session, key)
 
 
 def _unlinked_accounts(context: SyncContext) -> tuple[Mapping[Key, Known], dict[Key, Person], dict[Key, str]]:
     """The accounts of the store; the people of the MIS who are not among them, and the feed of each."""
     store = context.store
-    with store.begin() as connection:
-        known = accounts.known(connection, context.organisation_id)
+    with context.session() as session:
+        known = accounts.known(session)
         # Their creates are settled by the next run, which knows what was sent.
-        unsettled = {each.key for each in changes.unsettled(connection, store.cipher, context.organisation_id)}
+        unsettled = {each.key for each in changes.unsettled(session)}
     changed = find_changed(_records(context), known, store.cipher.fingerprint_secret, {}).changed
     strangers = [record for record in changed.records() if record.key not in known and record.key not in unsettled]
     return (
@@ -240,11 +237,9 @@ def _only(plan: Plan) -> PlanMaker:
 
 def _plan_of(links: Sequence[LinkRow]) -> PlanMaker:
     def maker(context: SyncContext) -> GuardedPlan:
-        with context.store.begin() as connection:
-            known = accounts.known(connection, context.organisation_id)
-            unsettled = {
-                each.key for each in changes.unsettled(connection, context.store.cipher, context.organisation_id)
-            }
+        with context.session() as session:
+            known = accounts.known(session)
+            unsettled = {each.key for each in changes.unsettled(session)}
         chosen = _by_key(context.organisation_id, links)
         # A file may be applied twice, as after a run that was cut short.
         open_ = {key: link for key, link in chosen.items() if key not in known or known[key].user_id != link.user_id}

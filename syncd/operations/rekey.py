@@ -69,8 +69,8 @@ def restore_plan(misid: str, role: Role) -> PlanMaker:
 
 
 def _known(context: SyncContext) -> Mapping[Key, Known]:
-    with context.store.begin() as connection:
-        return accounts.known(connection, context.organisation_id)
+    with context.session() as session:
+        return accounts.known(session)
 
 
 def _rekey(organisation_id: int, move: Move, known: Mapping[Key, Known]) -> Rekey:

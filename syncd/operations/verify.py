@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection
-
 from syncd.core.accounts import Known, Status
 from syncd.core.drift import Drift, DriftKind, Findings
 from syncd.core.guard import guard
@@ -19,6 +17,7 @@ from syncd.errors import Refused
 from syncd.onefile import OneFile, Yielded
 from syncd.state import accounts, runs
 from syncd.state.runs import VerifyScope
+from syncd.state.session import StateSession
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.planner import GuardedPlan
@@ -94,12 +93,12 @@ def verify_once(
     # If only a part of a fix was accepted, all of it counts as remaining drift.
     is_fixed = fix and done.state is RunState.FINISHED and done.sent == done.counts.updates
     left = tuple(one for one in drift if not is_fixed or one.kind is DriftKind.MISSING)
-    with context.store.begin() as connection:
-        runs.record_drift(connection, done.run, len(drift))
+    with context.session() as session:
+        runs.record_drift(session, done.run, len(drift))
         if done.state is RunState.FINISHED:
             still_different = frozenset(one.user_id for one in left)
             listed = still_different if len(still_different) <= _MOST_REMEMBERED else None
-            runs.record_verify(connection, done.run, VerifyScope(check.is_full, check.began_at, listed))
+            runs.record_verify(session, done.run, VerifyScope(check.is_full, check.began_at, listed))
     return VerifyResult(done, check.findings.checked, check.is_full, drift, left, check.findings.not_returned)
 
 
@@ -112,9 +111,9 @@ class _Check:
 
 
 def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, full: bool) -> _Check:
-    with context.store.reading() as connection:
-        known = accounts.known(connection, context.organisation_id)
-        before = None if full else _last_verify(connection, context, trigger)
+    with context.reading_session() as session:
+        known = accounts.known(session)
+        before = None if full else _last_verify(session, context, trigger)
     # The MIS has no record of leavers and archived accounts, so there is nothing to compare them with.
     ours = {key: one.user_id for key, one in known.items() if one.status is Status.ACTIVE and one.user_id is not None}
     findings = so_far.findings
@@ -140,12 +139,12 @@ def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, fu
 
 
 def _last_verify(
-    connection: Connection, context: SyncContext, trigger: Trigger
+    session: StateSession, context: SyncContext, trigger: Trigger
 ) -> tuple[datetime, frozenset[int]] | None:
     """Since when to ask OneFile for changes, and which UserIDs to read besides; ``None`` if a full verify is due."""
     # A verify that was killed before it could store its scope does not count.
-    last = runs.last_verify(connection, context.organisation_id, trigger)
-    last_full = runs.last_verify(connection, context.organisation_id, trigger, only_full=True)
+    last = runs.last_verify(session, trigger)
+    last_full = runs.last_verify(session, trigger, only_full=True)
     if last is None or last_full is None or last.still_different is None:
         return None
     if context.clock() - last_full.began_at >= _FULL_EVERY:
@@ -168,8 +167,8 @@ def _changed_since(
 
 def _read_back(context: SyncContext, whom: Mapping[Key, int], findings: Findings) -> None:
     for batch in _batches([key for key in whom if key not in findings.seen]):
-        with context.store.reading() as connection:
-            values = accounts.values(connection, context.store.cipher, batch)
+        with context.reading_session() as session:
+            values = accounts.values(session, batch)
         gave_way = None
         with ThreadPoolExecutor(context.policy.max_in_flight, "verify") as pool:
             answers = pool.map(lambda key: _returned_values(context.onefile, key, whom[key]), batch)
@@ -199,8 +198,8 @@ def _control_accounts(context: SyncContext, others: Mapping[Key, int], names: Co
     wanted = dict.fromkeys(names, _CONTROL_ACCOUNTS)
     chosen: dict[Key, int] = {}
     for batch in _batches(list(others)):
-        with context.store.reading() as connection:
-            values = accounts.values(connection, context.store.cipher, batch)
+        with context.reading_session() as session:
+            values = accounts.values(session, batch)
         for key in batch:
             helps = [name for name, count in wanted.items() if count and name in values[key]]
             for name in helps:
@@ -239,9 +238,9 @@ def _plan(context: SyncContext, check: _Check, *, fix: bool) -> GuardedPlan:
 
 def _updates(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key, Known]) -> tuple[Update, ...]:
     keys = [one.key for one in drifted]
-    with context.store.reading() as connection:
-        values = accounts.values(connection, context.store.cipher, keys)
-        feeds = accounts.feeds(connection, context.organisation_id)
+    with context.reading_session() as session:
+        values = accounts.values(session, keys)
+        feeds = accounts.feeds(session)
     return tuple(
         Update(
             one.key,

@@ -1,20 +1,20 @@
 """Who was assigned to which learner, and whom OneFile has refused to assign."""
 
 from collections.abc import Collection
-from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, select
 
 from syncd.core.assignments import Pair, StoredAssignment
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state.db.tables import assignment
+from syncd.state.session import StateSession
 
 
-def stored(connection: Connection, organisation_id: int) -> dict[Pair, StoredAssignment]:
+def stored(session: StateSession) -> dict[Pair, StoredAssignment]:
     """Every assignment that has been sent, and what became of it."""
     columns = assignment.c
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(
             columns.learner_misid,
             columns.role,
@@ -22,20 +22,20 @@ def stored(connection: Connection, organisation_id: int) -> dict[Pair, StoredAss
             columns.learner_id,
             columns.user_id,
             columns.refusal,
-        ).where(columns.organisation_id == organisation_id)
+        ).where(columns.organisation_id == session.organisation_id)
     )
     return {
-        Pair(Key(organisation_id, Role.LEARNER, learner), Key(organisation_id, Role(role), user)): StoredAssignment(
-            learner_id, user_id, refusal
-        )
+        Pair(
+            Key(session.organisation_id, Role.LEARNER, learner), Key(session.organisation_id, Role(role), user)
+        ): StoredAssignment(learner_id, user_id, refusal)
         for learner, role, user, learner_id, user_id, refusal in rows
     }
 
 
-def save(connection: Connection, pair: Pair, sent: StoredAssignment, now: datetime) -> None:
+def save(session: StateSession, pair: Pair, sent: StoredAssignment) -> None:
     """Note what became of an assignment."""
-    connection.execute(assignment.delete().where(_matches_pair(pair)))
-    connection.execute(
+    session.connection.execute(assignment.delete().where(_matches_pair(pair)))
+    session.connection.execute(
         assignment.insert().values(
             organisation_id=pair.learner.organisation_id,
             learner_misid=pair.learner.misid,
@@ -44,22 +44,24 @@ def save(connection: Connection, pair: Pair, sent: StoredAssignment, now: dateti
             learner_id=sent.learner_id,
             user_id=sent.user_id,
             refusal=sent.refusal,
-            sent_at=now,
+            sent_at=session.now,
         )
     )
 
 
-def is_made(connection: Connection, pair: Pair) -> bool:
+def is_made(session: StateSession, pair: Pair) -> bool:
     """Whether OneFile has accepted it."""
     made = select(assignment.c.id).where(_matches_pair(pair), assignment.c.refusal == "")
-    return connection.scalar(made) is not None
+    return session.connection.scalar(made) is not None
 
 
-def retry(connection: Connection, organisation_id: int, learner_misids: Collection[str]) -> None:
+def retry(session: StateSession, learner_misids: Collection[str]) -> None:
     """Let refused assignments be sent again, those of these learners or all of them."""
     named = [assignment.c.learner_misid.in_(learner_misids)] if learner_misids else []
-    connection.execute(
-        assignment.delete().where(assignment.c.organisation_id == organisation_id, assignment.c.refusal != "", *named)
+    session.connection.execute(
+        assignment.delete().where(
+            assignment.c.organisation_id == session.organisation_id, assignment.c.refusal != "", *named
+        )
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, final
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select
+from sqlalchemy import Row, bindparam, func, or_, select
 
 from syncd.core.fields import Role
 from syncd.core.guard import Counts
@@ -14,8 +14,8 @@ from syncd.core.records import Key
 from syncd.core.run import Action, Outcome
 from syncd.core.values import Sent
 from syncd.state import counters
-from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import change, run
+from syncd.state.session import StateSession
 
 
 @final
@@ -93,8 +93,7 @@ def to_entry(row: Row[Any]) -> ChangeEntry:
 
 
 def record_intent(
-    connection: Connection,
-    cipher: ValueCipher,
+    session: StateSession,
     run_id: int,
     key: Key,
     action: Action,
@@ -103,14 +102,13 @@ def record_intent(
     user_id: int | None,
     feed: str,
     fingerprint: str,
-    now: datetime,
     message: str = "",
 ) -> int:
     """Store what is about to be sent, and what settling it may need; returns the change's number."""
     detail = {"fields": fields, "feed": feed, "fingerprint": fingerprint}
     intent = {
         "run_id": run_id,
-        "at": now,
+        "at": session.now,
         "organisation_id": key.organisation_id,
         "role": key.role,
         "misid": key.misid,
@@ -118,18 +116,17 @@ def record_intent(
         "action": action,
         "fields": sorted(fields),
         "outcome": Outcome.PENDING,
-        "detail": cipher.encrypt(detail),
+        "detail": session.cipher.encrypt(detail),
         "message": message,
     }
-    number: int = connection.execute(_INTENT, intent).scalar_one()
+    number: int = session.connection.execute(_INTENT, intent).scalar_one()
     return number
 
 
 def record_outcome(
-    connection: Connection,
+    session: StateSession,
     number: int,
     outcome: Outcome,
-    now: datetime,
     *,
     http_status: int | None = None,
     user_id: int | None = None,
@@ -139,22 +136,22 @@ def record_outcome(
     """Store the outcome of a change."""
     found: dict[str, Any] = {"user_id": user_id} if user_id is not None else {}
     found |= {"message": message} if message else {}
-    result = {"outcome": outcome, "concluded_at": now, "http_status": http_status, "attempts": attempts}
-    row = connection.execute(_CONCLUSION, {"concluded": number, **result, **found}).one()
-    counters.add(connection, row.organisation_id, counters.CHANGES, f"{row.action} {outcome}")
+    result = {"outcome": outcome, "concluded_at": session.now, "http_status": http_status, "attempts": attempts}
+    row = session.connection.execute(_CONCLUSION, {"concluded": number, **result, **found}).one()
+    counters.add(session.connection, row.organisation_id, counters.CHANGES, f"{row.action} {outcome}")
 
 
-def are_any_open(connection: Connection, organisation_id: int) -> bool:
+def are_any_open(session: StateSession) -> bool:
     """Whether there is anything to settle, or a change without an outcome."""
-    return connection.scalar(_OPEN, {"here": organisation_id}) is not None
+    return session.connection.scalar(_OPEN, {"here": session.organisation_id}) is not None
 
 
-def unsettled(connection: Connection, cipher: ValueCipher, organisation_id: int) -> list[Unsettled]:
+def unsettled(session: StateSession) -> list[Unsettled]:
     """The creates of earlier runs whose outcome is unknown, the oldest first."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(change)
         .where(
-            change.c.organisation_id == organisation_id,
+            change.c.organisation_id == session.organisation_id,
             change.c.outcome.in_(UNSETTLED),
             change.c.action == Action.CREATE,
         )
@@ -166,18 +163,18 @@ def unsettled(connection: Connection, cipher: ValueCipher, organisation_id: int)
             Key(row.organisation_id, Role(row.role), row.misid),
             Outcome(row.outcome),
             row.concluded_at or row.at,
-            cipher.decrypt(row.detail),
+            session.cipher.decrypt(row.detail),
         )
         for row in rows
     ]
 
 
-def forget_pending(connection: Connection, organisation_id: int) -> None:
+def forget_pending(session: StateSession) -> None:
     """Mark every pending change, except creates, as in doubt: the next comparison decides whether to repeat it."""
-    forgotten = connection.scalars(
+    forgotten = session.connection.scalars(
         change.update()
         .where(
-            change.c.organisation_id == organisation_id,
+            change.c.organisation_id == session.organisation_id,
             change.c.outcome == Outcome.PENDING,
             change.c.action != Action.CREATE,
         )
@@ -185,17 +182,19 @@ def forget_pending(connection: Connection, organisation_id: int) -> None:
         .returning(change.c.action)
     )
     for action, number in Counter(forgotten).items():
-        counters.add(connection, organisation_id, counters.CHANGES, f"{action} {Outcome.IN_DOUBT}", number)
+        counters.add(
+            session.connection, session.organisation_id, counters.CHANGES, f"{action} {Outcome.IN_DOUBT}", number
+        )
 
 
-def in_doubt(connection: Connection, organisation_id: int) -> int:
+def in_doubt(session: StateSession) -> int:
     """How many creates are in doubt."""
     return (
-        connection.scalar(
+        session.connection.scalar(
             select(func.count())
             .select_from(change)
             .where(
-                change.c.organisation_id == organisation_id,
+                change.c.organisation_id == session.organisation_id,
                 change.c.outcome.in_(UNSETTLED),
                 change.c.action == Action.CREATE,
             )
@@ -204,9 +203,9 @@ def in_doubt(connection: Connection, organisation_id: int) -> int:
     )
 
 
-def used_of(connection: Connection, approval_id: int) -> Counts:
+def used_of(session: StateSession, approval_id: int) -> Counts:
     """What has been sent under an approval so far, without changes that were certainly not made."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(change.c.action, func.count())
         .join(run, run.c.id == change.c.run_id)
         .where(run.c.approval_id == approval_id, change.c.outcome != Outcome.NOT_DONE)
@@ -217,11 +216,11 @@ def used_of(connection: Connection, approval_id: int) -> Counts:
     return Counts(creates=counted.get(Action.CREATE, 0), updates=updates)
 
 
-def history(connection: Connection, organisation_id: int, misid: str) -> list[ChangeEntry]:
+def history(session: StateSession, misid: str) -> list[ChangeEntry]:
     """Every change of the accounts with this MISID, the oldest first."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(*ENTRY_COLUMNS)
-        .where(change.c.organisation_id == organisation_id, change.c.misid == misid)
+        .where(change.c.organisation_id == session.organisation_id, change.c.misid == misid)
         .order_by(change.c.id)
     )
     return [to_entry(row) for row in rows]

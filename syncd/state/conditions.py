@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, select
 
 from syncd.core.alerts import AlertKind, Condition
 from syncd.core.run import FailureKind, OneFileStatus, RunState
 from syncd.state import runs
 from syncd.state.db.tables import run
+from syncd.state.session import StateSession
 
 
 class _Evidence(NamedTuple):
@@ -38,48 +39,51 @@ _EVIDENCE: Final[Mapping[AlertKind, _Evidence]] = {
 }
 
 
-def current_conditions(connection: Connection, organisation_id: int) -> dict[AlertKind, Condition]:
+def current_conditions(session: StateSession) -> dict[AlertKind, Condition]:
     """What is amiss now, as far as runs can tell."""
     found = {}
     for subject, evidence in _EVIDENCE.items():
-        trouble = _since(connection, organisation_id, evidence)
+        trouble = _since(session, evidence)
         if trouble:
             found[subject] = trouble
-    waiting = runs.waiting(connection, organisation_id)
+    waiting = runs.waiting(session)
     if waiting is not None:
         would = (
             f"it would make {waiting.creates} creates and {waiting.updates} updates, and has {waiting.leavers} leavers"
         )
-        since = waits_since(connection, organisation_id) or waiting.started_at
+        since = waits_since(session) or waiting.started_at
         found[AlertKind.APPROVAL] = Condition(since, f"{waiting.reason}; {would}")
     return found
 
 
-def waits_since(connection: Connection, organisation_id: int) -> datetime | None:
+def waits_since(session: StateSession) -> datetime | None:
     """Since when a plan for everybody has waited for approval, however often it was made anew."""
-    finished = _newest(connection, organisation_id, run.c.is_full & (run.c.state == RunState.FINISHED))
+    finished = _newest(session, run.c.is_full & (run.c.state == RunState.FINISHED))
     stopped = run.c.state.in_((RunState.AWAITING_APPROVAL, RunState.SUPERSEDED))
-    return connection.scalar(
+    return session.connection.scalar(
         select(run.c.started_at)
-        .where(run.c.organisation_id == organisation_id, run.c.id > finished, run.c.is_full, stopped)
+        .where(run.c.organisation_id == session.organisation_id, run.c.id > finished, run.c.is_full, stopped)
         .order_by(run.c.id)
         .limit(1)
     )
 
 
-def _since(connection: Connection, organisation_id: int, evidence: _Evidence) -> Condition | None:
+def _since(session: StateSession, evidence: _Evidence) -> Condition | None:
     """The trouble since the first run that shows it, in the words of the newest; ``None`` if a newer run does not."""
-    good = _newest(connection, organisation_id, evidence.good)
+    good = _newest(session, evidence.good)
     bad = select(run.c.started_at, run.c.reason).where(
-        run.c.organisation_id == organisation_id, run.c.id > good, evidence.bad
+        run.c.organisation_id == session.organisation_id, run.c.id > good, evidence.bad
     )
-    first = connection.execute(bad.order_by(run.c.id).limit(1)).one_or_none()
-    newest = connection.execute(bad.order_by(run.c.id.desc()).limit(1)).one_or_none()
+    first = session.connection.execute(bad.order_by(run.c.id).limit(1)).one_or_none()
+    newest = session.connection.execute(bad.order_by(run.c.id.desc()).limit(1)).one_or_none()
     return Condition(first.started_at, newest.reason) if first and newest else None
 
 
-def _newest(connection: Connection, organisation_id: int, such: ColumnElement[bool]) -> int:
-    number = connection.scalar(
-        select(run.c.id).where(run.c.organisation_id == organisation_id, such).order_by(run.c.id.desc()).limit(1)
+def _newest(session: StateSession, such: ColumnElement[bool]) -> int:
+    number = session.connection.scalar(
+        select(run.c.id)
+        .where(run.c.organisation_id == session.organisation_id, such)
+        .order_by(run.c.id.desc())
+        .limit(1)
     )
     return number or 0

@@ -3,38 +3,45 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from syncd.state.db.tables import daemon
+from syncd.state.session import StateSession
 
 #: A poll that has not begun so long after it was due is overdue.
 OVERDUE_AFTER: Final = timedelta(minutes=5)
 
 
-def register(connection: Connection, organisation_id: int, host: str, pid: int, now: datetime) -> None:
+def register(session: StateSession, host: str, pid: int) -> None:
     """Note that a daemon has taken over this organisation."""
-    unregister(connection, organisation_id)
-    connection.execute(
-        daemon.insert().values(organisation_id=organisation_id, host=host, pid=pid, started_at=now, next_run_at=None)
+    unregister(session)
+    session.connection.execute(
+        daemon.insert().values(
+            organisation_id=session.organisation_id, host=host, pid=pid, started_at=session.now, next_run_at=None
+        )
     )
 
 
-def note_next_run(connection: Connection, organisation_id: int, at: datetime | None) -> None:
+def note_next_run(session: StateSession, at: datetime | None) -> None:
     """Note when the daemon looks next."""
-    connection.execute(daemon.update().where(daemon.c.organisation_id == organisation_id).values(next_run_at=at))
+    session.connection.execute(
+        daemon.update().where(daemon.c.organisation_id == session.organisation_id).values(next_run_at=at)
+    )
 
 
-def unregister(connection: Connection, organisation_id: int) -> None:
+def unregister(session: StateSession) -> None:
     """Note that no daemon works for this organisation."""
-    connection.execute(daemon.delete().where(daemon.c.organisation_id == organisation_id))
+    session.connection.execute(daemon.delete().where(daemon.c.organisation_id == session.organisation_id))
 
 
-def next_run_at(connection: Connection, organisation_id: int) -> datetime | None:
+def next_run_at(session: StateSession) -> datetime | None:
     """When the daemon looks next; ``None`` where there is none."""
-    return connection.scalar(select(daemon.c.next_run_at).where(daemon.c.organisation_id == organisation_id))
+    return session.connection.scalar(
+        select(daemon.c.next_run_at).where(daemon.c.organisation_id == session.organisation_id)
+    )
 
 
-def is_running(connection: Connection, organisation_id: int) -> bool:
+def is_running(session: StateSession) -> bool:
     """Whether a daemon works for this organisation, or was killed while it did."""
-    is_it = daemon.c.organisation_id == organisation_id
-    return connection.execute(select(daemon.c.organisation_id).where(is_it)).first() is not None
+    is_it = daemon.c.organisation_id == session.organisation_id
+    return session.connection.execute(select(daemon.c.organisation_id).where(is_it)).first() is not None

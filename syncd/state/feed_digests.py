@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 
 from syncd.core.digests import SHORT_DIGEST_LENGTH
 from syncd.core.feed_snapshot import BlockDigest, BlockRows, BlockWrite, FeedSnapshot, Watermark
 from syncd.core.watermark import WatermarkValue
 from syncd.state.db.tables import feed_block, feed_snapshot, watermark
+from syncd.state.session import StateSession
 
 _WATERMARK_DECODERS: Final[Mapping[str, Callable[[str], WatermarkValue]]] = {
     "datetime": datetime.fromisoformat,
@@ -38,21 +39,22 @@ _BLOCKS: Final = (
 _WATERMARKS: Final = select(watermark).where(watermark.c.organisation_id == bindparam("here"))
 
 
-def begin(connection: Connection, organisation_id: int, now: datetime) -> None:
+def begin(session: StateSession) -> None:
     """Make sure that there is a row which `invalidate` can change while the feeds are first read."""
-    if connection.execute(_SNAPSHOT, {"here": organisation_id}).one_or_none() is None:
-        nothing = {"comparison_version": "", "read_at": now, "generation": 0}
-        connection.execute(feed_snapshot.insert().values(organisation_id=organisation_id, **nothing))
+    if session.connection.execute(_SNAPSHOT, {"here": session.organisation_id}).one_or_none() is None:
+        nothing = {"comparison_version": "", "read_at": session.now, "generation": 0}
+        session.connection.execute(feed_snapshot.insert().values(organisation_id=session.organisation_id, **nothing))
 
 
-def remembered(connection: Connection, organisation_id: int, now: datetime) -> FeedSnapshot:
+def remembered(session: StateSession) -> FeedSnapshot:
     """Return what is remembered of the feeds."""
-    here = {"here": organisation_id}
-    found = connection.execute(_SNAPSHOT, here).one_or_none()
+    now = session.now
+    here = {"here": session.organisation_id}
+    found = session.connection.execute(_SNAPSHOT, here).one_or_none()
     if found is None:
         return FeedSnapshot("", now, now, 0)
     blocks: dict[str, list[BlockDigest]] = {}
-    for row in connection.execute(_BLOCKS, here) if found.comparison_version else ():
+    for row in session.connection.execute(_BLOCKS, here) if found.comparison_version else ():
         block = BlockDigest(row.rows, row.first_row_digest, row.digest, row.own_rows, tuple(row.recheck_rows))
         blocks.setdefault(row.feed, []).append(block)
     watermarks = {
@@ -64,18 +66,16 @@ def remembered(connection: Connection, organisation_id: int, now: datetime) -> F
             row.recheck_misids,
             row.other_organisation_rows,
         )
-        for row in connection.execute(_WATERMARKS, here)
+        for row in session.connection.execute(_WATERMARKS, here)
     }
     return FeedSnapshot(found.comparison_version, found.read_at, now, found.generation, blocks, watermarks)
 
 
-def rows_of_blocks(
-    connection: Connection, organisation_id: int, feed: str, positions: Collection[int]
-) -> dict[int, BlockRows]:
+def rows_of_blocks(session: StateSession, feed: str, positions: Collection[int]) -> dict[int, BlockRows]:
     """Return the rows of some of a feed's blocks, by the block's position."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(feed_block.c.position, feed_block.c.misids, feed_block.c.row_digests).where(
-            _matches_feed(organisation_id, feed), feed_block.c.position.in_(positions)
+            _matches_feed(session.organisation_id, feed), feed_block.c.position.in_(positions)
         )
     )
     return {
@@ -87,22 +87,25 @@ def rows_of_blocks(
     }
 
 
-def pause(connection: Connection, organisation_id: int) -> None:
+def pause(session: StateSession) -> None:
     """Have polls read in full until a run has finished: this run is about to change accounts."""
-    connection.execute(
-        feed_snapshot.update().where(feed_snapshot.c.organisation_id == organisation_id).values(comparison_version="")
+    session.connection.execute(
+        feed_snapshot.update()
+        .where(feed_snapshot.c.organisation_id == session.organisation_id)
+        .values(comparison_version="")
     )
 
 
-def invalidate(connection: Connection, organisation_id: int) -> None:
+def invalidate(session: StateSession) -> None:
     """Have the next poll read in full, and drop what a run in progress would save: something else changed the store."""
     changed = {"comparison_version": "", "generation": feed_snapshot.c.generation + 1}
-    connection.execute(feed_snapshot.update().where(feed_snapshot.c.organisation_id == organisation_id).values(changed))
+    session.connection.execute(
+        feed_snapshot.update().where(feed_snapshot.c.organisation_id == session.organisation_id).values(changed)
+    )
 
 
 def save(
-    connection: Connection,
-    organisation_id: int,
+    session: StateSession,
     snapshot: FeedSnapshot,
     blocks: Mapping[str, Sequence[BlockWrite]],
     watermarks: Mapping[str, Watermark],
@@ -111,18 +114,21 @@ def save(
 
     ``snapshot`` is what the run went by; it has no blocks after a full read. Only changed blocks are written.
     """
-    updated = connection.execute(
+    updated = session.connection.execute(
         feed_snapshot.update()
-        .where(feed_snapshot.c.organisation_id == organisation_id, feed_snapshot.c.generation == snapshot.generation)
+        .where(
+            feed_snapshot.c.organisation_id == session.organisation_id,
+            feed_snapshot.c.generation == snapshot.generation,
+        )
         .values(comparison_version=snapshot.comparison_version, read_at=snapshot.read_at)
     )
     if not updated.rowcount:
         return
-    connection.execute(watermark.delete().where(watermark.c.organisation_id == organisation_id))
+    session.connection.execute(watermark.delete().where(watermark.c.organisation_id == session.organisation_id))
     for feed, each in watermarks.items():
-        connection.execute(
+        session.connection.execute(
             watermark.insert().values(
-                organisation_id=organisation_id,
+                organisation_id=session.organisation_id,
                 feed=feed,
                 column=each.column,
                 value=encode_watermark(each.value),
@@ -133,34 +139,34 @@ def save(
             )
         )
     if not snapshot.blocks:
-        connection.execute(feed_block.delete().where(feed_block.c.organisation_id == organisation_id))
+        session.connection.execute(feed_block.delete().where(feed_block.c.organisation_id == session.organisation_id))
     for feed, read in blocks.items():
-        _save_blocks(connection, organisation_id, feed, snapshot.blocks.get(feed, ()), read)
+        _save_blocks(session, feed, snapshot.blocks.get(feed, ()), read)
 
 
-def _save_blocks(
-    connection: Connection, organisation_id: int, feed: str, stored: Sequence[BlockDigest], read: Sequence[BlockWrite]
-) -> None:
-    here = _matches_feed(organisation_id, feed)
+def _save_blocks(session: StateSession, feed: str, stored: Sequence[BlockDigest], read: Sequence[BlockWrite]) -> None:
+    here = _matches_feed(session.organisation_id, feed)
     if any(each.rows is None and each.position != position for position, each in enumerate(read)):
         # If one block moves, most often all those behind it move too.
-        rows = rows_of_blocks(connection, organisation_id, feed, range(len(stored)))
+        rows = rows_of_blocks(session, feed, range(len(stored)))
         read = [replace(each, rows=each.rows or rows[each.position]) for each in read]
-        connection.execute(feed_block.delete().where(here))
+        session.connection.execute(feed_block.delete().where(here))
         stored = ()
     new: list[dict[str, Any]] = []
     for position, each in enumerate(read):
         at_position = here & (feed_block.c.position == position)
         if each.rows is not None:
-            new.append(_to_row(organisation_id, feed, position, each.block, each.rows))
+            new.append(_to_row(session.organisation_id, feed, position, each.block, each.rows))
             if position < len(stored):
-                connection.execute(feed_block.delete().where(at_position))
+                session.connection.execute(feed_block.delete().where(at_position))
         elif each.block != stored[position]:
-            connection.execute(feed_block.update().where(at_position).values(recheck_rows=each.block.recheck_rows))
+            session.connection.execute(
+                feed_block.update().where(at_position).values(recheck_rows=each.block.recheck_rows)
+            )
     if new:
-        connection.execute(feed_block.insert(), new)
+        session.connection.execute(feed_block.insert(), new)
     if len(read) < len(stored):
-        connection.execute(feed_block.delete().where(here, feed_block.c.position >= len(read)))
+        session.connection.execute(feed_block.delete().where(here, feed_block.c.position >= len(read)))
 
 
 def encode_watermark(value: WatermarkValue) -> list[str]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import Row, Select, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
 from syncd.core.scope import EVERYONE, Scope
 from syncd.state import assignments, feed_digests
 from syncd.state.db.tables import confirmed_new_misid, held
+from syncd.state.session import StateSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,9 @@ _ENTRIES: Final = select(held).where(held.c.organisation_id == bindparam("here")
 
 
 def replace(
-    connection: Connection,
-    organisation_id: int,
+    session: StateSession,
     holds: Collection[Held],
     warnings: Iterable[Warned],
-    now: datetime,
     scope: Scope = EVERYONE,
 ) -> HeldChanges:
     """Replace the list by what this run found; an entry that stays keeps its first-seen time.
@@ -73,18 +72,19 @@ def replace(
         row = _warning_to_row(warned)
         found.setdefault(_identity(row), row)
 
+    now = session.now
     listed = {
         _identity(row._asdict()): row
-        for row in connection.execute(select(held).where(held.c.organisation_id == organisation_id))
+        for row in session.connection.execute(select(held).where(held.c.organisation_id == session.organisation_id))
         if row.misid in scope
     }
     for identity, row in found.items():
         if identity not in listed:
-            connection.execute(held.insert().values(row | {"first_seen_at": now}))
+            session.connection.execute(held.insert().values(row | {"first_seen_at": now}))
         elif (listed[identity].detail, listed[identity].fingerprint) != (row["detail"], row["fingerprint"]):
-            connection.execute(held.update().where(held.c.id == listed[identity].id).values(row))
+            session.connection.execute(held.update().where(held.c.id == listed[identity].id).values(row))
     gone = [row for identity, row in listed.items() if identity not in found]
-    _delete(connection, [row.id for row in gone])
+    _delete(session, [row.id for row in gone])
 
     before = {_key(row) for row in listed.values() if not row.is_warning}
     after = {Key(hold.organisation_id, hold.role, hold.misid): hold for hold in holds}
@@ -92,19 +92,19 @@ def replace(
     return HeldChanges(added, [key for key in before if key not in after and key.misid])
 
 
-def hold(connection: Connection, hold: Held, now: datetime) -> None:
+def hold(session: StateSession, hold: Held) -> None:
     """Add to the list one record that could not be sent."""
     row = _held_to_row(hold)
     same = [held.c[name] == row[name] for name in (*_IDENTITY, "organisation_id")]
-    connection.execute(held.delete().where(*same))
-    connection.execute(held.insert().values(row | {"first_seen_at": now}))
+    session.connection.execute(held.delete().where(*same))
+    session.connection.execute(held.insert().values(row | {"first_seen_at": session.now}))
 
 
-def entries(connection: Connection, organisation_id: int) -> tuple[list[Held], list[Warned]]:
+def entries(session: StateSession) -> tuple[list[Held], list[Warned]]:
     """The list as the last run left it: the held records, and the warnings."""
     holds: list[Held] = []
     warnings: list[Warned] = []
-    for row in connection.execute(_ENTRIES, {"here": organisation_id}):
+    for row in session.connection.execute(_ENTRIES, {"here": session.organisation_id}):
         if row.is_warning:
             warnings.append(Warned(_key(row), row.feed, Reason(row.reason), row.field, row.detail))
         else:
@@ -112,68 +112,70 @@ def entries(connection: Connection, organisation_id: int) -> tuple[list[Held], l
     return holds, warnings
 
 
-def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
+def refused(session: StateSession) -> dict[Key, Held]:
     """The records that OneFile refused, by key, without refused assignments, which have a field."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(held).where(
-            held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED, held.c.field == ""
+            held.c.organisation_id == session.organisation_id, held.c.reason == Reason.REFUSED, held.c.field == ""
         )
     )
     return {_key(row): _held(row) for row in rows}
 
 
-def retry(connection: Connection, organisation_id: int, misids: Collection[str], now: datetime) -> int:
+def retry(session: StateSession, misids: Collection[str]) -> int:
     """Let refused records be sent again, these or all of them; returns how many held records that releases.
 
     A named record that is held as ``rekeyed?`` is stored as confirmed to be a new person.
     """
-    here = held.c.organisation_id == organisation_id
+    now = session.now
+    here = held.c.organisation_id == session.organisation_id
     named = held.c.misid.in_(misids)
     refused_ones = [here, held.c.reason == Reason.REFUSED, *([named] if misids else [])]
     lookalikes = [here, held.c.reason == Reason.REKEYED, named]
-    keys = {_key(row) for row in connection.execute(select(held).where(*refused_ones))}
-    connection.execute(held.delete().where(*refused_ones))
-    feed_digests.invalidate(connection, organisation_id)
-    assignments.retry(connection, organisation_id, misids)
-    for row in connection.execute(select(held).where(*lookalikes)).all():
+    keys = {_key(row) for row in session.connection.execute(select(held).where(*refused_ones))}
+    session.connection.execute(held.delete().where(*refused_ones))
+    feed_digests.invalidate(session)
+    assignments.retry(session, misids)
+    for row in session.connection.execute(select(held).where(*lookalikes)).all():
         keys.add(_key(row))
-        connection.execute(
+        session.connection.execute(
             confirmed_new_misid.delete().where(
-                confirmed_new_misid.c.organisation_id == organisation_id, confirmed_new_misid.c.misid == row.misid
+                confirmed_new_misid.c.organisation_id == session.organisation_id,
+                confirmed_new_misid.c.misid == row.misid,
             )
         )
-        connection.execute(
-            confirmed_new_misid.insert().values(organisation_id=organisation_id, misid=row.misid, decided_at=now)
+        session.connection.execute(
+            confirmed_new_misid.insert().values(
+                organisation_id=session.organisation_id, misid=row.misid, decided_at=now
+            )
         )
     return len(keys)
 
 
-def confirmed_new(connection: Connection, organisation_id: int) -> frozenset[str]:
+def confirmed_new(session: StateSession) -> frozenset[str]:
     """The MISIDs that an operator has confirmed to be new people."""
-    rows = connection.scalars(
-        select(confirmed_new_misid.c.misid).where(confirmed_new_misid.c.organisation_id == organisation_id)
+    rows = session.connection.scalars(
+        select(confirmed_new_misid.c.misid).where(confirmed_new_misid.c.organisation_id == session.organisation_id)
     )
     return frozenset(rows)
 
 
-def listing(connection: Connection, organisation_id: int, *, warnings: bool = False) -> list[HeldEntry]:
+def listing(session: StateSession, *, warnings: bool = False) -> list[HeldEntry]:
     """The held records, or the warnings, grouped by reason."""
-    return [_to_entry(row) for row in connection.execute(_listed(organisation_id, warnings=warnings))]
+    return [_to_entry(row) for row in session.connection.execute(_listed(session.organisation_id, warnings=warnings))]
 
 
-def page(
-    connection: Connection, organisation_id: int, reason: Reason, *, warnings: bool, first: int, most: int
-) -> list[HeldEntry]:
+def page(session: StateSession, reason: Reason, *, warnings: bool, first: int, most: int) -> list[HeldEntry]:
     """At most ``most`` of the entries listed for a reason, from position ``first``, counted from 0."""
-    of_reason = _listed(organisation_id, warnings=warnings).where(held.c.reason == reason)
-    return [_to_entry(row) for row in connection.execute(of_reason.offset(first).limit(most))]
+    of_reason = _listed(session.organisation_id, warnings=warnings).where(held.c.reason == reason)
+    return [_to_entry(row) for row in session.connection.execute(of_reason.offset(first).limit(most))]
 
 
-def of_record(connection: Connection, key: Key) -> list[HeldEntry]:
+def of_record(session: StateSession, key: Key) -> list[HeldEntry]:
     """The entries of one record, warnings last."""
     is_it = (held.c.role == key.role) & (held.c.misid == key.misid)
     listed = select(*_COLUMNS).where(held.c.organisation_id == key.organisation_id, is_it)
-    rows = connection.execute(listed.order_by(held.c.is_warning, held.c.reason, held.c.field))
+    rows = session.connection.execute(listed.order_by(held.c.is_warning, held.c.reason, held.c.field))
     return [_to_entry(row) for row in rows]
 
 
@@ -200,33 +202,33 @@ def _to_entry(row: Row[Any]) -> HeldEntry:
     )
 
 
-def by_reason(connection: Connection, organisation_id: int, *, warnings: bool) -> Counter[Reason]:
+def by_reason(session: StateSession, *, warnings: bool) -> Counter[Reason]:
     """How many records are held, or how many warnings there are, for each reason."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(held.c.reason, func.count())
-        .where(held.c.organisation_id == organisation_id, held.c.is_warning == warnings)
+        .where(held.c.organisation_id == session.organisation_id, held.c.is_warning == warnings)
         .group_by(held.c.reason)
     )
     return Counter({Reason(row[0]): row[1] for row in rows})
 
 
-def counts(connection: Connection, organisation_id: int) -> tuple[Counter[Reason], int]:
+def counts(session: StateSession) -> tuple[Counter[Reason], int]:
     """How many records are held for each reason, and how many warnings there are in all."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(held.c.is_warning, held.c.reason, func.count())
-        .where(held.c.organisation_id == organisation_id)
+        .where(held.c.organisation_id == session.organisation_id)
         .group_by(held.c.is_warning, held.c.reason)
     ).all()
     by_reason = Counter({Reason(reason): count for is_warning, reason, count in rows if not is_warning})
     return by_reason, sum(count for is_warning, _, count in rows if is_warning)
 
 
-def new_between(connection: Connection, organisation_id: int, since: datetime, until: datetime) -> Counter[Reason]:
+def new_between(session: StateSession, since: datetime, until: datetime) -> Counter[Reason]:
     """How many records are held that were first seen after ``since`` and not after ``until``, by reason."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(held.c.reason, func.count())
         .where(
-            held.c.organisation_id == organisation_id,
+            held.c.organisation_id == session.organisation_id,
             held.c.is_warning.is_(False),
             held.c.first_seen_at > since,
             held.c.first_seen_at <= until,
@@ -236,9 +238,9 @@ def new_between(connection: Connection, organisation_id: int, since: datetime, u
     return Counter({Reason(row[0]): row[1] for row in rows})
 
 
-def _delete(connection: Connection, numbers: list[int]) -> None:
+def _delete(session: StateSession, numbers: list[int]) -> None:
     if numbers:
-        connection.execute(
+        session.connection.execute(
             held.delete().where(held.c.id == bindparam("number")), [{"number": each} for each in numbers]
         )
 

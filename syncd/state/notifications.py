@@ -3,45 +3,48 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from syncd.core.alerts import AlertKind
 from syncd.state.db.tables import notification
+from syncd.state.session import StateSession
 
 
-def sent_to(connection: Connection, organisation_id: int, address: str) -> dict[AlertKind, datetime]:
+def sent_to(session: StateSession, address: str) -> dict[AlertKind, datetime]:
     """What was told to an address and is not known there to be over, and when the last digest went."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(notification.c.alert, notification.c.sent_at).where(
-            notification.c.organisation_id == organisation_id, notification.c.channel == address
+            notification.c.organisation_id == session.organisation_id, notification.c.channel == address
         )
     )
     return {AlertKind(alert): sent_at for alert, sent_at in rows}
 
 
-def record_sent(connection: Connection, organisation_id: int, address: str, subject: AlertKind, now: datetime) -> None:
+def record_sent(session: StateSession, address: str, subject: AlertKind, at: datetime) -> None:
     """Note that an address was told."""
-    forget(connection, organisation_id, address, subject)
-    connection.execute(
-        notification.insert().values(organisation_id=organisation_id, channel=address, alert=subject, sent_at=now)
+    forget(session, address, subject)
+    session.connection.execute(
+        notification.insert().values(
+            organisation_id=session.organisation_id, channel=address, alert=subject, sent_at=at
+        )
     )
 
 
-def forget(connection: Connection, organisation_id: int, address: str, subject: AlertKind) -> None:
+def forget(session: StateSession, address: str, subject: AlertKind) -> None:
     """Note that an address knows that it is over."""
-    connection.execute(
+    session.connection.execute(
         notification.delete().where(
-            notification.c.organisation_id == organisation_id,
+            notification.c.organisation_id == session.organisation_id,
             notification.c.channel == address,
             notification.c.alert == subject,
         )
     )
 
 
-def forget_others(connection: Connection, organisation_id: int, addresses: Collection[str]) -> None:
+def forget_others(session: StateSession, addresses: Collection[str]) -> None:
     """Forget what addresses were told that are no longer written to."""
-    connection.execute(
+    session.connection.execute(
         notification.delete().where(
-            notification.c.organisation_id == organisation_id, notification.c.channel.not_in(addresses)
+            notification.c.organisation_id == session.organisation_id, notification.c.channel.not_in(addresses)
         )
     )

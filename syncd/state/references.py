@@ -1,14 +1,15 @@
 """What codes of the MIS stand for in OneFile, as it was looked up: kept for a day, and for an hour if for nothing."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, case, select
+from sqlalchemy import bindparam, case, select
 
 from syncd.core.fields import Referent
 from syncd.core.records import Code
 from syncd.state.db.tables import reference
+from syncd.state.session import StateSession
 
 #: So long a class may be found under a code that has meanwhile moved to another one.
 _LASTS: Final = timedelta(days=1)
@@ -20,38 +21,40 @@ _LOOKED_UP: Final = select(reference.c.referent, reference.c.by, reference.c.cod
 )
 
 
-def known(connection: Connection, organisation_id: int, now: datetime) -> dict[Code, int | None]:
+def known(session: StateSession) -> dict[Code, int | None]:
     """The ids that were found lately, by code; ``None`` for a code that OneFile had nothing by."""
+    now = session.now
     columns = reference.c
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(columns.referent, columns.by, columns.code, columns.onefile_id).where(
-            columns.organisation_id == organisation_id,
+            columns.organisation_id == session.organisation_id,
             columns.found_at > case((columns.onefile_id.is_(None), now - _NOTHING_LASTS), else_=now - _LASTS),
         )
     )
     return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
 
 
-def looked_up(connection: Connection, organisation_id: int) -> dict[Code, int]:
+def looked_up(session: StateSession) -> dict[Code, int]:
     """The ids that were found, however long ago: what records were last compared by."""
-    rows = connection.execute(_LOOKED_UP, {"here": organisation_id})
+    rows = session.connection.execute(_LOOKED_UP, {"here": session.organisation_id})
     return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
 
 
-def save(connection: Connection, organisation_id: int, found: Mapping[Code, int | None], now: datetime) -> None:
+def save(session: StateSession, found: Mapping[Code, int | None]) -> None:
     """Note what codes stand for."""
+    now = session.now
     for code, onefile_id in found.items():
-        connection.execute(
+        session.connection.execute(
             reference.delete().where(
-                reference.c.organisation_id == organisation_id,
+                reference.c.organisation_id == session.organisation_id,
                 reference.c.referent == code.referent,
                 reference.c.by == code.by,
                 reference.c.code == code.text,
             )
         )
-        connection.execute(
+        session.connection.execute(
             reference.insert().values(
-                organisation_id=organisation_id,
+                organisation_id=session.organisation_id,
                 referent=code.referent,
                 by=code.by,
                 code=code.text,

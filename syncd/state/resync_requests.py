@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, select
 from syncd.core.scope import EVERYONE, Scope
 from syncd.state.db.tables import resync_request, run
 from syncd.state.runs import SUMMARY_COLUMNS, RunSummary, to_summary
+from syncd.state.session import StateSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class ResyncRequest:
     """The run that has answered it."""
 
 
-def add(connection: Connection, organisation_id: int, who: str, now: datetime, misids: Sequence[str] = ()) -> int:
+def add(session: StateSession, who: str, misids: Sequence[str] = ()) -> int:
     """Ask the daemon for a run; returns the request's number."""
-    number: int = connection.execute(
+    number: int = session.connection.execute(
         resync_request.insert()
-        .values(organisation_id=organisation_id, requested_at=now, requested_by=who, misids=list(misids))
+        .values(
+            organisation_id=session.organisation_id, requested_at=session.now, requested_by=who, misids=list(misids)
+        )
         .returning(resync_request.c.id)
     ).scalar_one()
     return number
@@ -50,11 +53,11 @@ def organisations_waiting(connection: Connection) -> set[int]:
     return set(connection.scalars(asked))
 
 
-def waiting(connection: Connection, organisation_id: int, *, targeted_only: bool = False) -> list[ResyncRequest]:
+def waiting(session: StateSession, *, targeted_only: bool = False) -> list[ResyncRequest]:
     """The requests that no run has answered, or those of them that name MISIDs."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(resync_request).where(
-            resync_request.c.organisation_id == organisation_id, resync_request.c.run_id.is_(None)
+            resync_request.c.organisation_id == session.organisation_id, resync_request.c.run_id.is_(None)
         )
     )
     return [_to_request(row) for row in rows if row.misids or not targeted_only]
@@ -66,14 +69,14 @@ def requested_scope(requests: Iterable[ResyncRequest]) -> Scope:
     return Scope.of(misid for misids in named for misid in misids) if all(named) else EVERYONE
 
 
-def record_answer(connection: Connection, requests: Sequence[int], number: int) -> None:
+def record_answer(session: StateSession, requests: Sequence[int], number: int) -> None:
     """Store that a run, which has ended, answers these requests."""
-    connection.execute(resync_request.update().where(resync_request.c.id.in_(requests)).values(run_id=number))
+    session.connection.execute(resync_request.update().where(resync_request.c.id.in_(requests)).values(run_id=number))
 
 
-def answering_run(connection: Connection, request: int) -> RunSummary | None:
+def answering_run(session: StateSession, request: int) -> RunSummary | None:
     """The run that has answered a request, if one has."""
-    row = connection.execute(
+    row = session.connection.execute(
         select(*SUMMARY_COLUMNS)
         .join(resync_request, resync_request.c.run_id == run.c.id)
         .where(resync_request.c.id == request)
@@ -81,9 +84,9 @@ def answering_run(connection: Connection, request: int) -> RunSummary | None:
     return None if row is None else to_summary(row)
 
 
-def answered_by(connection: Connection, number: int) -> list[ResyncRequest]:
+def answered_by(session: StateSession, number: int) -> list[ResyncRequest]:
     """The requests that a run has answered; they are deleted after some days."""
-    rows = connection.execute(select(resync_request).where(resync_request.c.run_id == number))
+    rows = session.connection.execute(select(resync_request).where(resync_request.c.run_id == number))
     return [_to_request(row) for row in rows]
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Row, bindparam, func, null, select
+from sqlalchemy import Row, bindparam, func, null, select
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.run import FailureKind, OneFileStatus, Outcome, RunState, Trigger
 from syncd.state import counters
 from syncd.state.db.tables import change, run
+from syncd.state.session import StateSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,8 @@ def to_summary(row: Row[Any]) -> RunSummary:
 
 
 def start(
-    connection: Connection,
-    organisation_id: int,
+    session: StateSession,
     trigger: Trigger,
-    now: datetime,
     asked_by: str = "",
     *,
     is_full: bool = False,
@@ -111,24 +110,27 @@ def start(
 
     ``is_full`` says that the run covers every record: once such a run is finished, nothing in the MIS is unsent.
     """
-    left_running = connection.execute(
-        _LEFT_RUNNING, {"here": organisation_id, "state": RunState.INTERRUPTED, "finished_at": now}
+    now = session.now
+    left_running = session.connection.execute(
+        _LEFT_RUNNING, {"here": session.organisation_id, "state": RunState.INTERRUPTED, "finished_at": now}
     ).rowcount
     if left_running:
-        counters.add(connection, organisation_id, counters.RUNS, RunState.INTERRUPTED, number=left_running)
+        counters.add(
+            session.connection, session.organisation_id, counters.RUNS, RunState.INTERRUPTED, number=left_running
+        )
     started_run = {
-        "organisation_id": organisation_id,
+        "organisation_id": session.organisation_id,
         "trigger": trigger,
         "state": RunState.RUNNING,
         "started_at": now,
         "asked_by": asked_by,
         "is_full": is_full,
     }
-    number: int = connection.execute(_NEW, started_run).scalar_one()
+    number: int = session.connection.execute(_NEW, started_run).scalar_one()
     return number
 
 
-def record_plan(connection: Connection, number: int, plan: Plan, approval_id: int | None) -> None:
+def record_plan(session: StateSession, number: int, plan: Plan, approval_id: int | None) -> None:
     """Store what a run is about to do."""
     counts = Counts.from_plan(plan)
     planned = {
@@ -141,15 +143,13 @@ def record_plan(connection: Connection, number: int, plan: Plan, approval_id: in
         "unchanged": plan.unchanged,
         "approval_id": approval_id,
     }
-    connection.execute(_RUN, {"number": number, **planned})
+    session.connection.execute(_RUN, {"number": number, **planned})
 
 
 def stop(
-    connection: Connection,
+    session: StateSession,
     number: int,
-    organisation_id: int,
     reason: str,
-    now: datetime,
     *,
     onefile: OneFileStatus | None,
     totals: Mapping[str, int],
@@ -159,20 +159,19 @@ def stop(
 
     ``sample`` is an excerpt of its plan, for the person who approves or rejects it.
     """
-    connection.execute(
+    session.connection.execute(
         run.update()
-        .where(run.c.organisation_id == organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
+        .where(run.c.organisation_id == session.organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
         .values(state=RunState.SUPERSEDED)
     )
-    finish(connection, number, RunState.AWAITING_APPROVAL, now, reason=reason, onefile=onefile, totals=totals)
-    connection.execute(run.update().where(run.c.id == number).values(plan_sample=dict(sample)))
+    finish(session, number, RunState.AWAITING_APPROVAL, reason=reason, onefile=onefile, totals=totals)
+    session.connection.execute(run.update().where(run.c.id == number).values(plan_sample=dict(sample)))
 
 
 def finish(
-    connection: Connection,
+    session: StateSession,
     number: int,
     state: RunState,
-    now: datetime,
     *,
     reason: str = "",
     onefile: OneFileStatus | None = None,
@@ -180,6 +179,7 @@ def finish(
     totals: Mapping[str, int] | None = None,
 ) -> None:
     """End a run; ``totals`` are its numbers of applied, refused, in_doubt, held, and calls."""
+    now = session.now
     result = {
         "state": state,
         "finished_at": now,
@@ -187,68 +187,66 @@ def finish(
         "onefile_status": onefile or "",
         "failure_kind": problem,
     }
-    ended = connection.execute(_ENDING, {"number": number, **result, **(totals or {})}).one()
+    ended = session.connection.execute(_ENDING, {"number": number, **result, **(totals or {})}).one()
     seconds = (now - ended.started_at).total_seconds() if state is RunState.FINISHED else None
-    counters.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
+    counters.add_run(session.connection, ended.organisation_id, state, ended.calls, seconds)
 
 
-def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileStatus | None, datetime | None]:
+def unreachable_since(session: StateSession) -> tuple[OneFileStatus | None, datetime | None]:
     """Whether OneFile answered when it was last called, ``None`` if it never was; and since when it has not."""
     asked = select(run.c.id, run.c.onefile_status, run.c.started_at).where(
-        run.c.organisation_id == organisation_id, run.c.onefile_status != ""
+        run.c.organisation_id == session.organisation_id, run.c.onefile_status != ""
     )
-    newest = connection.execute(asked.order_by(run.c.id.desc()).limit(1)).one_or_none()
+    newest = session.connection.execute(asked.order_by(run.c.id.desc()).limit(1)).one_or_none()
     if newest is None or newest.onefile_status == OneFileStatus.OK:
         return (None if newest is None else OneFileStatus.OK), None
-    last_ok = connection.scalar(
+    last_ok = session.connection.scalar(
         select(func.max(run.c.id)).where(
-            run.c.organisation_id == organisation_id, run.c.onefile_status == OneFileStatus.OK
+            run.c.organisation_id == session.organisation_id, run.c.onefile_status == OneFileStatus.OK
         )
     )
-    first_not = connection.execute(asked.where(run.c.id > (last_ok or 0)).order_by(run.c.id).limit(1)).one()
+    first_not = session.connection.execute(asked.where(run.c.id > (last_ok or 0)).order_by(run.c.id).limit(1)).one()
     return OneFileStatus.UNREACHABLE, first_not.started_at
 
 
-def waiting(connection: Connection, organisation_id: int) -> RunSummary | None:
+def waiting(session: StateSession) -> RunSummary | None:
     """The run that waits for approval, if there is one."""
-    return _newest(connection, organisation_id, RunState.AWAITING_APPROVAL)
+    return _newest(session, RunState.AWAITING_APPROVAL)
 
 
-def last(connection: Connection, organisation_id: int) -> RunSummary | None:
+def last(session: StateSession) -> RunSummary | None:
     """The newest run."""
-    return _newest(connection, organisation_id)
+    return _newest(session)
 
 
-def in_progress(connection: Connection, organisation_id: int) -> RunSummary | None:
+def in_progress(session: StateSession) -> RunSummary | None:
     """The run that is in progress, if there is one."""
-    return _newest(connection, organisation_id, RunState.RUNNING)
+    return _newest(session, RunState.RUNNING)
 
 
-def _newest(connection: Connection, organisation_id: int, state: RunState | None = None) -> RunSummary | None:
+def _newest(session: StateSession, state: RunState | None = None) -> RunSummary | None:
     in_state = [] if state is None else [run.c.state == state]
-    row = connection.execute(
+    row = session.connection.execute(
         select(*SUMMARY_COLUMNS)
-        .where(run.c.organisation_id == organisation_id, *in_state)
+        .where(run.c.organisation_id == session.organisation_id, *in_state)
         .order_by(run.c.id.desc())
         .limit(1)
     ).one_or_none()
     return None if row is None else to_summary(row)
 
 
-def record_verify(connection: Connection, number: int, scope: VerifyScope) -> None:
+def record_verify(session: StateSession, number: int, scope: VerifyScope) -> None:
     """Store which accounts a finished verify has read back."""
-    connection.execute(run.update().where(run.c.id == number).values(verify_scope=scope.to_json()))
+    session.connection.execute(run.update().where(run.c.id == number).values(verify_scope=scope.to_json()))
 
 
-def last_verify(
-    connection: Connection, organisation_id: int, trigger: Trigger, *, only_full: bool = False
-) -> VerifyScope | None:
+def last_verify(session: StateSession, trigger: Trigger, *, only_full: bool = False) -> VerifyScope | None:
     """The scope of the newest finished verify with this trigger, or of the newest that read every account."""
     full = [run.c.verify_scope["is_full"].as_boolean()] if only_full else []
-    document = connection.scalar(
+    document = session.connection.scalar(
         select(run.c.verify_scope)
         .where(
-            run.c.organisation_id == organisation_id,
+            run.c.organisation_id == session.organisation_id,
             run.c.trigger == trigger,
             run.c.state == RunState.FINISHED,
             run.c.verify_scope.is_not(null()),
@@ -260,29 +258,29 @@ def last_verify(
     return None if document is None else VerifyScope.from_json(document)
 
 
-def record_drift(connection: Connection, number: int, accounts: int) -> None:
+def record_drift(session: StateSession, number: int, accounts: int) -> None:
     """Store in how many accounts a verify found drift."""
-    connection.execute(run.update().where(run.c.id == number).values(drift=accounts))
+    session.connection.execute(run.update().where(run.c.id == number).values(drift=accounts))
 
 
-def last_success_at(connection: Connection, organisation_id: int) -> datetime | None:
+def last_success_at(session: StateSession) -> datetime | None:
     """When a run that covers every record last finished."""
-    return connection.scalar(
+    return session.connection.scalar(
         select(run.c.finished_at)
-        .where(run.c.organisation_id == organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
+        .where(run.c.organisation_id == session.organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
         .order_by(run.c.id.desc())
         .limit(1)
     )
 
 
-def changes_begun(connection: Connection, number: int) -> int:
+def changes_begun(session: StateSession, number: int) -> int:
     """How many changes a run has begun to send."""
-    return connection.scalar(select(func.count()).select_from(change).where(change.c.run_id == number)) or 0
+    return session.connection.scalar(select(func.count()).select_from(change).where(change.c.run_id == number)) or 0
 
 
-def changes_applied(connection: Connection, number: int) -> dict[str, int]:
+def changes_applied(session: StateSession, number: int) -> dict[str, int]:
     """How many changes of a run OneFile has accepted, by action."""
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(change.c.action, func.count())
         .where(change.c.run_id == number, change.c.outcome == Outcome.APPLIED)
         .group_by(change.c.action)

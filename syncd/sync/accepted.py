@@ -79,11 +79,10 @@ class AcceptedCreates:
 
     def _record_found(self, key: Key, user_id: int) -> None:
         accepted = self._creates.pop(key)
-        now = self._context.clock()
-        with self._context.store.begin() as connection:
-            accounts.identify(connection, key, user_id)
+        with self._context.session() as session:
+            accounts.identify(session, key, user_id)
             changes.record_outcome(
-                connection, accepted.change, Outcome.APPLIED, now, http_status=HTTPStatus.OK, user_id=user_id
+                session, accepted.change, Outcome.APPLIED, http_status=HTTPStatus.OK, user_id=user_id
             )
         accepted.log.info("change_applied", http_status=HTTPStatus.OK.value, user_id=user_id)
         self._tally.count(Outcome.APPLIED, Action.CREATE)

@@ -1,6 +1,7 @@
 """What a pass is made of, and what it was told about its organisation."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -14,6 +15,7 @@ from syncd.core.records import Defaults
 from syncd.mis import Mis
 from syncd.onefile import Interrupted, OneFile, Yielded
 from syncd.state.db.store import Store
+from syncd.state.session import StateSession, reading_session, writing_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,14 @@ class SyncContext:
     def main_organisation(self) -> int:
         """The one that rows belong to which do not name any."""
         return self.organisations[0] if self.organisations else self.organisation_id
+
+    def session(self, *, relaxed_durability: bool = False) -> AbstractContextManager[StateSession]:
+        """A session of the store in which to write. Raises `StateUnusable`."""
+        return writing_session(self.store, self.organisation_id, self.clock, relaxed_durability=relaxed_durability)
+
+    def reading_session(self) -> AbstractContextManager[StateSession]:
+        """A session of the store that cannot write. Raises `StateUnusable`."""
+        return reading_session(self.store, self.organisation_id, self.clock)
 
     def for_organisation(self, organisation_id: int) -> Self:
         """The same parts, for another of the organisations."""

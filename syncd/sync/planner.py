@@ -71,17 +71,17 @@ def make_plan(
     if read.is_quiet:
         return _quiet_plan(context, read)
     known, changed = read.known, read.changed
-    with store.reading() as connection:
-        stored_ids = references.known(connection, organisation_id, now)
-        unsettled = changes.unsettled(connection, store.cipher, organisation_id)
-        accounts_by_feed = accounts.count_by_feed(connection, organisation_id)
-        active = accounts.count_by_role(connection, organisation_id).total()
-        confirmed_new = held_records.confirmed_new(connection, organisation_id)
+    with context.reading_session() as session:
+        stored_ids = references.known(session)
+        unsettled = changes.unsettled(session)
+        accounts_by_feed = accounts.count_by_feed(session)
+        active = accounts.count_by_role(session).total()
+        confirmed_new = held_records.confirmed_new(session)
     # The accounts without a record matter only if a new record may be the same person.
     has_new = not changed.changed <= known.keys()
     with_values = (changed.changed & known.keys()) | (changed.absent.keys() if has_new else set())
-    with store.reading() as connection:
-        values = accounts.values(connection, store.cipher, with_values)
+    with context.reading_session() as session:
+        values = accounts.values(session, with_values)
 
     lookup = OneFileLookup(context.onefile, organisation_id, known, context.policy.max_in_flight)
     if asks_again:
@@ -173,8 +173,8 @@ def _leavers_by_feed(context: SyncContext, plan: Plan) -> Counter[str]:
     """How many accounts of each feed have lost their record since the last run."""
     if not plan.new_leavers:
         return Counter()
-    with context.store.reading() as connection:
-        feeds = accounts.feeds(connection, context.organisation_id)
+    with context.reading_session() as session:
+        feeds = accounts.feeds(session)
     return Counter(feeds[leaver.key] for leaver in plan.new_leavers)
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection
-
 from syncd.core.records import Held, Key
 from syncd.core.redaction import redact
 from syncd.core.run import Action, Outcome
@@ -15,6 +13,7 @@ from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreac
 from syncd.onefile import Created, Interrupted, Response
 from syncd.state import changes, credentials, held_records
 from syncd.state.in_doubt import mark_in_doubt
+from syncd.state.session import StateSession
 from syncd.sync.accepted import AcceptedCreates
 from syncd.sync.context import SyncContext
 from syncd.sync.tally import RunTally
@@ -24,7 +23,7 @@ _LOST_IN_A_ROW: Final = 5
 
 Call: TypeAlias = Callable[[], tuple[Created | None, Response]]
 """Sends a change. Raises what the client does."""
-Accept: TypeAlias = Callable[[Connection, int | None], None]
+Accept: TypeAlias = Callable[[StateSession, int | None], None]
 """Stores with the account what OneFile has accepted, given its id if that is known."""
 
 
@@ -48,7 +47,6 @@ class ChangeRecorder:
 
     def __init__(self, context: SyncContext, run: int, tally: RunTally, accepted: AcceptedCreates) -> None:
         self._context = context
-        self._store = context.store
         self._run = run
         self._tally = tally
         self._accepted = accepted
@@ -72,10 +70,8 @@ class ChangeRecorder:
             fields=sorted(change.fields),
         )
 
-        def doubt(connection: Connection) -> None:
-            mark_in_doubt(
-                connection, self._store.cipher, change.key, change.action, change.fields, self._context.clock()
-            )
+        def doubt(session: StateSession) -> None:
+            mark_in_doubt(session, change.key, change.action, change.fields)
 
         try:
             created, response = call()
@@ -109,15 +105,14 @@ class ChangeRecorder:
         self._lost_in_a_row = 0
         new_id = change.user_id if created is None else created.user_id
         outcome = Outcome.APPLIED if new_id is not None else Outcome.ACCEPTED
-        with self._store.begin() as connection:
-            accept(connection, new_id)
+        with self._context.session() as session:
+            accept(session, new_id)
             if created is not None and new_id is not None and created.password:
-                self._save_password(connection, change.key, new_id, created)
+                self._save_password(session, change.key, new_id, created)
             changes.record_outcome(
-                connection,
+                session,
                 number,
                 outcome,
-                self._context.clock(),
                 http_status=response.status,
                 user_id=new_id,
                 attempts=response.attempts,
@@ -131,8 +126,8 @@ class ChangeRecorder:
 
     def hold(self, hold: Held) -> None:
         """Put a record on the held list that cannot be sent as it is."""
-        with self._store.begin() as connection:
-            held_records.hold(connection, hold, self._context.clock())
+        with self._context.session() as session:
+            held_records.hold(session, hold)
         self._context.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
         self._tally.count_held()
         with self._lock:
@@ -143,10 +138,9 @@ class ChangeRecorder:
         return key in self._held
 
     def _record_intent(self, change: Change) -> int:
-        with self._store.begin() as connection:
+        with self._context.session() as session:
             return changes.record_intent(
-                connection,
-                self._store.cipher,
+                session,
                 self._run,
                 change.key,
                 change.action,
@@ -154,7 +148,6 @@ class ChangeRecorder:
                 user_id=change.user_id,
                 feed=change.feed,
                 fingerprint=change.fingerprint,
-                now=self._context.clock(),
                 message=change.note,
             )
 
@@ -166,25 +159,22 @@ class ChangeRecorder:
         attempts: int,
         http_status: int | None = None,
         message: str = "",
-        also: Callable[[Connection], None] | None = None,
+        also: Callable[[StateSession], None] | None = None,
     ) -> None:
-        with self._store.begin() as connection:
+        with self._context.session() as session:
             if also is not None:
-                also(connection)
+                also(session)
             changes.record_outcome(
-                connection,
+                session,
                 number,
                 outcome,
-                self._context.clock(),
                 http_status=http_status,
                 attempts=attempts,
                 message=message,
             )
 
-    def _save_password(self, connection: Connection, key: Key, user_id: int, created: Created) -> None:
-        is_saved = credentials.save(
-            connection, self._store.cipher, key, user_id, created.username, created.password, self._context.clock()
-        )
+    def _save_password(self, session: StateSession, key: Key, user_id: int, created: Created) -> None:
+        is_saved = credentials.save(session, key, user_id, created.username, created.password)
         if not is_saved:
             self._tally.count_dropped_password()
 

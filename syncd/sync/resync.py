@@ -11,6 +11,7 @@ from syncd.errors import StateUnusable, SyncdError
 from syncd.onefile import Interrupted, Yielded
 from syncd.state import resync_requests, runs
 from syncd.state.db.store import Store
+from syncd.state.session import reading_session
 from syncd.sync.context import SyncContext
 from syncd.sync.run import run_once
 
@@ -37,9 +38,10 @@ class ResyncWaiting:
         if timedelta() <= self._clock() - self._gave_way_at < _SENDS_ON:
             return False
         try:
-            with self._store.reading() as connection:
+            with reading_session(self._store, self._organisations[0], self._clock) as session:
                 return any(
-                    resync_requests.waiting(connection, each, targeted_only=True) for each in self._organisations
+                    resync_requests.waiting(session.for_organisation(each), targeted_only=True)
+                    for each in self._organisations
                 )
         except StateUnusable:
             # That is for the call to find out.
@@ -72,8 +74,8 @@ def answer(context: SyncContext, *, named_only: bool = False) -> None:
 
     Raises as `run_once` does; that, too, answers them, unless syncd was told to stop or the store cannot be reached.
     """
-    with context.store.reading() as connection:
-        requests = resync_requests.waiting(connection, context.organisation_id, targeted_only=named_only)
+    with context.reading_session() as session:
+        requests = resync_requests.waiting(session, targeted_only=named_only)
     if not requests:
         return
     scope = resync_requests.requested_scope(requests)
@@ -94,7 +96,7 @@ def answer(context: SyncContext, *, named_only: bool = False) -> None:
 
 
 def _note_answer(context: SyncContext, answered: Sequence[int]) -> None:
-    with context.store.begin() as connection:
-        newest = runs.last(connection, context.organisation_id)
+    with context.session() as session:
+        newest = runs.last(session)
         if newest:
-            resync_requests.record_answer(connection, answered, newest.id)
+            resync_requests.record_answer(session, answered, newest.id)

@@ -8,7 +8,6 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TypeAlias
 
-from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.guard import Counts
@@ -28,6 +27,7 @@ from syncd.errors import (
 from syncd.onefile import Interrupted, Yielded
 from syncd.state import approvals, feed_digests, held_records, references, runs
 from syncd.state.approvals import Approval
+from syncd.state.session import StateSession
 from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
 from syncd.sync.planner import GuardedPlan, make_plan
@@ -136,10 +136,8 @@ def execute(
     those, if a resync is to go first.
     """
     # A relaxed fsync is enough here: nothing is sent before the first durable commit.
-    with context.store.begin(relaxed_durability=True) as connection:
-        number = runs.start(
-            connection, context.organisation_id, trigger, context.clock(), asked_by, is_full=findings.is_everyone
-        )
+    with context.session(relaxed_durability=True) as session:
+        number = runs.start(session, trigger, asked_by, is_full=findings.is_everyone)
     run = _Run(replace(context, log=context.log.bind(run=number)), number, trigger, findings, progress)
     run.log.info("run_started", trigger=trigger)
     try:
@@ -184,9 +182,9 @@ class _Run:
             return self._stop(planned)
         if planned.is_quiet:
             return self.end(RunState.FINISHED, begin=partial(self._begin, planned, approval))
-        with self.context.store.begin() as connection:
-            self._begin(planned, approval, connection)
-            feed_digests.pause(connection, self.context.organisation_id)
+        with self.context.session() as session:
+            self._begin(planned, approval, session)
+            feed_digests.pause(session)
         # A place has no Keychain.
         if any(not create.key.role.is_place for create in planned.plan.creates):
             organisation = self.context.onefile.organisation(self.context.organisation_id)
@@ -195,12 +193,12 @@ class _Run:
         sender.send(planned.plan)
         return self.end(RunState.FINISHED)
 
-    def _begin(self, planned: GuardedPlan, approval: Approval | None, connection: Connection) -> None:
+    def _begin(self, planned: GuardedPlan, approval: Approval | None, session: StateSession) -> None:
         """Record the plan before it is sent."""
         if self._findings.is_everyone and not planned.objections:
             # The plan replaces those of runs that wait for an approval.
-            approvals.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
-        runs.record_plan(connection, self.number, planned.plan, approval.number if approval else None)
+            approvals.expire_outdated(session, POLLS)
+        runs.record_plan(session, self.number, planned.plan, approval.number if approval else None)
 
     def log_throttling(self, seconds: float) -> None:
         self.log.warning("throttled", seconds=round(seconds, 1))
@@ -210,12 +208,9 @@ class _Run:
         if self._findings.is_empty or planned.is_quiet:
             return
         plan = planned.plan
-        now = self.context.clock()
-        with self.context.store.begin() as connection:
-            references.save(connection, self.context.organisation_id, planned.references, now)
-            movement = held_records.replace(
-                connection, self.context.organisation_id, plan.held, plan.warnings, now, self._findings
-            )
+        with self.context.session() as session:
+            references.save(session, planned.references)
+            movement = held_records.replace(session, plan.held, plan.warnings, self._findings)
         for hold in movement.added:
             self.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
         for key in movement.released:
@@ -238,24 +233,21 @@ class _Run:
         """The approval under which a plan may be sent that the guard objects to."""
         if not planned.objections:
             return None
-        now = self.context.clock()
-        with self.context.store.begin() as connection:
+        with self.context.session() as session:
             if approved_by:
-                return approvals.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
+                return approvals.approve_beforehand(session, self.number, planned.plan, approved_by)
             triggers = POLLS if self._trigger in POLLS else {self._trigger}
-            approval = approvals.in_force(connection, self.context.organisation_id, triggers, now)
+            approval = approvals.in_force(session, triggers)
         return approval if approval and approval.left.covers(planned.needs or planned.counts) else None
 
     def _stop(self, planned: GuardedPlan) -> RunResult:
         result = self._result(RunState.AWAITING_APPROVAL, "; ".join(planned.objections))
-        with self.context.store.begin() as connection:
-            runs.record_plan(connection, self.number, planned.plan, None)
+        with self.context.session() as session:
+            runs.record_plan(session, self.number, planned.plan, None)
             runs.stop(
-                connection,
+                session,
                 self.number,
-                self.context.organisation_id,
                 result.reason,
-                self.context.clock(),
                 onefile=result.onefile,
                 totals={"calls": result.calls},
                 sample=sample_plan(planned.plan),
@@ -269,7 +261,7 @@ class _Run:
         reason: str = "",
         problem: SyncdError | None = None,
         where: Sequence[str] = (),
-        begin: Callable[[Connection], None] | None = None,
+        begin: Callable[[StateSession], None] | None = None,
     ) -> RunResult:
         """Record and log how the run has ended.
 
@@ -294,25 +286,23 @@ class _Run:
         )
         return result
 
-    def _save(self, result: RunResult, begin: Callable[[Connection], None] | None) -> OneFileStatus | None:
+    def _save(self, result: RunResult, begin: Callable[[StateSession], None] | None) -> OneFileStatus | None:
         """Store the result, and return how OneFile was before this run."""
-        organisation_id = self.context.organisation_id
-        with self.context.store.begin(relaxed_durability=begin is not None) as connection:
-            before = runs.unreachable_since(connection, organisation_id)[0] if result.onefile else None
+        with self.context.session(relaxed_durability=begin is not None) as session:
+            before = runs.unreachable_since(session)[0] if result.onefile else None
             if begin:
-                begin(connection)
+                begin(session)
             runs.finish(
-                connection,
+                session,
                 self.number,
                 result.state,
-                self.context.clock(),
                 reason=result.reason,
                 onefile=result.onefile,
                 problem=result.failure,
                 totals=result.totals,
             )
             if result.state is RunState.FINISHED and self._planned and self._planned.read_result:
-                self._planned.read_result.save(connection, organisation_id)
+                self._planned.read_result.save(session)
         return before
 
     def _log_onefile_status(self, before: OneFileStatus | None, result: RunResult) -> None:

@@ -7,8 +7,6 @@ from itertools import chain
 from threading import BoundedSemaphore
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection
-
 from syncd.core.accounts import Status
 from syncd.core.assignments import LEARNER_COLUMN, USER_COLUMN, Pair, StoredAssignment
 from syncd.core.fields import GRANT
@@ -18,6 +16,7 @@ from syncd.core.run import Action
 from syncd.core.values import Sent
 from syncd.onefile import ApiRequest, Interrupted, Response, Yielded, request_for
 from syncd.state import accounts, assignments
+from syncd.state.session import StateSession
 from syncd.sync.accepted import AcceptedCreates
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
@@ -39,7 +38,6 @@ class Sender:
 
     def __init__(self, context: SyncContext, run: int, lookup: OneFileLookup, progress: Progress) -> None:
         self._context = context
-        self._store = context.store
         self.tally = RunTally(context, progress)
         self._accepted = AcceptedCreates(context, lookup, self.tally)
         self._recorder = ChangeRecorder(context, run, self.tally, self._accepted)
@@ -76,19 +74,19 @@ class Sender:
             step.key: step for step in chain[Update | Refresh](plan.refreshes, plan.updates) if step.key in archived
         }
         self._still_archived = {key: records.get(key) for key in archived}
-        with self._store.begin() as connection:
+        with self._context.session() as session:
             for refresh in plan.refreshes:
                 if refresh.key not in archived:
-                    _refresh(connection, refresh)
+                    _refresh(session, refresh)
             for update in plan.updates:
                 if update.is_link and update.after_assigning:
                     # The account has the MISID already, and a user must be assigned to it before the rest is sent.
-                    self._save_link(connection, update)
+                    self._save_link(session, update)
             for leaver in plan.new_leavers:
-                accounts.set_status(connection, leaver.key, Status.LEAVER, now)
+                accounts.set_status(session, leaver.key, Status.LEAVER, now)
             for returner in plan.returners:
                 if not returner.is_archived:
-                    accounts.set_status(connection, returner.key, Status.ACTIVE, None)
+                    accounts.set_status(session, returner.key, Status.ACTIVE, None)
 
     def _send_stage(self, steps: Iterable[Step]) -> None:
         # A plan may be larger than memory, so only some of its steps are read before they can be sent.
@@ -149,8 +147,8 @@ class Sender:
         )
         change = Change(resolved.key, Action.CREATE, resolved.fields, None, resolved.feed, resolved.fingerprint, note)
 
-        def accept(connection: Connection, user_id: int | None) -> None:
-            self._save(connection, resolved, user_id, resolved.fields)
+        def accept(session: StateSession, user_id: int | None) -> None:
+            self._save(session, resolved, user_id, resolved.fields)
 
         if refusal := self._recorder.attempt(change, lambda: self._context.onefile.create(request), accept):
             self._recorder.hold(_held(resolved, Reason.REFUSED, "", refusal))
@@ -171,27 +169,27 @@ class Sender:
         action = Action.LINK if update.is_link else Action.UPDATE
         change = Change(update.key, action, resolved.fields, user_id, update.feed, update.fingerprint)
 
-        def accept(connection: Connection, user_id: int | None) -> None:
-            self._save(connection, resolved, user_id, resolved.fields | dict.fromkeys(resolved.invalidates))
+        def accept(session: StateSession, user_id: int | None) -> None:
+            self._save(session, resolved, user_id, resolved.fields | dict.fromkeys(resolved.invalidates))
 
         if refusal := self._recorder.attempt(change, self._call(request_for(resolved, {})), accept):
             self._recorder.hold(_held(resolved, Reason.REFUSED, "", refusal))
             if update.is_link:
                 # It is the record's account all the same, and no second one must be created.
-                with self._store.begin() as connection:
-                    self._save_link(connection, resolved)
+                with self._context.session() as session:
+                    self._save_link(session, resolved)
 
     def _is_assigned(self, update: Update) -> bool:
         """Whether the employer is assigned, if the update has to wait for that."""
         if update.after_assigning is None:
             return True
-        with self._store.begin() as connection:
-            return assignments.is_made(connection, Pair(update.key, update.after_assigning))
+        with self._context.session() as session:
+            return assignments.is_made(session, Pair(update.key, update.after_assigning))
 
     def _grant(self, grant: Grant) -> None:
         key = grant.key
-        with self._store.begin() as connection:
-            accepted = accounts.values(connection, self._store.cipher, [key]).get(key, {})
+        with self._context.session() as session:
+            accepted = accounts.values(session, [key]).get(key, {})
         user_id = self._user_id(key)
         placement = self._user_id(grant.placement) if isinstance(grant.placement, Key) else grant.placement
         # OneFile takes it only for the placement that the employer has by now.
@@ -201,8 +199,8 @@ class Sender:
         fields: dict[str, Sent] = {"PlacementID": placement, GRANT: grant.is_open}
         request = request_for(replace(grant, placement=placement), {key: user_id})
 
-        def accept(connection: Connection, _user_id: int | None) -> None:
-            self._save(connection, grant, user_id, {GRANT: grant.is_open})
+        def accept(session: StateSession, _user_id: int | None) -> None:
+            self._save(session, grant, user_id, {GRANT: grant.is_open})
 
         change = Change(key, Action.ASSIGN, fields, user_id, grant.feed)
         if refusal := self._recorder.attempt(change, self._call(request), accept):
@@ -226,20 +224,20 @@ class Sender:
             learner_in_path=self._context.policy.learner_in_assign_path,
         )
 
-        def save(connection: Connection, refusal: str = "") -> None:
-            assignments.save(connection, pair, StoredAssignment(learner_id, user_id, refusal), self._context.clock())
+        def save(session: StateSession, refusal: str = "") -> None:
+            assignments.save(session, pair, StoredAssignment(learner_id, user_id, refusal))
 
         change = Change(pair.learner, Action.ASSIGN, fields, learner_id)
-        refusal = self._recorder.attempt(change, self._call(request), lambda connection, _id: save(connection))
+        refusal = self._recorder.attempt(change, self._call(request), lambda session, _id: save(session))
         if refusal:
-            with self._store.begin() as connection:
-                save(connection, refusal)
+            with self._context.session() as session:
+                save(session, refusal)
             detail = f"the {pair.user.role} {pair.user.misid}: {refusal}"
             self._recorder.hold(Held(*pair.learner, assign.feed, Reason.REFUSED, USER_COLUMN, detail))
 
     def _rekey(self, rekey: Rekey) -> None:
-        def accept(connection: Connection, _user_id: int | None) -> None:
-            accounts.rekey(connection, self._store.cipher, rekey.old, rekey.key, self._context.clock())
+        def accept(session: StateSession, _user_id: int | None) -> None:
+            accounts.rekey(session, rekey.old, rekey.key)
 
         change = Change(rekey.key, Action.REKEY, {"MISID": rekey.key.misid}, rekey.user_id)
         self._recorder.attempt(change, self._call(request_for(rekey, {})), accept)
@@ -247,10 +245,10 @@ class Sender:
     def _unarchive(self, returner: Returner) -> None:
         record = self._still_archived[returner.key]
 
-        def accept(connection: Connection, _user_id: int | None) -> None:
-            accounts.set_status(connection, returner.key, Status.ACTIVE, None)
+        def accept(session: StateSession, _user_id: int | None) -> None:
+            accounts.set_status(session, returner.key, Status.ACTIVE, None)
             if isinstance(record, Refresh):
-                _refresh(connection, record)
+                _refresh(session, record)
             del self._still_archived[returner.key]
 
         change = Change(returner.key, Action.UNARCHIVE, {}, returner.user_id)
@@ -259,8 +257,8 @@ class Sender:
             self._recorder.hold(_held(record, Reason.REFUSED, "", refusal))
 
     def _archive(self, leaver: Leaver) -> None:
-        def accept(connection: Connection, _user_id: int | None) -> None:
-            accounts.set_status(connection, leaver.key, Status.ARCHIVED, None)
+        def accept(session: StateSession, _user_id: int | None) -> None:
+            accounts.set_status(session, leaver.key, Status.ARCHIVED, None)
 
         change = Change(leaver.key, Action.ARCHIVE, {}, leaver.user_id)
         self._recorder.attempt(change, self._call(request_for(leaver, {})), accept)
@@ -287,8 +285,8 @@ class Sender:
         return replace(step, fields={**step.fields, **ids}, ids=step.ids | ids, waits_for={}) if ids else step
 
     def _user_id(self, key: Key) -> int | None:
-        with self._store.begin() as connection:
-            found = accounts.user_ids_by_misid(connection, key.organisation_id, [key.role], [key.misid])
+        with self._context.session() as session:
+            found = accounts.user_ids_by_misid(session, [key.role], [key.misid])
         return found.get((key.role, key.misid))
 
     def _is_held(self, key: Key) -> bool:
@@ -296,31 +294,29 @@ class Sender:
 
     def _save(
         self,
-        connection: Connection,
+        session: StateSession,
         step: Create | Update | Grant,
         user_id: int | None,
         accepted: Mapping[str, Sent],
     ) -> None:
         accounts.save(
-            connection,
-            self._store.cipher,
+            session,
             step.key,
             user_id=user_id,
             feed=step.feed,
             accepted=accepted,
             fingerprint=stamped(step.fingerprint, step.ids),
-            now=self._context.clock(),
             needs_recheck=step.needs_recheck,
         )
 
-    def _save_link(self, connection: Connection, update: Update) -> None:
+    def _save_link(self, session: StateSession, update: Update) -> None:
         """Store that an account is the record's, of which nothing was sent yet."""
-        self._save(connection, replace(update, needs_recheck=True), update.user_id, {})
+        self._save(session, replace(update, needs_recheck=True), update.user_id, {})
 
 
-def _refresh(connection: Connection, refresh: Refresh) -> None:
+def _refresh(session: StateSession, refresh: Refresh) -> None:
     fingerprint = stamped(refresh.fingerprint, refresh.ids)
-    accounts.refresh(connection, refresh.key, refresh.feed, fingerprint, needs_recheck=refresh.needs_recheck)
+    accounts.refresh(session, refresh.key, refresh.feed, fingerprint, needs_recheck=refresh.needs_recheck)
 
 
 def _not_in_onefile(key: Key) -> str:

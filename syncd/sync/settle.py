@@ -30,20 +30,18 @@ def settle(context: SyncContext, scope: Scope = EVERYONE) -> SettleResult:
     A create that OneFile has accepted never counts as not done, however long its account cannot be found.
     Raises what OneFile's reads raise, and `Interrupted`.
     """
-    store, organisation_id = context.store, context.organisation_id
-    with store.reading() as connection:
-        if not changes.are_any_open(connection, organisation_id):
+    organisation_id = context.organisation_id
+    with context.reading_session() as session:
+        if not changes.are_any_open(session):
             return SettleResult()
-    with store.begin() as connection:
-        mark_pending_in_doubt(connection, store.cipher, organisation_id, context.clock())
-        changes.forget_pending(connection, organisation_id)
-        unsettled = [
-            each for each in changes.unsettled(connection, store.cipher, organisation_id) if each.key.misid in scope
-        ]
+    with context.session() as session:
+        mark_pending_in_doubt(session)
+        changes.forget_pending(session)
+        unsettled = [each for each in changes.unsettled(session) if each.key.misid in scope]
         if not unsettled:
             return SettleResult()
-        known = accounts.known(connection, organisation_id)
-        feed_digests.pause(connection, organisation_id)
+        known = accounts.known(session)
+        feed_digests.pause(session)
     _wait_for_search_to_catch_up(context, unsettled)
     lookup = OneFileLookup(context.onefile, organisation_id, known, context.policy.max_in_flight)
     found = lookup.find_new({each.key: each.detail["fields"] for each in unsettled})
@@ -70,15 +68,13 @@ def _settle_one(context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...
         return ""
     outcome = Outcome.APPLIED if user_ids else Outcome.NOT_DONE
     user_id = user_ids[0] if user_ids else None
-    now = context.clock()
-    with context.store.begin() as connection:
-        changes.record_outcome(connection, doubt.change, outcome, now, user_id=user_id)
+    with context.session() as session:
+        changes.record_outcome(session, doubt.change, outcome, user_id=user_id)
         if user_id is not None and doubt.outcome is Outcome.ACCEPTED:
-            accounts.identify(connection, doubt.key, user_id)
+            accounts.identify(session, doubt.key, user_id)
         elif user_id is not None:
             accounts.save(
-                connection,
-                context.store.cipher,
+                session,
                 doubt.key,
                 user_id=user_id,
                 feed=doubt.detail["feed"],
@@ -86,7 +82,6 @@ def _settle_one(context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...
                 accepted={"MISID": doubt.key.misid},
                 fingerprint="",
                 needs_recheck=True,
-                now=now,
             )
     context.log.info(
         "change_settled",

@@ -14,6 +14,7 @@ from syncd.core.run import RunState
 from syncd.errors import StateUnusable
 from syncd.state import approvals, daemons, resync_requests, runs
 from syncd.state.db.store import Store
+from syncd.state.session import reading_session, writing_session
 from syncd.state.views import status as status_view
 from syncd.state.views.documents import status_document, stopped_run_document
 from syncd.web.identity import asked_by
@@ -58,15 +59,15 @@ def _monitoring(
         return JSONResponse({"alive": True})
 
     def readyz(_request: Request) -> Response:
-        checks = _checks(store, organisations, clock())
+        checks = _checks(store, organisations, clock)
         return JSONResponse(checks, 200 if all(checks.values()) else 503)
 
     def metrics(_request: Request) -> Response:
         return Response(measured.scrape(), media_type=CONTENT_TYPE_LATEST)
 
     def status(_request: Request) -> Response:
-        with store.reading() as connection:
-            reports = status_view.status_by_organisation(connection, organisations, calls_per_minute())
+        with reading_session(store, organisations[0], clock) as session:
+            reports = status_view.status_by_organisation(session, organisations, calls_per_minute())
         return JSONResponse(status_document(reports))
 
     return [
@@ -80,13 +81,13 @@ def _monitoring(
 def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Operation]:
     async def resync(request: Request) -> Response:
         body = await request.body()
-        return await run_in_threadpool(_ask, store, organisations, body, asked_by(request), clock())
+        return await run_in_threadpool(_ask, store, organisations, body, asked_by(request), clock)
 
     def approve(request: Request) -> Response:
-        return _approve(store, organisations, request.path_params["run"], asked_by(request), clock())
+        return _approve(store, organisations, request.path_params["run"], asked_by(request), clock)
 
     def reject(request: Request) -> Response:
-        return _reject(store, organisations, request.path_params["run"], asked_by(request))
+        return _reject(store, organisations, request.path_params["run"], asked_by(request), clock)
 
     post, runs_ = ["POST"], "/api/runs/{run:int}"
     return [
@@ -108,7 +109,7 @@ def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], da
     ]
 
 
-def _checks(store: Store, organisations: Sequence[int], now: datetime) -> dict[str, bool]:
+def _checks(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> dict[str, bool]:
     checks = dict.fromkeys(("state_reachable", "state_writable", "schema_current", "poll_in_time"), False)
     try:
         checks["schema_current"] = store.is_current
@@ -116,21 +117,21 @@ def _checks(store: Store, organisations: Sequence[int], now: datetime) -> dict[s
         store.check_writable()
         checks["state_writable"] = True
         if checks["schema_current"]:
-            checks["poll_in_time"] = _is_in_time(store, organisations, now)
+            checks["poll_in_time"] = _is_in_time(store, organisations, clock)
     except StateUnusable:
         pass
     return checks
 
 
-def _is_in_time(store: Store, organisations: Sequence[int], now: datetime) -> bool:
-    with store.reading() as connection:
-        lasts = [runs.last(connection, each) for each in organisations]
-        due = daemons.next_run_at(connection, organisations[0])
+def _is_in_time(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> bool:
+    with reading_session(store, organisations[0], clock) as session:
+        lasts = [runs.last(session.for_organisation(each)) for each in organisations]
+        due = daemons.next_run_at(session)
     is_at_work = any(last is not None and last.state is RunState.RUNNING for last in lasts)
-    return is_at_work or due is None or now < due + daemons.OVERDUE_AFTER
+    return is_at_work or due is None or clock() < due + daemons.OVERDUE_AFTER
 
 
-def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, now: datetime) -> Response:
+def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, clock: Callable[[], datetime]) -> Response:
     try:
         asked = Asked.model_validate_json(body) if body else Asked()
     except ValidationError:
@@ -140,23 +141,27 @@ def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, now:
         configured = ", ".join(map(str, organisations))
         return _bad_request(f"organisation_id is not in the configuration, which has {configured}.")
     chosen = organisations if asked.organisation_id is None else [asked.organisation_id]
-    with store.begin() as connection:
-        numbers = [resync_requests.add(connection, each, who, now, asked.misids) for each in chosen]
+    with writing_session(store, organisations[0], clock) as session:
+        numbers = [resync_requests.add(session.for_organisation(each), who, asked.misids) for each in chosen]
     one_by_one = {str(each): {"request": number} for each, number in zip(chosen, numbers, strict=True)}
     return JSONResponse({"request": numbers[0]} | ({"organisations": one_by_one} if len(chosen) > 1 else {}), 202)
 
 
-def _approve(store: Store, organisations: Sequence[int], number: int, who: str, now: datetime) -> Response:
-    with store.begin() as connection:
-        organisation_id = approvals.organisation_of(connection, organisations, number)
-        stopped = approvals.approve(connection, organisation_id, number, who, now)
+def _approve(
+    store: Store, organisations: Sequence[int], number: int, who: str, clock: Callable[[], datetime]
+) -> Response:
+    with writing_session(store, organisations[0], clock) as session:
+        organisation_id = approvals.organisation_of(session, organisations, number)
+        stopped = approvals.approve(session.for_organisation(organisation_id), number, who)
     return JSONResponse(stopped_run_document(stopped.id, stopped.counts))
 
 
-def _reject(store: Store, organisations: Sequence[int], number: int, who: str) -> Response:
-    with store.begin() as connection:
-        organisation_id = approvals.organisation_of(connection, organisations, number)
-        stopped = approvals.reject(connection, organisation_id, number, who)
+def _reject(
+    store: Store, organisations: Sequence[int], number: int, who: str, clock: Callable[[], datetime]
+) -> Response:
+    with writing_session(store, organisations[0], clock) as session:
+        organisation_id = approvals.organisation_of(session, organisations, number)
+        stopped = approvals.reject(session.for_organisation(organisation_id), number, who)
     return JSONResponse(stopped_run_document(stopped.id, stopped.counts))
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection
 
 from syncd import __version__
 from syncd.core.alerts import TROUBLES, AlertKind
@@ -16,6 +15,7 @@ from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.state import accounts, changes, counters, daemons, held_records, runs
 from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
+from syncd.state.session import StateSession, reading_session
 from syncd.state.views import lag
 from syncd.state.views.lag import UnsentChange
 
@@ -156,11 +156,11 @@ class StoreCollector(Collector):
         families["syncd_build_info"].add_metric([__version__, platform.python_version()], 1)
         families["syncd_allowance_used_ratio"].add_metric([], self._allowance_used())
         now = self._clock()
-        with self._store.reading() as connection:
+        with reading_session(self._store, self._organisations[0], self._clock) as session:
             for organisation_id in self._organisations:
                 whose = [str(organisation_id)]
-                counted = counters.values(connection, organisation_id)
-                for name, samples in _samples(connection, organisation_id, counted, now).items():
+                counted = counters.values(session.connection, organisation_id)
+                for name, samples in _samples(session.for_organisation(organisation_id), counted, now).items():
                     for labels, number in samples:
                         families[name].add_metric([*whose, *labels], number)
                 buckets, seconds = _run_durations(counted)
@@ -178,25 +178,23 @@ _Label = TypeVar("_Label", bound=str)
 _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
-def _samples(
-    connection: Connection, organisation_id: int, counted: _Counted, now: datetime
-) -> dict[str, Iterable[_Sample]]:
-    held, warnings = held_records.counts(connection, organisation_id)
-    waits = lag.oldest(connection, organisation_id)
-    amiss = {subject: each.since for subject, each in current_conditions(connection, organisation_id).items()}
-    last_success_at = runs.last_success_at(connection, organisation_id)
+def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[str, Iterable[_Sample]]:
+    held, warnings = held_records.counts(session)
+    waits = lag.oldest(session.connection, session.organisation_id)
+    amiss = {subject: each.since for subject, each in current_conditions(session).items()}
+    last_success_at = runs.last_success_at(session)
     return {
-        "syncd_accounts": _by_label(accounts.count_by_role(connection, organisation_id)),
+        "syncd_accounts": _by_label(accounts.count_by_role(session)),
         "syncd_held": _by_label(held),
         "syncd_warnings": [((), warnings)],
-        "syncd_in_doubt": [((), changes.in_doubt(connection, organisation_id))],
+        "syncd_in_doubt": [((), changes.in_doubt(session))],
         "syncd_lag_seconds": [((why,), _age(waits[why], now)) for why in UnsentChange],
         "syncd_trouble_seconds": [((what,), _age(amiss.get(what), now)) for what in _TOLD_BY_RUNS],
         "syncd_runs_total": [((state,), number) for state, number in counted[counters.RUNS].items()],
         "syncd_changes_total": [(label.split(), number) for label, number in counted[counters.CHANGES].items()],
         "syncd_calls_total": [((), counted[counters.CALLS].get("", 0))],
         "syncd_last_success_timestamp_seconds": [((), _seconds(last_success_at))],
-        "syncd_next_run_timestamp_seconds": [((), _seconds(daemons.next_run_at(connection, organisation_id)))],
+        "syncd_next_run_timestamp_seconds": [((), _seconds(daemons.next_run_at(session)))],
     }
 
 

@@ -98,10 +98,10 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     for number in organisations:
         yield Check(
             _named("runs", number, organisations),
-            partial(lambda number: doctor.of_runs(store(), number, is_live=is_live), number),
+            partial(lambda number: doctor.of_runs(store(), number, now, is_live=is_live), number),
             needs="state store",
         )
-    yield Check("daemon", lambda: doctor.of_daemon(store(), main, now()), needs="state store")
+    yield Check("daemon", lambda: doctor.of_daemon(store(), main, now), needs="state store")
     yield Check(
         "MIS",
         lambda: doctor.of_mis(parts_of("source").mis),

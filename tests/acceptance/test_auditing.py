@@ -19,6 +19,7 @@ from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.state import approvals, changes, resync_requests, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from tests.support.sessions import session_on
 
 from .command import Exit, Syncd
 from .expected import sendable
@@ -41,19 +42,19 @@ def store(syncd: Syncd) -> Store:
 def _change(store: Store, at: datetime, misid: str, message: str = "") -> None:
     with store.begin() as connection:
         number = changes.record_intent(
-            connection,
-            store.cipher,
-            runs.start(connection, _ORGANISATION, Trigger.COMMAND, at),
+            session_on(connection, at=at, cipher=store.cipher),
+            runs.start(session_on(connection, _ORGANISATION, at), Trigger.COMMAND),
             Key(_ORGANISATION, Role.LEARNER, misid),
             Action.UPDATE,
             {"LastName": "Ó Súilleabháin", "Email": "ann@college.example"},
             user_id=7,
             feed="learners",
             fingerprint="",
-            now=at,
         )
         outcome = Outcome.REFUSED if message else Outcome.APPLIED
-        changes.record_outcome(connection, number, outcome, at, http_status=400 if message else 204, message=message)
+        changes.record_outcome(
+            session_on(connection, at=at), number, outcome, http_status=400 if message else 204, message=message
+        )
 
 
 def test_the_history_of_everybody_is_that_of_whole_days_in_london(syncd: Syncd, store: Store) -> None:
@@ -157,11 +158,11 @@ def lived(mis: Mis, onefile: OneFile, syncd: Syncd, store: Store) -> Syncd:
     onefile.learner(other).values["FirstName"] = "Edited by hand"
     assert syncd("verify").exit == 4
     with store.begin() as connection:
-        stopped = runs.start(connection, _ORGANISATION, Trigger.COMMAND, datetime.now(UTC))
-        runs.finish(connection, stopped, RunState.AWAITING_APPROVAL, datetime.now(UTC))
-        approvals.reject(connection, _ORGANISATION, stopped, "sam")
-        request = resync_requests.add(connection, _ORGANISATION, "alex", datetime.now(UTC), [somebody])
-        resync_requests.record_answer(connection, [request], 2)
+        stopped = runs.start(session_on(connection, _ORGANISATION, datetime.now(UTC)), Trigger.COMMAND)
+        runs.finish(session_on(connection, at=datetime.now(UTC)), stopped, RunState.AWAITING_APPROVAL)
+        approvals.reject(session_on(connection, _ORGANISATION), stopped, "sam")
+        request = resync_requests.add(session_on(connection, _ORGANISATION, datetime.now(UTC)), "alex", [somebody])
+        resync_requests.record_answer(session_on(connection), [request], 2)
     return syncd
 
 

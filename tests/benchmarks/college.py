@@ -22,6 +22,7 @@ from syncd.sync.context import SyncContext
 from syncd.sync.feeds import read_feeds
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
+from tests.support.sessions import session_on
 
 from .learners import ASSESSORS, CLASSES, FEED, PLACEMENTS, misid_of
 
@@ -163,7 +164,7 @@ def residents(learners: int, organisation: int = ORGANISATION) -> list[dict[str,
 def look_up_codes(context: SyncContext) -> None:
     """Have the store know what the codes of the feed stand for, as after any run."""
     with context.store.begin() as connection:
-        references.save(connection, context.organisation_id, IDS, context.clock())
+        references.save(session_on(connection, context.organisation_id, context.clock()), IDS)
 
 
 def put_in_step(context: SyncContext) -> int:

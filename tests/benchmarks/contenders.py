@@ -24,6 +24,7 @@ from syncd.sync.context import SyncContext
 from syncd.sync.planner import make_plan
 from syncd.sync.run import run_once
 from syncd.wiring.admin import open_admin
+from tests.support.sessions import session_on
 
 from .college import ORGANISATION, College, look_up_codes
 from .learners import FEED, change_some, driver_url, rows
@@ -127,8 +128,7 @@ def journal(college: College) -> Iterator[Go]:
             for key, fields in (next(fresh) for _ in range(STORED)):
                 with store.begin() as connection:
                     change = changes.record_intent(
-                        connection,
-                        store.cipher,
+                        session_on(connection, at=now(), cipher=store.cipher),
                         number,
                         key,
                         Action.CREATE,
@@ -136,20 +136,19 @@ def journal(college: College) -> Iterator[Go]:
                         user_id=None,
                         feed="learners",
                         fingerprint="f" * 32,
-                        now=now(),
                     )
                 with store.begin() as connection:
                     accounts.save(
-                        connection,
-                        store.cipher,
+                        session_on(connection, at=now(), cipher=store.cipher),
                         key,
                         user_id=change,
                         feed="learners",
                         accepted=fields,
                         fingerprint="f" * 32,
-                        now=now(),
                     )
-                    changes.record_outcome(connection, change, Outcome.APPLIED, now(), http_status=200, user_id=change)
+                    changes.record_outcome(
+                        session_on(connection, at=now()), change, Outcome.APPLIED, http_status=200, user_id=change
+                    )
             return STORED
 
         yield go
@@ -229,7 +228,7 @@ def _visited(college: College, path: str, holds: str) -> Iterator[Go]:
 
 def _begun(context: SyncContext) -> int:
     with context.store.begin() as connection:
-        return runs.start(connection, context.organisation_id, Trigger.COMMAND, context.clock())
+        return runs.start(session_on(connection, context.organisation_id, context.clock()), Trigger.COMMAND)
 
 
 def _fresh_learners() -> Iterator[tuple[Key, dict[str, Any]]]:

@@ -20,6 +20,7 @@ from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.views import audit, daily_totals, report, run_list, search, status
 from syncd.web.metrics import Metrics
+from tests.support.sessions import session_on
 
 from .college import ORGANISATION
 from .contenders import Hollow
@@ -170,15 +171,15 @@ def statements_of(store: Store) -> Iterator[list[tuple[str, Any]]]:
 
 
 def _status(connection: Connection) -> int:
-    return sum(status.status(connection, ORGANISATION).accounts.values())
+    return sum(status.status(session_on(connection, ORGANISATION)).accounts.values())
 
 
 def _history(connection: Connection) -> int:
-    return len(changes.history(connection, ORGANISATION, _SOMEBODY))
+    return len(changes.history(session_on(connection, ORGANISATION), _SOMEBODY))
 
 
 def _page(connection: Connection) -> int:
-    status.status(connection, ORGANISATION)
+    status.status(session_on(connection, ORGANISATION))
     days = daily_totals.days(connection, ORGANISATION, NOW, ZoneInfo("Europe/London"), 30)
     rows = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=0, most=8)
     return len(days) + len(rows)
@@ -190,7 +191,7 @@ def _runs_page(connection: Connection) -> int:
 
 
 def _run_page(connection: Connection) -> int:
-    last = runs.last(connection, ORGANISATION)
+    last = runs.last(session_on(connection, ORGANISATION))
     number = (last.id if last else 0) // 2 // _QUIET * _QUIET
     rows = run_list.changes_of(connection, number, action="update", outcome="applied", first=0, most=50)
     return sum(sum(counts.values()) for counts in run_list.outcomes(connection, number).values()) and len(rows)
@@ -211,7 +212,7 @@ def _people_page(connection: Connection) -> int:
 
 
 def _report(connection: Connection) -> int:
-    month = report.report(connection, [ORGANISATION], NOW - timedelta(days=30), NOW)
+    month = report.report(session_on(connection), [ORGANISATION], NOW - timedelta(days=30), NOW)
     return sum(each.count for each in month.changes)
 
 
@@ -225,32 +226,32 @@ def _scrape(store: Store) -> int:
 
 def _requests(connection: Connection) -> int:
     resync_requests.organisations_waiting(connection)
-    return 1 + len(resync_requests.waiting(connection, ORGANISATION))
+    return 1 + len(resync_requests.waiting(session_on(connection, ORGANISATION)))
 
 
 def _reads_of_a_poll(connection: Connection) -> int:
-    held_records.refused(connection, ORGANISATION)
-    references.known(connection, ORGANISATION, NOW)
-    changes.unsettled(connection, ValueCipher(), ORGANISATION)
-    runs.unreachable_since(connection, ORGANISATION)
-    approvals.in_force(connection, ORGANISATION, ["schedule"], NOW)
-    return sum(accounts.count_by_feed(connection, ORGANISATION).values())
+    held_records.refused(session_on(connection, ORGANISATION))
+    references.known(session_on(connection, ORGANISATION, NOW))
+    changes.unsettled(session_on(connection, ORGANISATION, cipher=ValueCipher()))
+    runs.unreachable_since(session_on(connection, ORGANISATION))
+    approvals.in_force(session_on(connection, ORGANISATION, NOW), ["schedule"])
+    return sum(accounts.count_by_feed(session_on(connection, ORGANISATION)).values())
 
 
 def _writes_of_a_poll(connection: Connection) -> int:
-    number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW, is_full=True)
-    approvals.expire_outdated(connection, ORGANISATION, POLLS, NOW)
-    runs.finish(connection, number, RunState.FINISHED, NOW)
+    number = runs.start(session_on(connection, ORGANISATION, NOW), Trigger.SCHEDULE, is_full=True)
+    approvals.expire_outdated(session_on(connection, ORGANISATION, NOW), POLLS)
+    runs.finish(session_on(connection, at=NOW), number, RunState.FINISHED)
     return 1
 
 
 def _known(connection: Connection) -> int:
-    return len(accounts.known(connection, ORGANISATION))
+    return len(accounts.known(session_on(connection, ORGANISATION)))
 
 
 def _values(connection: Connection) -> int:
     keys = [Key(ORGANISATION, Role.LEARNER, misid_of(number)) for number in range(1, 201)]
-    return len(accounts.values(connection, ValueCipher(), keys))
+    return len(accounts.values(session_on(connection, cipher=ValueCipher()), keys))
 
 
 def _in(look: Callable[[Connection], int]) -> Question:

@@ -18,6 +18,7 @@ from syncd.state import approvals, daemons, resync_requests
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.tables import run
 from syncd.state.runs import RunSummary
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .daemons import living, wait_for
@@ -47,7 +48,7 @@ def _over(college: College, trigger: Trigger = Trigger.SCHEDULE) -> int:
 
 def _next(college: College) -> datetime:
     with college.context.store.begin() as connection:
-        due = daemons.next_run_at(connection, ORGANISATION)
+        due = daemons.next_run_at(session_on(connection, ORGANISATION))
     assert due is not None
     return due
 
@@ -68,7 +69,7 @@ def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
         wait_for(lambda: _over(college) >= seen + 3)
         # Who asks for a run is looked for by the same clock.
         with college.context.store.begin() as connection:
-            request = resync_requests.add(connection, ORGANISATION, "somebody", datetime.now(UTC))
+            request = resync_requests.add(session_on(connection, ORGANISATION, datetime.now(UTC)), "somebody")
         wait_for(lambda: _answer(college, request) is not None)
     assert [one.state for one in _runs(college)].count(RunState.FINISHED) >= seen + 3
     assert len(college.in_onefile("L1")) == 1
@@ -76,7 +77,7 @@ def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
 
 def _answer(college: College, request: int) -> RunSummary | None:
     with college.context.store.begin() as connection:
-        return resync_requests.answering_run(connection, request)
+        return resync_requests.answering_run(session_on(connection), request)
 
 
 @pytest.mark.parametrize("poll", [_A_QUARTER, When("*/15 * * * *", timezone="Europe/London")])
@@ -203,7 +204,7 @@ def test_an_approval_holds_for_its_day_however_the_clock_is_set_meanwhile(found:
     for hours, state in ((-1, RunState.FINISHED), (25, RunState.AWAITING_APPROVAL)):
         assert college.run().state is RunState.AWAITING_APPROVAL
         with college.context.store.begin() as connection:
-            approvals.approve(connection, ORGANISATION, None, "somebody", college.clock())
+            approvals.approve(session_on(connection, ORGANISATION, college.clock()), None, "somebody")
         college.clock.now += timedelta(hours=hours)
         assert college.run().state is state
         college.enrol(f"L{hours}")
@@ -220,7 +221,7 @@ def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_foll
     with living(college, schedule=Schedule(_A_QUARTER.apart(ORGANISATION, timedelta(minutes=1)))):
         wait_for(lambda: _has_next(college))
         with college.context.store.begin() as connection:
-            request = resync_requests.add(connection, ORGANISATION, "somebody", datetime.now(UTC))
+            request = resync_requests.add(session_on(connection, ORGANISATION, datetime.now(UTC)), "somebody")
         _let_the_daemon_look_twice()
         assert not _runs(college)
         assert not _runs(college, Trigger.REQUEST)
@@ -237,7 +238,7 @@ def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_foll
 
 def _has_next(college: College) -> bool:
     with college.context.store.begin() as connection:
-        return daemons.next_run_at(connection, ORGANISATION) is not None
+        return daemons.next_run_at(session_on(connection, ORGANISATION)) is not None
 
 
 def test_a_poll_that_falls_due_in_a_quiet_window_is_put_off_to_its_end(

@@ -8,6 +8,7 @@ import structlog
 from syncd.daemon.purge import purge_job
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .daemons import living, wait_for
@@ -65,7 +66,7 @@ def test_polls_never_overlap(found: Found) -> None:
 
 def _next(college: College) -> object:
     with college.context.store.begin() as connection:
-        return daemons.next_run_at(connection, ORGANISATION)
+        return daemons.next_run_at(session_on(connection, ORGANISATION))
 
 
 def test_it_verifies_when_the_schedule_says_so_and_tells_of_drift(found: Found) -> None:

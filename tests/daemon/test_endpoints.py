@@ -13,6 +13,7 @@ from syncd.state import resync_requests
 from syncd.state.db.tables import approval
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 OTHER_ORGANISATION = 5741
@@ -39,7 +40,7 @@ class Client:
 
 def _asked_for(college: College, organisation_id: int = ORGANISATION) -> list[tuple[int, str, list[str]]]:
     with college.context.store.begin() as connection:
-        waiting = resync_requests.waiting(connection, organisation_id)
+        waiting = resync_requests.waiting(session_on(connection, organisation_id))
     return [(row.id, row.requested_by, list(row.misids)) for row in waiting]
 
 

@@ -20,6 +20,7 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import approvals, resync_requests
 from syncd.state.db.tables import approval, change, resync_request, run
 from syncd.state.runs import RunSummary
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .daemons import living, wait_for
@@ -29,12 +30,12 @@ OTHER_ORGANISATION = 5741
 
 def _ask(college: College, *misids: str, organisation_id: int = ORGANISATION) -> int:
     with college.context.store.begin() as connection:
-        return resync_requests.add(connection, organisation_id, "somebody", datetime.now(UTC), misids)
+        return resync_requests.add(session_on(connection, organisation_id, datetime.now(UTC)), "somebody", misids)
 
 
 def _answer(college: College, request: int) -> RunSummary | None:
     with college.context.store.begin() as connection:
-        return resync_requests.answering_run(connection, request)
+        return resync_requests.answering_run(session_on(connection), request)
 
 
 def _answered(college: College, request: int) -> RunSummary:
@@ -92,7 +93,8 @@ def test_a_run_keeps_who_asked_for_it(found: Found) -> None:
         now = datetime.now(UTC)
         with college.context.store.begin() as connection:
             requests = [
-                resync_requests.add(connection, ORGANISATION, who, now, []) for who in ("Morgan", "Ann", "Morgan")
+                resync_requests.add(session_on(connection, ORGANISATION, now), who, [])
+                for who in ("Morgan", "Ann", "Morgan")
             ]
         assert {_answered(college, request).asked_by for request in requests} == {"Ann, Morgan"}
 
@@ -105,7 +107,7 @@ def test_all_who_ask_share_one_run_about_all_whom_they_name_and_nobody_else(foun
         now = datetime.now(UTC)
         with college.context.store.begin() as connection:
             requests = [
-                resync_requests.add(connection, ORGANISATION, "somebody", now, misids)
+                resync_requests.add(session_on(connection, ORGANISATION, now), "somebody", misids)
                 for misids in (["L1"], ["L2", "L1"])
             ]
         answers = {_answered(college, request).id for request in requests}
@@ -202,7 +204,7 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
     college.with_policy(limits=Limits(floor=5), max_in_flight=2)
     college.run()
     with college.context.store.begin() as connection:
-        approvals.approve(connection, ORGANISATION, None, "Morgan", college.clock())
+        approvals.approve(session_on(connection, ORGANISATION, college.clock()), None, "Morgan")
     # The daemon goes by the time of this machine, for which the approval would have lapsed.
     with college.context.store.begin() as connection:
         connection.execute(approval.update().values(expires_at=datetime.now(UTC) + timedelta(hours=1)))
@@ -294,12 +296,12 @@ def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> N
     college = found()
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
-        resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L1"])
-        some = resync_requests.waiting(connection, ORGANISATION)
-        resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L2", "L1"])
-        more = resync_requests.waiting(connection, ORGANISATION)
-        resync_requests.add(connection, ORGANISATION, "somebody", college.clock())
-        all_ = resync_requests.waiting(connection, ORGANISATION)
+        resync_requests.add(session_on(connection, ORGANISATION, college.clock()), "somebody", ["L1"])
+        some = resync_requests.waiting(session_on(connection, ORGANISATION))
+        resync_requests.add(session_on(connection, ORGANISATION, college.clock()), "somebody", ["L2", "L1"])
+        more = resync_requests.waiting(session_on(connection, ORGANISATION))
+        resync_requests.add(session_on(connection, ORGANISATION, college.clock()), "somebody")
+        all_ = resync_requests.waiting(session_on(connection, ORGANISATION))
     assert [resync_requests.requested_scope(requests) for requests in (some, more, all_)] == [
         Scope.of(["L1"]),
         Scope.of(["L1", "L2"]),

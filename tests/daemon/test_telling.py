@@ -22,6 +22,7 @@ from syncd.state import approvals, notifications
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from tests.inbox import Inbox, open_inbox
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .daemons import living, wait_for
@@ -76,7 +77,7 @@ def test_a_run_that_waits_is_told_once_however_often_it_is_planned_anew_and_by_w
     assert "syncd approve" in inbox.messages[0]["message"]
 
     with college.context.store.begin() as connection:
-        approvals.approve(connection, ORGANISATION, None, "somebody", college.clock())
+        approvals.approve(session_on(connection, ORGANISATION, college.clock()), None, "somebody")
     for _ in range(2):
         _look(_telling(college, inbox))
     assert inbox.titles[1:] == ["syncd: No run waits for approval any more"]
@@ -248,7 +249,7 @@ def test_what_an_address_was_told_is_forgotten_when_it_is_taken_away(found: Foun
         _look(_telling(college, other))
     (key,) = (address.key for address in channels_of([SecretStr(inbox.url)]))
     with college.context.store.begin() as connection:
-        assert notifications.sent_to(connection, ORGANISATION, key) == {}
+        assert notifications.sent_to(session_on(connection, ORGANISATION), key) == {}
 
 
 def test_the_daemon_tells_after_a_run_and_a_service_that_hangs_holds_nothing_up(found: Found, inbox: Inbox) -> None:

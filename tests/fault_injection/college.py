@@ -15,6 +15,7 @@ from syncd.state import accounts, changes
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
+from tests.support.sessions import session_on
 
 from .killing import AtCommit, said, start
 from .watching import watch
@@ -168,8 +169,8 @@ class College:
         assert Counter(user.misid for user in learners) == Counter((*_OLD, *_NEW)), what
         assert Counter(user.values["LastName"] for user in learners) == {"Changed": len(_OLD), "New": len(_NEW)}, what
         with self._connected() as connection:
-            known = accounts.known(connection, _ORGANISATION)
-            assert changes.in_doubt(connection, _ORGANISATION) == 0, what
+            known = accounts.known(session_on(connection, _ORGANISATION))
+            assert changes.in_doubt(session_on(connection, _ORGANISATION)) == 0, what
         assert {key.misid: account.user_id for key, account in known.items()} == {
             user.misid: user.id for user in learners
         }, what

@@ -24,6 +24,7 @@ from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
 from syncd.sync.context import Policy
 from tests.conftest import running_postgres
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .college import College as RealCollege
@@ -307,7 +308,7 @@ def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     _assert_plain(failure.value, "feed learners", "the connection was lost")
     assert college.writes() == []
     with college.context.store.begin() as connection:
-        known = accounts.known(connection, ORGANISATION)
+        known = accounts.known(session_on(connection, ORGANISATION))
     assert {account.status for account in known.values()} == {Status.ACTIVE}
 
     college.context = replace(college.context, mis=Mis(postgres_url))

@@ -24,6 +24,7 @@ from syncd.state import approvals, changes, held_records
 from syncd.state.db.tables import approval, run
 from syncd.sync.context import Policy
 from syncd.sync.run import RunResult
+from tests.support.sessions import session_on
 
 from .college import ASSESSOR, ASSESSORS, LEARNER, LEARNERS, Who
 from .mortality import Killed, Moment
@@ -210,16 +211,16 @@ class Promises(RuleBasedStateMachine):
         now = self.site.clocks()
         with suppress(NothingToSettle), self.site.store.begin() as connection:
             if is_yes:
-                counts = approvals.approve(connection, ORGANISATION, None, "a test", now).counts
+                counts = approvals.approve(session_on(connection, ORGANISATION, now), None, "a test").counts
                 self.budget = Budget(counts.creates, counts.updates, counts.leavers, now + timedelta(hours=24))
             else:
-                approvals.reject(connection, ORGANISATION, None, "somebody")
+                approvals.reject(session_on(connection, ORGANISATION), None, "somebody")
 
     @rule()
     def retry(self) -> None:
         everybody = sorted({who.misid for who in self.site.college.people})
         with self.site.store.begin() as connection:
-            held_records.retry(connection, ORGANISATION, everybody, self.site.clocks())
+            held_records.retry(session_on(connection, ORGANISATION, self.site.clocks()), everybody)
 
     def _edit(self, edited: list[tuple[Any, ...]]) -> None:
         college = self.site.college
@@ -403,7 +404,7 @@ class Promises(RuleBasedStateMachine):
         # Of somebody who has left it may stay unknown whether a last change was done; a create never.
         assert not listed.in_doubt & site.college.people, listed.in_doubt
         with site.store.begin() as connection:
-            assert changes.in_doubt(connection, ORGANISATION) == 0
+            assert changes.in_doubt(session_on(connection, ORGANISATION)) == 0
         for who in site.college.people:
             (account,) = site.witness.accounts_of(who)
             assert listed.ids[who] == account.id

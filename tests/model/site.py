@@ -20,6 +20,7 @@ from syncd.state.db.lock import Purpose, locked
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Feed, Policy, SyncContext
 from syncd.sync.run import RunResult, run_once
+from tests.support.sessions import session_on
 
 from .college import ASSESSOR, CLASSROOMS, FEEDS, LEARNER, PLACEMENT, ROLES, College, Who
 from .mortality import Clocks, Life, Moment, MortalPacer, MortalStore
@@ -93,7 +94,7 @@ class Site:
 
     def listed(self) -> Listed:
         with self.store.begin() as connection:
-            known = accounts.known(connection, ORGANISATION)
+            known = accounts.known(session_on(connection, ORGANISATION))
             held = connection.execute(text("SELECT role, misid, reason FROM held WHERE NOT is_warning")).all()
             changes = connection.execute(text("SELECT role, misid, action, outcome FROM change ORDER BY id")).all()
         newest: dict[Who, str] = {}

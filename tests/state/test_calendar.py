@@ -7,6 +7,7 @@ from syncd.core.run import RunState, Trigger
 from syncd.state import runs
 from syncd.state.db.store import Store
 from syncd.state.views import daily_totals
+from tests.support.sessions import session_on
 
 LONDON = ZoneInfo("Europe/London")
 HERE, ELSEWHERE = 5740, 5741
@@ -14,9 +15,12 @@ HERE, ELSEWHERE = 5740, 5741
 
 def _ran(store: Store, at: datetime, applied: int, organisation_id: int = HERE, calls: int = 0) -> None:
     with store.begin() as connection:
-        number = runs.start(connection, organisation_id, Trigger.SCHEDULE, at)
+        number = runs.start(session_on(connection, organisation_id, at), Trigger.SCHEDULE)
         runs.finish(
-            connection, number, RunState.FINISHED, at, totals={"applied": applied, "calls": calls, "refused": 1}
+            session_on(connection, at=at),
+            number,
+            RunState.FINISHED,
+            totals={"applied": applied, "calls": calls, "refused": 1},
         )
 
 

@@ -16,6 +16,7 @@ from syncd.state import credentials
 from syncd.state.credentials import FirstPassword
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from tests.support.sessions import session_on
 
 _NOW = datetime(2026, 1, 15, tzinfo=UTC)
 _VAULT = ValueCipher(Fernet.generate_key().decode())
@@ -27,13 +28,15 @@ def two(store: Store) -> Store:
     with store.begin() as connection:
         for number in (1, 2):
             key = Key(number, Role.LEARNER, f"L{number}")
-            assert credentials.save(connection, _VAULT, key, number, f"user{number}", f"secret{number}", _NOW)
+            assert credentials.save(
+                session_on(connection, at=_NOW, cipher=_VAULT), key, number, f"user{number}", f"secret{number}"
+            )
     return store
 
 
 def _take(store: Store, organisation_id: int) -> list[FirstPassword]:
     with store.begin() as connection:
-        return credentials.take(connection, _VAULT, organisation_id)
+        return credentials.take(session_on(connection, organisation_id, cipher=_VAULT))
 
 
 def test_an_organisation_takes_its_own_once(two: Store) -> None:
@@ -45,7 +48,7 @@ def test_an_organisation_takes_its_own_once(two: Store) -> None:
 def test_what_is_taken_in_a_transaction_that_fails_is_still_there(two: Store) -> None:
     def take_and_fail() -> None:
         with two.begin() as connection:
-            assert credentials.take(connection, _VAULT, 1)
+            assert credentials.take(session_on(connection, 1, cipher=_VAULT))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

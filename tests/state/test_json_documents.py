@@ -15,6 +15,7 @@ from syncd.state.db.store import Store
 from syncd.state.held_records import HeldEntry
 from syncd.state.views import documents
 from syncd.state.views.status import status_by_organisation
+from tests.support.sessions import session_on
 
 _HERE, _THERE = 5740, 5741
 _AT = datetime(2026, 1, 15, 12, 0, 0, 5000, tzinfo=UTC)
@@ -60,15 +61,21 @@ def test_a_change() -> None:
 
 def test_the_status_of_one_organisation_and_of_two(store: Store) -> None:
     with store.begin() as connection:
-        daemons.register(connection, _HERE, "host", 1, _AT)
-        daemons.note_next_run(connection, _HERE, _AT)
-        number = runs.start(connection, _HERE, Trigger.SCHEDULE, _AT)
-        runs.stop(connection, number, _HERE, "too many", _AT, onefile=OneFileStatus.OK, totals={}, sample={})
-        failed = runs.start(connection, _THERE, Trigger.COMMAND, _AT)
-        runs.finish(connection, failed, RunState.FAILED, _AT, reason="gone", onefile=OneFileStatus.UNREACHABLE)
-        held_records.hold(connection, Held(_THERE, Role.LEARNER, "L1", "learners", Reason.MISSING, "ULN", "no"), _AT)
-        one = documents.status_document(status_by_organisation(connection, [_HERE]))
-        two = documents.status_document(status_by_organisation(connection, [_HERE, _THERE]))
+        daemons.register(session_on(connection, _HERE, _AT), "host", 1)
+        daemons.note_next_run(session_on(connection, _HERE), _AT)
+        number = runs.start(session_on(connection, _HERE, _AT), Trigger.SCHEDULE)
+        runs.stop(
+            session_on(connection, _HERE, _AT), number, "too many", onefile=OneFileStatus.OK, totals={}, sample={}
+        )
+        failed = runs.start(session_on(connection, _THERE, _AT), Trigger.COMMAND)
+        runs.finish(
+            session_on(connection, at=_AT), failed, RunState.FAILED, reason="gone", onefile=OneFileStatus.UNREACHABLE
+        )
+        held_records.hold(
+            session_on(connection, at=_AT), Held(_THERE, Role.LEARNER, "L1", "learners", Reason.MISSING, "ULN", "no")
+        )
+        one = documents.status_document(status_by_organisation(session_on(connection), [_HERE]))
+        two = documents.status_document(status_by_organisation(session_on(connection), [_HERE, _THERE]))
     nothing = dict.fromkeys(("creates", "updates", "leavers"), 0)
     none_yet = dict.fromkeys(("returners", "held", "warnings", "unchanged", "applied", "refused", "in_doubt"), 0)
     assert _as_text(one) == _as_text(

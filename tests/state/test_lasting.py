@@ -12,6 +12,7 @@ from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.maintenance import vacuum
 from syncd.state.db.store import Store
 from syncd.state.db.tables import resync_request
+from tests.support.sessions import session_on
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _COUNT = select(func.count()).select_from(resync_request)
@@ -41,11 +42,13 @@ def test_only_what_is_fleeting_is_not_waited_for_whatever_the_connection_did_bef
 
 def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_when_it_raises(store: Store) -> None:
     with store.begin(relaxed_durability=True) as writer:
-        resync_requests.add(writer, 5740, "jo", _NOW)
+        resync_requests.add(session_on(writer, 5740, _NOW), "jo")
         with store.reading() as reader:
             assert reader.scalar(_COUNT) == 0
     with pytest.raises(NothingToSettle), store.begin(relaxed_durability=True) as writer:
-        approvals.approve(writer, 5740, resync_requests.add(writer, 5740, "jo", _NOW), "jo", _NOW)
+        approvals.approve(
+            session_on(writer, 5740, _NOW), resync_requests.add(session_on(writer, 5740, _NOW), "jo"), "jo"
+        )
     with store.reading() as reader:
         assert reader.scalar(_COUNT) == 1
 
@@ -53,12 +56,12 @@ def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_w
 def test_a_store_is_tidied_whatever_its_connection_did_before(store: Store) -> None:
     with store.begin() as writer:
         for _ in range(500):
-            resync_requests.add(writer, 5740, "jo", _NOW)
+            resync_requests.add(session_on(writer, 5740, _NOW), "jo")
     with store.reading() as reader:
-        assert len(resync_requests.waiting(reader, 5740)) == 500
+        assert len(resync_requests.waiting(session_on(reader, 5740))) == 500
     vacuum(store, _NOW)
     with pytest.raises(StateUnusable, match=r"(?i)read-?only"), store.reading() as reader:
-        resync_requests.add(reader, 5740, "jo", _NOW)
+        resync_requests.add(session_on(reader, 5740, _NOW), "jo")
 
 
 def test_a_lock_that_was_let_go_is_free_at_once_and_its_connection_serves_on(store: Store) -> None:

@@ -10,6 +10,7 @@ from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.state import changes, counters, runs
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change, run
+from tests.support.sessions import session_on
 
 ORGANISATION = 5740
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -22,8 +23,8 @@ def _counted(store: Store, counter: str) -> Mapping[str, float]:
 
 def _run_of(store: Store, seconds: float, state: RunState = RunState.FINISHED, calls: int = 0) -> int:
     with store.begin() as connection:
-        number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW)
-        runs.finish(connection, number, state, NOW + timedelta(seconds=seconds), totals={"calls": calls})
+        number = runs.start(session_on(connection, ORGANISATION, NOW), Trigger.SCHEDULE)
+        runs.finish(session_on(connection, at=NOW + timedelta(seconds=seconds)), number, state, totals={"calls": calls})
     return number
 
 
@@ -42,7 +43,7 @@ def test_a_run_whose_process_was_killed_counts_as_interrupted_and_a_clock_set_ba
     store: Store,
 ) -> None:
     with store.begin() as connection:
-        runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW)
+        runs.start(session_on(connection, ORGANISATION, NOW), Trigger.SCHEDULE)
     _run_of(store, -3600)
     assert _counted(store, counters.RUNS) == {"interrupted": 1, "finished": 1}
     assert _counted(store, counters.RUN_SECONDS) == {"": 0}
@@ -54,13 +55,20 @@ def test_a_change_counts_under_each_thing_that_became_of_it_and_still_does_when_
     with store.begin() as connection:
         intended = [
             changes.record_intent(
-                connection, store.cipher, number, key, action, {}, user_id=None, feed="f", fingerprint="", now=NOW
+                session_on(connection, at=NOW, cipher=store.cipher),
+                number,
+                key,
+                action,
+                {},
+                user_id=None,
+                feed="f",
+                fingerprint="",
             )
             for action in (Action.CREATE, Action.UPDATE)
         ]
-        changes.record_outcome(connection, intended[0], Outcome.IN_DOUBT, NOW)
-        changes.forget_pending(connection, ORGANISATION)
-        changes.record_outcome(connection, intended[0], Outcome.APPLIED, NOW, user_id=1)
+        changes.record_outcome(session_on(connection, at=NOW), intended[0], Outcome.IN_DOUBT)
+        changes.forget_pending(session_on(connection, ORGANISATION))
+        changes.record_outcome(session_on(connection, at=NOW), intended[0], Outcome.APPLIED, user_id=1)
     expected = {"create in_doubt": 1, "update in_doubt": 1, "create applied": 1}
     assert _counted(store, counters.CHANGES) == expected
 

@@ -11,6 +11,7 @@ from syncd.state import accounts, held_records
 from syncd.state.db.store import Store
 from syncd.state.views import search
 from syncd.state.views.search import SearchTerms
+from tests.support.sessions import session_on
 
 HERE, ELSEWHERE = 5740, 5741
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -28,14 +29,19 @@ def college(store: Store) -> None:
     with store.begin() as connection:
         for key, user_id in known.items():
             accounts.save(
-                connection, store.cipher, key, user_id=user_id, feed="f", accepted={}, fingerprint="", now=NOW
+                session_on(connection, at=NOW, cipher=store.cipher),
+                key,
+                user_id=user_id,
+                feed="f",
+                accepted={},
+                fingerprint="",
             )
-        accounts.set_status(connection, Key(HERE, Role.LEARNER, "L10"), Status.LEAVER, NOW)
+        accounts.set_status(session_on(connection), Key(HERE, Role.LEARNER, "L10"), Status.LEAVER, NOW)
         holds = [
             Held(HERE, Role.LEARNER, misid, feed, Reason.MISSING, "Email", "Email is empty", row)
             for misid, feed, row in (("L1", "f", 0), ("H1", "f", 0), ("H1", "g", 0), ("", "f", 7))
         ]
-        held_records.replace(connection, HERE, holds, [], NOW)
+        held_records.replace(session_on(connection, HERE, NOW), holds, [])
 
 
 def _found(

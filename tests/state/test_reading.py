@@ -9,6 +9,7 @@ from syncd.errors import StateUnusable
 from syncd.state import resync_requests
 from syncd.state.db.store import Store
 from syncd.state.db.tables import resync_request
+from tests.support.sessions import session_on
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _COUNT = select(func.count()).select_from(resync_request)
@@ -18,7 +19,7 @@ def test_a_reader_sees_the_store_as_it_was_when_it_began_whoever_writes_meanwhil
     with store.reading() as reader:
         assert reader.scalar(_COUNT) == 0
         with store.begin() as writer:
-            resync_requests.add(writer, 5740, "jo", _NOW)
+            resync_requests.add(session_on(writer, 5740, _NOW), "jo")
             with store.reading() as another:
                 assert another.scalar(_COUNT) == 0
         assert reader.scalar(_COUNT) == 0
@@ -28,7 +29,7 @@ def test_a_reader_sees_the_store_as_it_was_when_it_began_whoever_writes_meanwhil
 
 def test_what_only_reads_cannot_write(store: Store) -> None:
     with pytest.raises(StateUnusable, match=r"(?i)read-?only"), store.reading() as reader:
-        resync_requests.add(reader, 5740, "jo", _NOW)
+        resync_requests.add(session_on(reader, 5740, _NOW), "jo")
     with store.begin() as writer:
-        resync_requests.add(writer, 5740, "jo", _NOW)
+        resync_requests.add(session_on(writer, 5740, _NOW), "jo")
         assert writer.scalar(_COUNT) == 1

@@ -24,6 +24,7 @@ from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, metadata, resync_request, run
 from syncd.state.retention import purge
 from syncd.state.views import lag
+from tests.support.sessions import session_on
 
 _NOW: Final = datetime(2026, 11, 30, 4, tzinfo=UTC)
 _KEEP: Final = timedelta(days=400)
@@ -42,10 +43,12 @@ def _run(
     organisation_id: int = _HERE,
 ) -> int:
     with store.begin() as connection:
-        number = runs.start(connection, organisation_id, trigger, at)
+        number = runs.start(session_on(connection, organisation_id, at), trigger)
         if state is not RunState.RUNNING:
-            runs.finish(connection, number, state, at, reason="none", onefile=onefile, totals={"calls": 3})
-            runs.record_verify(connection, number, runs.VerifyScope(True, at, frozenset()))
+            runs.finish(
+                session_on(connection, at=at), number, state, reason="none", onefile=onefile, totals={"calls": 3}
+            )
+            runs.record_verify(session_on(connection), number, runs.VerifyScope(True, at, frozenset()))
     return number
 
 
@@ -61,8 +64,7 @@ def _change(
 ) -> int:
     with store.begin() as connection:
         number = changes.record_intent(
-            connection,
-            store.cipher,
+            session_on(connection, at=at, cipher=store.cipher),
             run_id,
             Key(organisation_id, Role.LEARNER, misid),
             action,
@@ -70,17 +72,16 @@ def _change(
             user_id=None,
             feed="learners",
             fingerprint="",
-            now=at,
         )
         if outcome is not Outcome.PENDING:
-            changes.record_outcome(connection, number, outcome, at)
+            changes.record_outcome(session_on(connection, at=at), number, outcome)
     return number
 
 
 def _approve(store: Store, run_id: int, at: datetime) -> approvals.Approval:
     plan = Plan(creates=(Create(Key(_HERE, Role.LEARNER, "L9"), "learners", {"MISID": "L9"}),))
     with store.begin() as connection:
-        return approvals.approve_beforehand(connection, run_id, plan, "somebody", at)
+        return approvals.approve_beforehand(session_on(connection, at=at), run_id, plan, "somebody")
 
 
 def _numbers(store: Store, table: Any) -> list[int]:
@@ -155,19 +156,19 @@ def test_a_create_that_is_not_settled_stays_however_old_with_all_that_is_known_o
     _change(store, _run(store, _LONG_AGO), _LONG_AGO, outcome, Action.CREATE)
     _run(store, _NOW)
     with store.begin() as connection:
-        before = changes.unsettled(connection, store.cipher, _HERE)
+        before = changes.unsettled(session_on(connection, _HERE, cipher=store.cipher))
 
     assert purge(store, [_HERE], _NOW, _KEEP) == 0
 
     with store.begin() as connection:
-        assert changes.unsettled(connection, store.cipher, _HERE) == before != []
+        assert changes.unsettled(session_on(connection, _HERE, cipher=store.cipher)) == before != []
 
 
 def test_a_change_whose_process_was_killed_stays_until_its_account_has_been_doubted(store: Store) -> None:
     killed = _change(store, _run(store, _LONG_AGO), _LONG_AGO, Outcome.PENDING, Action.ARCHIVE)
     assert purge(store, [_HERE], _NOW, _KEEP) == 0
     with store.begin() as connection:
-        changes.forget_pending(connection, _HERE)
+        changes.forget_pending(session_on(connection, _HERE))
     assert _numbers(store, change) == [killed]
     assert purge(store, [_HERE], _NOW, _KEEP) == 1
 
@@ -183,7 +184,7 @@ def test_what_has_been_used_of_an_approval_is_known_as_long_as_it_lasts(store: S
     purge(store, [_HERE], _NOW, timedelta(minutes=1))
 
     with store.begin() as connection:
-        assert approvals.in_force(connection, _HERE, {"schedule"}, _NOW) == approvals.Approval(
+        assert approvals.in_force(session_on(connection, _HERE, _NOW), {"schedule"}) == approvals.Approval(
             granted.number, Counts(0, 0, 0)
         )
 
@@ -205,10 +206,10 @@ def test_who_asked_for_a_run_is_known_as_long_as_the_run_is_and_what_waits_alway
     for at in (_LONG_AGO, _NOW - timedelta(days=30), _NOW):
         number = _run(store, at)
         with store.begin() as connection:
-            requests.append(resync_requests.add(connection, _HERE, "somebody", at))
-            resync_requests.record_answer(connection, requests[-1:], number)
+            requests.append(resync_requests.add(session_on(connection, _HERE, at), "somebody"))
+            resync_requests.record_answer(session_on(connection), requests[-1:], number)
     with store.begin() as connection:
-        unanswered = resync_requests.add(connection, _HERE, "somebody", _LONG_AGO)
+        unanswered = resync_requests.add(session_on(connection, _HERE, _LONG_AGO), "somebody")
 
     purge(store, [_HERE], _NOW, _KEEP)
 
@@ -219,25 +220,25 @@ def test_accounts_what_onefile_accepted_and_who_is_held_stay(store: Store) -> No
     key = Key(_HERE, Role.LEARNER, "L1")
     with store.begin() as connection:
         accounts.save(
-            connection,
-            store.cipher,
+            session_on(connection, at=_LONG_AGO, cipher=store.cipher),
             key,
             user_id=7,
             feed="learners",
             accepted={"MISID": "L1", "FirstName": "Ann"},
             fingerprint="f",
-            now=_LONG_AGO,
         )
         hold = Held(_HERE, Role.LEARNER, "L2", "learners", Reason.MISSING, "Email", "Email is empty", 1)
-        held_records.hold(connection, hold, _LONG_AGO)
+        held_records.hold(session_on(connection, at=_LONG_AGO), hold)
     _change(store, _run(store, _LONG_AGO), _LONG_AGO, action=Action.CREATE)
 
     assert purge(store, [_HERE], _NOW, _KEEP) == 1
 
     with store.begin() as connection:
-        assert accounts.known(connection, _HERE)[key].user_id == 7
-        assert accounts.values(connection, store.cipher, [key]) == {key: {"MISID": "L1", "FirstName": "Ann"}}
-        assert [row.misid for row in held_records.listing(connection, _HERE)] == ["L2"]
+        assert accounts.known(session_on(connection, _HERE))[key].user_id == 7
+        assert accounts.values(session_on(connection, cipher=store.cipher), [key]) == {
+            key: {"MISID": "L1", "FirstName": "Ann"}
+        }
+        assert [row.misid for row in held_records.listing(session_on(connection, _HERE))] == ["L2"]
 
 
 def test_what_was_sent_is_no_longer_in_the_file(tmp_path: Path) -> None:
@@ -301,18 +302,18 @@ def test_whatever_has_happened_what_syncd_goes_by_is_the_same_afterwards(history
 
 def _gone_by(store: Store) -> Iterator[object]:
     with store.begin() as connection:
-        yield changes.unsettled(connection, store.cipher, _HERE)
-        yield changes.in_doubt(connection, _HERE)
+        yield changes.unsettled(session_on(connection, _HERE, cipher=store.cipher))
+        yield changes.in_doubt(session_on(connection, _HERE))
         yield counters.values(connection, _HERE)
         yield connection.scalars(select(change.c.id).where(change.c.outcome == Outcome.PENDING)).all()
-        yield runs.last(connection, _HERE)
-        yield runs.waiting(connection, _HERE)
-        yield runs.unreachable_since(connection, _HERE)
-        yield runs.last_success_at(connection, _HERE)
-        yield current_conditions(connection, _HERE)
+        yield runs.last(session_on(connection, _HERE))
+        yield runs.waiting(session_on(connection, _HERE))
+        yield runs.unreachable_since(session_on(connection, _HERE))
+        yield runs.last_success_at(session_on(connection, _HERE))
+        yield current_conditions(session_on(connection, _HERE))
         yield lag.oldest(connection, _HERE)
         for trigger in _TRIGGERS:
-            yield approvals.in_force(connection, _HERE, {trigger}, _NOW)
-            yield runs.last_verify(connection, _HERE, trigger)
-            yield runs.last_verify(connection, _HERE, trigger, only_full=True)
+            yield approvals.in_force(session_on(connection, _HERE, _NOW), {trigger})
+            yield runs.last_verify(session_on(connection, _HERE), trigger)
+            yield runs.last_verify(session_on(connection, _HERE), trigger, only_full=True)
         yield connection.scalar(select(approval.c.id).order_by(approval.c.id.desc()).limit(1))

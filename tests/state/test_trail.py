@@ -15,6 +15,7 @@ from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
 from syncd.state.views import audit
+from tests.support.sessions import session_on
 
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 _HERE, _THERE, _ELSEWHERE = 5740, 5741, 5742
@@ -24,11 +25,10 @@ _Made = tuple[int, int, str]
 
 def _fill(store: Store, made: Sequence[_Made]) -> None:
     with store.begin() as connection:
-        run = runs.start(connection, _HERE, Trigger.SCHEDULE, _NOON)
+        run = runs.start(session_on(connection, _HERE, _NOON), Trigger.SCHEDULE)
         for minutes, organisation_id, misid in made:
             changes.record_intent(
-                connection,
-                store.cipher,
+                session_on(connection, at=_NOON + timedelta(minutes=minutes), cipher=store.cipher),
                 run,
                 Key(organisation_id, Role.LEARNER, misid),
                 Action.UPDATE,
@@ -36,7 +36,6 @@ def _fill(store: Store, made: Sequence[_Made]) -> None:
                 user_id=1,
                 feed="learners",
                 fingerprint="",
-                now=_NOON + timedelta(minutes=minutes),
             )
 
 

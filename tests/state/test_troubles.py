@@ -15,6 +15,7 @@ from syncd.state.db.store import Store
 from syncd.state.db.tables import run
 from syncd.state.views import lag
 from syncd.state.views.lag import UnsentChange
+from tests.support.sessions import session_on
 
 ORGANISATION = 5740
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -38,17 +39,24 @@ def _play(store: Store, ends: Iterable[str], *, is_full: bool = True) -> None:
         for hour, end in enumerate(ends):
             state, problem, onefile = _ENDS[end]
             now = NOON + timedelta(hours=hour)
-            number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, now, is_full=is_full)
+            number = runs.start(session_on(connection, ORGANISATION, now), Trigger.SCHEDULE, is_full=is_full)
             if state is RunState.AWAITING_APPROVAL:
-                runs.stop(connection, number, ORGANISATION, end, now, onefile=onefile, totals={"calls": 0}, sample={})
+                runs.stop(
+                    session_on(connection, ORGANISATION, now),
+                    number,
+                    end,
+                    onefile=onefile,
+                    totals={"calls": 0},
+                    sample={},
+                )
             else:
-                runs.finish(connection, number, state, now, reason=end, onefile=onefile, problem=problem)
+                runs.finish(session_on(connection, at=now), number, state, reason=end, onefile=onefile, problem=problem)
 
 
 def _amiss(store: Store) -> dict[AlertKind, int]:
     """By subject, the hour since which it is so."""
     with store.begin() as connection:
-        found = current_conditions(connection, ORGANISATION)
+        found = current_conditions(session_on(connection, ORGANISATION))
     return {subject: int((each.since - NOON) / timedelta(hours=1)) for subject, each in found.items()}
 
 
@@ -103,9 +111,9 @@ def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planne
     def planned(hour: int, state: RunState, creates: int, applied: int, *, is_full: bool = True) -> None:
         now = NOON + timedelta(hours=hour)
         with store.begin() as connection:
-            number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, now, is_full=is_full)
+            number = runs.start(session_on(connection, ORGANISATION, now), Trigger.SCHEDULE, is_full=is_full)
             connection.execute(run.update().where(run.c.id == number).values(creates=creates))
-            runs.finish(connection, number, state, now, totals={"applied": applied})
+            runs.finish(session_on(connection, at=now), number, state, totals={"applied": applied})
 
     def since() -> datetime | None:
         with store.begin() as connection:

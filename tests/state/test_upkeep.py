@@ -19,6 +19,7 @@ from syncd.state import accounts
 from syncd.state.db import maintenance
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from tests.support.sessions import session_on
 
 _NOW = datetime(2026, 1, 15, tzinfo=UTC)
 _OLD, _NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -52,14 +53,12 @@ def sealed(opened: With) -> Store:
 def _keep(store: Store, misid: str, user_id: int) -> None:
     with store.begin() as connection:
         accounts.save(
-            connection,
-            store.cipher,
+            session_on(connection, at=_NOW, cipher=store.cipher),
             Key(5740, Role.LEARNER, misid),
             user_id=user_id,
             feed="learners",
             accepted={"LastName": "Zz-Surname"},
             fingerprint="f",
-            now=_NOW,
         )
 
 

@@ -9,6 +9,7 @@ from syncd.state import runs
 from syncd.state.db.store import Store
 from syncd.state.runs import VerifyScope
 from syncd.state.views import run_list
+from tests.support.sessions import session_on
 
 _HERE, _THERE = 5740, 5741
 _NOW = datetime(2026, 1, 15, 3, 0, tzinfo=UTC)
@@ -23,10 +24,10 @@ def _verify(
     organisation_id: int = _HERE,
 ) -> int:
     with store.begin() as connection:
-        number = runs.start(connection, organisation_id, trigger, _NOW)
-        runs.finish(connection, number, state, _NOW)
+        number = runs.start(session_on(connection, organisation_id, _NOW), trigger)
+        runs.finish(session_on(connection, at=_NOW), number, state)
         if scope is not None:
-            runs.record_verify(connection, number, scope)
+            runs.record_verify(session_on(connection), number, scope)
     return number
 
 
@@ -40,7 +41,11 @@ def test_a_scope_is_read_as_it_was_stored(store: Store, still_different: frozens
     with store.begin() as connection:
         found = run_list.find(connection, [_HERE], number)
         assert found is not None
-        assert found.verify_scope == runs.last_verify(connection, _HERE, Trigger.VERIFY) == _scope(0, still_different)
+        assert (
+            found.verify_scope
+            == runs.last_verify(session_on(connection, _HERE), Trigger.VERIFY)
+            == _scope(0, still_different)
+        )
 
 
 def test_the_newest_full_verify_is_found_behind_newer_ones(store: Store) -> None:
@@ -48,8 +53,10 @@ def test_the_newest_full_verify_is_found_behind_newer_ones(store: Store) -> None
     _verify(store, _scope(1, is_full=True))
     _verify(store, _scope(2))
     with store.begin() as connection:
-        assert runs.last_verify(connection, _HERE, Trigger.VERIFY) == _scope(2)
-        assert runs.last_verify(connection, _HERE, Trigger.VERIFY, only_full=True) == _scope(1, is_full=True)
+        assert runs.last_verify(session_on(connection, _HERE), Trigger.VERIFY) == _scope(2)
+        assert runs.last_verify(session_on(connection, _HERE), Trigger.VERIFY, only_full=True) == _scope(
+            1, is_full=True
+        )
 
 
 def test_only_finished_verifies_with_a_scope_count(store: Store) -> None:
@@ -59,5 +66,5 @@ def test_only_finished_verifies_with_a_scope_count(store: Store) -> None:
     _verify(store, _scope(2), trigger=Trigger.SCHEDULE)
     _verify(store, _scope(3), organisation_id=_THERE)
     with store.begin() as connection:
-        assert runs.last_verify(connection, _HERE, Trigger.VERIFY) == _scope(0, is_full=True)
-        assert runs.last_verify(connection, _THERE, Trigger.VERIFY, only_full=True) is None
+        assert runs.last_verify(session_on(connection, _HERE), Trigger.VERIFY) == _scope(0, is_full=True)
+        assert runs.last_verify(session_on(connection, _THERE), Trigger.VERIFY, only_full=True) is None

@@ -26,6 +26,7 @@ from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Feed, Policy, SyncContext
 from syncd.sync.run import RunResult, run_once
+from tests.support.sessions import session_on
 
 ORGANISATION = 5740
 CLASSROOM = 15379
@@ -100,26 +101,32 @@ class College:
 
     def known_id(self, misid: str, role: Role = Role.LEARNER) -> int | None:
         with self.context.store.begin() as connection:
-            known = accounts.known(connection, ORGANISATION).get(Key(ORGANISATION, role, misid))
+            known = accounts.known(session_on(connection, ORGANISATION)).get(Key(ORGANISATION, role, misid))
         return known.user_id if known else None
 
     @property
     def held(self) -> dict[str, str]:
         with self.context.store.begin() as connection:
-            return {row.misid: row.reason for row in held_records.listing(connection, ORGANISATION)}
+            return {row.misid: row.reason for row in held_records.listing(session_on(connection, ORGANISATION))}
 
     def detail(self, misid: str) -> str:
         with self.context.store.begin() as connection:
-            return str(next(row.detail for row in held_records.listing(connection, ORGANISATION) if row.misid == misid))
+            return str(
+                next(
+                    row.detail
+                    for row in held_records.listing(session_on(connection, ORGANISATION))
+                    if row.misid == misid
+                )
+            )
 
     @property
     def in_doubt(self) -> int:
         with self.context.store.begin() as connection:
-            return changes.in_doubt(connection, ORGANISATION)
+            return changes.in_doubt(session_on(connection, ORGANISATION))
 
     def outcomes(self, misid: str) -> list[tuple[str, str]]:
         with self.context.store.begin() as connection:
-            return [(row.action, row.outcome) for row in changes.history(connection, ORGANISATION, misid)]
+            return [(row.action, row.outcome) for row in changes.history(session_on(connection, ORGANISATION), misid)]
 
     def writes(self) -> list[tuple[str, Any]]:
         """The writes since this was last asked."""

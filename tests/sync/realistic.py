@@ -22,6 +22,7 @@ from syncd.sync.context import SyncContext
 from syncd.sync.run import RunResult, run_once
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
+from tests.support.sessions import session_on
 
 
 def mapping() -> str:
@@ -50,7 +51,7 @@ class Realistic:
             return {
                 (row.misid, row.reason)
                 for each in self.context.organisations
-                for row in held_records.listing(connection, each, warnings=warnings)
+                for row in held_records.listing(session_on(connection, each), warnings=warnings)
             }
 
 

@@ -12,6 +12,7 @@ from syncd.errors import Unforeseen
 from syncd.state import accounts, runs
 from syncd.state.conditions import current_conditions
 from syncd.sync.incremental import full_read
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, College, Found
 
@@ -58,6 +59,6 @@ def test_a_defect_ends_the_run_as_failed_and_is_told_without_a_value(
 
 def _standing(college: College) -> tuple[str, str, set[AlertKind]]:
     with college.context.store.begin() as connection:
-        last = runs.last(connection, ORGANISATION)
+        last = runs.last(session_on(connection, ORGANISATION))
         assert last is not None
-        return last.state, last.reason, set(current_conditions(connection, ORGANISATION))
+        return last.state, last.reason, set(current_conditions(session_on(connection, ORGANISATION)))

@@ -14,6 +14,7 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import changes
 from syncd.sync.planner import make_plan
 from syncd.sync.run import execute
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, Found
 from .whole import Whole
@@ -197,7 +198,7 @@ def test_plan_and_history_say_who_has_changed_roles_and_how_many_use_a_default(
     assert "2 learners would use the default placement." in said
     whole.run()
     with whole.college.context.store.begin() as connection:
-        messages = [row.message for row in changes.history(connection, ORGANISATION, "T2")]
+        messages = [row.message for row in changes.history(session_on(connection, ORGANISATION), "T2")]
     assert messages == ["", "was Trainee Assessor until now: another role is another account"]
 
 

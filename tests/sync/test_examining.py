@@ -28,6 +28,7 @@ from syncd.operations.doctor import (
 from syncd.state import daemons, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import empty_store
+from tests.support.sessions import session_on
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -77,7 +78,7 @@ def test_live_without_a_quiet_window_or_a_first_run_is_a_warning() -> None:
     for is_live, quiet, awaited in (True, (), State.WARNING), (True, (window,), State.OK), (False, (), State.OK):
         assert of_schedule("15m", quiet, is_live=is_live).state is awaited
     for is_live, awaited in (True, State.WARNING), (False, State.OK):
-        assert of_runs(store, 5740, is_live=is_live).state is awaited
+        assert of_runs(store, 5740, lambda: _NOW, is_live=is_live).state is awaited
 
 
 @pytest.mark.parametrize(
@@ -98,26 +99,26 @@ def test_of_a_schema_that_is_not_this_programs_only_that_is_told(
     outcome = of_store(store, upgrades_itself=upgrades_itself)
     assert outcome.state is state
     assert words in outcome.found + outcome.advice
-    assert of_runs(store, 5740, is_live=True).state is State.SKIPPED
-    assert of_daemon(store, 5740, _NOW).state is State.SKIPPED
+    assert of_runs(store, 5740, lambda: _NOW, is_live=True).state is State.SKIPPED
+    assert of_daemon(store, 5740, lambda: _NOW).state is State.SKIPPED
 
 
 def test_a_daemon_that_is_overdue_is_a_warning() -> None:
     store = empty_store(ValueCipher())
     with store.begin() as connection:
-        daemons.register(connection, 5740, "here", 1, _NOW)
-        daemons.note_next_run(connection, 5740, _NOW)
-    assert of_daemon(store, 5740, _NOW + timedelta(minutes=1)).state is State.OK
-    assert of_daemon(store, 5740, _NOW + timedelta(hours=1)).state is State.WARNING
-    assert of_daemon(store, 1, _NOW + timedelta(hours=1)).state is State.OK
+        daemons.register(session_on(connection, 5740, _NOW), "here", 1)
+        daemons.note_next_run(session_on(connection, 5740), _NOW)
+    assert of_daemon(store, 5740, lambda: _NOW + timedelta(minutes=1)).state is State.OK
+    assert of_daemon(store, 5740, lambda: _NOW + timedelta(hours=1)).state is State.WARNING
+    assert of_daemon(store, 1, lambda: _NOW + timedelta(hours=1)).state is State.OK
 
 
 def test_a_last_run_that_failed_is_a_warning_with_why() -> None:
     store = empty_store(ValueCipher())
     with store.begin() as connection:
-        number = runs.start(connection, 5740, Trigger.COMMAND, _NOW)
-        runs.finish(connection, number, RunState.FAILED, _NOW, reason="The MIS is gone.")
-    outcome = of_runs(store, 5740, is_live=False)
+        number = runs.start(session_on(connection, 5740, _NOW), Trigger.COMMAND)
+        runs.finish(session_on(connection, at=_NOW), number, RunState.FAILED, reason="The MIS is gone.")
+    outcome = of_runs(store, 5740, lambda: _NOW, is_live=False)
     assert outcome.state is State.WARNING
     assert "The MIS is gone" in outcome.found
 

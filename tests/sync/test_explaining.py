@@ -11,6 +11,7 @@ from syncd.errors import ConfigurationError
 from syncd.operations.explain import Decision, RecordExplanation, explain
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
+from tests.support.sessions import session_on
 
 from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found
 from .whole import Whole
@@ -112,7 +113,7 @@ def test_what_is_in_step_asks_nothing_of_onefile(college: College) -> None:
 def test_an_account_that_only_onefile_knows_would_be_linked(college: College) -> None:
     user_id = college.known_id("L1")
     with college.context.store.begin() as connection:
-        accounts.forget(connection, Key(ORGANISATION, Role.LEARNER, "L1"))
+        accounts.forget(session_on(connection), Key(ORGANISATION, Role.LEARNER, "L1"))
 
     told = _of(college, "L1")
 

@@ -25,6 +25,7 @@ from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Policy, SyncContext
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.sender import Sender
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION
 from .passing_time import Line, PassingTime
@@ -93,7 +94,7 @@ def _send(changes: int, latency: float, folder: Path) -> None:
         client._http._transport._inner = onefile  # type: ignore[attr-defined]
         context = SyncContext(ORGANISATION, Mis("sqlite://"), (), client, store, Policy(), structlog.get_logger(), time)
         with store.begin() as connection:
-            run = runs.start(connection, ORGANISATION, Trigger.COMMAND, time.now)
+            run = runs.start(session_on(connection, ORGANISATION, time.now), Trigger.COMMAND)
         # A run has logged in by the time that it sends; of many who wait for a log-in time would know nothing.
         client.user(1)
         sender = Sender(context, run, OneFileLookup(client, ORGANISATION, {}, 16), lambda _done, _total: None)

@@ -21,6 +21,7 @@ from syncd.sync import run
 from syncd.sync.context import Feed, SyncContext
 from syncd.sync.feeds import FeedReader
 from syncd.sync.planner import GuardedPlan, make_plan
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, College, Found
 
@@ -157,7 +158,7 @@ def test_a_change_that_may_concern_every_row_causes_a_full_read(
             college.clock.now -= timedelta(hours=1)
         case "retry":
             with college.context.store.begin() as connection:
-                held_records.retry(connection, ORGANISATION, ["L01"], college.clock.now)
+                held_records.retry(session_on(connection, ORGANISATION, college.clock.now), ["L01"])
         case "another query":
             learners, staff = college.context.feeds
             college.context = replace(college.context, feeds=(replace(learners, query=learners.query + " "), staff))
@@ -175,7 +176,7 @@ def test_an_account_changed_during_a_run_discards_the_snapshot_of_the_run(
     def changed_meanwhile(context: SyncContext, *arguments: Any, **options: Any) -> GuardedPlan:
         planned = make_plan(context, *arguments, **options)
         with context.store.begin() as connection:
-            feed_digests.invalidate(connection, ORGANISATION)
+            feed_digests.invalidate(session_on(connection, ORGANISATION))
         return planned
 
     college.correct("L01", surname="Other")
@@ -183,7 +184,7 @@ def test_an_account_changed_during_a_run_discards_the_snapshot_of_the_run(
     college.run()
     monkeypatch.undo()
     with college.context.store.begin() as connection:
-        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).comparison_version == ""
+        assert feed_digests.remembered(session_on(connection, ORGANISATION, college.clock.now)).comparison_version == ""
 
 
 def test_an_interrupted_run_leaves_no_snapshot(college: College) -> None:
@@ -193,7 +194,7 @@ def test_an_interrupted_run_leaves_no_snapshot(college: College) -> None:
     with pytest.raises(Interrupted):
         college.run()
     with college.context.store.begin() as connection:
-        assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).comparison_version == ""
+        assert feed_digests.remembered(session_on(connection, ORGANISATION, college.clock.now)).comparison_version == ""
 
 
 def rename(college: College, old: str, new: str) -> None:
@@ -265,7 +266,7 @@ def _play(college: College, chance: random.Random) -> None:
                 _EDITS[edit](college, chance, f"L{chance.randrange(40):02}")
         if chance.random() < 0.05:
             with college.context.store.begin() as connection:
-                held_records.retry(connection, ORGANISATION, [], college.clock.now)
+                held_records.retry(session_on(connection, ORGANISATION, college.clock.now), [])
         scope = Scope.of([f"L{chance.randrange(40):02}"]) if chance.random() < 0.05 else EVERYONE
         limits = Limits(0, 0) if chance.random() < 0.1 else Limits(100, 1000)
         college.with_policy(limits=limits)

@@ -31,6 +31,7 @@ from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.run import execute, run_once
+from tests.support.sessions import session_on
 
 from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found, founded
 from .least_calls import Told, calls_made, finds, pages, searches
@@ -360,7 +361,7 @@ def test_whoever_is_refused_is_sent_again_when_asked_for_or_changed_and_not_befo
     assert small.calls() == _ONE_NEW
     assert small.calls() == {}
     with small.college.context.store.begin() as connection:
-        held_records.retry(connection, ORGANISATION, ["L5"], small.college.clock())
+        held_records.retry(session_on(connection, ORGANISATION, small.college.clock()), ["L5"])
     assert small.calls() == _ONE_NEW
     small.college.correct("L5", surname="Short")
     assert small.calls() == _ONE_NEW

@@ -21,6 +21,7 @@ from syncd.state.views.progress import Progress
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import RunResult, run_once
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, Found
 
@@ -41,7 +42,7 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
 
     def look(_done: int, _total: int) -> None:
         with college.context.store.begin() as connection:
-            progress = status.status(connection, ORGANISATION, _LIMIT).progress
+            progress = status.status(session_on(connection, ORGANISATION), _LIMIT).progress
             assert progress is not None
             seen.append(progress)
 
@@ -53,7 +54,7 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
         (number, 20, 60 * (20 - number)) for number in range(1, 21)
     ]
     with college.context.store.begin() as connection:
-        assert status.status(connection, ORGANISATION).progress is None
+        assert status.status(session_on(connection, ORGANISATION)).progress is None
     said = [line for line in log if line["event"] == "run_progress"]
     assert [line["seconds_left"] for line in said] == [60 * (20 - line["done"]) for line in said]
     # Every five minutes, and no more often after a rest of half an hour.
@@ -92,7 +93,7 @@ def test_a_run_that_is_still_reading_gives_way_and_ends_when_told_to(found: Foun
         with pytest.raises(problem):
             college.run()
         with context.store.reading() as connection:
-            last = runs.last(connection, ORGANISATION)
+            last = runs.last(session_on(connection, ORGANISATION))
         assert last is not None
         assert (last.state, last.creates) == (RunState.INTERRUPTED, 0)
     assert not list(college.onefile.journal)
@@ -115,7 +116,9 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
     def ask(sent: int, _total: int) -> None:
         if sent == 2 and not requests:
             with college.context.store.begin() as connection:
-                requests.append(resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L7"]))
+                requests.append(
+                    resync_requests.add(session_on(connection, ORGANISATION, college.clock()), "somebody", ["L7"])
+                )
             if mis_is_away:
                 here.rename(away)
 
@@ -130,7 +133,7 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
     sent = [call.body["MISID"] for call in college.onefile.journal.writes if call.body]
     assert sorted(sent) == misids
     with college.context.store.reading() as connection:
-        answer = resync_requests.answering_run(connection, requests[0])
+        answer = resync_requests.answering_run(session_on(connection), requests[0])
     assert answer is not None
     assert (answer.trigger, answer.state) == ("request", "failed" if mis_is_away else "finished")
     assert mis_is_away or sent.index("L7") < 5

@@ -9,6 +9,7 @@ from syncd.core.guard import Limits
 from syncd.core.run import RunState, Trigger
 from syncd.state import accounts, held_records
 from syncd.sync.run import RunResult, run_once
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, Found
 from .whole import Whole
@@ -30,11 +31,11 @@ class Two:
 
     def misids(self, organisation_id: int) -> set[str]:
         with self.whole.college.context.store.begin() as connection:
-            return {key.misid for key in accounts.known(connection, organisation_id)}
+            return {key.misid for key in accounts.known(session_on(connection, organisation_id))}
 
     def held(self, organisation_id: int) -> dict[str, str]:
         with self.whole.college.context.store.begin() as connection:
-            return {row.misid: row.reason for row in held_records.listing(connection, organisation_id)}
+            return {row.misid: row.reason for row in held_records.listing(session_on(connection, organisation_id))}
 
 
 @pytest.fixture

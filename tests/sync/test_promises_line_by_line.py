@@ -9,6 +9,7 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import approvals
 from syncd.state.db.lock import Purpose, locked
 from syncd.sync.run import RunResult
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, College, Found
 
@@ -23,7 +24,7 @@ def approved(found: Found) -> College:
     college.enrol("L1", "L2")
     assert college.run().state is RunState.AWAITING_APPROVAL
     with college.context.store.begin() as connection:
-        approvals.approve(connection, ORGANISATION, None, "a person", college.clock())
+        approvals.approve(session_on(connection, ORGANISATION, college.clock()), None, "a person")
     college.writes()
     return college
 

@@ -11,6 +11,7 @@ from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
 from syncd.sync.run import RunResult, execute
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, College, Found
 
@@ -80,7 +81,7 @@ def test_somebody_who_is_said_to_be_new_gets_an_account(college: College) -> Non
     college.enrol("NEW", uln=_ULN)
     college.run()
     with college.context.store.begin() as connection:
-        assert held_records.retry(connection, ORGANISATION, ["NEW"], college.clock.now) == 1
+        assert held_records.retry(session_on(connection, ORGANISATION, college.clock.now), ["NEW"]) == 1
 
     assert college.run().is_in_sync
 

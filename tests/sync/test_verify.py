@@ -17,6 +17,7 @@ from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.simulator import DateForm, Fault, FaultKind
 from syncd.state import accounts, approvals, runs
 from syncd.sync.context import Feed
+from tests.support.sessions import session_on
 
 from .conftest import ORGANISATION, College, Found
 
@@ -170,7 +171,7 @@ def test_an_account_that_is_let_go_of_while_a_verify_gives_way_is_not_sent_again
         verify_once(called_aside, Trigger.VERIFY, so_far=so_far)
     gone = min(so_far.findings.seen)
     with college.context.store.begin() as connection:
-        accounts.forget(connection, gone)
+        accounts.forget(session_on(connection), gone)
 
     verified = _verify(college, so_far=so_far, fix=True)
 
@@ -322,7 +323,7 @@ def test_of_those_who_have_left_the_mis_nothing_is_read(college: College) -> Non
     assert _verify(college, full=True, fix=True).drift == ()
     assert "L4" not in _read_back(college)
     with college.context.store.begin() as connection:
-        assert accounts.leavers(connection, ORGANISATION) == 1
+        assert accounts.leavers(session_on(connection, ORGANISATION)) == 1
 
 
 def test_a_fix_sends_those_fields_again_and_then_nothing_is_found(college: College) -> None:
@@ -343,7 +344,7 @@ def test_a_fix_sends_those_fields_again_and_then_nothing_is_found(college: Colle
     after = college.run()
     assert (after.calls, after.unchanged) == (0, 5)
     with college.context.store.begin() as connection:
-        assert accounts.count_by_feed(connection, ORGANISATION) == {"learners": 4, "staff": 1}
+        assert accounts.count_by_feed(session_on(connection, ORGANISATION)) == {"learners": 4, "staff": 1}
 
 
 def test_an_account_whose_misid_was_edited_by_hand_is_ours_by_its_userid_and_gets_it_back(college: College) -> None:
@@ -376,14 +377,14 @@ def test_a_fix_that_is_too_large_waits_for_approval(college: College) -> None:
     assert stopped.done.state is RunState.AWAITING_APPROVAL
     with college.context.store.begin() as connection:
         # Nor does what was found go unnoticed because nothing was done about it.
-        assert getattr(runs.last(connection, ORGANISATION), "drift", None) == 2
+        assert getattr(runs.last(session_on(connection, ORGANISATION)), "drift", None) == 2
     assert stopped.done.objections == ("2 updates where 1 are allowed",)
     assert _named(stopped) == {"L2": ("FirstName",), "L3": ("FirstName",)}
     assert stopped.left == stopped.drift
     assert college.writes() == []
 
     with college.context.store.begin() as connection:
-        approvals.approve(connection, ORGANISATION, stopped.done.run, "Ann", college.clock())
+        approvals.approve(session_on(connection, ORGANISATION, college.clock()), stopped.done.run, "Ann")
     assert _verify(college, fix=True).left == ()
     assert len(college.writes()) == 2
     assert _verify(college, full=True).drift == ()
@@ -416,8 +417,8 @@ def test_the_log_and_the_run_say_what_was_found_in_names_alone(college: College)
     assert (found["kind"], found["fields"]) == ("changed", ["FirstName"])
     assert "Zz-by-hand" not in str(log)
     with college.context.store.begin() as connection:
-        last = runs.last(connection, ORGANISATION)
-        scope = runs.last_verify(connection, ORGANISATION, Trigger.VERIFY)
+        last = runs.last(session_on(connection, ORGANISATION))
+        scope = runs.last_verify(session_on(connection, ORGANISATION), Trigger.VERIFY)
     assert last is not None
     assert (last.id, last.trigger, last.state) == (verified.done.run, "verify", "finished")
     assert scope is not None

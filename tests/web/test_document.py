@@ -11,6 +11,7 @@ from syncd.state import approvals, runs
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
 from syncd.web.schemas import Alive, Exact, Problem, Ready, Settled, Status, Taken
+from tests.support.sessions import session_on
 
 from .visitor import GUARDED, OPEN, ORGANISATION, TOKEN, VIEWERS_TOKEN, Clock, Visitor, site, stopped_run
 
@@ -94,8 +95,8 @@ def test_a_rejected_run_does_not_go(store: Store) -> None:
     assert answer.json() == {"run": stopped, "creates": 0, "updates": 0, "leavers": 0}
     assert script.post(f"/api/runs/{stopped}/approve", headers=BEARER).status_code == 409
     with store.begin() as connection:
-        assert runs.waiting(connection, ORGANISATION) is None
-        newest = runs.last(connection, ORGANISATION)
+        assert runs.waiting(session_on(connection, ORGANISATION)) is None
+        newest = runs.last(session_on(connection, ORGANISATION))
         assert newest is not None
         assert newest.state == "rejected"
-        assert approvals.in_force(connection, ORGANISATION, ["schedule"], datetime.now(UTC)) is None
+        assert approvals.in_force(session_on(connection, ORGANISATION, datetime.now(UTC)), ["schedule"]) is None

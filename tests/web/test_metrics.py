@@ -27,6 +27,7 @@ from syncd.state.views.lag import UnsentChange
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import METRICS, Metrics, Requests
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found, found, no_pauses_between_attempts, quiet_log, state_url
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]
@@ -141,8 +142,8 @@ def test_the_daemon_and_this_process_are_told_of(college: College) -> None:
     requests.note(Request("POST /User", ResponseKind.OK, 0.3))
     requests.note(Request("POST /User", ResponseKind.THROTTLED, 0.1))
     with college.context.store.begin() as connection:
-        daemons.register(connection, ORGANISATION, "here", 1, college.clock())
-        daemons.note_next_run(connection, ORGANISATION, college.clock() + timedelta(minutes=15))
+        daemons.register(session_on(connection, ORGANISATION, college.clock()), "here", 1)
+        daemons.note_next_run(session_on(connection, ORGANISATION), college.clock() + timedelta(minutes=15))
     samples = _scraped(college, requests, used=0.98)
     assert _of(samples, "syncd_next_run_timestamp_seconds") == college.clock.timestamp() + 900
     assert _of(samples, "syncd_allowance_used_ratio") == 0.98

@@ -13,6 +13,7 @@ from syncd.state.db.tables import approval, revoked_session
 from syncd.web.auth.credentials import Credentials, hash_of
 from syncd.web.auth.login import _local
 from syncd.web.auth.throttle import Attempts
+from tests.support.sessions import session_on
 
 from .visitor import (
     ELSEWHERE,
@@ -89,7 +90,7 @@ def test_who_approves_and_asks_is_on_record_and_by_which_way(store: Store) -> No
         assert who.post("/api/resync", headers=headers).status_code == 202
     with store.begin() as connection:
         approved_by = connection.scalars(select(approval.c.approved_by).order_by(approval.c.id)).all()
-        requested_by = [each.requested_by for each in resync_requests.waiting(connection, ORGANISATION)]
+        requested_by = [each.requested_by for each in resync_requests.waiting(session_on(connection, ORGANISATION))]
     assert approved_by == requested_by == ["Jo Bloggs (page)", "api"]
 
 

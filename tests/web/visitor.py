@@ -20,6 +20,7 @@ from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.identity import asked_by
 from syncd.web.templating import render
+from tests.support.sessions import session_on
 
 ORGANISATION: Final = 5740
 PASSWORD: Final = "correct horse battery"
@@ -100,8 +101,8 @@ def stopped_run(store: Store) -> int:
     """A run that waits for approval."""
     now = datetime.now(UTC)
     with store.begin() as connection:
-        number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, now)
-        runs.stop(connection, number, ORGANISATION, "too many", now, onefile=None, totals={}, sample={})
+        number = runs.start(session_on(connection, ORGANISATION, now), Trigger.SCHEDULE)
+        runs.stop(session_on(connection, ORGANISATION, now), number, "too many", onefile=None, totals={}, sample={})
     return number
 
 

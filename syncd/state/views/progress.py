@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from syncd.core.rate import seconds_for
 from syncd.core.run import RunState
 from syncd.state import runs
+from syncd.state.session import StateSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +21,10 @@ class Progress:
     """How long the remaining changes take at OneFile's rate limit, without quiet windows."""
 
 
-def progress(connection: Connection, organisation_id: int, calls_per_minute: int) -> Progress | None:
+def progress(session: StateSession, calls_per_minute: int) -> Progress | None:
     """The progress of an organisation's newest run under this rate limit; ``None`` if the run is over."""
-    last = runs.last(connection, organisation_id)
+    last = runs.last(session)
     if last is None or last.state != RunState.RUNNING:
         return None
-    begun, planned = runs.changes_begun(connection, last.id), last.creates + last.updates
+    begun, planned = runs.changes_begun(session, last.id), last.creates + last.updates
     return Progress(last.id, begun, planned, seconds_for(max(0, planned - begun), calls_per_minute))

@@ -12,6 +12,7 @@ from syncd.core.records import Reason
 from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.state import accounts, changes, held_records
 from syncd.state.db.tables import approval, change, held, resync_request, run
+from syncd.state.session import StateSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +114,19 @@ class Report:
         return sum(each.calls for each in self.runs)
 
 
-def report(connection: Connection, organisation_ids: Collection[int], since: datetime, until: datetime) -> Report:
+def report(session: StateSession, organisation_ids: Collection[int], since: datetime, until: datetime) -> Report:
     """The report of some organisations together."""
     ran = (run.c.organisation_id.in_(organisation_ids), run.c.started_at >= since, run.c.started_at < until)
-    runs = connection.execute(
+    runs = session.connection.execute(
         select(run.c.trigger, run.c.state, func.count(), func.sum(run.c.calls))
         .where(*ran)
         .group_by(run.c.trigger, run.c.state)
         .order_by(run.c.trigger, run.c.state)
     )
-    verified = connection.execute(
+    verified = session.connection.execute(
         select(run.c.id, run.c.started_at, run.c.drift).where(*ran, run.c.drift.is_not(None)).order_by(run.c.id)
     ).all()
-    rejected = connection.execute(
+    rejected = session.connection.execute(
         select(run.c.id, run.c.started_at, run.c.settled_by)
         .where(*ran, run.c.state == RunState.REJECTED)
         .order_by(run.c.id)
@@ -136,15 +137,15 @@ def report(connection: Connection, organisation_ids: Collection[int], since: dat
         tuple(organisation_ids),
         tuple(RunCount(Trigger(trigger), RunState(state), count, calls) for trigger, state, count, calls in runs),
         len(verified),
-        _approvals(connection, organisation_ids, since, until),
+        _approvals(session.connection, organisation_ids, since, until),
         tuple(RejectedRun(*row) for row in rejected),
-        _requests(connection, organisation_ids, since, until),
-        _changes(connection, organisation_ids, since, until),
+        _requests(session.connection, organisation_ids, since, until),
+        _changes(session.connection, organisation_ids, since, until),
         tuple(DriftFound(number, at, drift) for number, at, drift in verified if drift),
-        sum((accounts.count_by_role(connection, each) for each in organisation_ids), Counter()),
-        _held(connection, organisation_ids),
-        sum(held_records.counts(connection, each)[1] for each in organisation_ids),
-        sum(changes.in_doubt(connection, each) for each in organisation_ids),
+        sum((accounts.count_by_role(session.for_organisation(each)) for each in organisation_ids), Counter()),
+        _held(session.connection, organisation_ids),
+        sum(held_records.counts(session.for_organisation(each))[1] for each in organisation_ids),
+        sum(changes.in_doubt(session.for_organisation(each)) for each in organisation_ids),
     )
 
 

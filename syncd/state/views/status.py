@@ -7,13 +7,12 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Reason
 from syncd.core.run import OneFileStatus
 from syncd.state import accounts, changes, daemons, held_records, runs
 from syncd.state.runs import RunSummary
+from syncd.state.session import StateSession
 from syncd.state.views.progress import Progress, progress
 
 _Present = TypeVar("_Present")
@@ -47,28 +46,28 @@ class StatusReport:
     onefile: OneFileReachability
 
 
-def status(connection: Connection, organisation_id: int, calls_per_minute: int = CALLS_PER_MINUTE) -> StatusReport:
+def status(session: StateSession, calls_per_minute: int = CALLS_PER_MINUTE) -> StatusReport:
     """The state of one organisation; ``calls_per_minute`` is OneFile's limit, for the time a run still needs."""
-    held, warnings = held_records.counts(connection, organisation_id)
+    held, warnings = held_records.counts(session)
     return StatusReport(
-        last_run=runs.last(connection, organisation_id),
-        progress=progress(connection, organisation_id, calls_per_minute),
-        next_run_at=daemons.next_run_at(connection, organisation_id),
-        waiting=runs.waiting(connection, organisation_id),
-        accounts=accounts.count_by_role(connection, organisation_id),
-        leavers=accounts.leavers(connection, organisation_id),
+        last_run=runs.last(session),
+        progress=progress(session, calls_per_minute),
+        next_run_at=daemons.next_run_at(session),
+        waiting=runs.waiting(session),
+        accounts=accounts.count_by_role(session),
+        leavers=accounts.leavers(session),
         held=held,
         warnings=warnings,
-        in_doubt=changes.in_doubt(connection, organisation_id),
-        onefile=OneFileReachability(*runs.unreachable_since(connection, organisation_id)),
+        in_doubt=changes.in_doubt(session),
+        onefile=OneFileReachability(*runs.unreachable_since(session)),
     )
 
 
 def status_by_organisation(
-    connection: Connection, organisations: Sequence[int], calls_per_minute: int = CALLS_PER_MINUTE
+    session: StateSession, organisations: Sequence[int], calls_per_minute: int = CALLS_PER_MINUTE
 ) -> dict[int, StatusReport]:
     """The state of each of several organisations."""
-    return {each: status(connection, each, calls_per_minute) for each in organisations}
+    return {each: status(session.for_organisation(each), calls_per_minute) for each in organisations}
 
 
 def combine(reports: Collection[StatusReport]) -> StatusReport:

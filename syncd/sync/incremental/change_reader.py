@@ -44,11 +44,11 @@ def read_changes(
     """
     if not scope.is_everyone or not is_poll:
         return FullRead(context, scope, buffers).read()
-    organisation_id, now = context.organisation_id, context.clock()
-    with context.store.reading() as connection:
-        snapshot = feed_digests.remembered(connection, organisation_id, now)
-        referents = accounts.referents(connection, organisation_id)
-        looked_up = references.looked_up(connection, organisation_id)
+    now = context.clock()
+    with context.reading_session() as session:
+        snapshot = feed_digests.remembered(session)
+        referents = accounts.referents(session)
+        looked_up = references.looked_up(session)
     version = _comparison_version(context, referents, looked_up)
     new_snapshot = replace(snapshot, comparison_version=version, read_at=now, blocks={})
     is_usable = "" != version == snapshot.comparison_version and timedelta() <= now - snapshot.read_at < _MAX_AGE

@@ -26,15 +26,15 @@ class FullRead:
     def read(self) -> ReadResult:
         """Read once. Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`."""
         context, scope = self.context, self.scope
-        store, organisation_id = context.store, context.organisation_id
+        store = context.store
         if self.recorder:
-            with store.begin() as connection:
-                feed_digests.begin(connection, organisation_id, context.clock())
-        with store.reading() as connection:
-            known = accounts.known(connection, organisation_id)
-            refused = held_records.refused(connection, organisation_id)
-            looked_up = references.looked_up(connection, organisation_id)
-            stored = assignments.stored(connection, organisation_id) if context.assignment_feeds else {}
+            with context.session() as session:
+                feed_digests.begin(session)
+        with context.reading_session() as session:
+            known = accounts.known(session)
+            refused = held_records.refused(session)
+            looked_up = references.looked_up(session)
+            stored = assignments.stored(session) if context.assignment_feeds else {}
         rows_of = self.recorder.record if self.recorder else all_rows
         records = read_feeds(context, rows_of) if scope.misids is None else read_selected(context, scope.misids)
         changed = find_changed(records, known, store.cipher.fingerprint_secret, refused, scope, looked_up, self.buffers)

@@ -187,17 +187,13 @@ class IncrementalRead:
         return keys
 
     def _result(self) -> ReadResult:
-        store, organisation_id = self.context.store, self.context.organisation_id
+        store = self.context.store
         parsed = {row.key for row in self._parsed if not isinstance(row, OtherOrganisation)}
         affected = {key.misid for key in parsed} | self._superseded
-        with store.reading() as connection:
-            refused = {} if self._is_quiet else held_records.refused(connection, organisation_id)
-            held, warnings = held_records.entries(connection, organisation_id)
-            known = (
-                accounts.not_in_use(connection, organisation_id)
-                if self._is_quiet
-                else accounts.known_with_misids(connection, organisation_id, affected)
-            )
+        with self.context.reading_session() as session:
+            refused = {} if self._is_quiet else held_records.refused(session)
+            held, warnings = held_records.entries(session)
+            known = accounts.not_in_use(session) if self._is_quiet else accounts.known_with_misids(session, affected)
         held = [hold for hold in held if self._is_unparsed(hold.key, affected)]
         warnings = [warning for warning in warnings if self._is_unparsed(warning.key, affected)]
         self._require_no_duplicate(parsed, known, held)
@@ -207,8 +203,8 @@ class IncrementalRead:
         self._add_unparsed(changed, held, warnings)
         if not changed.changed <= known.keys():
             # OneFile may have a new record's person under any account in the store.
-            with store.reading() as connection:
-                known = accounts.known(connection, organisation_id)
+            with self.context.reading_session() as session:
+                known = accounts.known(session)
         return ReadResult(changed, known, recorder=self.recorder, is_full=False, is_quiet=self._is_quiet)
 
     def _is_unparsed(self, key: Key, affected: Set[str]) -> bool:
@@ -238,10 +234,9 @@ class IncrementalRead:
         """Count the rows that a feed with a watermark did not return: the accounts and the held records tell."""
         if not self._read_by_watermark:
             return
-        organisation_id = self.context.organisation_id
-        with self.context.store.reading() as connection:
-            accounts_by_feed = accounts.count_by_feed(connection, organisation_id)
-            of_held = accounts.known_with_misids(connection, organisation_id, {hold.key.misid for hold in held})
+        with self.context.reading_session() as session:
+            accounts_by_feed = accounts.count_by_feed(session)
+            of_held = accounts.known_with_misids(session, {hold.key.misid for hold in held})
         active = {key for key, account in chain(known.items(), of_held.items()) if account.status is Status.ACTIVE}
         for feed, keys in self._read_by_watermark.items():
             held_keys = {hold.key for hold in held if hold.feed == feed}
@@ -260,8 +255,8 @@ class IncrementalRead:
             changed.missed.pop(key, None)
 
     def _load_rows(self, feed: Feed, positions: Iterable[int]) -> Mapping[int, BlockRows]:
-        with self.context.store.reading() as connection:
-            return feed_digests.rows_of_blocks(connection, self.context.organisation_id, feed.name, list(positions))
+        with self.context.reading_session() as session:
+            return feed_digests.rows_of_blocks(session, feed.name, list(positions))
 
     def _remembered(self, feed: Feed) -> Sequence[BlockDigest]:
         return self.recorder.snapshot.blocks.get(feed.name, ())

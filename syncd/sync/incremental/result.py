@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import ChangedAssignments, Pair, StoredAssignment
 from syncd.core.buffers import KeySet
 from syncd.core.changed import ChangedRecords
 from syncd.core.records import Key, Reason
 from syncd.state import feed_digests
+from syncd.state.session import StateSession
 from syncd.sync.incremental.snapshot_recorder import SnapshotRecorder
 
 
@@ -31,7 +30,7 @@ class ReadResult:
     is_quiet: bool = False
     """Whether the feeds are as the state store has them."""
 
-    def save(self, connection: Connection, organisation_id: int) -> None:
+    def save(self, session: StateSession) -> None:
         """Store the snapshot for the next poll, after the run has made its changes."""
         if self.recorder is None or self.is_quiet:
             return
@@ -41,8 +40,7 @@ class ReadResult:
             return
         recheck = self._recheck_keys()
         feed_digests.save(
-            connection,
-            organisation_id,
+            session,
             self.recorder.snapshot,
             self.recorder.blocks(recheck),
             self.recorder.watermarks(recheck, self.changed.elsewhere),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +13,7 @@ from starlette.routing import Route
 from syncd.core.records import Reason
 from syncd.state import held_records
 from syncd.state.held_records import HeldEntry
+from syncd.state.session import StateSession, reading_session
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
 from syncd.web.markdown import fragment_of
 from syncd.web.pages.context import ROWS, PageContext, number_in
@@ -43,9 +43,13 @@ def routes(site: PageContext) -> list[Route]:
         organisation_id = site.organisation_in(request.query_params.get("organisation"))
         page = number_in(request, "page") if reason else 0
         chosen = site.organisations if organisation_id is None else [organisation_id]
-        with site.store.reading() as connection:
-            counts = [held_records.counts(connection, each) for each in site.organisations]
-            groups = [group for each in chosen for group in _groups(connection, each, reason, page, warnings=warnings)]
+        with reading_session(site.store, site.organisations[0], site.clock) as session:
+            counts = [held_records.counts(session.for_organisation(each)) for each in site.organisations]
+            groups = [
+                group
+                for each in chosen
+                for group in _groups(session.for_organisation(each), reason, page, warnings=warnings)
+            ]
         query = {"list": "left-out"} if warnings else {}
         return site.show(
             request,
@@ -70,20 +74,18 @@ def explanation_of(which: str, reason: str) -> str:
     return f"/docs/reasons#{fragment_of(f'{which}: {describe(reason)}')}"
 
 
-def _groups(
-    connection: Connection, organisation_id: int, only: Reason | None, page: int, *, warnings: bool
-) -> Sequence[_Group]:
-    counts = held_records.by_reason(connection, organisation_id, warnings=warnings)
+def _groups(session: StateSession, only: Reason | None, page: int, *, warnings: bool) -> Sequence[_Group]:
+    counts = held_records.by_reason(session, warnings=warnings)
     reasons = sorted(reason for reason in counts if only in {None, reason})
     most = ROWS if only or len(reasons) == 1 else _AT_FIRST
     advice = LEFT_OUT if warnings else HELD
     return [
         _Group(
-            organisation_id,
+            session.organisation_id,
             reason,
             advice.get(reason, _NO_ADVICE),
             counts[reason],
-            held_records.page(connection, organisation_id, reason, warnings=warnings, first=page * ROWS, most=most),
+            held_records.page(session, reason, warnings=warnings, first=page * ROWS, most=most),
         )
         for reason in reasons
     ]

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from syncd.core.records import Reason
 from syncd.errors import SyncdError
+from syncd.state.session import StateSession, reading_session
 from syncd.state.views import daily_totals, run_list
 from syncd.state.views import status as status_view
 from syncd.state.views.daily_totals import DailyTotals
@@ -40,9 +40,11 @@ def routes(site: PageContext) -> list[Route]:
 
     def show(request: Request) -> Response:
         now = site.clock()
-        with site.store.reading() as connection:
-            parts = [_part(site, connection, each) for each in site.organisations]
-            last_runs = run_list.listing(connection, site.organisations, quiet_too=False, first=0, most=_LAST_RUNS)
+        with reading_session(site.store, site.organisations[0], site.clock) as session:
+            parts = [_part(site, session.for_organisation(each)) for each in site.organisations]
+            last_runs = run_list.listing(
+                session.connection, site.organisations, quiet_too=False, first=0, most=_LAST_RUNS
+            )
         return site.show(
             request,
             "overview.html",
@@ -56,11 +58,11 @@ def routes(site: PageContext) -> list[Route]:
     return [Route("/", show)]
 
 
-def _part(site: PageContext, connection: Connection, organisation_id: int) -> _Part:
-    status = status_view.status(connection, organisation_id, site.calls_per_minute())
-    days = daily_totals.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
+def _part(site: PageContext, session: StateSession) -> _Part:
+    status = status_view.status(session, site.calls_per_minute())
+    days = daily_totals.days(session.connection, session.organisation_id, session.now, site.zone, _DAYS)
     return _Part(
-        organisation_id,
+        session.organisation_id,
         standing(status),
         status,
         days,

@@ -18,6 +18,7 @@ from syncd.errors import SyncdError
 from syncd.onefile import Interrupted
 from syncd.operations.explain import RecordExplanation
 from syncd.state import accounts, changes, held_records
+from syncd.state.session import reading_session
 from syncd.state.views import search as search_view
 from syncd.state.views.search import SearchTerms
 from syncd.sync.reasons import HELD, LEFT_OUT
@@ -113,13 +114,13 @@ def _names_shown(record: RecordExplanation) -> list[str]:
 
 
 def _page(site: PageContext, request: Request, key: Key, told: _Answer | None) -> Response:
-    with site.store.reading() as connection:
-        others = [each for each in search_view.roles_with(connection, site.organisations, key.misid) if each != key]
-        account = accounts.details(connection, key)
-        entries = held_records.of_record(connection, key)
-        history = [
-            entry for entry in changes.history(connection, key.organisation_id, key.misid) if entry.role is key.role
+    with reading_session(site.store, key.organisation_id, site.clock) as session:
+        others = [
+            each for each in search_view.roles_with(session.connection, site.organisations, key.misid) if each != key
         ]
+        account = accounts.details(session, key)
+        entries = held_records.of_record(session, key)
+        history = [entry for entry in changes.history(session, key.misid) if entry.role is key.role]
     is_known = bool(account or entries or history or (told and told.record))
     elsewhere = [each for each in others if each.role == key.role]
     if not is_known and elsewhere and "organisation" not in request.query_params:

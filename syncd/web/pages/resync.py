@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from syncd.core.run import Trigger
 from syncd.state import daemons, held_records, resync_requests, runs
+from syncd.state.session import reading_session, writing_session
 from syncd.web.pages.context import PageContext, checked_misid, go_to, on_form
 
 
@@ -16,25 +17,25 @@ def routes(site: PageContext) -> list[Route]:
 
     def sync(form: FormData, who: str) -> Response:
         organisation_id, misids = _about(site, form)
-        with site.store.begin() as connection:
-            request = resync_requests.add(connection, organisation_id, who, site.clock(), misids)
+        with writing_session(site.store, organisation_id, site.clock) as session:
+            request = resync_requests.add(session, who, misids)
         return go_to(f"/asked/{request}")
 
     def retry(form: FormData, who: str) -> Response:
         organisation_id, misids = _about(site, form)
-        with site.store.begin() as connection:
-            held_records.retry(connection, organisation_id, misids, site.clock())
-            request = resync_requests.add(connection, organisation_id, who, site.clock(), misids)
+        with writing_session(site.store, organisation_id, site.clock) as session:
+            held_records.retry(session, misids)
+            request = resync_requests.add(session, who, misids)
         return go_to(f"/asked/{request}")
 
     def show(request: Request) -> Response:
         number = request.path_params["request"]
-        with site.store.reading() as connection:
-            asked = resync_requests.find(connection, site.organisations, number) if number < 2**31 else None
+        with reading_session(site.store, site.organisations[0], site.clock) as session:
+            asked = resync_requests.find(session.connection, site.organisations, number) if number < 2**31 else None
             if asked is None:
                 raise HTTPException(404, "There is no such request; old requests are deleted.")
-            at_work = runs.in_progress(connection, asked.organisation_id)
-            has_daemon = daemons.is_running(connection, asked.organisation_id)
+            at_work = runs.in_progress(session.for_organisation(asked.organisation_id))
+            has_daemon = daemons.is_running(session.for_organisation(asked.organisation_id))
         if asked.run_id is not None:
             return go_to(f"/runs/{asked.run_id}")
         if at_work is not None and at_work.trigger is Trigger.REQUEST and at_work.started_at >= asked.requested_at:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from syncd.core.run import POLLS, Action, Outcome, RunState
 from syncd.errors import NothingToSettle
 from syncd.state import approvals, resync_requests
+from syncd.state.session import reading_session, writing_session
 from syncd.state.views import run_list
 from syncd.state.views.progress import progress
 from syncd.state.views.run_list import RunDetails
@@ -36,16 +37,16 @@ def routes(site: PageContext) -> list[Route]:
         page = number_in(request, "page")
         action = _one_of(Action, request.query_params.get("action"))
         outcome = _one_of(Outcome, request.query_params.get("outcome"))
-        with site.store.reading() as connection:
-            details = _found(run_list.find(connection, site.organisations, number))
+        with reading_session(site.store, site.organisations[0], site.clock) as session:
+            details = _found(run_list.find(session.connection, site.organisations, number))
             run = details.summary
-            outcomes = run_list.outcomes(connection, number)
+            outcomes = run_list.outcomes(session.connection, number)
             changes = run_list.changes_of(
-                connection, number, action=action, outcome=outcome, first=page * ROWS, most=ROWS
+                session.connection, number, action=action, outcome=outcome, first=page * ROWS, most=ROWS
             )
-            approval = approvals.of_run(connection, number)
-            asked = resync_requests.answered_by(connection, number)
-            at_work = progress(connection, run.organisation_id, site.calls_per_minute())
+            approval = approvals.of_run(session, number)
+            asked = resync_requests.answered_by(session, number)
+            at_work = progress(session.for_organisation(run.organisation_id), site.calls_per_minute())
         chosen = [counts for each, counts in outcomes.items() if action in {"", each}]
         return site.show(
             request,
@@ -87,24 +88,24 @@ def routes(site: PageContext) -> list[Route]:
 
 def _approve(site: PageContext, number: int, who: str) -> Response:
     """Approve a run, and ask the daemon to do it at once unless it needs a command."""
-    with site.store.begin() as connection:
-        organisation_id = _found(run_list.find(connection, site.organisations, number)).summary.organisation_id
+    with writing_session(site.store, site.organisations[0], site.clock) as session:
+        organisation_id = _found(run_list.find(session.connection, site.organisations, number)).summary.organisation_id
         try:
-            stopped = approvals.approve(connection, organisation_id, number, who, site.clock())
+            stopped = approvals.approve(session.for_organisation(organisation_id), number, who)
         except NothingToSettle as problem:
             raise HTTPException(409, str(problem)) from None
         if stopped.trigger not in POLLS:
             return go_to(f"/runs/{number}")
-        about = sorted(resync_requests.requested_scope(resync_requests.answered_by(connection, number)).misids or ())
-        request = resync_requests.add(connection, organisation_id, who, site.clock(), about)
+        about = sorted(resync_requests.requested_scope(resync_requests.answered_by(session, number)).misids or ())
+        request = resync_requests.add(session.for_organisation(organisation_id), who, about)
     return go_to(f"/asked/{request}")
 
 
 def _reject(site: PageContext, number: int, who: str) -> Response:
-    with site.store.begin() as connection:
-        organisation_id = _found(run_list.find(connection, site.organisations, number)).summary.organisation_id
+    with writing_session(site.store, site.organisations[0], site.clock) as session:
+        organisation_id = _found(run_list.find(session.connection, site.organisations, number)).summary.organisation_id
         try:
-            approvals.reject(connection, organisation_id, number, who)
+            approvals.reject(session.for_organisation(organisation_id), number, who)
         except NothingToSettle as problem:
             raise HTTPException(409, str(problem)) from None
     return go_to(f"/runs/{number}")

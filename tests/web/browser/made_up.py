@@ -13,6 +13,7 @@ from syncd.core.run import Action, Outcome
 from syncd.state import accounts, changes, daemons, held_records, runs
 from syncd.state.db.store import Store
 from syncd.state.db.tables import run
+from tests.support.sessions import session_on
 
 ORGANISATION: Final = 5740
 NOW: Final = datetime(2026, 11, 25, 14, 12, tzinfo=UTC)
@@ -30,21 +31,19 @@ def fill(store: Store, *, waits: bool = True) -> int:
             _day(connection, chance, days_ago)
         last = _last_run(connection, store)
         _held(connection)
-        daemons.register(connection, ORGANISATION, "mis-server", 4120, NOW - timedelta(days=8))
-        daemons.note_next_run(connection, ORGANISATION, NOW + timedelta(minutes=11))
+        daemons.register(session_on(connection, ORGANISATION, NOW - timedelta(days=8)), "mis-server", 4120)
+        daemons.note_next_run(session_on(connection, ORGANISATION), NOW + timedelta(minutes=11))
         return _stopped(connection) if waits else last
 
 
 def _account(connection: Connection, store: Store, key: Key, user_id: int) -> None:
     accounts.save(
-        connection,
-        store.cipher,
+        session_on(connection, at=NOW - timedelta(days=29), cipher=store.cipher),
         key,
         user_id=user_id,
         feed=f"{key.role.lower()}s",
         accepted={"MISID": key.misid},
         fingerprint="x",
-        now=NOW - timedelta(days=29),
     )
 
 
@@ -90,8 +89,7 @@ def _last_run(connection: Connection, store: Store) -> int:
         key = Key(ORGANISATION, Role.LEARNER, misid)
         action = Action.CREATE if position == 4 else Action.UPDATE
         change = changes.record_intent(
-            connection,
-            store.cipher,
+            session_on(connection, at=at, cipher=store.cipher),
             number,
             key,
             action,
@@ -99,14 +97,12 @@ def _last_run(connection: Connection, store: Store) -> int:
             user_id=400_000 + position,
             feed="learners",
             fingerprint="x",
-            now=at,
         )
         outcome = Outcome.REFUSED if position == 3 else Outcome.APPLIED
         changes.record_outcome(
-            connection,
+            session_on(connection, at=at),
             change,
             outcome,
-            at,
             http_status=400 if position == 3 else 200,
             message="Email is already in use" if position == 3 else "",
         )
@@ -133,7 +129,7 @@ def _held(connection: Connection) -> None:
             ("L1044", "NINO", "is not in the form of an NI number"),
         )
     ]
-    held_records.replace(connection, ORGANISATION, holds, warnings, NOW - timedelta(days=2))
+    held_records.replace(session_on(connection, ORGANISATION, NOW - timedelta(days=2)), holds, warnings)
 
 
 def _stopped(connection: Connection) -> int:
@@ -155,11 +151,9 @@ def _stopped(connection: Connection) -> int:
         "leavers": _group("leave", [], 0, []),
     }
     runs.stop(
-        connection,
+        session_on(connection, ORGANISATION, NOW - timedelta(minutes=4) + timedelta(seconds=6)),
         number,
-        ORGANISATION,
         "1271 updates where 154 are allowed",
-        NOW - timedelta(minutes=4) + timedelta(seconds=6),
         onefile=None,
         totals={},
         sample=sample,

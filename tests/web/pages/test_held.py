@@ -3,6 +3,7 @@
 from syncd.core.records import Reason
 from syncd.state import resync_requests
 from syncd.sync.reasons import HELD, LEFT_OUT
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import Visitor
@@ -45,7 +46,7 @@ def test_one_that_was_refused_is_let_go_and_asked_for_at_once(found: Found) -> N
     assert page.path.startswith("/asked/")
     assert set(college.held) == {"L2"}
     with college.context.store.begin() as connection:
-        (request,) = resync_requests.waiting(connection, ORGANISATION)
+        (request,) = resync_requests.waiting(session_on(connection, ORGANISATION))
     assert (request.misids, request.requested_by) == (("L1",), "loopback (page)")
 
 

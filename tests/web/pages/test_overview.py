@@ -10,6 +10,7 @@ from syncd.core.run import Trigger
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons, resync_requests, runs
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import Visitor
@@ -58,7 +59,7 @@ def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> 
 def test_it_says_that_a_run_is_at_work_and_how_far_it_is(found: Found) -> None:
     college = found()
     with college.context.store.begin() as connection:
-        number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
+        number = runs.start(session_on(connection, ORGANISATION, college.clock()), Trigger.SCHEDULE)
     assert _headline(college) == f"Run {number} is in progress."
     assert f"/runs/{number}" in Visitor(college).get("/").links
 
@@ -94,8 +95,8 @@ def test_it_tells_moments_in_the_zone_of_the_schedule(found: Found) -> None:
     college = found()
     summer = college.clock.now.replace(month=7)
     with college.context.store.begin() as connection:
-        daemons.register(connection, ORGANISATION, "here", 1, summer)
-        daemons.note_next_run(connection, ORGANISATION, summer)
+        daemons.register(session_on(connection, ORGANISATION, summer), "here", 1)
+        daemons.note_next_run(session_on(connection, ORGANISATION), summer)
     assert '<time datetime="2026-07-15T12:00:00.000Z">15 Jul 2026, 13:00</time>' in Visitor(college).get("/").html
 
 
@@ -131,12 +132,12 @@ def test_sync_now_asks_for_a_run_in_the_name_of_who_asked(found: Found) -> None:
     college = found()
     page = Visitor(college).post("/sync", organisation=ORGANISATION)
     with college.context.store.begin() as connection:
-        (request,) = resync_requests.waiting(connection, ORGANISATION)
+        (request,) = resync_requests.waiting(session_on(connection, ORGANISATION))
     assert (request.misids, request.requested_by) == ((), "loopback (page)")
     assert page.path == f"/asked/{request.id}"
     assert "No daemon is running for this organisation" in page.text
     with college.context.store.begin() as connection:
-        answer = runs.start(connection, ORGANISATION, Trigger.REQUEST, college.clock())
+        answer = runs.start(session_on(connection, ORGANISATION, college.clock()), Trigger.REQUEST)
     # It has begun with the request, and goes on to be its answer.
     assert Visitor(college).get(page.path).path == f"/runs/{answer}"
 

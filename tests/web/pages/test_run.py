@@ -10,6 +10,7 @@ from syncd.core.scope import Scope
 from syncd.state import resync_requests, runs
 from syncd.sync.run import run_once
 from syncd.web.auth.credentials import Credentials
+from tests.support.sessions import session_on
 from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import TOKEN, VIEWER, Visitor
@@ -25,7 +26,7 @@ def _stopped(college: College) -> int:
 
 def _state(college: College, number: int) -> tuple[str, str]:
     with college.context.store.begin() as connection:
-        run = runs.last(connection, ORGANISATION)
+        run = runs.last(session_on(connection, ORGANISATION))
     assert run is not None
     assert run.id == number
     return run.state, run.settled_by
@@ -107,15 +108,15 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
     college.with_policy(limits=Limits(floor=0, percent=0))
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
-        request = resync_requests.add(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
+        request = resync_requests.add(session_on(connection, ORGANISATION, college.clock()), "Morgan", ["L1"])
     number = run_once(college.context, Trigger.REQUEST, scope=Scope.of(["L1"])).run
     with college.context.store.begin() as connection:
-        resync_requests.record_answer(connection, [request], number)
+        resync_requests.record_answer(session_on(connection), [request], number)
     visitor = Visitor(college)
     assert "and only about L1" in visitor.get(f"/runs/{number}").text
     visitor.post(f"/runs/{number}/approve")
     with college.context.store.begin() as connection:
-        assert [each.misids for each in resync_requests.waiting(connection, ORGANISATION)] == [("L1",)]
+        assert [each.misids for each in resync_requests.waiting(session_on(connection, ORGANISATION))] == [("L1",)]
 
 
 def test_rejecting_puts_it_aside_and_says_who_did(found: Found) -> None:
@@ -146,13 +147,13 @@ def test_what_a_command_was_stopped_at_is_not_asked_of_the_daemon(found: Found) 
     page = Visitor(college).post(f"/runs/{number}/approve")
     assert page.path == f"/runs/{number}"
     with college.context.store.begin() as connection:
-        assert resync_requests.waiting(connection, ORGANISATION) == []
+        assert resync_requests.waiting(session_on(connection, ORGANISATION)) == []
 
 
 def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
     college = found()
     with college.context.store.begin() as connection:
-        number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
+        number = runs.start(session_on(connection, ORGANISATION, college.clock()), Trigger.SCHEDULE)
     page = Visitor(college).get(f"/runs/{number}")
     assert "Reading the MIS and comparing." in page.text
     assert '<div id="run" data-live="1">' in page.html
