@@ -44,7 +44,7 @@ _LANDMARKS = (
     "$ syncd sync",
     "nothing to send; ",
     "0 calls",
-    "What OneFile was told",
+    "What OneFile received",
     "create",
     "update",
     "LastName",
