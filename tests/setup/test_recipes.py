@@ -86,7 +86,7 @@ def test_the_ilr_recipe_gives_each_learner_once_and_doctor_accepts_it(
         assert row["PlacementMISID"] == (newest and newest.emp_id)
     found = office.doctor()["feed learners"].found
     assert found.startswith(f"{len(rows)} rows; ")
-    assert ("nobody would be held" in found) is (url == "mariadb_url")
+    assert ("none would be held" in found) is (url == "mariadb_url")
 
 
 def _main_aim(learner: Learner) -> tuple[object, object]:
