@@ -107,7 +107,7 @@ class Daemon:
                 work()
             except unreachable as problem:
                 if not is_known:
-                    self._log.error("store_unusable", reason=str(problem))
+                    self._log.error("state_store_unavailable", reason=str(problem))
                     self._ready(f"Waits for the state store: {problem}")
                 is_known = True
                 self._wait()
@@ -141,7 +141,7 @@ class Daemon:
                 self._schedule_all()
                 self._log.info("configuration_reloaded", **self._about())
             if by := self._jobs.check_clock():
-                self._log.warning("clock_was_set", seconds=round(by.total_seconds()))
+                self._log.warning("clock_jumped", seconds=round(by.total_seconds()))
                 self._note_next_run()
             if not self._jobs.are_alive:
                 # Nothing would ever be done again, and nobody would be told.
@@ -149,7 +149,7 @@ class Daemon:
                 self._log.error("daemon_failed", reason="its schedule has ended")
                 raise DaemonBroken("The daemon's schedule has ended, for an unknown reason. Start the daemon again.")
             if not all(lead.is_held() for lead in leads):
-                self._log.error("lead_lost", reason="the connection to the state store that kept it was lost")
+                self._log.error("leadership_lost", reason="the connection to the state store that kept it was lost")
                 self._say("Waits until no other daemon works on this state store.")
                 return
         self._manager.stopping()
@@ -202,7 +202,7 @@ class Daemon:
         until = self._clock() + by
         self._jobs.postpone(name, until)
         self._note_next_run()
-        self._log.info("put_off", job=name, until=_written(until), why=why)
+        self._log.info("job_postponed", job=name, until=_written(until), why=why)
 
     def _reload_if_requested(self) -> bool:
         """Read the configuration again when told to; gives whether another one is gone by from now on.
@@ -218,9 +218,9 @@ class Daemon:
             try:
                 orders = rereading.result()
             except SyncdError as problem:
-                self._log.error("configuration_refused", reason=str(problem))
+                self._log.error("configuration_reload_failed", reason=str(problem))
             except Exception as problem:  # noqa: BLE001 - the old one still serves
-                self._log.error("configuration_refused", reason=f"unexpected {type(problem).__name__}")
+                self._log.error("configuration_reload_failed", reason=f"unexpected {type(problem).__name__}")
             else:
                 self._retired.append(self._work.orders)
                 self._work.orders = orders

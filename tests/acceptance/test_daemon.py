@@ -101,7 +101,7 @@ def test_a_store_that_is_not_there_at_the_start_is_waited_for(
         bring = partial(_create_database, server, name)
 
     with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}", timeout=30) as monitor:
-        unusable = daemon.wait_for_event("store_unusable")
+        unusable = daemon.wait_for_event("state_store_unavailable")
         wait_until_it_listens(daemon, address)
         assert unusable["level"] == "error"
         assert ("later does not exist" if where == "a folder" else name) in unusable["reason"]
@@ -115,7 +115,7 @@ def test_a_store_that_is_not_there_at_the_start_is_waited_for(
         finished = daemon.terminate()
 
     assert finished.exit == Exit.IN_STEP, finished.stderr
-    assert [event["event"] for event in finished.events].count("store_unusable") == 1
+    assert [event["event"] for event in finished.events].count("state_store_unavailable") == 1
     assert syncd("accounts", "--json").json
 
 

@@ -76,7 +76,7 @@ def test_a_daemon_takes_up_feeds_and_settings_and_refuses_what_is_wrong_or_takes
         (unknown, r"unknown key 'schedule.pol'; did you mean 'poll'\?"),
         (lasting, r"state\.url, admin\.listen cannot change while the daemon works, .* restart the daemon"),
     ):
-        assert refused["event"] == "configuration_refused"
+        assert refused["event"] == "configuration_reload_failed"
         assert re.search(sentence, refused["reason"], re.IGNORECASE), refused["reason"]
     events = [event["event"] for event in finished.events]
     assert (events.count("daemon_started"), finished.exit) == (1, Exit.IN_STEP)

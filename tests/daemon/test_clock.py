@@ -87,13 +87,13 @@ def test_after_a_clock_is_set_back_the_next_poll_is_told_and_made_as_soon_as_eve
     with structlog.testing.capture_logs() as log, living(college, schedule=Schedule(poll)):
         wait_for(lambda: _over(college) == 1)
         clock.shift(timedelta(hours=-1))
-        wait_for(lambda: any(line["event"] == "clock_was_set" for line in log))
+        wait_for(lambda: any(line["event"] == "clock_jumped" for line in log))
         # What the monitors call overdue goes by this.
         wait_for(lambda: _next(college) <= datetime.now(UTC) + timedelta(minutes=15))
         assert _over(college) == 1
         clock.shift(timedelta(minutes=15))
         wait_for(lambda: _over(college) == 2)
-    (line,) = (line for line in log if line["event"] == "clock_was_set" and line["seconds"] < 0)
+    (line,) = (line for line in log if line["event"] == "clock_jumped" and line["seconds"] < 0)
     assert line["seconds"] == pytest.approx(-3600, abs=5)
 
 
@@ -248,10 +248,10 @@ def test_a_poll_that_falls_due_in_a_quiet_window_is_put_off_to_its_end(
         wait_for(lambda: _over(college) == 1)
         college.context.onefile.rate_limiter._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
         clock.shift(timedelta(minutes=15))
-        wait_for(lambda: any(line["event"] == "put_off" for line in log))
+        wait_for(lambda: any(line["event"] == "job_postponed" for line in log))
         assert _over(college) == 1
         assert _next(college) >= _NOON + timedelta(minutes=30)
-    (line,) = (line for line in log if line["event"] == "put_off")
+    (line,) = (line for line in log if line["event"] == "job_postponed")
     assert (line["job"], line["why"]) == ("poll", "quiet window")
 
 

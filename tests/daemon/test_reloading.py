@@ -68,10 +68,10 @@ def test_orders_that_are_refused_leave_everything_as_it_was(found: Found, proble
     with structlog.testing.capture_logs() as log, living(college, every=1, reload=reload, reread=refuse):
         wait_for(lambda: _is_over(log))
         reload.set()
-        wait_for(lambda: any(line["event"] == "configuration_refused" for line in log))
+        wait_for(lambda: any(line["event"] == "configuration_reload_failed" for line in log))
         seen = len(log)
         wait_for(lambda: _is_over(log[seen:]))
-    (refused,) = (line for line in log if line["event"] == "configuration_refused")
+    (refused,) = (line for line in log if line["event"] == "configuration_reload_failed")
     assert refused["reason"] in {"FILE: unknown key 'x'.", "unexpected RuntimeError"}
 
 

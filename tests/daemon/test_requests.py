@@ -211,7 +211,7 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
 
     polls = _runs(college, Trigger.SCHEDULE)
     assert [one.state for one in polls] == ["interrupted", "finished"]
-    assert "gave way" in polls[0].reason
+    assert "paused for a more urgent run" in polls[0].reason
     assert (answer.trigger, answer.state, answer.applied) == ("request", "finished", 1)
     assert sent_by_then < len(misids) * 3 / 4
     created = [call.body["MISID"] for call in college.onefile.journal.writes]
@@ -247,7 +247,7 @@ def test_a_long_verify_lets_requests_and_polls_go_first_and_reads_nobody_twice(f
 
     assert (answer.trigger, answer.state, answer.applied) == ("request", "finished", 1)
     assert gave_way.state == "interrupted"
-    assert "gave way" in gave_way.reason
+    assert "paused for a more urgent run" in gave_way.reason
     assert bool(college.in_onefile("L21")) is bool(polls) is (every == 1)
     reads = Counter(call.path for call in college.onefile.journal if call.method == "GET" and "/User/" in call.path)
     assert {path: reads[path] for path in (f"/User/{user_id}" for user_id in ids)} == {

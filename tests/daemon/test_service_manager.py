@@ -92,7 +92,7 @@ def test_a_reload_that_is_refused_ends_too(found: Found, systemd: Systemd, addre
         wait_for(lambda: systemd.status().startswith("Works"))
         reload.set()
         wait_for(lambda: systemd.states() == ["READY", "RELOADING", "READY"])
-    assert [line["reason"] for line in log if line["event"] == "configuration_refused"] == ["It makes no sense."]
+    assert [line["reason"] for line in log if line["event"] == "configuration_reload_failed"] == ["It makes no sense."]
 
 
 @on_sqlite
@@ -117,7 +117,7 @@ def test_a_daemon_whose_store_cannot_be_reached_is_started_and_waits(
         assert systemd.status() == "Waits for the state store: The state store is away."
         wait_for(lambda: any(line["event"] == "run_finished" for line in log))
         assert systemd.status().startswith("Works")
-    assert [line["event"] for line in log][:2] == ["store_unusable", "daemon_started"]
+    assert [line["event"] for line in log][:2] == ["state_store_unavailable", "daemon_started"]
     assert len(tried) == 3
 
 
@@ -132,7 +132,7 @@ def test_a_daemon_that_waits_for_its_store_ends_when_told(found: Found, systemd:
     ):
         wait_for(lambda: systemd.states() == ["READY"])
     assert systemd.states() == ["READY", "STOPPING"]
-    assert [line["event"] for line in log] == ["store_unusable"]
+    assert [line["event"] for line in log] == ["state_store_unavailable"]
 
 
 @on_sqlite

@@ -75,8 +75,8 @@ def test_a_daemon_that_loses_its_lead_stops_polling_until_it_has_it_again(found:
         wait_for(lambda: _count(log, "daemon_started") == 2)
         seen = _count(log, "run_finished")
         wait_for(lambda: _count(log, "run_finished") >= seen + 2)
-    told = [line["event"] for line in log if line["event"] in {"daemon_started", "lead_lost", "daemon_stopped"}]
-    assert told == ["daemon_started", "lead_lost", "daemon_stopped", "daemon_started", "daemon_stopped"]
+    told = [line["event"] for line in log if line["event"] in {"daemon_started", "leadership_lost", "daemon_stopped"}]
+    assert told == ["daemon_started", "leadership_lost", "daemon_stopped", "daemon_started", "daemon_stopped"]
     assert len(college.in_onefile("L1")) == 1
 
 
@@ -102,7 +102,7 @@ def test_a_daemon_waits_for_a_store_that_is_not_there_and_says_so_once(
         wait_for(lambda: len(tried) >= 3)
         is_away.clear()
         wait_for(lambda: _count(log, "run_finished") == 1)
-    assert _count(log, "store_unusable") == 1
+    assert _count(log, "state_store_unavailable") == 1
 
 
 @on_sqlite
@@ -145,7 +145,7 @@ def test_what_is_done_every_day_is_done_at_the_start_and_one_that_fails_keeps_no
         assert due is not None
         assert (due.hour, due.minute) in {(1, 30), (2, 30)}
     assert sorted(done) == [("fail", True), ("purge", True)]
-    (failed,) = (line for line in log if line["event"] == "daily_failed")
+    (failed,) = (line for line in log if line["event"] == "daily_job_failed")
     assert (failed["job"], failed["reason"]) == ("fail", "unexpected RuntimeError")
 
 
