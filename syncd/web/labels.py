@@ -1,4 +1,4 @@
-"""What the pages call things: states, actions and reasons in words, and the tone each is shown in."""
+"""The labels of the pages: states, actions and reasons in words, and the tone each is shown in."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -13,7 +13,7 @@ from syncd.sync.run import Trigger
 
 
 class Tone(StrEnum):
-    """How something is to be taken; the words beside it say the same."""
+    """The colour of a badge; the words beside it say the same."""
 
     GOOD = "good"
     WAITING = "waiting"
@@ -23,7 +23,7 @@ class Tone(StrEnum):
 
 
 STATES: Final[Mapping[str, tuple[str, Tone]]] = {
-    RunState.RUNNING: ("at work", Tone.BUSY),
+    RunState.RUNNING: ("in progress", Tone.BUSY),
     RunState.FINISHED: ("finished", Tone.GOOD),
     RunState.AWAITING_APPROVAL: ("waits for approval", Tone.WAITING),
     RunState.APPROVED: ("stopped, then approved", Tone.PLAIN),
@@ -40,11 +40,11 @@ TRIGGERS: Final[Mapping[str, str]] = {
     Trigger.LINK: "syncd link",
     Trigger.REKEY: "syncd rekey",
     Trigger.RESTORE: "syncd restore",
-    Trigger.VERIFY: "verifying",
+    Trigger.VERIFY: "syncd verify",
 }
 
 OUTCOMES: Final[Mapping[str, tuple[str, Tone]]] = {
-    Outcome.PENDING: ("under way", Tone.BUSY),
+    Outcome.PENDING: ("in progress", Tone.BUSY),
     Outcome.APPLIED: ("done", Tone.GOOD),
     Outcome.ACCEPTED: ("accepted, UserID to be found", Tone.BUSY),
     Outcome.REFUSED: ("refused", Tone.BAD),
@@ -53,8 +53,8 @@ OUTCOMES: Final[Mapping[str, tuple[str, Tone]]] = {
 }
 
 STATUSES: Final[Mapping[str, tuple[str, Tone]]] = {
-    Status.ACTIVE: ("in use", Tone.GOOD),
-    Status.LEAVER: ("has left the MIS", Tone.WAITING),
+    Status.ACTIVE: ("active", Tone.GOOD),
+    Status.LEAVER: ("leaver", Tone.WAITING),
     Status.ARCHIVED: ("archived", Tone.PLAIN),
     Status.UNSURE: ("archived or not: in doubt", Tone.WAITING),
     "": ("no account", Tone.PLAIN),
@@ -68,8 +68,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     Action.UNARCHIVE: "unarchive",
     Action.REKEY: "new MISID",
     Action.ASSIGN: "assign",
-    "return": "has come back",
-    "leave": "has left the MIS",
+    "return": "returned",
+    "leave": "left the MIS",
 }
 
 #: As everywhere else.
@@ -79,16 +79,16 @@ _PLURALS: Final[Mapping[str, str]] = {Role.IQA: "IQAs"}
 
 
 def plural(role: str) -> str:
-    """The role of several people."""
+    """The plural of a role."""
     return _PLURALS.get(role, f"{role}s")
 
 
 def counted(count: int, one: str, several: str = "") -> str:
-    """A number with its noun, thousands set apart."""
+    """A number with its noun, with thousands separators."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def listed(counts: Mapping[str, int]) -> str:
-    """Numbers with their nouns, those left out of which there is nothing."""
+    """Numbers with their nouns, zeros left out."""
     said = [counted(count, noun) for noun, count in counts.items() if count]
     return " and ".join((", ".join(said[:-1]), said[-1]) if said[1:] else said) or "nothing"

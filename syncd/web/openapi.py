@@ -21,10 +21,10 @@ Answer = type[BaseModel] | str
 
 _TEXT: Final = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
 _REFUSALS: Final = {
-    400: "The body makes no sense.",
-    401: "Who asks is not known.",
-    403: "A page of another site asks, or somebody who may only look.",
-    404: "There is nothing at this address.",
+    400: "Invalid request body.",
+    401: "Not authenticated.",
+    403: "Cross-site request, or read-only access.",
+    404: "Not found.",
     409: "No such run waits for approval.",
     503: "The state store cannot be used.",
 }
@@ -32,10 +32,9 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an endpoint takes and answers, beside what every one of them does.
+    """The request and responses of an endpoint, beside those common to all.
 
-    ``refuses`` are the statuses of which the body is a `Problem`. ``is_open`` says that this machine itself may ask
-    for it without credentials.
+    ``refuses`` are the statuses whose body is a `Problem`. ``is_open``: requests from this machine need no credentials.
     """
 
     route: Route
@@ -59,7 +58,7 @@ class Operation:
 def document(
     operations: Sequence[Operation], organisations: Sequence[int], cookie: str, *, is_open: bool
 ) -> dict[str, Any]:
-    """The whole of it. ``cookie`` is the name of the session's; ``is_open`` says that no credentials are asked for."""
+    """The whole document. ``cookie`` is the name of the session cookie; ``is_open``: no credentials are required."""
     _, schemas = models_json_schema(
         [(model, "validation") for model in _models(operations)], ref_template="#/components/schemas/{model}"
     )
@@ -70,7 +69,7 @@ def document(
         paths.setdefault(each.path, {})[each.method] = _described(each, is_open=is_open)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "syncd", "version": __version__, "summary": "Watching and steering a syncd."},
+        "info": {"title": "syncd", "version": __version__, "summary": "Monitor and control syncd."},
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],
@@ -90,14 +89,14 @@ def _security_schemes(cookie: str) -> dict[str, Any]:
         "token": {
             "type": "http",
             "scheme": "bearer",
-            "description": "admin.token, or admin.viewer_token to look only",
+            "description": "admin.token, or admin.viewer_token for read-only access",
         },
-        "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "whoever has signed in"},
+        "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "the session of a signed-in user"},
         "form": {
             "type": "apiKey",
             "in": "header",
             "name": CSRF_HEADER,
-            "description": "what the forms of their pages carry as csrf_token",
+            "description": "the csrf_token of the session's forms",
         },
     }
 

@@ -1,4 +1,4 @@
-"""What programs may send, and what they are answered."""
+"""The request and response bodies of the API."""
 
 from typing import Annotated, Literal
 
@@ -12,26 +12,26 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Exact(BaseModel):
-    """Neither more nor less than what is described."""
+    """A body without undocumented keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Asked(Exact):
-    """Whom a run is to be about, everybody if nobody is named; and of which organisation, all if none is."""
+    """The MISIDs and the organisation of a requested run; all of them if omitted."""
 
     misids: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
     organisation_id: int | None = None
 
 
 class Problem(Exact):
-    """What was wrong, where, and what to do."""
+    """An error: what is wrong, where, what to do."""
 
     error: str
 
 
 class Document(BaseModel):
-    """What can be asked here, as OpenAPI describes it."""
+    """The OpenAPI document of this API."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -39,13 +39,13 @@ class Document(BaseModel):
 
 
 class Alive(Exact):
-    """The process lives."""
+    """The process is alive."""
 
     alive: Literal[True]
 
 
 class Ready(Exact):
-    """Whether it can work: 200 when all of it holds, else 503."""
+    """Whether the daemon is ready: 200 if every check is true, else 503."""
 
     state_reachable: bool
     state_writable: bool
@@ -60,13 +60,13 @@ class Request(Exact):
 
 
 class Taken(Request):
-    """The request; of several organisations the first one's, and each by itself."""
+    """The request; with several organisations, the first one's, and one for each."""
 
     organisations: dict[str, Request] = {}
 
 
 class Settled(Exact):
-    """A stopped run that was approved or rejected, and what it would have done."""
+    """A stopped run that was approved or rejected, with its counts."""
 
     run: int
     creates: Count
@@ -75,7 +75,7 @@ class Settled(Exact):
 
 
 class LastRun(Settled):
-    """The newest run: what it planned and did."""
+    """The newest run: its plan and its outcome."""
 
     trigger: Trigger
     state: RunState
@@ -99,7 +99,7 @@ class Waiting(Settled):
 
 
 class Progress(Exact):
-    """How far the run that is at work has come; planned is 0 while it reads and compares."""
+    """The progress of the run in progress; planned is 0 while it reads and compares."""
 
     run: int
     begun: Count
@@ -108,7 +108,7 @@ class Progress(Exact):
 
 
 class OneStatus(Exact):
-    """How one organisation stands."""
+    """The status of one organisation."""
 
     last_run: LastRun | None
     progress: Progress | None
@@ -123,6 +123,6 @@ class OneStatus(Exact):
 
 
 class Status(OneStatus):
-    """How things stand; of several organisations the newest, the sums, and each by itself."""
+    """The status; with several organisations, the newest, the sums, and one for each."""
 
     organisations: dict[str, OneStatus] = {}

@@ -51,7 +51,7 @@ def test_anything_else_does_not_and_is_not_repeated(store: Store, secret: str) -
     browser = Visitor(site(store))
     answer = browser.sign_in(secret, next_="/page")
     assert answer.status_code == 403
-    assert "That is no password or token" in answer.text
+    assert "Wrong password or token" in answer.text
     assert 'value="Jo"' in answer.text
     assert 'value="/page"' in answer.text
     assert f'"{secret}"' not in answer.text or not secret
@@ -68,7 +68,7 @@ def test_whoever_signs_in_says_who_they_are(store: Store, name: str) -> None:
     browser = Visitor(site(store))
     answer = browser.sign_in(name=name)
     assert answer.status_code == 400
-    assert "Say who you are" in answer.text
+    assert "Enter your name" in answer.text
     assert browser.get("/page").status_code == 303
 
 

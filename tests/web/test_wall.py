@@ -125,7 +125,7 @@ def test_who_is_signed_in_to_look_is_told_so_on_a_page(store: Store) -> None:
     assert viewer.sign_in(VIEWERS_PASSWORD).status_code == 303
     refusal = viewer.post("/page", data=viewer.form_of("/page"))
     assert (refusal.status_code, refusal.headers["content-type"]) == (403, "text/html; charset=utf-8")
-    assert "signed in to look" in refusal.text
+    assert "read-only access" in refusal.text
 
 
 def test_a_wrong_token_is_not_made_good_by_a_session(store: Store) -> None:
@@ -164,7 +164,7 @@ def test_a_form_is_only_taken_with_its_token(store: Store) -> None:
     for refused in refusals:
         answer = browser.post("/page", **refused)
         assert answer.status_code == 403, refused
-        assert "Load the page again" in answer.text
+        assert "Reload the page" in answer.text
     taken = [
         browser.post("/page", data=good),
         browser.post("/page", data={"word": "é &="}, headers={"X-CSRF-Token": good["csrf_token"]}),

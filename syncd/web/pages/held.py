@@ -89,5 +89,5 @@ def _groups(connection: Connection, organisation_id: int, only: str, page: int, 
 def _reason_in(request: Request) -> str:
     given = request.query_params.get("reason", "")
     if given and given not in {each.value for each in Reason}:
-        raise HTTPException(404, "Nobody is held for such a reason.")
+        raise HTTPException(404, "There is no such reason.")
     return given

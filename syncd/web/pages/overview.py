@@ -1,4 +1,4 @@
-"""The overview: how everything stands."""
+"""The overview: the status of every organisation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,10 +64,11 @@ def _part(site: PageContext, connection: Connection, organisation_id: int) -> _P
     status = status_view.status(connection, [organisation_id], site.calls_per_minute())
     days = daily_totals.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
     last = runs.last(connection, organisation_id)
+    as_of = last.started_at if last and last.is_full else runs.last_success_at(connection, organisation_id)
     _, unreachable_since = runs.unreachable_since(connection, organisation_id)
     return _Part(
         organisation_id,
-        standing(status),
+        standing(status, site.when(as_of)[1] if as_of else ""),
         status,
         last,
         runs.waiting(connection, organisation_id),

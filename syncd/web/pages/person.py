@@ -68,13 +68,13 @@ def routes(site: PageContext) -> list[Route]:
 
     async def show_values(request: Request) -> Response:
         if not (request.user.is_signed_in and request.user.may_steer):
-            raise HTTPException(403, "Values are shown to nobody but those who have signed in and may steer.")
+            raise HTTPException(403, "Only a signed-in administrator can view personal values.")
         form = await request.form()
         key = key_in(site, request, form)
         told = await run_in_threadpool(_explained, site, key, shows_values=True)
         if told.record:
             names = _names_shown(told.record)
-            site.log.info("values_shown", **key._asdict(), fields=names, asked_by=asked_by(request))
+            site.log.info("personal_values_viewed", **key._asdict(), fields=names, asked_by=asked_by(request))
         answer = await run_in_threadpool(_page, site, request, key, told)
         answer.headers["Cache-Control"] = "no-store"
         return answer
@@ -90,7 +90,7 @@ def routes(site: PageContext) -> list[Route]:
 def _wanted(request: Request) -> SearchTerms:
     text, role, status = (request.query_params.get(name, "").strip() for name in ("q", "role", "status"))
     if len(text) > _LONGEST_SEARCH or "\x00" in text:
-        raise HTTPException(400, f"What is looked for has at most {_LONGEST_SEARCH} characters.")
+        raise HTTPException(400, f"A search has at most {_LONGEST_SEARCH} characters.")
     return SearchTerms(text, role if role in list(Role) else "", status if status in list(Status) else "")
 
 
@@ -98,11 +98,11 @@ def _explained(site: PageContext, key: Key, *, shows_values: bool = False) -> _T
     try:
         explanation = site.explain(key.organisation_id, key.misid)
     except Interrupted:
-        return _Told(problem="OneFile is not to be called just now, as in a quiet window. Try again later.")
+        return _Told(problem="No calls to OneFile are allowed now, for example in a quiet window. Try again later.")
     except SyncdError as problem:
         return _Told(problem=str(problem))
     record = next((each for each in explanation.records if each.key == key), None)
-    missing = "" if record else "No feed has a row with this MISID in this role, and syncd knows no account of it."
+    missing = "" if record else "No feed has a row with this MISID in this role, and syncd has no account for it."
     return _Told(record, missing, shows_values)
 
 

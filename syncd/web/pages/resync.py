@@ -33,7 +33,7 @@ def routes(site: PageContext) -> list[Route]:
         with site.store.reading() as connection:
             asked = run_list.request(connection, site.organisations, number) if number < 2**31 else None
             if asked is None:
-                raise HTTPException(404, "There is no such request; those of long ago are forgotten.")
+                raise HTTPException(404, "There is no such request; old requests are deleted.")
             at_work = run_list.in_progress(connection, asked.organisation_id)
             has_daemon = daemons.is_running(connection, asked.organisation_id)
         if asked.run_id is not None:

@@ -18,7 +18,7 @@ class Reader:
         self.driver.get(f"{self._origin}{path}")
 
     def sign_in(self, name: str, password: str) -> None:
-        self.write("Who are you", name)
+        self.write("Your name", name)
         self.write("Password or token", password)
         self.press("Sign in")
 

@@ -52,7 +52,7 @@ def test_one_that_was_refused_is_let_go_and_asked_for_at_once(found: Found) -> N
 def test_all_that_were_refused_are_let_go(found: Found) -> None:
     college = found(strict=True)
     _refuse(college, "L1", "L2")
-    assert Visitor(college).get("/held").buttons == ["Try all again", "Try again", "Try again"]
+    assert Visitor(college).get("/held").buttons == ["Retry all", "Retry", "Retry"]
     Visitor(college).post("/retry", organisation=ORGANISATION)
     assert college.held == {}
     college.run()
@@ -78,7 +78,7 @@ def test_somebody_who_looks_like_another_is_said_to_be_new(found: Found) -> None
     college.run()
     assert college.held == {"NEW": "rekeyed?"}
     visitor = Visitor(college)
-    assert visitor.get("/held").buttons == ["This is somebody new"]
+    assert visitor.get("/held").buttons == ["This is a new person"]
     visitor.post("/retry", organisation=ORGANISATION, misid="NEW")
     college.run()
     assert len(college.in_onefile("NEW")) == 1
@@ -110,7 +110,7 @@ def test_values_left_out_are_a_list_of_their_own(found: Found) -> None:
     assert "Held 0 Left out 1" in page.text
     assert "Unusable 1" in page.text
     assert "L1 Learner ULN" in page.text
-    assert "Nobody is held." in visitor.get("/held").text
+    assert "No records are held." in visitor.get("/held").text
 
 
 def test_a_row_without_a_misid_is_named_by_its_feed_and_number(found: Found) -> None:

@@ -1,4 +1,4 @@
-"""The overview: in step or not, and all that bears on it."""
+"""The overview: in sync or not, as of when, and the facts beside it."""
 
 import re
 from datetime import timedelta
@@ -15,6 +15,8 @@ from tests.sync.conftest import ORGANISATION, College, Found
 from .conftest import Visitor
 
 OTHER_ORGANISATION = 5741
+#: When the runs below read the MIS.
+AS_OF = "15 Jan 2026, 12:00"
 
 
 def _headline(college: College) -> str:
@@ -23,26 +25,26 @@ def _headline(college: College) -> str:
     return found[1]
 
 
-def test_it_says_in_one_sentence_whether_everybody_is_in_step(found: Found) -> None:
+def test_the_headline_says_whether_the_college_is_in_sync_and_as_of_when(found: Found) -> None:
     college = found()
     assert _headline(college) == "No run has been made yet."
     college.enrol("L1")
     college.run()
-    assert _headline(college) == "In step."
+    assert _headline(college) == f"In sync as of {AS_OF}."
     college.enrol("L2", email="")
     college.run()
-    assert _headline(college) == "In step, but for 1 held record."
+    assert _headline(college) == f"In sync as of {AS_OF}, except 1 held record."
     college.with_policy(limits=Limits(floor=1))
     college.enrol("L3", "L4")
     stopped = college.run().run
-    assert _headline(college) == f"Not in step: run {stopped} waits for a decision."
+    assert _headline(college) == f"Not in sync: run {stopped} waits for approval."
     Visitor(college).post(f"/runs/{stopped}/reject")
-    assert _headline(college) == f"Not in step: run {stopped} was rejected."
+    assert _headline(college) == f"Not in sync: run {stopped} was rejected."
     stopped = college.run().run
     Visitor(college).post(f"/runs/{stopped}/approve")
-    assert _headline(college) == f"Not in step yet: run {stopped} is approved."
+    assert _headline(college) == f"Not in sync yet: run {stopped} is approved."
     college.run()
-    assert _headline(college) == "In step, but for 1 held record."
+    assert _headline(college) == f"In sync as of {AS_OF}, except 1 held record."
 
 
 def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> None:
@@ -51,7 +53,7 @@ def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> 
     college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, times=None))
     with pytest.raises(OneFileUnreachable):
         college.run()
-    assert _headline(college) == "Not in step: OneFile cannot be reached."
+    assert _headline(college) == "Not in sync: OneFile cannot be reached."
     assert "cannot be reached since 15 Jan 2026, 12:00" in Visitor(college).get("/").text
 
 
@@ -59,7 +61,7 @@ def test_it_says_that_a_run_is_at_work_and_how_far_it_is(found: Found) -> None:
     college = found()
     with college.context.store.begin() as connection:
         number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
-    assert _headline(college) == f"Run {number} is at work."
+    assert _headline(college) == f"Run {number} is in progress."
     assert f"/runs/{number}" in Visitor(college).get("/").links
 
 
@@ -110,7 +112,7 @@ def test_of_several_organisations_each_has_its_own_part(found: Found) -> None:
     college.run()
     visitor = Visitor(college, (ORGANISATION, OTHER_ORGANISATION))
     page = visitor.get("/")
-    assert f"Organisation {ORGANISATION} In step." in page.text
+    assert f"Organisation {ORGANISATION} In sync as of {AS_OF}." in page.text
     assert f"Organisation {OTHER_ORGANISATION} No run has been made yet." in page.text
     visitor.post("/sync", organisation=OTHER_ORGANISATION)
     with college.context.store.begin() as connection:
@@ -134,7 +136,7 @@ def test_sync_now_asks_for_a_run_in_the_name_of_who_asked(found: Found) -> None:
         (request,) = runs.requests_waiting(connection, ORGANISATION)
     assert (request.misids, request.requested_by) == ([], "loopback (page)")
     assert page.path == f"/asked/{request.id}"
-    assert "No daemon works for this organisation now" in page.text
+    assert "No daemon is running for this organisation" in page.text
     with college.context.store.begin() as connection:
         answer = runs.start(connection, ORGANISATION, Trigger.REQUEST, college.clock())
     # It has begun with the request, and goes on to be its answer.
