@@ -61,7 +61,7 @@ class AssignmentLayout:
                 hint = f"did you mean {_COLUMNS[nearest[0]]}?" if nearest else "leave it out"
                 raise UnusableColumns(f"column {column!r} is not one that links have; {hint}")
             if name in positions:
-                raise UnusableColumns(f"column {name} is there twice; keep one")
+                raise UnusableColumns(f"column {name} appears twice; keep one")
             positions[name] = position
         if missing := [name for name in (LEARNER_COLUMN, USER_COLUMN) if name not in positions]:
             raise UnusableColumns(f"mandatory for links and not among the columns: {'; '.join(missing)}")
@@ -201,7 +201,7 @@ def _gone(sifted: ChangedAssignments, known: Mapping[Key, Known]) -> Iterable[Wa
     here = (pair for pair in sifted.gone if all(key in known and known[key].is_settled for key in pair))
     for learner, users in users_by_learner(here).items():
         named = ", ".join(f"{user.role} {user.misid}" for user in sorted(users))
-        detail = f"{named}: assigned in OneFile and no longer in the MIS; only a person can take that back"
+        detail = f"{named}: assigned in OneFile and no longer in the MIS; unassign by hand in OneFile"
         yield Warned(learner, "", Reason.CLEARED, USER_COLUMN, detail)
 
 

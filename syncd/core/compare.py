@@ -159,7 +159,7 @@ class _Comparison:
         if record.key in around.in_doubt or (account is not None and account.user_id is None):
             if ambiguity := around.in_doubt.get(record.key):
                 return (_held(record, Reason.AMBIGUOUS, "MISID", ambiguity),)
-            return (_held(record, Reason.IN_DOUBT, "MISID", "an earlier create is not settled yet"),)
+            return (_held(record, Reason.IN_DOUBT, "MISID", "an earlier create is still in doubt"),)
         resolved = self._resolve(record)
         if isinstance(resolved, Held):
             return (resolved,)
@@ -234,7 +234,7 @@ class _Comparison:
             detail = (
                 f"looks like {lookalike.misid}, whose record is gone: 'syncd rekey {lookalike.misid} {key.misid}' "
                 f"if it is the same {'place' if key.role.is_place else 'person'}, 'syncd retry {key.misid}' if it is "
-                f"{'a new one' if key.role.is_place else 'somebody new'}"
+                f"{'a new one' if key.role.is_place else 'a new person'}"
             )
             return _held(record, Reason.REKEYED, "MISID", detail)
         return Create(

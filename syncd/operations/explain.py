@@ -375,7 +375,7 @@ class _Case:
             how = "empty, and holds the record" if is_why_held else "empty"
             return Cell(column.name, name, how, None, is_cleared, "differs" if is_cleared else "")
         if isinstance(record, Record) and value != record.codes.get(name, record.fields.get(name)):
-            return Cell(column.name, name, "not used: another column says it more surely", _plain(value))
+            return Cell(column.name, name, "not used: another column takes precedence", _plain(value))
         how = self._meant(name, value) if column.field.referent else _KINDS[column.field.kind]
         return Cell(column.name, name, how, _plain(value), name in self._sent, self._difference(name))
 
@@ -416,40 +416,42 @@ class _Case:
             sentence = f"would be {', then '.join(each.sentence for each in doing)}"
             return Decided(doing[0].decision, sentence, " ".join(dict.fromkeys(each.why for each in doing)))
         if any(isinstance(step, Returner) for step in self._steps):
-            why = "Its record was gone and is back, and the account was not archived meanwhile."
+            why = "Its record had disappeared and is back; the account was not archived in the meantime."
         elif any(isinstance(step, Refresh) for step in self._steps):
-            why = "Compared field by field, everything is what OneFile last accepted."
+            why = "Compared field by field, every value is the one OneFile last accepted."
         else:
-            why = "The row reads as it did when OneFile last accepted it."
-        return Decided(Decision.IN_STEP, "is in step: nothing to send", why)
+            why = "The row is unchanged since OneFile last accepted it."
+        return Decided(Decision.IN_STEP, "is in sync: nothing to send", why)
 
     def _doing(self, step: _Step) -> Decided | None:
         noun = _noun(self._key.role)
         match step:
             case Returner(is_archived=True):
-                decision, sentence, why = Decision.UNARCHIVE, "unarchived", "Its record was gone and is back."
+                decision, sentence, why = Decision.UNARCHIVE, "unarchived", "Its record had disappeared and is back."
             case Rekey():
                 decision, sentence = Decision.REKEY, f"given the account of {step.old.misid}, {noun} {step.user_id}"
                 why = "The record looks like that one's, which is gone, and OneFile has the new MISID on that account."
             case Create():
                 decision, sentence = Decision.CREATE, "created"
-                why = "syncd knows no account with this MISID in this role, and OneFile has none either."
+                why = "Neither syncd nor OneFile has an account with this MISID in this role."
                 if step.was:
                     why += f" It was {step.was} until now, and another role is another account."
             case Update(is_link=True):
                 decision, sentence = Decision.LINK, f"linked to {noun} {step.user_id}"
-                why = "OneFile has it already and syncd did not know it: it becomes ours, and no second one is made."
+                why = (
+                    "OneFile already has an account with this MISID: syncd adopts it instead of creating a second one."
+                )
             case Update():
                 decision, sentence = Decision.UPDATE, f"updated: {', '.join(sorted(self._body(step)))}"
-                why = "The MIS has something else there than OneFile last accepted; what is the same is not sent."
+                why = "These values differ from those OneFile last accepted; equal values are not sent."
                 if step.assigned is not None:
-                    why = "A learner's default employer is told once the employer is assigned to the learner."
+                    why = "A learner's default employer is sent once the employer is assigned to the learner."
             case Grant():
                 decision, sentence = Decision.ASSIGN, "assigned to the placement"
-                why = "An employer is assigned to their placement by a call of its own."
+                why = "An employer is assigned to their placement by a separate call."
             case Assign():
                 decision, sentence = Decision.ASSIGN, f"assigned the {step.user.role} {step.user.misid}"
-                why = "A links feed has whom to assign, and OneFile has not been told."
+                why = "A links feed has this assignment, and it has not been sent to OneFile."
             case _:
                 return None
         return Decided(decision, sentence, why)
@@ -457,7 +459,7 @@ class _Case:
     def _without_rows(self) -> Decided:
         account = self._account
         if account is None:
-            why = "No feed has a row with this MISID in this role, and syncd knows no account of it."
+            why = "No feed has a row with this MISID in this role, and syncd has no account for it."
             return Decided(Decision.NOTHING, "has no record and no account: nothing to send", why)
         if self._successor:
             why = "The person's record has that MISID now, and OneFile has it on the account."
@@ -484,7 +486,7 @@ class _Case:
         due = (account.left_at or now) + policy.grace
         if due > now:
             return f"It is archived on {_day(due)} if it is still gone then: leavers.grace_days is {policy.grace.days}."
-        return "It is not archived while somebody new may be the same person, as 'syncd held' says."
+        return "It is not archived while a new record may be the same person: see 'syncd held'."
 
     def calls(self) -> tuple[Call, ...]:
         """What the client would send, in that order."""

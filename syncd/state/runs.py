@@ -271,7 +271,7 @@ def organisation_of(connection: Connection, organisations: Sequence[int], number
     """
     waits = {each: row.id for each in organisations if (row := waiting(connection, each))}
     if number is None and len(waits) > 1:
-        raise NothingToSettle(f"Several runs wait, so say which: {', '.join(map(str, waits.values()))}.")
+        raise NothingToSettle(f"Several runs wait for approval; name one: {', '.join(map(str, waits.values()))}.")
     return next((each for each, run_id in waits.items() if number in {None, run_id}), organisations[0])
 
 

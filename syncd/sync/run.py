@@ -144,10 +144,10 @@ def execute(
         with context.onefile.on_throttled(pass_.log_throttling):
             return pass_.make(maker, lists_held_of, approved_by)
     except Yielded:
-        pass_.end(RunState.INTERRUPTED, "gave way to what is more urgent, and goes on after it")
+        pass_.end(RunState.INTERRUPTED, "paused for a more urgent run, continues after it")
         raise
     except Interrupted:
-        pass_.end(RunState.INTERRUPTED, "told to stop")
+        pass_.end(RunState.INTERRUPTED, "syncd was stopped")
         raise
     except SyncdError as problem:
         pass_.end(RunState.FAILED, str(problem), problem)
@@ -342,8 +342,8 @@ class _Run:
 
 def _unexpected(defect: Exception) -> Unforeseen:
     return Unforeseen(
-        f"The run met something that nobody has foreseen ({type(defect).__name__}), which is a defect of syncd. "
-        "Its line run_finished in the log says where; please report that. The next run goes on from here."
+        f"The run ended with an unexpected error ({type(defect).__name__}), a defect of syncd. "
+        "The line run_finished of its log says where; please report that. The next run continues from here."
     )
 
 

@@ -28,7 +28,7 @@ def test_a_test_message_goes_to_all_and_it_is_said_of_each_whether_it_went(syncd
     tried = syncd("notify", "test")
     assert tried.exit == Exit.COULD_NOT_RUN
     assert tried.stdout == "URL 1 (JSON): sent.\n"
-    assert tried.stderr == "URL 2 (JSON) of notify.urls cannot be reached, or did not take the message.\n"
+    assert tried.stderr == "URL 2 (JSON) of notify.urls cannot be reached, or did not accept the message.\n"
     assert inbox.titles == ["syncd: This is a test"]
 
     syncd.environment["SYNCD_NOTIFY__URLS"] = inbox.url
@@ -43,7 +43,7 @@ def test_nobody_to_tell_and_a_url_that_is_none_are_said_in_a_sentence(syncd: Syn
     for arguments in (("notify", "test"), ("run",)):
         wrong = syncd(*arguments)
         assert wrong.exit == Exit.COULD_NOT_RUN
-        assert wrong.stderr.startswith("notify.urls: Apprise cannot write to URL 1.")
+        assert wrong.stderr.startswith("notify.urls: Apprise does not recognise URL 1.")
         assert _SECRET not in wrong.stderr
 
 

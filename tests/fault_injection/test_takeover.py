@@ -173,7 +173,7 @@ def test_a_run_by_hand_is_refused_while_the_daemon_is_in_one(college: _College) 
         daemon.terminate()
 
     assert (refused.exit, refused.stdout) == (Exit.LOCKED, "")
-    assert "Another run is at work for organisation" in refused.stderr
+    assert "Another run is in progress for organisation" in refused.stderr
 
 
 def _is_alive(address: str) -> bool:

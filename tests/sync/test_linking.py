@@ -276,7 +276,7 @@ def test_too_many_links_wait_for_approval(contact: Contact) -> None:
 @pytest.mark.parametrize(
     ("link", "why"),
     [
-        (_link("L1", 400_001), "column user_id: the account has another MISID"),
+        (_link("L1", 400_001), "column user_id: the account now has another MISID"),
         (_link("L1", 400_002), "column role: the account is that of a role Assessor"),
         (_link("L1", 999_999), "column user_id: the organisation has no such account"),
         (_link("0L1", 400_000), "column misid: no feed has this MISID for the role Learner"),

@@ -68,7 +68,10 @@ def test_an_approval_lapses_after_a_day(approved: College) -> None:
 def test_of_two_who_would_write_one_is_turned_away_until_the_other_is_done(found: Found) -> None:
     store = found().context.store
     with locked(store, ORGANISATION, Purpose.WRITING):
-        with pytest.raises(AnotherRun, match="Another run is at work"), locked(store, ORGANISATION, Purpose.WRITING):
+        with (
+            pytest.raises(AnotherRun, match="Another run is in progress"),
+            locked(store, ORGANISATION, Purpose.WRITING),
+        ):
             pytest.fail("there are two of them")
         with locked(store, ORGANISATION + 1, Purpose.WRITING):
             pass
