@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from sqlalchemy import Row
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
 from syncd.cli.output.csv import as_text
 from syncd.cli.output.json import print_json
-from syncd.cli.output.text import print_table
+from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
 from syncd.cli.state import reading_state
 from syncd.state import accounts as accounts_
@@ -23,11 +24,11 @@ _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "sy
 def accounts(
     *,
     json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List which MISID is which OneFile UserID."""
+    """List the accounts: MISID, OneFile UserID, status, and when OneFile last accepted a change."""
     with reading_state(config, organisation) as (connection, organisations):
         documents = [_account(row) for each in organisations for row in accounts_.listing(connection, each)]
     if json:
@@ -38,10 +39,14 @@ def accounts(
         writer.writerows({**one, "misid": as_text(one["misid"])} for one in documents)
     else:
         print_table(
-            ("organisation", "role", "MISID", "UserID", "status", "in step since"),
-            (tuple(document.values()) for document in documents),
-            "There are no accounts yet.",
+            ("organisation", "role", "MISID", "UserID", "status", "last synced"),
+            ((*list(one.values())[:-1], _local(one["synced_at"])) for one in documents),
+            "There are no accounts yet. 'syncd sync' creates them.",
         )
+
+
+def _local(text: str | None) -> str:
+    return shortly(datetime.fromisoformat(text) if text else None)
 
 
 def _account(row: Row[Any]) -> dict[str, Any]:

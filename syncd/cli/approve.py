@@ -13,7 +13,7 @@ from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
 _NOW_DO: Final[dict[str, str]] = {
-    trigger.value: f"Now repeat the '{command}' that was stopped; nothing else uses this approval."
+    trigger.value: f"Now repeat '{command}'; only that command uses this approval."
     for trigger, command in (
         (Trigger.LINK, "syncd link --apply"),
         (Trigger.REKEY, "syncd rekey"),
@@ -24,31 +24,34 @@ _NOW_DO: Final[dict[str, str]] = {
 
 
 RunArgument = Annotated[
-    int | None, typer.Argument(metavar="RUN", parser=whole_number, help="The run; the one that waits if left out.")
+    int | None,
+    typer.Argument(
+        metavar="RUN", parser=whole_number, help="The number of the stopped run. Omit it for the run that waits."
+    ),
 ]
 
 
 @app.command(rich_help_panel="Deciding")
 def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
-    """Let a stopped run go: the next run may do as much as it planned, and no more, for 24 hours.
+    """Approve a stopped run: the next run may make as many changes as it planned, within 24 hours.
 
-    'syncd plan' shows what that is. Ends with 1 when no run waits.
+    Look at 'syncd plan' first. Exit code 1: no run waits for approval.
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
         organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
         number, counts, trigger = runs.approve(connection, organisation_id, run, whoami(), now())
     typer.echo(
-        f"Run {number} is approved: {text.counted(counts)}, and no more, within 24 hours.\n"
-        + _NOW_DO.get(trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
+        f"Run {number} is approved: at most {text.counted(counts)}, within 24 hours.\n"
+        + _NOW_DO.get(trigger, "The next run makes them: 'syncd sync', or the daemon's next poll.")
     )
 
 
 @app.command(rich_help_panel="Deciding")
 def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
-    """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
+    """Reject a stopped run: nothing of it is sent. Exit code 1: no run waits for approval."""
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
         organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
         number = runs.reject(connection, organisation_id, run, whoami())
-    typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
+    typer.echo(f"Run {number} is rejected; nothing of it was sent. A later run of that size stops again.")

@@ -14,22 +14,23 @@ from syncd.wiring.store import open_store
 @app.command(rich_help_panel="Deciding")
 def retry(
     misid: Annotated[
-        list[str] | None, typer.Argument(metavar="MISID", help="Whom; everybody who was refused if left out.")
+        list[str] | None,
+        typer.Argument(metavar="MISID", help="The MISIDs to retry. Omit it to retry every refused record."),
     ] = None,
     *,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let the next run send again what OneFile has refused.
+    """Let the next run retry records that OneFile refused.
 
-    Of somebody held as "rekeyed?" and named here it says that they are somebody new, who is to have an account of
-    their own. Records held for another reason need no retry: every run looks at them afresh.
+    For a record held as "rekeyed?", this confirms it is a new person who needs a new account. Records held for other
+    reasons need no retry: every run checks them again.
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
         organisations = organisations_of(settings, organisation)
         count = sum(held_records.retry(connection, each, misid or [], now()) for each in organisations)
     if not count:
-        typer.echo("There is nothing to try again: 'syncd held' lists who is held, and every run looks at them afresh.")
+        typer.echo("There is nothing to retry: 'syncd held' lists the held records, and every run checks them again.")
         return
-    typer.echo(f"{count} held {'record' if count == 1 else 'records'} will be tried again by the next run.")
+    typer.echo(f"The next run retries {count} held {'record' if count == 1 else 'records'}.")

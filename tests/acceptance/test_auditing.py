@@ -226,7 +226,7 @@ def test_a_report_as_a_page_needs_nothing_else_and_can_be_read_by_anybody(syncd:
     again = syncd("report", "--html", page.name)
 
     assert again.exit == Exit.COULD_NOT_RUN
-    assert again.stderr == "page.html is there already and is not overwritten. Name another file.\n"
+    assert again.stderr == "page.html already exists and is not overwritten. Name another file.\n"
     read = _Page()
     read.feed(page.read_text(encoding="utf-8"))
     assert read.open == []
@@ -266,6 +266,6 @@ class _Page(HTMLParser):
 def test_a_report_of_nothing_says_so(syncd: Syncd) -> None:
     said = syncd("report")
     assert said.exit == Exit.IN_STEP, said.stderr
-    for sentence in ("There was no run.", "Nothing was changed.", "Nobody is held.", "Nobody looked"):
+    for sentence in ("There were no runs.", "There were no changes.", "No records are held.", "Not checked"):
         assert sentence in said.stdout
     assert not Path(syncd.folder, "state.db").exists()

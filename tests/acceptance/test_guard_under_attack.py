@@ -52,8 +52,8 @@ def in_step(syncd: Syncd) -> Syncd:
 @pytest.mark.parametrize(
     ("feed", "reasons"),
     [
-        pytest.param(f"{FEED} LIMIT 0", ["87 leavers", "feed learners yielded no rows"], id="it is empty"),
-        pytest.param(f"{FEED} LIMIT 43", ["44 leavers", "yielded 43 rows where it had 87 accounts"], id="half of it"),
+        pytest.param(f"{FEED} LIMIT 0", ["87 leavers", "feed learners returned no rows"], id="it is empty"),
+        pytest.param(f"{FEED} LIMIT 43", ["44 leavers", "returned 43 rows where it had 87 accounts"], id="half of it"),
         pytest.param(f"{FEED} LIMIT 78", ["9 leavers where 8 are allowed"], id="a little too little of it"),
         pytest.param(FEED.replace(_KEY, "learner.uln AS MISID"), ["87 leavers"], id="another number for the key"),
         pytest.param(FEED.replace(_KEY, "learner.email AS MISID"), ["87 leavers"], id="another text for the key"),
@@ -86,7 +86,7 @@ def test_a_feed_of_which_no_row_can_be_sent_is_held(onefile: OneFile, in_step: S
     finished = _sync_without_a_write(onefile, in_step)
 
     assert finished.exit == Exit.SOME_HELD, finished.stderr
-    assert "87 held: 'syncd held' says why" in finished.stdout
+    assert "87 held: see 'syncd held'" in finished.stdout
     in_step.write_feed(FEED)
     _assert_nothing_to_mend(onefile, in_step)
 

@@ -160,7 +160,7 @@ def test_a_file_that_is_there_is_not_overwritten_and_onefile_is_not_asked(onefil
     refused = syncd("link")
 
     assert refused.exit == Exit.COULD_NOT_RUN
-    assert "onefile-links.csv is there already and is not overwritten." in refused.stderr
+    assert "onefile-links.csv already exists and is not overwritten." in refused.stderr
     assert file.read_text(encoding="utf-8") == "a person's work"
     assert onefile.calls == []
 
@@ -172,14 +172,14 @@ _HEAD = "apply,role,misid,user_id\n"
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (_HEAD + "yes,Learner,L1,1\nmaybe,Learner,L2,2\n", "links.csv, line 3, column apply: write yes"),
-        (_HEAD + "X,Pupil,L1,1\n", "links.csv, line 2, column role: it is one of Learner, "),
-        (_HEAD + "Y,learner,,1\n", "links.csv, line 2, column misid: it is empty"),
+        (_HEAD + "yes,Learner,L1,1\nmaybe,Learner,L2,2\n", "links.csv, line 3, column apply: must be yes or empty"),
+        (_HEAD + "X,Pupil,L1,1\n", "links.csv, line 2, column role: must be one of Learner, "),
+        (_HEAD + "Y,learner,,1\n", "links.csv, line 2, column misid: must not be empty"),
         (_HEAD + "1,learner,L1,1e6\n", "links.csv, line 2, column user_id: it is not a UserID"),
         (_HEAD + "1,learner,L1\n", "links.csv, line 2, column user_id: it is not a UserID"),
-        ("apply;role;misid;user_id\n", "links.csv, line 1: there is no column apply"),
+        ("apply;role;misid;user_id\n", "links.csv, line 1: the column apply is missing"),
         (_HEAD + "yes,Learner,zz-nobody,700001\n", "links.csv, line 2, column misid: no feed has this MISID"),
-        ("", "links.csv, line 1: there is no column apply"),
+        ("", "links.csv, line 1: the column apply is missing"),
         (None, "links.csv cannot be read: No such file or directory."),
     ],
 )

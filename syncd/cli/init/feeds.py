@@ -33,8 +33,8 @@ def mapped(mis: Mis, given: Given, asking: Asking, settled: Settled) -> Feed:
     where = given.where
     if where is None:
         where = asking.text(
-            f"Which of them? A condition in SQL, such as {inspected.dialect.alias(base.name)}.… = 'current' "
-            "(Enter for everybody)"
+            f"Which learners? A condition in SQL, such as {inspected.dialect.alias(base.name)}.… = 'current' "
+            "(Enter for all)"
         )
     _print_others(feeds[1:])
     on = _feeds_on(feeds, given, asking)
@@ -63,11 +63,11 @@ def _learners_table(tables: Sequence[Table], given: Given, asking: Asking) -> Ta
         return found
     if not likely and not (names and asking.is_answered):
         raise ConfigurationError(
-            f"Of {_counted(len(names))} none looks as if it held learners. Name it with --learners, or another "
-            "schema than the login's own with --schema."
+            f"None of {_counted(len(names))} appears to hold learners. Name it with --learners, or name its schema "
+            "with --schema."
         )
     also = [one.name for one in likely[1:4]]
-    typer.echo(f"It has {_counted(len(names))}." + (f" Others that hold people: {', '.join(also)}." if also else ""))
+    typer.echo(f"It has {_counted(len(names))}." + (f" Other tables of people: {', '.join(also)}." if also else ""))
     name = asking.one_of("Which table or view holds the learners?", names, likely[0].name if likely else "")
     return next(one for one in tables if one.name == name)
 
@@ -96,9 +96,7 @@ def _corrected(
     tables: Sequence[Table], base: Table, chosen: dict[str, tuple[str, str] | None], asking: Asking
 ) -> tuple[Feed, ...]:
     """Take one correction, until it is one; nothing once there is none."""
-    while said := asking.text(
-        "Put a line right, as Email=table.column, or Email= to leave it out (Enter: all is right)"
-    ):
+    while said := asking.text("Correct a line: Email=table.column, or Email= to leave it out (Enter if all is right)"):
         try:
             name, source = _choice(said, base)
             feeds = propose(tables, base, {**chosen, name: source})
@@ -118,7 +116,7 @@ def _choice(said: str, base: Table) -> tuple[str, tuple[str, str] | None]:
     if not equals or field_name is None:
         near = get_close_matches(name.lower(), spellings, n=1)
         hint = f"did you mean {spellings[near[0]]}?" if near else f"there are {', '.join(spellings.values())}."
-        raise ConfigurationError(f"{name!r} is not a column that a learners' feed has; {hint}")
+        raise ConfigurationError(f"{name!r} is not a column of a learners' feed; {hint}")
     if not source:
         return field_name, None
     if base.column(source):
@@ -133,10 +131,10 @@ def _print_mapping(learners: Feed) -> None:
         (_with_meaning(one.name), _columns_of(one, learners.table), f"left out: {one.off}" if one.off else one.reason)
         for one in learners.supplied
     ]
-    rows += [(name, "STILL MISSING", "it is mandatory") for name in learners.missing]
-    print_table(("OneFile", "from", "because of"), rows, "")
+    rows += [(name, "STILL MISSING", "mandatory") for name in learners.missing]
+    print_table(("OneFile", "from", "because"), rows, "")
     for join in learners.joins:
-        which = ", of several rows the last" if join.newest_by else ""
+        which = ", the last of several rows" if join.newest_by else ""
         typer.echo(f"  {join.table} {join.reason}{which}.")
     typer.echo()
 
@@ -154,7 +152,7 @@ def _columns_of(one: Supplied, base: str) -> str:
 
 def _print_others(others: Sequence[Feed]) -> None:
     for feed in others:
-        typer.echo(f"It has {feed.name} too, in {feed.table}.")
+        typer.echo(f"It also has {feed.name}, in {feed.table}.")
 
 
 def _feeds_on(feeds: Sequence[Feed], given: Given, asking: Asking) -> set[str]:
@@ -164,10 +162,10 @@ def _feeds_on(feeds: Sequence[Feed], given: Given, asking: Asking) -> set[str]:
         said = "learners"
         if len(feeds) > 1:
             typer.echo(
-                "Whom syncd makes accounts for, and which places it makes, is for you to say: learners can name what\n"
-                "OneFile has already. Each has a query; those you do not name are switched off in syncd.toml."
+                "You decide for which roles syncd creates accounts, and which places it creates: learners can refer\n"
+                "to what OneFile already has. Each feed has a query; those you do not name are off in syncd.toml."
             )
-            said = asking.text(f"Which feeds are to be on, of {', '.join(names)}, or all?", "learners")
+            said = asking.text(f"Which feeds should be on: {', '.join(names)}, or all?", "learners")
     on = set(names) if said.strip() == "all" else {each.strip() for each in said.split(",")} | {"learners"}
     if unknown := on - set(names):
         raise ConfigurationError(
