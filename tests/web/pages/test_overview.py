@@ -47,6 +47,17 @@ def test_the_headline_says_whether_the_college_is_in_sync_and_as_of_when(found: 
     assert _headline(college) == f"In sync as of {AS_OF}, except 1 held record."
 
 
+def test_a_run_limited_to_some_misids_is_not_said_to_be_in_sync(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    college.run(only=frozenset({"L1"}))
+    assert _headline(college) == "Not known to be in sync: no complete run yet."
+    college.run()
+    college.clock.now += timedelta(hours=1)
+    college.run(only=frozenset({"L1"}))
+    assert _headline(college) == f"In sync as of {AS_OF}."
+
+
 def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> None:
     college = found()
     college.enrol("L1")
