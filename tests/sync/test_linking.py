@@ -211,7 +211,7 @@ def test_a_create_that_is_in_doubt_is_left_to_the_next_run(contact: Contact) -> 
     college.run()
 
     assert find_links(college.context).linked == {}
-    with pytest.raises(LinksUnusable, match=r"line 2, column misid: .*not settled"):
+    with pytest.raises(LinksUnusable, match=r"line 2, column misid: .*in doubt"):
         apply_links(college.context, [_link("L1", college.in_onefile("L1")[0].id)])
 
     assert college.run().is_in_sync
