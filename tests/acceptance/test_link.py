@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from .command import Exit, Syncd
-from .expected import Expected, expect
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.expected import Expected, expect
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 

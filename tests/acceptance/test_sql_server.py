@@ -5,13 +5,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests.support.command import Exit, Syncd
+from tests.support.provider.expected import expect
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.onefile import OneFile
 from tests.support.tds import Answer, Column, Cut, Result, Silence, TdsServer, length_of
 from tests.support.tds import columns as of
-
-from .command import Exit, Syncd
-from .expected import expect
-from .mis import FEED, Mis
-from .onefile import OneFile
 
 pytestmark = [pytest.mark.mssql, pytest.mark.parametrize("mis", ["sqlite"], indirect=True)]
 

@@ -23,7 +23,7 @@ from syncd.core.assignments import (
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Assign
 from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, UnusableColumns, Warned, stamped
-from tests.core.college import ORGANISATION, College, key, link, person
+from tests.support.records import ORGANISATION, College, key, link, person
 
 COLUMNS = ("LearnerMISID", "UserMISID")
 L1, E1 = key("L1", Role.LEARNER), key("E1", Role.EMPLOYER)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.core.guard import Counts, FeedSize, Limits, guard, required_approval
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
-from tests.core.college import NOW, key, unfit
+from tests.support.records import NOW, key, unfit
 
 FULL = (FeedSize("learners", 1000, 1000),)
 

@@ -9,7 +9,7 @@ from syncd.core.compare import Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Leaver, Plan, Returner
 from syncd.core.records import Code, Reason
-from tests.core.college import NOW, College, key, person, unfit
+from tests.support.records import NOW, College, key, person, unfit
 
 ANN, BOB = person("A1"), person("A2")
 GRACE = timedelta(days=14)

@@ -1,7 +1,6 @@
 """A daemon alive for a while, in this process."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,7 @@ from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.daemon.daemon import Daemon, Signals
 from syncd.daemon.service_manager import ServiceManager
 from syncd.notify.notifier import Notifier
-from tests.sync.conftest import College
+from tests.support.college import College
 
 
 @contextmanager
@@ -63,10 +62,3 @@ def living(
         signals.stopping.set()
         thread.join(30)
         assert not thread.is_alive()
-
-
-def wait_for(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -13,7 +13,8 @@ from syncd.state import runs
 from syncd.state.db.tables import approval
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 OTHER_ORGANISATION = 5741
 SECRET = "zz-a-personal-value"

@@ -24,8 +24,9 @@ from syncd.state import accounts
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
 from syncd.sync.context import Policy
-from tests.conftest import running_postgres
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.databases import running_postgres
+from tests.support.onefile import ORGANISATION
 
 from .college import College as RealCollege
 from .killing import said

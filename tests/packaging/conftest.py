@@ -1,5 +1,5 @@
 """A college with a syncd, for those who upgrade it."""
 
-from tests.acceptance.conftest import learners, mis, onefile, state, syncd
+from tests.support.provider.fixtures import learners, mis, onefile, state, syncd
 
 __all__ = ["learners", "mis", "onefile", "state", "syncd"]

@@ -10,7 +10,7 @@ import yaml
 
 from syncd.resources import shipped
 from syncd.settings import load_settings
-from tests.configuration import GOOD
+from tests.support.configuration import GOOD
 
 _TEXT = (shipped("config") / "compose-customers.yaml").read_text(encoding="utf-8")
 _COMPOSE: dict[str, Any] = yaml.safe_load(_TEXT)

@@ -12,7 +12,7 @@ from signal import SIGTERM
 
 import pytest
 
-from tests.acceptance.command import wait_until
+from tests.support.polling import wait_until
 
 from .dockerfile import Stage, read_dockerfile
 from .machine import Contained, Machine, children, contained, copy_of, debian, download

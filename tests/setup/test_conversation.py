@@ -19,7 +19,7 @@ from syncd.demo.mis_schema import LEARNER
 from syncd.errors import ConfigurationError, MisUnreachable, SyncdError
 from syncd.settings import Environment, load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
-from tests.acceptance.command import COMMAND
+from tests.support.command import COMMAND
 
 from .office import Office
 

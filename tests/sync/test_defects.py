@@ -12,8 +12,8 @@ from syncd.state import accounts, runs
 from syncd.state.conditions import current_conditions
 from syncd.state.runs import RunState
 from syncd.sync import incremental
-
-from .conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 

@@ -13,8 +13,9 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import changes
 from syncd.sync.planner import make_plan
 from syncd.sync.run import Trigger, execute
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 

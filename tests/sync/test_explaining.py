@@ -11,8 +11,9 @@ from syncd.errors import ConfigurationError
 from syncd.operations.explain import Decision, Explanations, explain
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
+from tests.support.college import College, Found
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found
 from .whole import Whole
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)

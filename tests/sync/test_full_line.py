@@ -26,8 +26,8 @@ from syncd.sync.context import Policy, SyncContext
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.run import Trigger
 from syncd.sync.sender import Sender
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION
 from .passing_time import Line, PassingTime
 
 _CALLS_PER_MINUTE = 300

@@ -21,8 +21,8 @@ from syncd.sync import run
 from syncd.sync.context import Feed, SyncContext
 from syncd.sync.feeds import FeedReader
 from syncd.sync.planner import GuardedPlan, make_plan
-
-from .conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 _LEARNERS = """
     SELECT misid AS "MISID", forename AS "FirstName", surname AS "LastName", email AS "Email", phone AS "Telephone",

@@ -23,9 +23,9 @@ from syncd.operations.link import (
 from syncd.simulator import Fault, FaultKind
 from syncd.state.changes import Action
 from syncd.state.runs import RunState
-
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College
-from .conftest import Found as Founded
+from tests.support.college import College
+from tests.support.college import Found as Founded
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 

@@ -20,8 +20,8 @@ from syncd.state.views import status
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import RunResult, Trigger, run_once
-
-from .conftest import ORGANISATION, Found
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
 _LIMIT = 2
 """Calls a minute, of which syncd makes one."""

@@ -9,8 +9,9 @@ from syncd.core.guard import Limits
 from syncd.state import accounts, held_records
 from syncd.state.runs import RunState
 from syncd.sync.run import RunResult, Trigger, run_once
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 OTHER = 5741

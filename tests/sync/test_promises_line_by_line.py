@@ -9,8 +9,8 @@ from syncd.state import runs
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.run import RunResult
-
-from .conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 _HOUR = 3600
 

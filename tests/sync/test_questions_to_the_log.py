@@ -26,8 +26,7 @@ from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state.runs import RunState
 from syncd.sync.run import Trigger, run_once
-
-from .conftest import College, Found
+from tests.support.college import College, Found
 
 _DAY: Final = "2026-06-15"
 _WHO: Final = "L1042"

@@ -10,8 +10,8 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
 from syncd.state.runs import RunState
 from syncd.sync.run import RunResult, Trigger, execute
-
-from .conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 _FEED = """
 SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, uln AS ULN, born AS DOB,

@@ -18,8 +18,8 @@ from syncd.state import accounts, runs
 from syncd.state.runs import RunState
 from syncd.sync.context import Feed
 from syncd.sync.run import Trigger
-
-from .conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 #: A learner with a value of every kind, dates in summer and in winter, and dirt that OneFile may tidy.
 _FULL_FEED = """

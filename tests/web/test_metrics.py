@@ -27,7 +27,8 @@ from syncd.state.views.lag import UnsentChange
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import METRICS, Metrics, Requests
-from tests.sync.conftest import ORGANISATION, College, Found, found, no_pauses_between_attempts, quiet_log, state_url
+from tests.support.college import College, Found, found, no_pauses_between_attempts, quiet_log, state_url
+from tests.support.onefile import ORGANISATION
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]
 

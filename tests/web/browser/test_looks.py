@@ -21,9 +21,9 @@ from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.pages import Allowance, PageContext, pages
 from syncd.web.server import served
+from tests.support.addresses import free_port
 
 from .chromium import DESKTOP, FAINT, PHONE, chromium, look_like, unnamed
-from .college import free_port
 from .made_up import NOW, ORGANISATION, fill
 from .reader import Reader
 

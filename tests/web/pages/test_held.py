@@ -3,7 +3,8 @@
 from syncd.core.records import Reason
 from syncd.state import runs
 from syncd.sync.reasons import HELD, LEFT_OUT
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import Visitor
 

@@ -10,7 +10,8 @@ from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons, runs
 from syncd.sync.run import Trigger
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import Visitor
 

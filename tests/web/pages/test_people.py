@@ -10,7 +10,8 @@ from syncd.onefile import Interrupted
 from syncd.operations.explain import Explanation
 from syncd.state import runs
 from syncd.web.auth.credentials import Credentials
-from tests.sync.conftest import ORGANISATION, Found
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import TOKEN, VIEWER, Visitor
 

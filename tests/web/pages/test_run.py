@@ -8,7 +8,8 @@ from syncd.core.guard import Limits
 from syncd.state import runs
 from syncd.sync.run import Trigger, run_once
 from syncd.web.auth.credentials import Credentials
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import TOKEN, VIEWER, Visitor
 
