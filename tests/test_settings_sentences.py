@@ -39,8 +39,13 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configurat
         ),
         (
             "[[feeds]]",
-            'name = "a"\nkind = "links"\nrole = "Learner"\nquery = "SELECT 1"',
+            'name = "a"\nkind = "assignments"\nrole = "Learner"\nquery = "SELECT 1"',
             "the feed 'a': needs a role, which is one of Assessor, Trainee Assessor, IQA, Employer, Observer.",
+        ),
+        (
+            "[[feeds]]",
+            'name = "a"\nkind = "links"\nrole = "IQA"\nquery = "SELECT 1"',
+            "the feed 'a': kind: must be 'users', 'placements', 'classrooms' or 'assignments'.",
         ),
         (
             "[[feeds]]",

@@ -28,6 +28,7 @@ def upgrade() -> None:
             "values", sa.Text(), nullable=False, comment="what OneFile last accepted: JSON, encrypted if a key is set"
         ),
         sa.Column("fingerprint", sa.String(length=32), nullable=False),
+        sa.Column("needs_recheck", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("synced_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),

@@ -26,7 +26,7 @@ from syncd.state.db.lock import Purpose, locked
 from syncd.state.runs import RunState
 from syncd.sync.context import SyncContext
 from syncd.sync.run import PlanMaker, RunResult, Trigger, execute
-from syncd.sync.sender import Progress as OnProgress
+from syncd.sync.tally import Progress as OnProgress
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 

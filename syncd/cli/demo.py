@@ -28,6 +28,6 @@ def demo(
     # However it is told to end, the simulator must not outlive it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        demo_.tell_in(folder, keychain=keychain)
+        demo_.run_demo(folder, keychain=keychain)
     except KeyboardInterrupt:
         raise demo_.StoryBroken(f"The demo was stopped. Delete {folder} before you start it again.") from None

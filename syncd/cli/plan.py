@@ -28,6 +28,7 @@ from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Returner, Updat
 from syncd.core.plan_sample import spread
 from syncd.core.rate import humanise_duration
 from syncd.core.records import Held, Reason, Warned
+from syncd.core.scope import EVERYONE, Scope
 from syncd.core.values import Sent
 from syncd.settings import Settings
 from syncd.state import accounts
@@ -80,7 +81,10 @@ def plan(
     log = set_up_logs(settings, is_watched=True)
     store = open_store_to_read(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
-        plans = {each: make_plan(context.for_organisation(each), frozenset(misid or ())) for each in organisations}
+        plans = {
+            each: make_plan(context.for_organisation(each), Scope.of(misid) if misid else EVERYONE)
+            for each in organisations
+        }
         per_second = context.onefile.rate_limiter.calls_per_second
     if json:
         print_json_object(_plans_document(plans, per_second))
@@ -156,10 +160,10 @@ class Shown:
         for (role, name), count in sorted(plan.defaulted.items()):
             yield f"{_counted_people(count, role)} would use the default {_WHAT_DEFAULTS[name]}."
         for create in plan.creates:
-            if create.was:
+            if create.former_role:
                 yield (
-                    f"{create.key.misid} was {create.was} and is {create.key.role} now: another role is another "
-                    "account, and the old one is a leaver's."
+                    f"{create.key.misid} was {create.former_role} and is {create.key.role} now: another role is "
+                    "another account, and the old one is a leaver's."
                 )
 
     def sections(self, named: int) -> Iterator[Section]:

@@ -16,6 +16,7 @@ from syncd.cli.options import (
 )
 from syncd.cli.output import text
 from syncd.cli.program import app
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import AnotherRun
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import Trigger, run_once
@@ -49,7 +50,7 @@ def sync(
                     running = partial(
                         run_once,
                         trigger=Trigger.COMMAND,
-                        only=frozenset(misid or ()),
+                        scope=Scope.of(misid) if misid else EVERYONE,
                         approved_by=whoami() if approve else "",
                         asked_by=whoami(),
                         progress=progress,

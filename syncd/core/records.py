@@ -146,9 +146,9 @@ class NotSelected:
 def stamped(fingerprint: str, ids: Mapping[str, int]) -> str:
     """The fingerprint of a record whose codes stand for these ids, by field: another id makes it another.
 
-    Without ids it is the one that is given, and so is an empty one, which is like no other.
+    Without ids it is the one that is given.
     """
-    if not fingerprint or not ids:
+    if not ids:
         return fingerprint
     content = ",".join((fingerprint, *(f"{name}={ids[name]}" for name in sorted(ids))))
     return blake2b(content.encode(), digest_size=16).hexdigest()

@@ -46,7 +46,7 @@ class PriorityLock:
                 self._changed.notify_all()
 
     @property
-    def is_wanted(self) -> bool:
+    def has_waiting(self) -> bool:
         """Whether somebody who is not patient waits."""
         return self._waiting > 0
 
@@ -86,7 +86,7 @@ class Runner:
         so_far: defaultdict[int, VerifyProgress] = defaultdict(VerifyProgress)
 
         def work(context: SyncContext) -> None:
-            context = replace(context, should_yield=lambda: self._turns.is_wanted)
+            context = replace(context, should_yield=lambda: self._turns.has_waiting)
             verify_once(context, Trigger.VERIFY, so_far=so_far[context.organisation_id])
 
         return self._of_all(work, is_patient=True)

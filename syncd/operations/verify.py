@@ -283,6 +283,7 @@ def _updates(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key,
             one.user_id,
             {name: values[one.key][name] for name in one.fields},
             fingerprint=known[one.key].fingerprint,
+            needs_recheck=known[one.key].needs_recheck,
         )
         for one in drifted
     )

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import uvicorn
 
-from syncd.simulator.abort import HangingUpProtocol
+from syncd.simulator.abort import AbortableProtocol
 from syncd.simulator.app import CUSTOMER_TOKEN, PREFIX, FrontDoor, make_app
 from syncd.simulator.control import Control
 from syncd.simulator.faults import Faults
@@ -106,7 +106,7 @@ class Simulator:
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
             make_app(self._front_door, Control(self._front_door).routes()),
-            http=HangingUpProtocol,
+            http=AbortableProtocol,
             loop="asyncio",
             ws="none",
             lifespan="off",

@@ -27,6 +27,7 @@ _KNOWN: Final = select(
     account.c.status,
     account.c.fingerprint,
     account.c.left_at,
+    account.c.needs_recheck,
 ).where(account.c.organisation_id == bindparam("here"))
 # The roles are named one by one, as that is what the index can be asked for.
 _NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
@@ -59,7 +60,7 @@ def known_with_misids(connection: Connection, organisation_id: int, misids: Coll
     """The learners with these MISIDs, those whose account is not settled, and everybody else."""
     columns = account.c
     found = referents(connection, organisation_id)
-    unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | (columns.fingerprint == "")
+    unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | columns.needs_recheck
     found |= _known(connection, organisation_id, _LEARNERS.where(unsettled))
     wanted = sorted(misids)
     for start in range(0, len(wanted), _AT_ONCE):
@@ -70,8 +71,8 @@ def known_with_misids(connection: Connection, organisation_id: int, misids: Coll
 
 def _known(connection: Connection, organisation_id: int, statement: Select[Any]) -> dict[Key, Known]:
     return {
-        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at)
-        for organisation, role, misid, user_id, status, fingerprint, left_at in connection.execute(
+        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at, needs_recheck)
+        for organisation, role, misid, user_id, status, fingerprint, left_at, needs_recheck in connection.execute(
             statement, {"here": organisation_id}
         )
     }
@@ -109,8 +110,12 @@ def save(
     accepted: Mapping[str, Sent],
     fingerprint: str,
     now: datetime,
+    needs_recheck: bool = False,
 ) -> None:
-    """Note that OneFile accepted these values: a new account is added, a known one gets them on top of its own."""
+    """Store the values that OneFile has accepted: a new account is added, in a known one they replace its own.
+
+    ``fingerprint`` is that of the record. ``needs_recheck`` has the next run compare the record value by value.
+    """
     row = _find_row(connection, key)
     before: dict[str, Sent] = cipher.decrypt(row.values) if row else {}
     merged = {name: value for name, value in {**before, **accepted}.items() if value not in {None, ""}}
@@ -120,6 +125,7 @@ def save(
         "feed": feed,
         "values": cipher.encrypt(merged),
         "fingerprint": fingerprint,
+        "needs_recheck": needs_recheck,
         "synced_at": now,
         "left_at": None,
     }
@@ -136,7 +142,7 @@ def identify(connection: Connection, key: Key, user_id: int) -> None:
 
 
 def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: datetime) -> None:
-    """Carry an account over to the new MISID of its person; whatever else the record now says is compared anew."""
+    """Give an account the new MISID of its person; the next run compares the rest of the record."""
     row = _find_row(connection, old)
     if row is None:
         return
@@ -147,7 +153,7 @@ def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: 
         .values(
             misid=new.misid,
             values=cipher.encrypt(values),
-            fingerprint="",
+            needs_recheck=True,
             status=Status.ACTIVE,
             left_at=None,
             synced_at=now,
@@ -155,12 +161,12 @@ def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: 
     )
 
 
-def refresh(connection: Connection, key: Key, feed: str, fingerprint: str) -> None:
-    """Note that the record now reads this way, and that OneFile need not be told anything."""
+def refresh(connection: Connection, key: Key, feed: str, fingerprint: str, *, needs_recheck: bool = False) -> None:
+    """Store the fingerprint of a record that needs no call."""
     connection.execute(
         account.update()
         .where(_matches_key(key))
-        .values(fingerprint=fingerprint, feed=feed, status=Status.ACTIVE, left_at=None)
+        .values(fingerprint=fingerprint, needs_recheck=needs_recheck, feed=feed, status=Status.ACTIVE, left_at=None)
     )
 
 

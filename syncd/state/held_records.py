@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
+from syncd.core.scope import EVERYONE, Scope
 from syncd.state import assignments, feed_digests
 from syncd.state.db.tables import confirmed_new_misid, held
 
@@ -33,11 +34,11 @@ def replace(
     holds: Collection[Held],
     warnings: Iterable[Warned],
     now: datetime,
-    only: Collection[str] = (),
+    scope: Scope = EVERYONE,
 ) -> HeldChanges:
     """Make the list say what this run found; what stays on it keeps its first-seen time.
 
-    ``only`` are the MISIDs a run was limited to; what is listed of others is left alone.
+    ``scope`` is what the run was limited to; entries of other records stay as they are.
     """
     found: dict[_Identity, dict[str, Any]] = {}
     for hold in holds:
@@ -50,7 +51,7 @@ def replace(
     listed = {
         _identity(row._asdict()): row
         for row in connection.execute(select(held).where(held.c.organisation_id == organisation_id))
-        if not only or row.misid in only
+        if row.misid in scope
     }
     for identity, row in found.items():
         if identity not in listed:

@@ -47,7 +47,7 @@ def mark_in_doubt(
 
 
 def _unsure_of(fields: Iterable[str], row: Row[Any], cipher: ValueCipher) -> dict[str, object]:
-    return {"values": cipher.encrypt(cipher.decrypt(row.values) | dict.fromkeys(fields)), "fingerprint": ""}
+    return {"values": cipher.encrypt(cipher.decrypt(row.values) | dict.fromkeys(fields)), "needs_recheck": True}
 
 
 def mark_pending_in_doubt(connection: Connection, cipher: ValueCipher, organisation_id: int, now: datetime) -> None:

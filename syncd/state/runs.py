@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, select
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import NothingToSettle
 from syncd.state import changes, counters
 from syncd.state.changes import Outcome
@@ -337,11 +338,11 @@ def requests_waiting(connection: Connection, organisation_id: int, *, named_only
     return [each for each in waiting_ if each.misids or not named_only]
 
 
-def requested_misids(requests: Sequence[Row[Any]]) -> frozenset[str]:
-    """The MISIDs of one run that answers all of these; none, which is everybody, if one of them is for everybody."""
+def requested_scope(requests: Sequence[Row[Any]]) -> Scope:
+    """The scope of one run that answers all of these requests: everyone if one of them names no MISID."""
     if not all(each.misids for each in requests):
-        return frozenset()
-    return frozenset(misid for each in requests for misid in each.misids)
+        return EVERYONE
+    return Scope.of(misid for each in requests for misid in each.misids)
 
 
 def record_answer(connection: Connection, requests: Sequence[int], number: int) -> None:

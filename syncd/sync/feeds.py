@@ -10,7 +10,18 @@ import msgspec
 from syncd.core.assignments import AssignmentLayout, AssignmentRecord
 from syncd.core.digests import Block, BlockDigest, Digester, FetchRows, match_blocks
 from syncd.core.fields import ORGANISATION_COLUMN, SENDING_ORDER, Role
-from syncd.core.records import Held, Key, Layout, NotSelected, OtherOrganisation, Reason, Record, Row, UnusableColumns
+from syncd.core.records import (
+    Column,
+    Held,
+    Key,
+    Layout,
+    NotSelected,
+    OtherOrganisation,
+    Reason,
+    Record,
+    Row,
+    UnusableColumns,
+)
 from syncd.core.watermark import WatermarkReading
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import Rows
@@ -123,6 +134,14 @@ class FeedReader(Generic[_Row]):
     """Of a feed with a watermark."""
     key_of: Callable[[Row], Key | None] = lambda _row: None
     """Whose row it is, where that can be told without looking at all of it."""
+    columns: tuple[Column, ...] = ()
+    """Which column of a row is which field, in a feed of people or places."""
+
+    def rows_with_source(self) -> Iterator[tuple[int, Row, _Row | Held | OtherOrganisation]]:
+        """Every row with its number and its raw values."""
+        for block in match_blocks([], self.take, self.digester):
+            for place, parsed in enumerate(self.parse_rows(block)):
+                yield block.number + place, block.rows[place], parsed
 
     def parse_rows(
         self, span: Block, trace: BlockTrace | None = None, places: Iterable[int] | None = None
@@ -146,7 +165,9 @@ def open_feed(context: SyncContext, feed: Feed, since: Since | None = None) -> I
     """
     with context.mis.read(feed.name, feed.query, since) as rows:
         layout = layout_of(context, feed, rows.columns)
-        reader = FeedReader(feed, rows.take, _digester(context, rows), layout, context, key_of=layout.key_of)
+        reader = FeedReader(
+            feed, rows.take, _digester(context, rows), layout, context, key_of=layout.key_of, columns=layout.columns
+        )
         if feed.watermark:
             place, key = _position_of(feed.watermark, rows.columns), layout.misid_position
             reader.marking = WatermarkReading(rows.columns[place], place, rows.columns[key], key)

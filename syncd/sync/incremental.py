@@ -28,6 +28,7 @@ from syncd.core.changed import ChangedRecords, find_changed
 from syncd.core.digests import BLOCK_ROWS, NO_DIGEST, Block, BlockDigest, Digester, match_blocks
 from syncd.core.fields import Role
 from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, Record, Warned
+from syncd.core.scope import EVERYONE, Scope
 from syncd.core.watermark import OVERLAP, WatermarkValue, higher, with_overlap
 from syncd.mis.watermark_query import Since
 from syncd.state import accounts, assignments, feed_digests, held_records, references
@@ -133,20 +134,20 @@ class _RecheckKeys(Collection[Key]):
 
 def read_changes(
     context: SyncContext,
-    only: frozenset[str] = frozenset(),
+    scope: Scope = EVERYONE,
     *,
     is_poll: bool = False,
     buffers: BufferFactory | None = None,
 ) -> ReadResult:
     """Find out what may have to be done.
 
-    ``only`` limits it to these MISIDs. ``is_poll`` lets it go by what the last poll has left, and the next one by this.
+    ``scope`` limits it. ``is_poll`` lets it go by what the last poll has left, and the next one by this.
     What is changed is laid out on ``desk``; in memory, if there is none.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`.
     """
     store, organisation_id, now = context.store, context.organisation_id, context.clock()
-    if only or not is_poll:
-        return _full_read(context, only, buffers)
+    if not scope.is_everyone or not is_poll:
+        return _full_read(context, scope, buffers)
     with store.reading() as connection:
         snapshot = feed_digests.remembered(connection, organisation_id, now)
         referents = accounts.referents(connection, organisation_id)
@@ -164,13 +165,13 @@ def read_changes(
     with store.begin() as connection:
         feed_digests.begin(connection, organisation_id, now)
     return replace(
-        _full_read(context, only, buffers, FeedDigests()),
+        _full_read(context, scope, buffers, FeedDigests()),
         snapshot=replace(snapshot, comparison_version=circumstances, read_at=now, feeds={}),
     )
 
 
 def _full_read(
-    context: SyncContext, only: frozenset[str], buffers: BufferFactory | None, digests: FeedDigests | None = None
+    context: SyncContext, scope: Scope, buffers: BufferFactory | None, digests: FeedDigests | None = None
 ) -> ReadResult:
     store, organisation_id = context.store, context.organisation_id
     with store.reading() as connection:
@@ -178,9 +179,9 @@ def _full_read(
         refused = held_records.refused(connection, organisation_id)
         looked_up = references.looked_up(connection, organisation_id)
         remembered = assignments.stored(connection, organisation_id) if context.assignment_feeds else {}
-    records = read_selected(context, only) if only else read_feeds(context, digests)
-    sifted = find_changed(records, known, store.cipher.fingerprint_secret, refused, only, looked_up, buffers)
-    links = find_changed_assignments(read_assignments(context, digests), remembered, known, only)
+    records = read_feeds(context, digests) if scope.misids is None else read_selected(context, scope.misids)
+    sifted = find_changed(records, known, store.cipher.fingerprint_secret, refused, scope, looked_up, buffers)
+    links = find_changed_assignments(read_assignments(context, digests), remembered, known, scope)
     return ReadResult(sifted, known, links, remembered, digests)
 
 

@@ -73,14 +73,14 @@ def answer(context: SyncContext, *, named_only: bool = False) -> None:
         requests = runs.requests_waiting(connection, context.organisation_id, named_only=named_only)
     if not requests:
         return
-    only = runs.requested_misids(requests)
-    if only:
+    scope = runs.requested_scope(requests)
+    if not scope.is_everyone:
         # It is what others give way to.
         context = replace(context, should_yield=lambda: False)
     answered = [request.id for request in requests]
     try:
         asked_by = ", ".join(sorted({request.requested_by for request in requests}))
-        run_once(context, Trigger.REQUEST, only=only, asked_by=asked_by)
+        run_once(context, Trigger.REQUEST, scope=scope, asked_by=asked_by)
     except (Interrupted, StateUnusable):
         # That is no answer: they wait on, for the next daemon if this one is to end.
         answered = []

@@ -16,7 +16,7 @@ from syncd.state import daemons, runs
 from syncd.state.db.store import Store
 from syncd.state.runs import RunState
 from syncd.state.views import status as status_view
-from syncd.web.auth.identity import asked_by
+from syncd.web.identity import asked_by
 from syncd.web.metrics import Metrics
 from syncd.web.openapi import ADDRESS, Operation, document
 from syncd.web.schemas import Alive, Asked, Document, Ready, Settled, Status, Taken

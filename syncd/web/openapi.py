@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import Route
 
 from syncd import __version__
-from syncd.web.auth.identity import CSRF_HEADER
+from syncd.web.identity import CSRF_HEADER
 from syncd.web.schemas import Problem
 
 ADDRESS: Final = "/api/openapi.json"

@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 from syncd.demo import StoryBroken
-from syncd.demo.narrator import Teller
+from syncd.demo.narrator import Narrator
 from tests.support.command import COMMAND, Exit, Finished
 from tests.support.polling import wait_until
 
@@ -198,7 +198,7 @@ def test_what_is_in_the_way_is_left_alone(in_the_way: str, tmp_path: Path) -> No
 
 
 def test_a_step_that_ends_otherwise_than_told_stops_the_story_with_what_the_command_said(tmp_path: Path) -> None:
-    teller = Teller(tmp_path, _environment())
+    teller = Narrator(tmp_path, _environment())
     with pytest.raises(StoryBroken, match=r"'syncd plan' ended with exit code 1.*no configuration file syncd\.toml"):
         teller.run("plan")
 

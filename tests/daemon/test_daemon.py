@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from syncd.daemon.housekeeping import purging
+from syncd.daemon.purge import purge_job
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
 from tests.support.college import College, Found
@@ -89,7 +89,7 @@ def test_it_lets_go_of_what_is_older_than_it_keeps_as_soon_as_it_begins(found: F
     # The college's clock stands in January 2026, and the daemon goes by the real time.
     assert college.run().is_in_sync
     with structlog.testing.capture_logs() as log:
-        purge = purging([ORGANISATION], timedelta(days=1), structlog.get_logger(), lambda: False)
+        purge = purge_job([ORGANISATION], timedelta(days=1), structlog.get_logger(), lambda: False)
         with living(college, daily=[purge]):
             wait_until(lambda: any(line["event"] == "changes_purged" for line in log))
     assert [line["count"] for line in log if line["event"] == "changes_purged"] == [2]

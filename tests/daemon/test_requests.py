@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
+from syncd.core.scope import EVERYONE, Scope
 from syncd.mis import Mis
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
@@ -296,4 +297,8 @@ def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> N
         more = runs.requests_waiting(connection, ORGANISATION)
         runs.request(connection, ORGANISATION, "somebody", college.clock())
         all_ = runs.requests_waiting(connection, ORGANISATION)
-    assert [runs.requested_misids(requests) for requests in (some, more, all_)] == [{"L1"}, {"L1", "L2"}, set()]
+    assert [runs.requested_scope(requests) for requests in (some, more, all_)] == [
+        Scope.of(["L1"]),
+        Scope.of(["L1", "L2"]),
+        EVERYONE,
+    ]

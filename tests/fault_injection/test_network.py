@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from syncd.core.fields import Role
 from syncd.errors import AnswerLost, OneFileUnreachable
 from syncd.onefile import OneFile, RateLimiter
+from syncd.onefile.requests import create
 from syncd.simulator import LimiterShape, Simulator, Switches
 from tests.support.clocks import Clock
 from tests.support.college import Found
@@ -58,7 +59,7 @@ def _client(base_url: str, token: str) -> Iterator[OneFile]:
 
 
 def _create(client: OneFile) -> int | None:
-    created, _ = client.create(Role.LEARNER, ORGANISATION, LEARNER)
+    created, _ = client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
     return created.user_id
 
 

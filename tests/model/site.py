@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import create_engine, text
 
 from syncd.core.fields import Role
+from syncd.core.scope import EVERYONE, Scope
 from syncd.mis import Mis
 from syncd.onefile import OneFile
 from syncd.simulator import Simulator, Switches
@@ -72,7 +73,7 @@ class Site:
         self,
         *,
         approved: bool = False,
-        only: frozenset[str] = frozenset(),
+        scope: Scope = EVERYONE,
         death: tuple[Moment, int] | None = None,
     ) -> RunResult:
         """One run, from lock to summary. Raises `Killed` if it comes to its ``death``; there is a new process then."""
@@ -82,7 +83,7 @@ class Site:
             self.life.ends(*death)
         try:
             with locked(self.store, ORGANISATION, Purpose.WRITING):
-                return run_once(self.context, Trigger.COMMAND, only=only, approved_by="a test" if approved else "")
+                return run_once(self.context, Trigger.COMMAND, scope=scope, approved_by="a test" if approved else "")
         finally:
             self.life.goes_on()
             if self.life.is_over:

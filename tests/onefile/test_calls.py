@@ -9,6 +9,7 @@ import pytest
 from syncd.core.fields import Role
 from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused
 from syncd.onefile import OneFile, RateLimiter
+from syncd.onefile.requests import create, update
 from syncd.simulator import ErrorBody, Fault, FaultKind, KeychainBody, LimiterShape, OverCap
 from tests.support.clocks import Clock
 from tests.support.onefile import ASSESSOR, LEARNER, ORGANISATION, MemoryRateLimit
@@ -17,7 +18,7 @@ from .conftest import Open, Pair
 
 
 def _create(pair: Pair) -> Any:
-    return pair.client.create(Role.LEARNER, ORGANISATION, LEARNER)
+    return pair.client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
 
 
 def _writes(pair: Pair) -> list[tuple[str, int | None]]:
@@ -78,7 +79,7 @@ def test_a_create_that_takes_too_long_is_in_doubt(opened: Open) -> None:
 def test_an_update_is_repeated_until_it_is_answered(opened: Open, kind: FaultKind) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(kind, path=f"/User/{ASSESSOR}", times=2))
-    answered = pair.client.update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"})
+    answered = pair.client.change(update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"}))
     assert (answered.status, answered.attempts) == (204, 3)
     assert pair.simulator.world.user(ASSESSOR).values["LastName"] == "C"
 
@@ -88,14 +89,14 @@ def test_a_web_page_is_not_taken_for_a_yes_to_an_update(opened: Open, kind: Faul
     pair = opened()
     pair.simulator.faults.add(Fault(kind, path=f"/User/{ASSESSOR}"))
     with pytest.raises(AnswerLost):
-        pair.client.update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"})
+        pair.client.change(update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"}))
 
 
 def test_an_update_that_is_never_answered_is_lost(opened: Open) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.ERROR_BEFORE, path=f"/User/{ASSESSOR}", times=None))
     with pytest.raises(AnswerLost) as lost:
-        pair.client.update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"})
+        pair.client.change(update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"}))
     assert (lost.value.status, lost.value.attempts) == (500, 3)
 
 
@@ -113,7 +114,7 @@ def test_a_read_is_repeated_and_then_onefile_counts_as_unreachable(opened: Open,
 def test_a_refusal_is_told_in_onefiles_words_however_they_are_wrapped(opened: Open, wording: ErrorBody) -> None:
     pair = opened(error_body=wording)
     with pytest.raises(Refused) as refusal:
-        pair.client.create(Role.LEARNER, ORGANISATION, {**LEARNER, "PlacementID": 1})
+        pair.client.create(create(Role.LEARNER, ORGANISATION, {**LEARNER, "PlacementID": 1}))
     assert refusal.value.status == 400
     assert ("PlacementID" in refusal.value.message) == (wording is not ErrorBody.HTML)
     assert "<" not in refusal.value.message
@@ -200,7 +201,7 @@ def test_nobody_at_the_port_means_that_nothing_was_done(time: Clock) -> None:
         OneFile(f"http://127.0.0.1:{port}/api/v2.1", "token", rate_limiter, clock=time) as client,
         pytest.raises(OneFileUnreachable, match="cannot be reached") as unreachable,
     ):
-        client.create(Role.LEARNER, ORGANISATION, LEARNER)
+        client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
     assert unreachable.value.attempts == 3
 
 

@@ -1,7 +1,7 @@
 """A small college: its people, and what the store and OneFile know of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 
@@ -11,21 +11,20 @@ from syncd.core.assignments import (
     Pair,
     StoredAssignment,
     find_changed_assignments,
-    plan_assignments,
-    users_by_learner,
 )
 from syncd.core.changed import ChangedRecords, find_changed
-from syncd.core.compare import Rules, Snapshot, compare
-from syncd.core.fields import FIELDS, GRANT, SENDING_ORDER, Role
-from syncd.core.plan import Create, Plan, Update
+from syncd.core.compare import Rules, Snapshot
+from syncd.core.fields import FIELDS, GRANT, Role
+from syncd.core.plan import Assign, Create, Grant, Plan, Update
+from syncd.core.plan_builder import build_plan
 from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, Record, Warned, stamped
 from syncd.core.references import Resolved
+from syncd.core.scope import EVERYONE, Scope
 from syncd.core.values import Sent, Value
 
 ORGANISATION = 5740
 SECRET = b"of the tests"
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
-NOBODY: frozenset[str] = frozenset()
 NO_CODES: Mapping[str, Code] = {}
 
 
@@ -54,8 +53,8 @@ def place(misid: str, name: str, role: Role = Role.PLACEMENT, **fields: Value) -
     return Record(key(misid, role), f"{role} feed", told, {}, frozenset(FIELDS))
 
 
-def link(learner: str, user: str, role: Role = Role.EMPLOYER, feed: str = "links") -> AssignmentRecord:
-    """One row of a links feed: somebody who is assigned to a learner."""
+def link(learner: str, user: str, role: Role = Role.EMPLOYER, feed: str = "assignments") -> AssignmentRecord:
+    """One row of an assignments feed."""
     return AssignmentRecord(Pair(key(learner, Role.LEARNER), key(user, role)), feed)
 
 
@@ -87,40 +86,22 @@ class College:
             college._accept(record.key, None, record.fields, record.fingerprint(SECRET))
         return college
 
-    def sift(self, *records: Record | Held | OtherOrganisation, only: frozenset[str] = NOBODY) -> ChangedRecords:
+    def sift(self, *records: Record | Held | OtherOrganisation, scope: Scope = EVERYONE) -> ChangedRecords:
         """What of these records needs a closer look."""
-        return find_changed(records, self.known, SECRET, self.refused, only, self.looked_up)
+        return find_changed(records, self.known, SECRET, self.refused, scope, self.looked_up)
 
     def plan(
         self,
         *records: Record | Held | OtherOrganisation,
         links: Iterable[AssignmentRecord | Held] = (),
-        only: frozenset[str] = NOBODY,
+        scope: Scope = EVERYONE,
     ) -> Plan:
-        """What a run that reads these records and links would do."""
-        sifted = find_changed_assignments(links, self.remembered, self.known, only)
-        around = Snapshot(
-            self.known,
-            self.values,
-            self.codes,
-            self.in_onefile,
-            self.in_doubt,
-            to_assign=users_by_learner(sifted.to_assign),
-            unassignable=users_by_learner(sifted.refused),
+        """What a run that reads these records and assignments would do."""
+        assignments = find_changed_assignments(links, self.remembered, self.known, scope)
+        snapshot = Snapshot(
+            self.known, self.values, self.codes, self.in_onefile, self.in_doubt, assignments=self.remembered
         )
-        plan = compare(self.sift(*records, only=only), around, self.rules, SECRET)
-        coming = {
-            *(create.key for create in plan.creates),
-            *(update.key for update in plan.updates if update.is_link),
-            *(returner.key for returner in plan.returners),
-        }
-        assigned = plan_assignments(sifted, self.remembered, self.known, coming)
-        return replace(
-            plan,
-            assigns=assigned.assigns,
-            held=(*plan.held, *assigned.held),
-            warnings=(*plan.warnings, *assigned.warnings),
-        )
+        return build_plan(self.sift(*records, scope=scope), assignments, snapshot, self.rules, SECRET)
 
     def has_left(
         self,
@@ -131,41 +112,58 @@ class College:
     ) -> None:
         """Note that an account's record was gone, or that it was archived for that."""
         account = self.known[key(misid, role)]
-        self.known[key(misid, role)] = Known(account.user_id, status, account.fingerprint, left_at)
+        self.known[key(misid, role)] = Known(
+            account.user_id, status, account.fingerprint, left_at, account.needs_recheck
+        )
 
     def carry_out(self, plan: Plan) -> None:
         """Note all that a run notes whose every call OneFile accepts."""
         self.looked_up |= {code: meaning for (_, code), meaning in self.codes.items() if isinstance(meaning, int)}
-        changes: list[Create | Update] = [*plan.creates, *plan.updates]
-        for change in sorted(changes, key=lambda change: SENDING_ORDER.index(change.key.role)):
-            waited = {name: self._id_of(other) for name, other in change.waits_for.items()}
-            user_id = change.user_id if isinstance(change, Update) else None
-            # With another placement an employer's access is to be told again.
-            told_later = {GRANT: None} if "PlacementID" in change.fields | waited else {}
-            fingerprint = stamped(change.fingerprint, change.ids | waited)
-            self._accept(change.key, user_id, {**change.fields, **waited, **told_later}, fingerprint)
-        for grant in plan.grants:
-            self._accept(grant.key, None, {GRANT: grant.is_open}, stamped(grant.fingerprint, grant.ids))
-        for each in plan.assigns:
-            self.remembered[Pair(each.learner, each.user)] = StoredAssignment(
-                self._id_of(each.learner), self._id_of(each.user)
-            )
+        for step in plan.steps():
+            match step:
+                case Create() | Update():
+                    ids = {name: self._id_of(other) for name, other in step.waits_for.items()}
+                    user_id = step.user_id if isinstance(step, Update) else None
+                    invalid = dict.fromkeys(step.invalidates) if isinstance(step, Update) else {}
+                    fingerprint = stamped(step.fingerprint, step.ids | ids)
+                    fields = {**step.fields, **ids, **invalid}
+                    self._accept(step.key, user_id, fields, fingerprint, needs_recheck=step.needs_recheck)
+                case Grant():
+                    fingerprint = stamped(step.fingerprint, step.ids)
+                    accepted = {GRANT: step.is_open}
+                    self._accept(step.key, None, accepted, fingerprint, needs_recheck=step.needs_recheck)
+                case Assign():
+                    ids_ = self._id_of(step.learner), self._id_of(step.user)
+                    self.remembered[Pair(step.learner, step.user)] = StoredAssignment(*ids_)
+                case _:
+                    pass
         for refresh in plan.refreshes:
             self.known[refresh.key] = Known(
-                self._id_of(refresh.key), Status.ACTIVE, stamped(refresh.fingerprint, refresh.ids)
+                self._id_of(refresh.key),
+                Status.ACTIVE,
+                stamped(refresh.fingerprint, refresh.ids),
+                needs_recheck=refresh.needs_recheck,
             )
         for leaver in plan.leavers:
             account, left_at = self.known[leaver.key], leaver.left_at or self.rules.now
             new = Status.LEAVER if leaver.left_at is None else account.status
             status = Status.ARCHIVED if leaver.to_archive else new
-            self.known[leaver.key] = Known(leaver.user_id, status, account.fingerprint, left_at)
+            self.known[leaver.key] = Known(leaver.user_id, status, account.fingerprint, left_at, account.needs_recheck)
 
-    def _accept(self, who: Key, user_id: int | None, fields: Mapping[str, Sent], fingerprint: str) -> None:
+    def _accept(
+        self,
+        who: Key,
+        user_id: int | None,
+        fields: Mapping[str, Sent],
+        fingerprint: str,
+        *,
+        needs_recheck: bool = False,
+    ) -> None:
         merged = {**self.values.get(who, {}), **fields}
         self.values[who] = {name: value for name, value in merged.items() if value is not None and value != ""}
         known = self.known.get(who)
         user_id = user_id or (known.user_id if known else None) or next(iter(self._ids))
-        self.known[who] = Known(user_id, Status.ACTIVE, fingerprint)
+        self.known[who] = Known(user_id, Status.ACTIVE, fingerprint, needs_recheck=needs_recheck)
 
     def _id_of(self, who: Key) -> int:
         user_id = self.known[who].user_id

@@ -101,7 +101,7 @@ def _send(changes: int, latency: float, folder: Path) -> None:
         sender.send(Plan(creates=tuple(_create(number) for number in range(changes))))
     store.close()
 
-    assert sender.outcomes == {Outcome.APPLIED: changes}
+    assert sender.tally.outcomes == {Outcome.APPLIED: changes}
     assert onefile.turned_away == 0
     assert len(onefile.left) == changes + 2
     least = timedelta(minutes=changes / _CALLS_PER_MINUTE)

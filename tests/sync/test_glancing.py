@@ -14,6 +14,7 @@ from syncd.core import digests as core_chunks
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.plan import Plan
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import ConfigurationError
 from syncd.onefile import Interrupted
 from syncd.state import feed_digests, held_records
@@ -243,10 +244,10 @@ def test_it_makes_the_plan_that_reading_everything_makes(
     college.with_policy(archives_leavers=archives, grace=timedelta(hours=3))
     ways: Counter[str] = Counter()
 
-    def both(context: SyncContext, only: frozenset[str], ambiguous: Any, **options: Any) -> GuardedPlan:
-        planned = make_plan(context, only, ambiguous, **options)
+    def both(context: SyncContext, scope: Scope, ambiguous: Any, **options: Any) -> GuardedPlan:
+        planned = make_plan(context, scope, ambiguous, **options)
         if planned.read_result and not planned.read_result.is_full:
-            whole = make_plan(context, only, ambiguous, **{**options, "is_poll": False})
+            whole = make_plan(context, scope, ambiguous, **{**options, "is_poll": False})
             assert in_no_order(planned.plan) == in_no_order(whole.plan)
             assert planned.objections == whole.objections
             ways["quiet" if planned.read_result.is_quiet else "news"] += 1
@@ -273,10 +274,10 @@ def _play(college: College, chance: random.Random) -> None:
         if chance.random() < 0.05:
             with college.context.store.begin() as connection:
                 held_records.retry(connection, ORGANISATION, [], college.clock.now)
-        only = frozenset({f"L{chance.randrange(40):02}"}) if chance.random() < 0.05 else frozenset[str]()
+        scope = Scope.of([f"L{chance.randrange(40):02}"]) if chance.random() < 0.05 else EVERYONE
         limits = Limits(0, 0) if chance.random() < 0.1 else Limits(100, 1000)
         college.with_policy(limits=limits)
-        college.run(only=only)
+        college.run(scope=scope)
 
 
 def in_no_order(plan: Plan) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.matching import Likeness
 from syncd.core.records import Key
+from syncd.core.scope import Scope
 from syncd.errors import LinksUnusable
 from syncd.operations.link import (
     LinkProposals,
@@ -301,7 +302,7 @@ def test_one_link_that_cannot_be_made_stops_them_all(contact: Contact, link: Lin
     )
     college.enrol("L0", "L1", "L2", "L3", "L4")
     apply_links(college.context, [_link("L4", 400_004)])
-    college.run(only=frozenset({"L3"}))
+    college.run(scope=Scope.of(["L3"]))
     college.writes()
 
     with pytest.raises(LinksUnusable, match=r"^links\.csv, line 2, ") as refusal:

@@ -11,6 +11,7 @@ import structlog
 
 from syncd.core.guard import Counts
 from syncd.core.records import Held, Layout, Record, Row
+from syncd.core.scope import Scope
 from syncd.onefile import Interrupted, Yielded
 from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import Fault, FaultKind
@@ -70,7 +71,7 @@ def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_
     college.enrol("L2")
     began = college.clock.now
 
-    done = college.run(only=frozenset({"L2"}))
+    done = college.run(scope=Scope.of(["L2"]))
 
     assert (done.sent, college.in_doubt) == (1, 1)
     assert college.clock.now - began < timedelta(seconds=1)
@@ -152,7 +153,7 @@ def test_of_learners_who_are_not_asked_about_a_run_looks_at_the_misid_alone(
 
     monkeypatch.setattr(Layout, "read", noting)
 
-    done = college.run(only=frozenset({"L5", "L3"}))
+    done = college.run(scope=Scope.of(["L5", "L3"]))
 
     assert looked_at == ["L5", ""]
     assert (done.counts, done.sent) == (Counts(0, 1, 1), 1)

@@ -4,6 +4,7 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.scope import Scope
 from syncd.errors import NothingToSettle
 from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
@@ -175,7 +176,7 @@ def test_a_run_for_the_new_misid_alone_makes_no_second_account_either(college: C
     college.withdraw("OLD")
     college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")
 
-    college.run(only=frozenset({"NEW"}))
+    college.run(scope=Scope.of(["NEW"]))
 
     assert college.held == {"NEW": "rekeyed?"}
     assert college.writes() == []

@@ -18,7 +18,7 @@ from syncd.state.db.store import Store
 from syncd.sync.run import Trigger
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
-from syncd.web.auth.identity import asked_by
+from syncd.web.identity import asked_by
 from syncd.web.templating import render
 from tests.support.clocks import Clock
 from tests.support.onefile import ORGANISATION

@@ -67,6 +67,7 @@ account: Final = Table(
     Column("feed", String(100), nullable=False),
     Column("values", Text, nullable=False, comment="what OneFile last accepted: JSON, encrypted if a key is set"),
     Column("fingerprint", String(32), nullable=False),
+    Column("needs_recheck", Boolean, nullable=False, default=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("synced_at", UtcDateTime, nullable=False),
     Column("left_at", UtcDateTime),

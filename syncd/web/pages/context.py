@@ -22,7 +22,7 @@ from syncd.operations.explain import Explanation
 from syncd.state.db.store import Store
 from syncd.state.views.status import moment
 from syncd.web import labels
-from syncd.web.auth.identity import asked_by
+from syncd.web.identity import asked_by
 from syncd.web.templating import render
 
 #: How many rows a page has, at most.

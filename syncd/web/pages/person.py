@@ -16,12 +16,12 @@ from syncd.core.fields import Role
 from syncd.core.records import Key, Reason
 from syncd.errors import SyncdError
 from syncd.onefile import Interrupted
-from syncd.operations.explain import Explanations
+from syncd.operations.explain import RecordExplanation
 from syncd.state import changes, held_records
 from syncd.state.views import search as search_view
 from syncd.state.views.search import SearchTerms
 from syncd.sync.reasons import HELD, LEFT_OUT
-from syncd.web.auth.identity import asked_by
+from syncd.web.identity import asked_by
 from syncd.web.pages.context import ROWS, PageContext, go_to, key_in, number_in
 
 _LONGEST_SEARCH: Final = 255
@@ -31,7 +31,7 @@ _LONGEST_SEARCH: Final = 255
 class _Told:
     """What came of asking why."""
 
-    record: Explanations | None = None
+    record: RecordExplanation | None = None
     problem: str = ""
     shows_values: bool = False
 
@@ -106,7 +106,7 @@ def _explained(site: PageContext, key: Key, *, shows_values: bool = False) -> _T
     return _Told(record, missing, shows_values)
 
 
-def _names_shown(record: Explanations) -> list[str]:
+def _names_shown(record: RecordExplanation) -> list[str]:
     """The fields whose values the page shows of somebody."""
     cells = {cell.field or cell.column for row in record.rows for cell in row.cells}
     return sorted(cells.union(*(call.fields for call in record.calls)))

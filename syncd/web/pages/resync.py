@@ -41,7 +41,7 @@ def routes(site: PageContext) -> list[Route]:
         if at_work is not None and at_work.trigger == Trigger.REQUEST and at_work.started_at >= asked.at:
             # All who have asked by then share one run.
             return go_to(f"/runs/{at_work.id}")
-        return site.show(request, "asked.html", asked=asked, at_work=at_work, has_daemon=has_daemon)
+        return site.show(request, "resync.html", asked=asked, at_work=at_work, has_daemon=has_daemon)
 
     return [
         Route("/sync", on_form(sync), methods=["POST"]),

@@ -14,7 +14,8 @@ from selenium.webdriver.common.keys import Keys
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.operations.explain import Call, Cell, Decided, Decision, Explanation, Explanations, RowRead
+from syncd.onefile import ApiRequest
+from syncd.operations.explain import Cell, Decided, Decision, Explanation, RecordExplanation, RowRead
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
@@ -137,9 +138,9 @@ def _explain(organisation_id: int, misid: str) -> Explanation:
         "would be updated: LastName",
         "The MIS has something else there than OneFile last accepted; what is the same is not sent.",
     )
-    calls = (Call("POST", "/User/400007", {"LastName": "Okonkwo-Whittle"}),)
+    calls = (ApiRequest("POST", "/User/400007", {"LastName": "Okonkwo-Whittle"}),)
     key = Key(organisation_id, Role.LEARNER, misid)
-    record = Explanations(key, (RowRead("learners", 8, cells),), None, (), None, None, decided, calls, ())
+    record = RecordExplanation(key, (RowRead("learners", 8, cells),), None, (), None, None, decided, calls, ())
     return Explanation((record,))
 
 

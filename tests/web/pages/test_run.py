@@ -5,6 +5,7 @@ import re
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.scope import Scope
 from syncd.state import runs
 from syncd.sync.run import Trigger, run_once
 from syncd.web.auth.credentials import Credentials
@@ -107,7 +108,7 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
         request = runs.request(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
-    number = run_once(college.context, Trigger.REQUEST, only=frozenset({"L1"})).run
+    number = run_once(college.context, Trigger.REQUEST, scope=Scope.of(["L1"])).run
     with college.context.store.begin() as connection:
         runs.record_answer(connection, [request], number)
     visitor = Visitor(college)

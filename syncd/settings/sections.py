@@ -1,23 +1,15 @@
-"""The configuration: a TOML file, overridden by environment variables, checked before anything starts."""
+"""The sections of the configuration, and the whole of it."""
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
-from contextvars import ContextVar
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import durationpy
-from argon2 import extract_parameters
-from argon2.exceptions import InvalidHash
-from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -25,12 +17,10 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
@@ -39,15 +29,24 @@ from syncd.core.compare import Clear
 from syncd.core.fields import USERS, Referent, Role
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Code
-from syncd.database_url import parse_database_url, with_password
-from syncd.errors import ConfigurationError
-from syncd.secret_file import read_secret_file, unreadable
-
-CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
-LOOPBACK: Final = "localhost"
-_CONFIG: Final = CONFIG_VARIABLE.removeprefix("SYNCD_")
-DEFAULT_FILE: Final = Path("syncd.toml")
-_LARGEST_JITTER: Final = timedelta(hours=1)
+from syncd.database_url import with_password
+from syncd.settings.values import (
+    LOOPBACK,
+    ApprisesUrls,
+    ConfigPath,
+    Daily,
+    DatabaseUrl,
+    Jitter,
+    PasswordHash,
+    QuietWindow,
+    Schedule,
+    content_of,
+    interval,
+    is_loopback,
+    is_private,
+    protected,
+    time_zone,
+)
 
 
 class Environment(StrEnum):
@@ -72,140 +71,6 @@ def onefile_named(host: str) -> str:
     return "the simulated OneFile on this machine" if host == LOOPBACK else f"the OneFile at {host}"
 
 
-#: Where the configuration file is: relative paths in it, or in the environment, start there.
-_folder: ContextVar[Path] = ContextVar("folder", default=Path())
-
-
-def _path(path: Path) -> Path:
-    return _folder.get() / path
-
-
-def _database_url(text: object) -> str:
-    url = parse_database_url(text)
-    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-        url = url.set(database=str(_path(Path(url.database))))
-    return url.render_as_string(hide_password=False)
-
-
-def _schedule(text: str) -> str:
-    try:
-        return text if not text or _interval(text) else _cron_line(text)
-    except ValueError:
-        raise ValueError('is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5"') from None
-
-
-def _interval(text: str) -> timedelta | None:
-    """``30s``, ``15m``, ``1h30m``; ``None`` for what is not an interval."""
-    if not re.fullmatch(r"(?=.*[1-9])([0-9]+[smh])+", text):
-        return None
-    interval: timedelta = durationpy.from_str(text)
-    return interval
-
-
-def _cron_line(text: str) -> str:
-    # CronSim has a field for seconds, and signs of its own for last days, which five fields of cron have not.
-    if not re.fullmatch(r"(\S+\s+){4}\S+", text.strip()) or not re.fullmatch(r"(?i)(?:[0-9*,/\s-]|[a-z]{3})+", text):
-        raise ValueError
-    try:
-        next(CronSim(text, datetime(2024, 1, 1, tzinfo=UTC)))
-    except (CronSimError, StopIteration):
-        raise ValueError from None
-    return text
-
-
-def _jitter(text: str) -> str:
-    if text and not timedelta() < (_interval(text) or timedelta()) <= _LARGEST_JITTER:
-        raise ValueError('is not a time of an hour at most, such as "1m"')
-    return text
-
-
-def _quiet_window(given: object) -> tuple[time, time]:
-    clock = "((?:[01][0-9]|2[0-3]):[0-5][0-9])"
-    match = re.fullmatch(f"{clock}-{clock}", str(given))
-    if match is None:
-        raise ValueError('is not a window such as "07:00-07:30"')
-    return time.fromisoformat(match[1]), time.fromisoformat(match[2])
-
-
-def _timezone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError('is not a time zone such as "Europe/London"') from None
-    return text
-
-
-def _urls(given: object) -> object:
-    if isinstance(given, str):
-        # As it stands in a file or in the environment.
-        lines = (line for line in map(str.strip, given.splitlines()) if not line.startswith("#"))
-        given = [url for line in lines for url in line.split()]
-    if not isinstance(given, list | tuple) or not all(isinstance(url, str) and url.strip() for url in given):
-        raise ValueError("must be a list of Apprise's URLs, each in quotes")
-    return [url.strip() for url in given]
-
-
-def _daily(text: str) -> str:
-    clock = re.fullmatch("([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
-    try:
-        return f"{int(clock[2])} {int(clock[1])} * * *" if clock else text and _cron_line(text)
-    except ValueError:
-        raise ValueError('is neither a time such as "08:00" nor a cron line such as "0 8 * * 1-5"') from None
-
-
-def _protected(given: object) -> object:
-    misids = [given] if isinstance(given, str) else given
-    if not isinstance(misids, list | tuple) or not all(isinstance(misid, str) for misid in misids):
-        raise ValueError("must be a list of MISIDs, each in quotes, or the name of a file of them")
-    return given
-
-
-def is_loopback(host: str) -> bool:
-    """Whether it is this machine itself, by address or by name."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == LOOPBACK
-
-
-def _password_hash(given: object) -> object:
-    if isinstance(given, str) and given:
-        try:
-            extract_parameters(given)
-        except InvalidHash:
-            raise ValueError("is not the hash of a password: 'syncd admin password' prints one") from None
-    return given
-
-
-def _is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(str(host))))
-
-
-ConfigPath = Annotated[Path, AfterValidator(_path)]
-PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash)]
-DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
-Schedule = Annotated[str, AfterValidator(_schedule)]
-Jitter = Annotated[str, AfterValidator(_jitter)]
-Daily = Annotated[str, AfterValidator(_daily)]
-ApprisesUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_urls)]
-QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
-
-
-def _content(key: str, path: str) -> str:
-    try:
-        text = read_secret_file(_path(Path(path)))
-    except ValueError as problem:
-        raise ValueError(f"{key}: {problem}") from None
-    # A password may begin or end with a blank; nothing else that is secret does.
-    return text if key == "password_file" else text.strip()
-
-
 class Section(BaseModel):
     """One table of the file. Unknown keys are mistakes, never ignored; values are never shown in errors."""
 
@@ -220,7 +85,7 @@ class Section(BaseModel):
         files = {name: given[f"{name}_file"] for name in cls.SECRETS if isinstance(given.get(f"{name}_file"), str)}
         for name in files.keys() & given.keys():
             raise ValueError(f"needs either {name} or {name}_file, and not both")
-        return {**given, **{name: _content(f"{name}_file", path) for name, path in files.items()}}
+        return {**given, **{name: content_of(f"{name}_file", path) for name, path in files.items()}}
 
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """The keys that may also be given as a file."""
@@ -264,7 +129,7 @@ class OneFileSettings(Section):
     def _one_place(self) -> Self:
         if bool(self.base_url) == bool(self.environment):
             raise ValueError('needs either environment = "live" (or "practice", "beta") or base_url, and not both')
-        if not _is_private(self.url):
+        if not is_private(self.url):
             raise ValueError("base_url must be https; plain http is for a simulator on this machine")
         if self.calls_per_minute > CALLS_PER_MINUTE and not is_loopback(str(urlsplit(self.url).hostname)):
             raise ValueError(f"calls_per_minute is {self.calls_per_minute}, and OneFile allows {CALLS_PER_MINUTE}")
@@ -329,23 +194,23 @@ class ScheduleSettings(Section):
     poll: Schedule = "15m"
     verify: Schedule = ""
     jitter: Jitter = "1m"
-    timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/London"
+    timezone: Annotated[str, AfterValidator(time_zone)] = "Europe/London"
     quiet: tuple[QuietWindow, ...] = ()
 
     @property
     def poll_interval(self) -> timedelta | None:
         """The interval, or ``None`` when ``poll`` is a cron line."""
-        return _interval(self.poll)
+        return interval(self.poll)
 
     @property
     def verify_interval(self) -> timedelta | None:
         """The same for ``verify``."""
-        return _interval(self.verify)
+        return interval(self.verify)
 
     @property
     def jitter_period(self) -> timedelta:
         """How much later than on the minute work may begin."""
-        return _interval(self.jitter) or timedelta()
+        return interval(self.jitter) or timedelta()
 
 
 class GuardSettings(Section):
@@ -360,7 +225,7 @@ class LeaversSettings(Section):
 
     action: Literal["report", "archive"] = "report"
     grace_days: int = Field(14, ge=0, le=36_500)
-    protect: Annotated[tuple[str, ...] | ConfigPath, BeforeValidator(_protected)] = ()
+    protect: Annotated[tuple[str, ...] | ConfigPath, BeforeValidator(protected)] = ()
 
 
 class DefaultsSettings(Section):
@@ -474,7 +339,7 @@ class FeedSettings(Section):
     """One ``[[feeds]]``: a query over the MIS that yields people, places, or who is assigned to whom."""
 
     name: str = Field(min_length=1)
-    kind: Literal["users", "placements", "classrooms", "links"] = "users"
+    kind: Literal["users", "placements", "classrooms", "assignments"] = "users"
     role: Role | None = None
     query: str = ""
     query_file: ConfigPath | None = None
@@ -492,7 +357,7 @@ class FeedSettings(Section):
 
     @property
     def yields(self) -> Role:
-        """What each row becomes in OneFile; of links, the role of whoever is assigned."""
+        """What each row becomes in OneFile; of assignments, the role of the users who are assigned."""
         return _PLACES.get(self.kind) or self.role or Role.LEARNER
 
     @model_validator(mode="after")
@@ -509,7 +374,7 @@ class FeedSettings(Section):
 
     @model_validator(mode="after")
     def _fitting_role(self) -> Self:
-        roles = {"users": USERS, "links": ASSIGNABLE}.get(self.kind, ())
+        roles = {"users": USERS, "assignments": ASSIGNABLE}.get(self.kind, ())
         if roles and self.role not in roles:
             raise ValueError(f"needs a role, which is one of {', '.join(roles)}")
         if not roles and self.role is not None:
@@ -573,159 +438,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, key by key."""
         return _FromEnvironment(settings_cls), init_settings
-
-
-def configuration_file(given: Path | None = None) -> Path:
-    """The file to read: the one given, else ``SYNCD_CONFIG``, else ``./syncd.toml``."""
-    return given or Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE)
-
-
-def load_settings(file: Path) -> Settings:
-    """Read and check the configuration.
-
-    Raises `ConfigurationError`, which names the file, the key, and the nearest valid name for a misspelt one.
-    """
-    try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"There is no configuration file {file}. Write one with 'syncd init', or name another with --config."
-        ) from None
-    except OSError as problem:
-        raise ConfigurationError(f"{unreadable(file, problem)}.") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{file} cannot be read: not UTF-8 text.") from None
-    except tomllib.TOMLDecodeError as problem:
-        hint = r" In double quotes a backslash is written \\, in single quotes \." if "'\\'" in str(problem) else ""
-        raise ConfigurationError(f"{file} is not valid TOML: {problem}.{hint}") from None
-    _refuse_unknown_variables()
-    token = _folder.set(file.parent)
-    try:
-        return Settings(**_without_overridden(given))
-    except ValidationError as problems:
-        raise ConfigurationError(_in_words(file, given, problems.errors(include_url=False))) from None
-    finally:
-        _folder.reset(token)
-
-
-def _refuse_unknown_variables() -> None:
-    for variable in os.environ:
-        section, separator, _ = variable.lower().removeprefix("syncd_").partition("__")
-        if variable.upper().startswith("SYNCD_") and separator and section not in Settings.model_fields:
-            raise ConfigurationError(
-                f"The environment variable {variable} sets nothing: there is no section {section!r}"
-                + _ended(_nearest(section, Settings.model_fields))
-            )
-        if variable.upper().startswith("SYNCD_") and not separator and (meant := _variable_meant(section)):
-            raise ConfigurationError(f"The environment variable {variable} sets nothing; did you mean {meant}?")
-
-
-def _variable_meant(name: str) -> str:
-    """The variable that this was probably to be; nothing for one that is none of syncd's."""
-    section, _, key = name.partition("_")
-    if section in Settings.model_fields and get_close_matches(key, _keys_at([section]), n=1, cutoff=0.8):
-        return _variable(section, key)
-    is_near = name.upper() != _CONFIG and bool(get_close_matches(name.upper(), [_CONFIG], cutoff=0.8))
-    return CONFIG_VARIABLE if is_near else ""
-
-
-def _without_overridden(given: dict[str, Any]) -> dict[str, Any]:
-    """The file without what the environment gives in its other form: a secret for its ``_file``, or the reverse."""
-    return {
-        section: {name: value for name, value in keys.items() if not _is_set(section, _other_form(name))}
-        if isinstance(keys, dict)
-        else keys
-        for section, keys in given.items()
-    }
-
-
-def _other_form(name: str) -> str:
-    return name.removesuffix("_file") if name.endswith("_file") else f"{name}_file"
-
-
-def _is_set(*path: str) -> bool:
-    return _variable(*path) in {name.upper() for name in os.environ}
-
-
-def _variable(*path: str) -> str:
-    return f"SYNCD_{'__'.join(path).upper()}"
-
-
-def _ended(sentence: str) -> str:
-    return sentence if sentence.endswith("?") else f"{sentence}."
-
-
-#: What pydantic says in a programmer's words, by the type of its error.
-_PLAINLY: Final = {
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "int_from_float": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "model_type": "must be a table",
-    "path_type": "must be the name of a file, in quotes",
-    "string_too_short": "must not be empty",
-    "string_type": "must be text, in quotes",
-    "tuple_type": 'must be a list such as ["07:00-07:30"]',
-}
-
-
-def _in_words(file: Path, given: Mapping[str, Any], problems: list[ErrorDetails]) -> str:
-    """One sentence for the first problem, without what was given for it, and a word on how many more there are."""
-    # A misspelt key is often why another one seems to be missing.
-    problem = min(problems, key=lambda each: (each["type"] != "extra_forbidden", each["type"] == "missing"))
-    *path, last = [str(part) for part in problem["loc"]] or ["feeds"]
-    where, names = str(file), [*path, last]
-    if _is_set(*names):
-        where = f"the environment variable {_variable(*names)}"
-    elif names[0] == "feeds" and names[1:]:
-        where = f"{where}: {_feed_at(int(names[1]), given)}"
-        names = names[2:]
-    key = ".".join(names)
-    keyed = f"{where}: {key}" if key else where
-    match problem["type"]:
-        case "extra_forbidden":
-            sentence = f"{where}: unknown key {key!r}{_nearest(last, _keys_at(path))}"
-        case "missing":
-            sentence = f"{where}: the key {key!r} is missing"
-        case "value_error":
-            sentence = f"{keyed}: {problem['msg'].removeprefix('Value error, ')}"
-        case "enum" | "literal_error":
-            sentence = f"{keyed}: must be {problem.get('ctx', {}).get('expected')}{_meant(problem)}"
-        case "tuple_type" if key == "feeds":
-            sentence = f"{where}: each feed must be a table of its own, headed [[feeds]]"
-        case kind:
-            sentence = f"{keyed}: {_PLAINLY.get(kind) or problem['msg'].replace('Input should be', 'must be')}"
-    more = len(problems) - 1
-    return _ended(sentence) + (f" There {'is' if more == 1 else 'are'} {more} more like this." if more else "")
-
-
-def _feed_at(index: int, given: Mapping[str, Any]) -> str:
-    """A feed by its name, or by its place where it has none."""
-    try:
-        name = given["feeds"][index]["name"]
-    except (LookupError, TypeError):
-        name = ""
-    return f"the feed {name!r}" if name and isinstance(name, str) else f"feed number {index + 1}"
-
-
-def _meant(problem: ErrorDetails) -> str:
-    """Which of the allowed words was probably meant; what was given itself is not repeated."""
-    allowed = re.findall("'([^']+)'", str(problem.get("ctx", {}).get("expected")))
-    nearest = get_close_matches(str(problem["input"]).lower(), allowed, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
-
-
-def _keys_at(path: list[str]) -> Mapping[str, object]:
-    """The keys of the section that ``path`` leads to."""
-    if not path:
-        return Settings.model_fields
-    annotation = FeedSettings if path[0] == "feeds" else Settings.model_fields[path[0]].annotation
-    return getattr(annotation, "model_fields", {})
-
-
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    nearest = get_close_matches(name.lower(), known, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else f"; known are {', '.join(known)}"

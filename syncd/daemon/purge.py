@@ -1,4 +1,4 @@
-"""What a daemon does once a day beside its runs."""
+"""The daily job that deletes changes and runs older than they are kept."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -10,10 +10,10 @@ from syncd.state.db.store import Store
 from syncd.state.retention import purge
 
 
-def purging(
+def purge_job(
     organisations: Sequence[int], keep: timedelta, log: FilteringBoundLogger, is_stopping: Callable[[], bool]
 ) -> DailyJob:
-    """Let go of what was done longer ago than is kept; nothing, where ``keep`` is nothing."""
+    """The job; it deletes nothing if ``keep`` is zero."""
 
     def work(store: Store, now: datetime) -> None:
         if keep and (count := purge(store, organisations, now, keep, is_stopping)):
