@@ -85,6 +85,10 @@ class Daemon:
         self._organisations = [context.organisation_id for context in orders.turns]
         self._jobs = Jobs(self._clock)
 
+    def due(self, job: str) -> datetime | None:
+        """When a job is done next: ``poll``, ``verify``, ``requests`` or ``daily NAME``; ``None`` if it is not done."""
+        return self._jobs.due(job)
+
     def run(self) -> None:
         """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
 

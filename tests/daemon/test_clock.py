@@ -26,6 +26,7 @@ from .daemons import living
 
 _NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _A_QUARTER = When("15m", timedelta(minutes=15))
+_QUIET = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
 _AT_THREE = When("0 3 * * *", timezone="Europe/London")
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
@@ -214,11 +215,9 @@ def test_an_approval_holds_for_its_day_however_the_clock_is_set_meanwhile(found:
 def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_follows_it(
     found: Found, clock: time_machine.Traveller
 ) -> None:
-    college = found()
+    college = found(quiet=_QUIET)
     college.enrol("L1")
-    rate_limiter = college.context.onefile.rate_limiter
-    rate_limiter._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
-    assert rate_limiter.seconds_of_quiet() == 1800
+    assert college.context.onefile.rate_limiter.seconds_of_quiet() == 1800
     with living(college, schedule=Schedule(_A_QUARTER.apart(ORGANISATION, timedelta(minutes=1)))):
         wait_until(lambda: _has_next(college))
         with college.context.store.begin() as connection:
@@ -245,10 +244,11 @@ def _has_next(college: College) -> bool:
 def test_a_poll_that_falls_due_in_a_quiet_window_is_put_off_to_its_end(
     found: Found, clock: time_machine.Traveller
 ) -> None:
-    college = found()
+    college = found(quiet=_QUIET)
+    college.clock.go_on(minutes=-1)
     with structlog.testing.capture_logs() as log, living(college, schedule=Schedule(_A_QUARTER)):
         wait_until(lambda: _over(college) == 1)
-        college.context.onefile.rate_limiter._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
+        college.clock.go_on(minutes=1)
         clock.shift(timedelta(minutes=15))
         wait_until(lambda: any(line["event"] == "put_off" for line in log))
         assert _over(college) == 1

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from syncd.core.guard import Limits
-from syncd.core.schedule import Schedule
+from syncd.core.schedule import Schedule, When
 from syncd.daemon.config import DaemonConfig
 from syncd.errors import AnotherRun, ConfigurationError
 from syncd.simulator import Fault, FaultKind
@@ -113,13 +113,13 @@ def test_a_schedule_that_stays_as_it_is_keeps_its_next_poll_and_another_one_begi
 
     with structlog.testing.capture_logs() as log, living(college, reload=reload, reread=reread) as daemon:
         wait_until(lambda: _is_over(log))
-        due = daemon._jobs.due("poll")
+        due = daemon.due("poll")
         reload.set()
         wait_until(lambda: any(line["event"] == "configuration_reloaded" for line in log))
-        assert daemon._jobs.due("poll") == due
-        schedules.append(Schedule(replace(daemon._work.orders.schedule.poll, line="")))
+        assert daemon.due("poll") == due
+        schedules.append(Schedule(When()))
         reload.set()
-        wait_until(lambda: daemon._jobs.due("poll") is None)
+        wait_until(lambda: daemon.due("poll") is None)
 
 
 def test_a_daemon_that_waits_for_the_lead_reads_it_again_as_well(found: Found) -> None:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from sqlalchemy import text
 
-from syncd.core.schedule import When
+from syncd.core.schedule import Schedule, When
 from syncd.daemon.config import DailyJob
 from syncd.daemon.jobs import Jobs
 from syncd.errors import DaemonBroken, StateUnusable
@@ -112,13 +112,20 @@ def test_a_daemon_whose_schedule_has_ended_ends_too_and_says_so(found: Found) ->
     college = found()
     college.enrol("L1")
     problems: list[BaseException] = []
-    with structlog.testing.capture_logs() as log, living(college, problems=problems) as daemon:
-        wait_until(lambda: _count(log, "run_finished") == 1)
+    is_broken = threading.Event()
 
-        def break_off() -> None:
-            raise RuntimeError
+    class Breaking(When):
+        """What goes wrong where the next time is worked out, which is within the scheduler."""
 
-        daemon._jobs._scheduler._process_jobs = break_off
+        def after(self, moment: datetime) -> datetime:
+            if is_broken.is_set():
+                raise RuntimeError
+            return super().after(moment)
+
+    schedule = Schedule(Breaking("every so often", timedelta(seconds=0.2)))
+    with structlog.testing.capture_logs() as log, living(college, schedule=schedule, problems=problems):
+        wait_until(lambda: _count(log, "run_finished") >= 1)
+        is_broken.set()
         wait_until(lambda: bool(problems))
     assert [type(problem) for problem in problems] == [DaemonBroken]
     assert "Start the daemon again" in str(problems[0])
@@ -142,7 +149,7 @@ def test_what_is_done_every_day_is_done_at_the_start_and_one_that_fails_keeps_no
     with structlog.testing.capture_logs() as log, living(college, daily=daily) as daemon:
         wait_until(lambda: len(done) == 2)
         wait_until(lambda: _count(log, "run_finished") == 1)
-        due = daemon._jobs.due("daily purge")
+        due = daemon.due("daily purge")
         assert due is not None
         assert (due.hour, due.minute) in {(1, 30), (2, 30)}
     assert sorted(done) == [("fail", True), ("purge", True)]
@@ -162,8 +169,9 @@ def test_of_one_job_none_is_done_twice_at_once_and_one_that_raises_is_done_again
             raise RuntimeError
 
     with jobs.running():
-        jobs.add("work", work, When("0.1s", timedelta(seconds=0.1)), datetime.now(UTC))
-        wait_until(lambda: "work" in jobs._due_again)
+        began = datetime.now(UTC)
+        jobs.add("work", work, When("0.1s", timedelta(seconds=0.1)), began)
+        wait_until(lambda: (jobs.due("work") or began) > began + timedelta(seconds=0.3))
         assert begun == [0]
         go_on.set()
         wait_until(lambda: len(begun) >= 3)

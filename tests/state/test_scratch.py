@@ -23,7 +23,7 @@ from tests.support.records import SECRET, College, key, person
 
 @pytest.fixture
 def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_buffers, "_SHEET", 2)
+    monkeypatch.setattr(disk_buffers, "SHEET_ROWS", 2)
 
 
 def _create(number: int) -> Create:

@@ -1,8 +1,9 @@
 """One organisation in small: an MIS of one table, a simulated OneFile, a state store, and passes between them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from syncd.sync.run import RunResult, Trigger, run_once
 
 from .clocks import Clock
 from .onefile import ORGANISATION, SEED
+
+NO_VALUES: Mapping[str, Any] = {}
 
 _FEED = """
 SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, phone AS Telephone,
@@ -54,7 +57,7 @@ class College:
 
     def add_columns(self, *names: str) -> None:
         for name in names:
-            self._execute(f"ALTER TABLE person ADD COLUMN {name}", {})
+            self.execute(f"ALTER TABLE person ADD COLUMN {name}", {})
 
     def enrol(self, *misids: str, **columns: Any) -> None:
         for misid in misids:
@@ -68,19 +71,20 @@ class College:
             }
             names = ", ".join(person)
             values = ", ".join(f":{name}" for name in person)
-            self._execute(f"INSERT INTO person ({names}) VALUES ({values})", person)
+            self.execute(f"INSERT INTO person ({names}) VALUES ({values})", person)
 
     def correct(self, misid: str, **columns: Any) -> None:
         changes_ = ", ".join(f"{name} = :{name}" for name in columns)
-        self._execute(f"UPDATE person SET {changes_} WHERE misid = :key", {**columns, "key": misid})
+        self.execute(f"UPDATE person SET {changes_} WHERE misid = :key", {**columns, "key": misid})
 
     def withdraw(self, *misids: str) -> None:
         for misid in misids:
-            self._execute("DELETE FROM person WHERE misid = :misid", {"misid": misid})
+            self.execute("DELETE FROM person WHERE misid = :misid", {"misid": misid})
 
-    def _execute(self, statement: str, values: dict[str, Any]) -> None:
+    def execute(self, statement: str, values: Mapping[str, Any] = NO_VALUES) -> None:
+        """Change the MIS by a statement."""
         with self._engine.begin() as connection:
-            connection.execute(text(statement), values)
+            connection.execute(text(statement), dict(values))
 
     def run(self, **options: Any) -> RunResult:
         return run_once(self.context, Trigger.COMMAND, **options)
@@ -145,8 +149,15 @@ def found(tmp_path: Path, state_url: str) -> Iterator[Found]:
 
 
 @contextmanager
-def founded(folder: Path, state_url: str, **switches: Any) -> Iterator[College]:
-    """Such a college, with its MIS in a folder."""
+def founded(
+    folder: Path,
+    state_url: str,
+    *,
+    syncd_calls_per_minute: int = 600_000,
+    quiet: tuple[tuple[time, time], ...] = (),
+    **switches: Any,
+) -> Iterator[College]:
+    """Such a college, with its MIS in a folder; syncd makes no call in its ``quiet`` windows."""
     clock = Clock()
     with ExitStack() as stack:
         simulator = stack.enter_context(
@@ -156,7 +167,12 @@ def founded(folder: Path, state_url: str, **switches: Any) -> Iterator[College]:
         store.upgrade()
         stack.callback(store.close)
         rate_limiter = RateLimiter(
-            StoredRateLimit(store, "token"), 600_000, clock=clock, sleep=clock.sleep, pause=clock.sleep
+            StoredRateLimit(store, "token"),
+            syncd_calls_per_minute,
+            clock=clock,
+            sleep=clock.sleep,
+            pause=clock.sleep,
+            quiet=quiet,
         )
         client = stack.enter_context(
             OneFile(simulator.base_url, simulator.customer_token, rate_limiter, clock=clock, timeout_seconds=30)

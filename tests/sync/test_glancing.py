@@ -205,7 +205,7 @@ def test_a_run_that_breaks_off_leaves_nothing_to_go_by(college: College) -> None
 
 
 def rename(college: College, old: str, new: str) -> None:
-    college._execute("UPDATE person SET misid = :new WHERE misid = :old", {"new": new, "old": old})
+    college.execute("UPDATE person SET misid = :new WHERE misid = :old", {"new": new, "old": old})
 
 
 def come(college: College, misid: str) -> None:
@@ -389,7 +389,7 @@ def test_whom_only_a_person_can_unassign_is_no_longer_listed_once_either_has_lef
     college.context = replace(college.context, assignment_feeds=(Feed("links", Role.ASSESSOR, query),))
     college.enrol("L01", role="link", phone="A2")
     settled(college)
-    college._execute("DELETE FROM person WHERE role = 'link'", {})
+    college.execute("DELETE FROM person WHERE role = 'link'", {})
     college.enrol("L02", role="link", phone="A2")
     settled(college)
     assert college.run().warnings == 1

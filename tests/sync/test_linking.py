@@ -48,7 +48,7 @@ def contact(found: Founded) -> Contact:
     def found_college(**switches: Any) -> College:
         college = found(**switches)
         for column in ("uln", "dob"):
-            college._execute(f"ALTER TABLE person ADD COLUMN {column}", {})
+            college.execute(f"ALTER TABLE person ADD COLUMN {column}", {})
         college.with_feed(_FEED)
         return college
 

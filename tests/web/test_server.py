@@ -6,10 +6,8 @@ import threading
 from email.utils import parsedate_to_datetime
 
 import httpx
-import pytest
 from starlette.applications import Starlette
 
-from syncd.web import server
 from syncd.web.server import served
 from tests.support.addresses import free_port
 
@@ -22,9 +20,8 @@ def test_an_answer_leaves_at_once_and_does_not_wait_for_its_headers_to_be_acknow
         assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in ours] == [1]
 
 
-def test_it_is_told_when_to_end_and_need_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_LOOK_AGAIN_SECONDS", 3600.0)
-    with served(Starlette(), ("127.0.0.1", free_port())):
+def test_it_is_told_when_to_end_and_need_not_look() -> None:
+    with served(Starlette(), ("127.0.0.1", free_port()), tick_seconds=3600):
         (thread,) = (each for each in threading.enumerate() if each.name == "admin")
     assert not thread.is_alive()
 
@@ -36,10 +33,12 @@ def test_it_may_be_told_to_end_before_it_has_begun() -> None:
         assert not thread.is_alive()
 
 
-def test_answers_are_dated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_LOOK_AGAIN_SECONDS", 0.01)
+def test_answers_are_dated() -> None:
     address = ("127.0.0.1", free_port())
-    with served(Starlette(), address), httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as client:
+    with (
+        served(Starlette(), address, tick_seconds=0.01),
+        httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as client,
+    ):
         first = parsedate_to_datetime(client.get("/").headers["Date"])
         while parsedate_to_datetime(client.get("/").headers["Date"]) == first:
             pass

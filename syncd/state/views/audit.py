@@ -10,7 +10,7 @@ from sqlalchemy import Row, or_, select
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change
 
-_PAGE: Final = 1000
+PAGE_ROWS: Final = 1000
 
 
 def between(
@@ -41,9 +41,9 @@ def _of_organisation(
                     *of_one,
                 )
                 .order_by(change.c.at, change.c.id)
-                .limit(_PAGE)
+                .limit(PAGE_ROWS)
             ).all()
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < PAGE_ROWS:
             return
         at, number = page[-1].at, page[-1].id
