@@ -56,8 +56,8 @@ def test_it_says_when_it_looks_next_and_no_more_once_it_has_gone(found: Found) -
 def test_polls_never_overlap(found: Found) -> None:
     college = found()
     college.enrol(*(f"L{number}" for number in range(30)))
-    college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=0.3))
-    with structlog.testing.capture_logs() as log, living(college, every=1):
+    college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=0.1))
+    with structlog.testing.capture_logs() as log, living(college, every=0.2):
         wait_until(lambda: sum(line["event"] == "run_finished" for line in log) >= 3)
     running = 0
     for line in log:

@@ -13,6 +13,7 @@ from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
 from syncd.core.scope import EVERYONE, Scope
+from syncd.daemon import daemon
 from syncd.mis import Mis
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
@@ -23,7 +24,7 @@ from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
 from tests.support.polling import wait_until
 
-from .daemons import living
+from .daemons import LOOK_AGAIN_SECONDS, living
 
 OTHER_ORGANISATION = 5741
 
@@ -70,7 +71,7 @@ def _is_at_work(college: College, trigger: Trigger) -> Callable[[], bool]:
 def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
     college = found()
     waits = []
-    with living(college):
+    with living(college, look_again_seconds=daemon.LOOK_AGAIN_SECONDS):
         _wait_for_the_first_poll(college)
         for _ in range(3):
             request = _ask(college)
@@ -141,7 +142,7 @@ def test_a_onefile_that_is_down_is_an_answer_and_does_not_keep_it_waiting(found:
     with living(college, pauses=(3600,)):
         _wait_for_the_first_poll(college)
         answer = _answered(college, _ask(college))
-        time.sleep(1.5)
+        time.sleep(3 * LOOK_AGAIN_SECONDS)
     assert answer.state == "failed"
     assert answer.reason
     assert len(_runs(college, Trigger.REQUEST)) == 1
@@ -155,7 +156,7 @@ def test_a_run_that_breaks_off_for_an_unknown_reason_is_not_tried_again_and_agai
         _wait_for_the_first_poll(college)
         monkeypatch.setattr(Mis, "connect", _break)
         _answered(college, _ask(college))
-        time.sleep(1.5)
+        time.sleep(3 * LOOK_AGAIN_SECONDS)
     assert len(_runs(college, Trigger.REQUEST)) == 1
 
 
