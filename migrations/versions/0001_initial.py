@@ -258,6 +258,12 @@ def upgrade() -> None:
         sa.Column("settled_by", sa.Text(), server_default="", nullable=False),
         sa.Column("drift", sa.Integer(), nullable=True, comment="accounts in which a verify found drift"),
         sa.Column(
+            "verify_scope",
+            sa.JSON(none_as_null=True),
+            nullable=True,
+            comment="which accounts a verify read back, and which still differ",
+        ),
+        sa.Column(
             "failure_kind", sa.String(length=20), server_default="", nullable=False, comment="the kind of failure"
         ),
         sa.Column("is_full", sa.Boolean(), server_default=sa.false(), nullable=False, comment="every record was read"),

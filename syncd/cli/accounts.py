@@ -2,10 +2,9 @@
 
 import csv
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from sqlalchemy import Row
 
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
 from syncd.cli.output.csv import as_text
@@ -14,7 +13,7 @@ from syncd.cli.output.text import print_table
 from syncd.cli.program import app
 from syncd.cli.state import reading_state
 from syncd.state import accounts as accounts_
-from syncd.state.views.status import moment
+from syncd.state.views.documents import account_document
 
 _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "synced_at")
 
@@ -29,7 +28,7 @@ def accounts(
 ) -> None:
     """List which MISID is which OneFile UserID."""
     with reading_state(config, organisation) as (connection, organisations):
-        documents = [_account(row) for each in organisations for row in accounts_.listing(connection, each)]
+        documents = [account_document(row) for each in organisations for row in accounts_.listing(connection, each)]
     if json:
         print_json(documents)
     elif as_csv:
@@ -42,10 +41,3 @@ def accounts(
             (tuple(document.values()) for document in documents),
             "There are no accounts yet.",
         )
-
-
-def _account(row: Row[Any]) -> dict[str, Any]:
-    return {
-        **{name: getattr(row, name) for name in _ACCOUNT_COLUMNS},
-        "synced_at": moment(row.synced_at),
-    }

@@ -7,13 +7,13 @@ import typer
 from syncd.cli.options import ConfigOption, settings_of, whoami, whole_number
 from syncd.cli.output import text
 from syncd.cli.program import app
-from syncd.state import runs
-from syncd.sync.run import Trigger
+from syncd.core.run import Trigger
+from syncd.state import approvals
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
-_NOW_DO: Final[dict[str, str]] = {
-    trigger.value: f"Now repeat the '{command}' that was stopped; nothing else uses this approval."
+_NOW_DO: Final[dict[Trigger, str]] = {
+    trigger: f"Now repeat the '{command}' that was stopped; nothing else uses this approval."
     for trigger, command in (
         (Trigger.LINK, "syncd link --apply"),
         (Trigger.REKEY, "syncd rekey"),
@@ -36,11 +36,11 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
-        number, counts, trigger = runs.approve(connection, organisation_id, run, whoami(), now())
+        organisation_id = approvals.organisation_of(connection, settings.onefile.all_organisations, run)
+        stopped = approvals.approve(connection, organisation_id, run, whoami(), now())
     typer.echo(
-        f"Run {number} is approved: {text.counted(counts)}, and no more, within 24 hours.\n"
-        + _NOW_DO.get(trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
+        f"Run {stopped.id} is approved: {text.counts_in_words(stopped.counts)}, and no more, within 24 hours.\n"
+        + _NOW_DO.get(stopped.trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
     )
 
 
@@ -49,6 +49,6 @@ def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
-        number = runs.reject(connection, organisation_id, run, whoami())
-    typer.echo(f"Run {number} is rejected. A later run that is as large will stop and ask again.")
+        organisation_id = approvals.organisation_of(connection, settings.onefile.all_organisations, run)
+        stopped = approvals.reject(connection, organisation_id, run, whoami())
+    typer.echo(f"Run {stopped.id} is rejected. A later run that is as large will stop and ask again.")

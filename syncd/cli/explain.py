@@ -18,7 +18,7 @@ from syncd.core.values import Unusable, read_value
 from syncd.onefile import ApiRequest
 from syncd.operations.explain import Account, Cell, Decision, Explanation, RecordExplanation
 from syncd.operations.explain import explain as explanation_of
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.sync.reasons import describe
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store_to_read

@@ -23,17 +23,17 @@ from syncd.cli.options import (
 from syncd.cli.output.html import Cells, Section, print_section, refuse_existing, write_page
 from syncd.cli.output.json import print_json_object
 from syncd.cli.program import app
-from syncd.core.fields import Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Returner, Update
 from syncd.core.plan_sample import spread
 from syncd.core.rate import humanise_duration
 from syncd.core.records import Held, Reason, Warned
 from syncd.core.scope import EVERYONE, Scope
+from syncd.core.text import plural
 from syncd.core.values import Sent
 from syncd.settings import Settings
 from syncd.state import accounts
 from syncd.state.db.store import Store
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.sync.planner import GuardedPlan, make_plan
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
 from syncd.wiring.clock import now
@@ -158,7 +158,7 @@ class Shown:
         """What is easily overlooked."""
         plan = self.planned.plan
         for (role, name), count in sorted(plan.defaulted.items()):
-            yield f"{_counted_people(count, role)} would use the default {_WHAT_DEFAULTS[name]}."
+            yield f"{plural(count, role.lower())} would use the default {_WHAT_DEFAULTS[name]}."
         for create in plan.creates:
             if create.former_role:
                 yield (
@@ -402,10 +402,6 @@ def _names(change: Create | Update) -> str:
 
 def _return(returner: Returner) -> str:
     return "unarchived" if returner.is_archived else "nothing to send"
-
-
-def _counted_people(count: int, role: Role) -> str:
-    return f"{count} {role.lower()}{'' if count == 1 else 's'}"
 
 
 def _leave(leaver: Leaver) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from syncd.cli.options import ConfigOption, OrganisationOption, organisations_of, settings_of
 from syncd.cli.program import app
+from syncd.core.text import plural
 from syncd.state import held_records
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
@@ -32,4 +33,4 @@ def retry(
     if not count:
         typer.echo("There is nothing to try again: 'syncd held' lists who is held, and every run looks at them afresh.")
         return
-    typer.echo(f"{count} held {'record' if count == 1 else 'records'} will be tried again by the next run.")
+    typer.echo(f"{plural(count, 'held record')} will be tried again by the next run.")

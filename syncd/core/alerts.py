@@ -6,6 +6,9 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
 
+from syncd.core.records import Reason
+from syncd.core.text import plural
+
 
 class AlertKind(StrEnum):
     """What somebody may have to be told of."""
@@ -65,17 +68,17 @@ def due_notifications(
     return news + [_resolved(subject) for subject in TROUBLES if subject in told and subject not in troubles]
 
 
-def digest(new: Mapping[str, int], held: int) -> Notification | None:
-    """What to say of the records that are held since the last digest, counted by reason; ``None`` if there are none.
+def digest(new: Mapping[Reason, int], held: int) -> Notification | None:
+    """The notification of records that are held since the last digest, by reason; ``None`` if there are none.
 
-    ``held`` is how many are held in all.
+    ``held`` is the number of held records in all.
     """
     number = sum(new.values())
     if not number:
         return None
     lines = [f"{count}: {reason.replace('_', ' ')}" for reason, count in sorted(new.items())]
-    head = "1 record is newly held" if number == 1 else f"{number} records are newly held"
-    rest = f"{held} {'is' if held == 1 else 'are'} held in all: 'syncd held' lists them, and says why."
+    head = plural(number, "record is newly held", "records are newly held")
+    rest = f"{plural(held, 'is', 'are')} held in all: 'syncd held' lists them, and says why."
     return Notification(AlertKind.DIGEST, head, "\n".join([*lines, "", rest]))
 
 

@@ -1,7 +1,7 @@
 """A raw row becomes a `Record`, or is `Held`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
@@ -155,6 +155,8 @@ def stamped(fingerprint: str, ids: Mapping[str, int]) -> str:
 
 
 Row: TypeAlias = Sequence[object]
+FetchRows: TypeAlias = Callable[[int], Sequence[Row]]
+"""Returns the next rows of a feed, about as many as asked for; no rows at its end."""
 Defaults: TypeAlias = Mapping[str, int | Code]
 """What stands in for references that a row does not give, by field: an id, or a code to find it by."""
 

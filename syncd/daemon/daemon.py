@@ -11,6 +11,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import Final, TypeVar
 
+from syncd.core.run import Trigger
 from syncd.core.schedule import When
 from syncd.daemon.config import DaemonConfig
 from syncd.daemon.jobs import Jobs
@@ -21,7 +22,6 @@ from syncd.notify.notifier import Notifier, NullNotifier
 from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
-from syncd.sync.run import Trigger
 
 #: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
 LOOK_AGAIN_SECONDS: Final = 1.0
@@ -187,8 +187,8 @@ class Daemon:
         if not verify:
             return None
         with self._store.reading() as connection:
-            lasts = [runs.last_finished(connection, each, Trigger.VERIFY) for each in self._organisations]
-        due = [verify.after(started_at) for started_at, _ in filter(None, lasts)]
+            lasts = [runs.last_verify(connection, each, Trigger.VERIFY) for each in self._organisations]
+        due = [verify.after(scope.began_at) for scope in lasts if scope is not None]
         return max(now, min(due)) if due else None
 
     def _make(self, name: str, work: Callable[[], bool]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from syncd.core.digests import FetchRows
+from syncd.core.records import FetchRows
 from syncd.database_url import parse_database_url, without_secrets
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import cursors

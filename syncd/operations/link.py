@@ -25,6 +25,7 @@ from syncd.core.matching import (
 )
 from syncd.core.plan import Plan, Update
 from syncd.core.records import Held, Key, OtherOrganisation, Record
+from syncd.core.run import Trigger
 from syncd.errors import LinksUnusable, Refused
 from syncd.state import accounts, changes
 from syncd.sync.context import SyncContext
@@ -32,7 +33,7 @@ from syncd.sync.customer_check import confirm_customer
 from syncd.sync.feeds import read_feeds
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.planner import GuardedPlan
-from syncd.sync.run import PlanMaker, RunResult, Trigger, execute
+from syncd.sync.run import PlanMaker, RunResult, execute
 
 #: How OneFile answers for an id that it does not have (U15).
 _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)

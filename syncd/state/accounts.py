@@ -1,7 +1,8 @@
-"""The accounts: which MISID is which UserID, and what OneFile last accepted for it."""
+"""The accounts: the UserID of each MISID, and the values that OneFile last accepted."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,34 @@ from syncd.core.values import Sent, Value
 from syncd.state import feed_digests
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import account
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
+    """An account as the list of accounts shows it."""
+
+    organisation_id: int
+    role: Role
+    misid: str
+    user_id: int | None
+    """``None`` while OneFile has accepted its create without returning the UserID."""
+    status: Status
+    synced_at: datetime
+    """When OneFile last accepted a change of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDetails:
+    """An account as its own page shows it, without values."""
+
+    user_id: int | None
+    status: Status
+    feed: str
+    created_at: datetime
+    synced_at: datetime
+    left_at: datetime | None
+    """When its record disappeared from the MIS."""
+
 
 #: Databases limit how many parameters one statement may have.
 _AT_ONCE: Final = 500
@@ -29,7 +58,7 @@ _KNOWN: Final = select(
     account.c.left_at,
     account.c.needs_recheck,
 ).where(account.c.organisation_id == bindparam("here"))
-# The roles are named one by one, as that is what the index can be asked for.
+# The index begins with the role, so the roles are listed.
 _NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
 _REFERENTS: Final = _KNOWN.where(account.c.role.in_([role for role in Role if role is not Role.LEARNER]))
 _LEARNERS: Final = _KNOWN.where(account.c.role == Role.LEARNER)
@@ -47,17 +76,17 @@ def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
 
 
 def not_in_use(connection: Connection, organisation_id: int) -> dict[Key, Known]:
-    """The accounts whose record is gone, or was at some time and is not known to be back."""
+    """The accounts that are not active: leavers, archived accounts, and those of unknown status."""
     return _known(connection, organisation_id, _NOT_IN_USE)
 
 
 def referents(connection: Connection, organisation_id: int) -> dict[Key, Known]:
-    """The accounts that others may refer to: whoever is no learner, and places."""
+    """The accounts that records may refer to: every account except learners."""
     return _known(connection, organisation_id, _REFERENTS)
 
 
 def known_with_misids(connection: Connection, organisation_id: int, misids: Collection[str]) -> dict[Key, Known]:
-    """The learners with these MISIDs, those whose account is not settled, and everybody else."""
+    """The learners with these MISIDs, the learners whose account needs attention, and every other account."""
     columns = account.c
     found = referents(connection, organisation_id)
     unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | columns.needs_recheck
@@ -79,7 +108,7 @@ def _known(connection: Connection, organisation_id: int, statement: Select[Any])
 
 
 def values(connection: Connection, cipher: ValueCipher, keys: Collection[Key]) -> dict[Key, Mapping[str, Value]]:
-    """What OneFile last accepted, for these accounts."""
+    """The values that OneFile last accepted for these accounts."""
     found: dict[Key, Mapping[str, Value]] = {}
     wanted = set(keys)
     organisations = {key.organisation_id for key in wanted}
@@ -88,7 +117,7 @@ def values(connection: Connection, cipher: ValueCipher, keys: Collection[Key]) -
         rows = connection.execute(
             select(account.c.organisation_id, account.c.role, account.c.misid, account.c["values"]).where(
                 account.c.organisation_id.in_(organisations),
-                # The index by which they are found has the role between the two.
+                # The index has the role between the other two columns.
                 account.c.role.in_(list(Role)),
                 account.c.misid.in_(misids[start : start + _AT_ONCE]),
             )
@@ -137,7 +166,7 @@ def save(
 
 
 def identify(connection: Connection, key: Key, user_id: int) -> None:
-    """Note the UserID that was found for an account whose create gave none."""
+    """Store the UserID that was found for an account whose create did not return one."""
     connection.execute(account.update().where(_matches_key(key)).values(user_id=user_id))
 
 
@@ -171,7 +200,7 @@ def refresh(connection: Connection, key: Key, feed: str, fingerprint: str, *, ne
 
 
 def set_status(connection: Connection, key: Key, status: Status, left_at: datetime | None) -> None:
-    """Note that an account's record is gone, that it was archived, or that it is back."""
+    """Store that an account is a leaver, archived, or active again."""
     connection.execute(account.update().where(_matches_key(key)).values(status=status, left_at=left_at))
 
 
@@ -195,7 +224,7 @@ def user_ids_by_misid(
 
 
 def count_by_feed(connection: Connection, organisation_id: int) -> dict[str, int]:
-    """How many accounts that are still there each feed gave."""
+    """How many active accounts came from each feed."""
     rows = connection.execute(
         select(account.c.feed, func.count())
         .where(account.c.organisation_id == organisation_id, account.c.status == Status.ACTIVE)
@@ -205,7 +234,7 @@ def count_by_feed(connection: Connection, organisation_id: int) -> dict[str, int
 
 
 def count_by_role(connection: Connection, organisation_id: int) -> Counter[str]:
-    """How many accounts there are of each role, archived ones left out."""
+    """How many accounts there are of each role, without archived ones."""
     rows = connection.execute(
         select(account.c.role, func.count())
         .where(account.c.organisation_id == organisation_id, account.c.status != Status.ARCHIVED)
@@ -215,7 +244,7 @@ def count_by_role(connection: Connection, organisation_id: int) -> Counter[str]:
 
 
 def feeds(connection: Connection, organisation_id: int) -> dict[Key, str]:
-    """Which feed each account came from last."""
+    """The feed that each account last came from."""
     columns = account.c
     rows = connection.execute(
         select(columns.role, columns.misid, columns.feed).where(columns.organisation_id == organisation_id)
@@ -224,28 +253,44 @@ def feeds(connection: Connection, organisation_id: int) -> dict[Key, str]:
 
 
 def leavers(connection: Connection, organisation_id: int) -> int:
-    """How many accounts there are whose record is gone."""
+    """How many accounts are leavers."""
     gone = (account.c.organisation_id == organisation_id) & (account.c.status == Status.LEAVER)
     return connection.scalar(select(func.count()).select_from(account).where(gone)) or 0
 
 
-def listing(connection: Connection, organisation_id: int) -> list[Row[Any]]:
-    """Every account as `syncd accounts` shows it."""
+def listing(connection: Connection, organisation_id: int) -> list[AccountEntry]:
+    """Every account, by role and MISID."""
     columns = account.c
-    return list(
-        connection.execute(
-            select(
-                columns.organisation_id,
-                columns.role,
-                columns.misid,
-                columns.user_id,
-                columns.status,
-                columns.synced_at,
-            )
-            .where(columns.organisation_id == organisation_id)
-            .order_by(columns.role, columns.misid)
+    rows = connection.execute(
+        select(
+            columns.organisation_id,
+            columns.role,
+            columns.misid,
+            columns.user_id,
+            columns.status,
+            columns.synced_at,
         )
+        .where(columns.organisation_id == organisation_id)
+        .order_by(columns.role, columns.misid)
     )
+    return [
+        AccountEntry(organisation, Role(role), misid, user_id, Status(status), synced_at)
+        for organisation, role, misid, user_id, status, synced_at in rows
+    ]
+
+
+def details(connection: Connection, key: Key) -> AccountDetails | None:
+    """What is known about an account, without its values."""
+    columns = account.c
+    row = connection.execute(
+        select(
+            columns.user_id, columns.status, columns.feed, columns.created_at, columns.synced_at, columns.left_at
+        ).where(_matches_key(key))
+    ).one_or_none()
+    if row is None:
+        return None
+    user_id, status, feed, created_at, synced_at, left_at = row
+    return AccountDetails(user_id, Status(status), feed, created_at, synced_at, left_at)
 
 
 def _find_row(connection: Connection, key: Key) -> Row[Any] | None:
@@ -262,6 +307,6 @@ def _matches_key(key: Key) -> ColumnElement[bool]:
 
 
 def forget(connection: Connection, key: Key) -> None:
-    """No longer know this account; OneFile's own is not touched."""
+    """Delete this account from the store; the account in OneFile is not changed."""
     connection.execute(account.delete().where(_matches_key(key)))
     feed_digests.invalidate(connection, key.organisation_id)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from syncd.core.accounts import Status
 from syncd.core.fields import GRANT, Role
 from syncd.core.records import Key
-from syncd.state.changes import Action, Outcome
+from syncd.core.run import Action, Outcome
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import account, change
 

@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
-from syncd.state.changes import UNSETTLED, Action, Outcome
+from syncd.core.run import Action, OneFileStatus, Outcome, RunState
+from syncd.state.changes import UNSETTLED
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, resync_request, run
-from syncd.state.runs import OneFileStatus, RunState
 
 #: So few at a time that whoever else writes waits for milliseconds.
 BATCH_ROWS: Final = 500

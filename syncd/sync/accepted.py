@@ -10,11 +10,11 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.records import Key
+from syncd.core.run import Action, Outcome
 from syncd.core.values import Sent
 from syncd.errors import OneFileError
 from syncd.onefile import Interrupted
 from syncd.state import accounts, changes
-from syncd.state.changes import Action, Outcome
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.tally import RunTally

@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from syncd.core.records import Held, Key
 from syncd.core.redaction import redact
+from syncd.core.run import Action, Outcome
 from syncd.core.values import Sent
 from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreachable, Refused
 from syncd.onefile import Created, Interrupted, Response
 from syncd.state import changes, credentials, held_records
-from syncd.state.changes import Action, Outcome
 from syncd.state.in_doubt import mark_in_doubt
 from syncd.sync.accepted import AcceptedCreates
 from syncd.sync.context import SyncContext

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from traceback import extract_tb
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.plan_sample import sample_plan
+from syncd.core.run import POLLS, Action, FailureKind, OneFileStatus, Outcome, RunState, Trigger
 from syncd.core.scope import EVERYONE, NOTHING, Scope
 from syncd.errors import (
     AnswerLost,
@@ -26,27 +26,14 @@ from syncd.errors import (
     Unforeseen,
 )
 from syncd.onefile import Interrupted, Yielded
-from syncd.state import feed_digests, held_records, references, runs
-from syncd.state.changes import Action, Outcome
-from syncd.state.runs import Approval, FailureKind, OneFileStatus, RunState
+from syncd.state import approvals, feed_digests, held_records, references, runs
+from syncd.state.approvals import Approval
 from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
 from syncd.sync.planner import GuardedPlan, make_plan
 from syncd.sync.sender import Sender
 from syncd.sync.settle import settle
 from syncd.sync.tally import Progress
-
-
-class Trigger(StrEnum):
-    """What a run was started by."""
-
-    SCHEDULE = "schedule"
-    COMMAND = "command"
-    REQUEST = "request"
-    LINK = "link"
-    REKEY = "rekey"
-    RESTORE = "restore"
-    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +82,6 @@ class RunResult:
             "calls": self.calls,
         }
 
-
-#: The triggers of runs that read the feeds: an approval of one of them holds for the next, whatever its trigger.
-POLLS: Final = frozenset({Trigger.SCHEDULE, Trigger.COMMAND, Trigger.REQUEST})
 
 PlanMaker: TypeAlias = Callable[[SyncContext], GuardedPlan]
 
@@ -215,7 +199,7 @@ class _Run:
         """Record the plan before it is sent."""
         if self._findings.is_everyone and not planned.objections:
             # The plan replaces those of runs that wait for an approval.
-            runs.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
+            approvals.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
         runs.record_plan(connection, self.number, planned.plan, approval.number if approval else None)
 
     def log_throttling(self, seconds: float) -> None:
@@ -257,9 +241,9 @@ class _Run:
         now = self.context.clock()
         with self.context.store.begin() as connection:
             if approved_by:
-                return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
+                return approvals.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
             triggers = POLLS if self._trigger in POLLS else {self._trigger}
-            approval = runs.approval_in_force(connection, self.context.organisation_id, triggers, now)
+            approval = approvals.in_force(connection, self.context.organisation_id, triggers, now)
         return approval if approval and approval.left.covers(planned.needs or planned.counts) else None
 
     def _stop(self, planned: GuardedPlan) -> RunResult:

@@ -14,10 +14,10 @@ from syncd.core.assignments import LEARNER_COLUMN, USER_COLUMN, Pair, StoredAssi
 from syncd.core.fields import GRANT
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Step, Update
 from syncd.core.records import Held, Key, Reason, stamped
+from syncd.core.run import Action
 from syncd.core.values import Sent
 from syncd.onefile import ApiRequest, Interrupted, Response, Yielded, request_for
 from syncd.state import accounts, assignments
-from syncd.state.changes import Action
 from syncd.sync.accepted import AcceptedCreates
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup

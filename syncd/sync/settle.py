@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from syncd.core.records import Key
+from syncd.core.run import Outcome
 from syncd.core.scope import EVERYONE, Scope
 from syncd.state import accounts, changes, feed_digests
-from syncd.state.changes import Outcome, Unsettled
+from syncd.state.changes import Unsettled
 from syncd.state.in_doubt import mark_pending_in_doubt
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup

@@ -7,7 +7,7 @@ from math import ceil
 from threading import Lock
 from typing import Final, TypeAlias
 
-from syncd.state.changes import Action, Outcome
+from syncd.core.run import Action, Outcome
 from syncd.sync.context import SyncContext
 
 #: How often a long run logs its progress.

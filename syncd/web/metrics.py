@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,20 +20,20 @@ from syncd.state.views import lag
 from syncd.state.views.lag import UnsentChange
 
 _Sample: TypeAlias = tuple[Sequence[str], float]
-"""The values of a metric's labels, the organisation's left out, and the number."""
+"""The values of a metric's labels, except the organisation's, and the number."""
 
 
 class Described(NamedTuple):
-    """What a metric is, for whoever reads it."""
+    """What a metric measures."""
 
     kind: str
     what: str
     labels: tuple[str, ...] = ()
     is_stored: bool = True
-    """Whether it comes from the state store; otherwise it begins anew with the process."""
+    """Whether it is read from the state store; otherwise it starts at zero with the process."""
 
 
-#: The labels of what is told of each organisation by itself.
+#: The labels of a metric of one organisation.
 _OF: Final = ("organisation",)
 
 #: Every metric, by the name it has in a scrape.
@@ -41,46 +41,47 @@ METRICS: Final[Mapping[str, Described]] = {
     "syncd_accounts": Described("gauge", "Accounts that are not archived.", (*_OF, "role")),
     "syncd_held": Described("gauge", "Records that cannot be sent.", (*_OF, "reason")),
     "syncd_warnings": Described("gauge", "Values left out of records that are sent.", _OF),
-    "syncd_in_doubt": Described("gauge", "Creates of which it is not known what became.", _OF),
+    "syncd_in_doubt": Described("gauge", "Creates whose outcome is unknown.", _OF),
     "syncd_lag_seconds": Described(
         "gauge",
-        "For how long the oldest of what is not in OneFile yet has waited, because it is held, in doubt or queued; "
-        "0 if nothing waits.",
+        "Seconds that the oldest change not in OneFile yet has waited, because it is held, in doubt or queued; "
+        "0 if none waits.",
         (*_OF, "because"),
     ),
     "syncd_trouble_seconds": Described(
-        "gauge", "For how long this has been amiss, as the runs tell it; 0 if it is not.", (*_OF, "what")
+        "gauge", "Seconds since the problem was first seen by a run; 0 if there is none.", (*_OF, "what")
     ),
-    "syncd_runs_total": Described("counter", "Runs, by how they ended.", (*_OF, "state")),
-    "syncd_run_duration_seconds": Described("histogram", "How long runs took that came to their end.", _OF),
+    "syncd_runs_total": Described("counter", "Runs, by their final state.", (*_OF, "state")),
+    "syncd_run_duration_seconds": Described("histogram", "Duration of finished runs.", _OF),
     "syncd_changes_total": Described(
         "counter",
-        "Changes, by what became of them; one that is settled later counts again then.",
+        "Changes, by outcome; a change in doubt counts again when it is settled.",
         (*_OF, "action", "outcome"),
     ),
-    "syncd_calls_total": Described("counter", "Requests sent to OneFile by runs that are over.", _OF),
+    "syncd_calls_total": Described("counter", "Requests that ended runs have sent to OneFile.", _OF),
     "syncd_allowance_used_ratio": Described(
-        "gauge", "About what share of onefile.calls_per_minute left in the last minute, whichever process made them."
+        "gauge",
+        "Approximate share of onefile.calls_per_minute that all processes together used in the last minute.",
     ),
     "syncd_last_success_timestamp_seconds": Described(
-        "gauge", "When a run about everybody last came to its end; 0 if none has.", _OF
+        "gauge", "When a run that covers every record last finished; 0 if none has.", _OF
     ),
     "syncd_next_run_timestamp_seconds": Described(
-        "gauge", "When the daemon looks next; 0 if no daemon is at work, or it looks only when asked.", _OF
+        "gauge", "When the daemon polls next; 0 if no daemon is running, or it runs only on request.", _OF
     ),
     "syncd_build_info": Described("gauge", "1, with the version in its labels.", ("version", "python")),
     "syncd_throttled_total": Described("counter", "Requests that OneFile answered with 429.", is_stored=False),
     "syncd_onefile_request_duration_seconds": Described(
-        "histogram", "How long OneFile took to answer.", ("endpoint", "answer"), is_stored=False
+        "histogram", "Time OneFile took to answer.", ("endpoint", "answer"), is_stored=False
     ),
 }
 
-#: OneFile takes about half a second as a rule, and is given up after onefile.timeout_seconds.
+#: OneFile usually answers in about half a second; a call times out after onefile.timeout_seconds.
 _REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Requests(Collector):
-    """The requests to OneFile that this process has made since it began; any thread may tell of one."""
+    """The requests that this process has sent to OneFile; any thread may add one."""
 
     def __init__(self) -> None:
         throttled, durations = "syncd_throttled_total", "syncd_onefile_request_duration_seconds"
@@ -91,22 +92,22 @@ class Requests(Collector):
         )
 
     def note(self, request: Request) -> None:
-        """Count one more."""
+        """Count one request."""
         if request.answer is ResponseKind.THROTTLED:
             self._throttled.inc()
         self._durations.labels(request.endpoint, request.answer).observe(request.seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, as Prometheus' client asks for them."""
+        """Every metric, in the form that Prometheus' client expects."""
         yield from self._throttled.collect()
         yield from self._durations.collect()
 
 
 class Metrics:
-    """All that is measured.
+    """All metrics.
 
-    ``clock`` gives the time in UTC. ``allowance_used`` tells the share of the allowed calls that left in the last
-    minute, and ``requests`` what this process has asked OneFile.
+    ``clock`` returns the time in UTC. ``allowance_used`` returns the share of the allowed calls that was used in the
+    last minute. ``requests`` are the requests that this process has sent to OneFile.
     """
 
     def __init__(
@@ -142,11 +143,11 @@ class StoreCollector(Collector):
         self._allowance_used = allowance_used
 
     def describe(self) -> Iterable[Metric]:
-        """None beforehand: asking for them would read the store."""
+        """No metric in advance: describing them would read the store."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, as Prometheus' client asks for them."""
+        """Every metric, in the form that Prometheus' client expects."""
         families: dict[str, Any] = {
             name: _FAMILIES[described.kind](name, described.what, labels=described.labels)
             for name, described in METRICS.items()
@@ -173,6 +174,7 @@ _FAMILIES: Final[Mapping[str, Callable[..., Metric]]] = {
     "histogram": HistogramMetricFamily,
 }
 
+_Label = TypeVar("_Label", bound=str)
 _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
@@ -213,7 +215,7 @@ def _run_durations(counted: _Counted) -> tuple[list[tuple[str, float]], float]:
     return buckets, counted[counters.RUN_SECONDS].get("", 0)
 
 
-def _by_label(counts: Mapping[str, int]) -> Iterable[_Sample]:
+def _by_label(counts: Mapping[_Label, int]) -> Iterable[_Sample]:
     return (((label,), count) for label, count in sorted(counts.items()))
 
 
@@ -222,5 +224,5 @@ def _seconds(at: datetime | None) -> float:
 
 
 def _age(since: datetime | None, now: datetime) -> float:
-    """In seconds; a moment that is yet to come is a clock that was set back."""
+    """In seconds; zero for a time in the future, which a clock that was set back leaves behind."""
     return max((now - since).total_seconds(), 0.0) if since else 0.0

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of what the endpoints declare."""
+"""The OpenAPI document, made from the declarations of the endpoints."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ Answer = type[BaseModel] | str
 
 _TEXT: Final = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
 _REFUSALS: Final = {
-    400: "The body makes no sense.",
-    401: "Who asks is not known.",
-    403: "A page of another site asks, or somebody who may only look.",
+    400: "The body is invalid.",
+    401: "Not authenticated.",
+    403: "Cross-site request, or read-only access.",
     404: "There is nothing at this address.",
     409: "No such run waits for approval.",
     503: "The state store cannot be used.",
@@ -32,10 +32,10 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an endpoint takes and answers, beside what every one of them does.
+    """What an endpoint takes and answers, in addition to what every endpoint does.
 
-    ``refuses`` are the statuses of which the body is a `Problem`. ``is_open`` says that this machine itself may ask
-    for it without credentials.
+    ``refuses`` are the statuses whose body is a `Problem`. ``is_open`` says that this machine may call it without
+    credentials.
     """
 
     route: Route
@@ -47,7 +47,7 @@ class Operation:
 
     @property
     def method(self) -> str:
-        """The one that is not implied by another."""
+        """The HTTP method."""
         return next(iter((self.route.methods or set()) - {"HEAD"})).lower()
 
     @property
@@ -59,18 +59,18 @@ class Operation:
 def document(
     operations: Sequence[Operation], organisations: Sequence[int], cookie: str, *, is_open: bool
 ) -> dict[str, Any]:
-    """The whole of it. ``cookie`` is the name of the session's; ``is_open`` says that no credentials are asked for."""
+    """The document. ``cookie`` is the name of the session cookie; ``is_open`` says that no credentials are needed."""
     _, schemas = models_json_schema(
         [(model, "validation") for model in _models(operations)], ref_template="#/components/schemas/{model}"
     )
-    # Of the organisations only those that are configured are taken.
+    # Only configured organisations are accepted.
     schemas["$defs"]["Asked"]["properties"]["organisation_id"] = {"enum": [*organisations, None], "default": None}
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method] = _described(each, is_open=is_open)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "syncd", "version": __version__, "summary": "Watching and steering a syncd."},
+        "info": {"title": "syncd", "version": __version__, "summary": "Monitor and control syncd."},
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],
@@ -90,14 +90,14 @@ def _security_schemes(cookie: str) -> dict[str, Any]:
         "token": {
             "type": "http",
             "scheme": "bearer",
-            "description": "admin.token, or admin.viewer_token to look only",
+            "description": "admin.token, or admin.viewer_token for read-only access",
         },
-        "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "whoever has signed in"},
+        "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "a signed-in browser"},
         "form": {
             "type": "apiKey",
             "in": "header",
             "name": CSRF_HEADER,
-            "description": "what the forms of their pages carry as csrf_token",
+            "description": "the csrf_token in the forms of the pages",
         },
     }
 

@@ -1,37 +1,36 @@
-"""What programs may send, and what they are answered."""
+"""The requests and responses of the API."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from syncd.state.runs import RunState
-from syncd.sync.run import Trigger
+from syncd.core.run import RunState, Trigger
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Count = Annotated[int, Field(ge=0)]
 
 
 class Exact(BaseModel):
-    """Neither more nor less than what is described."""
+    """A model without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Asked(Exact):
-    """Whom a run is to be about, everybody if nobody is named; and of which organisation, all if none is."""
+    """The records that a run is limited to, all if none is named; and their organisation, all if none is named."""
 
     misids: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
     organisation_id: int | None = None
 
 
 class Problem(Exact):
-    """What was wrong, where, and what to do."""
+    """What is wrong, where, and what to do."""
 
     error: str
 
 
 class Document(BaseModel):
-    """What can be asked here, as OpenAPI describes it."""
+    """This API, as OpenAPI describes it."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -39,7 +38,7 @@ class Document(BaseModel):
 
 
 class Alive(Exact):
-    """The process lives."""
+    """The process is alive."""
 
     alive: Literal[True]
 
@@ -60,7 +59,7 @@ class Request(Exact):
 
 
 class Taken(Request):
-    """The request; of several organisations the first one's, and each by itself."""
+    """The request; with several organisations that of the first, and each one by itself."""
 
     organisations: dict[str, Request] = {}
 
@@ -99,7 +98,7 @@ class Waiting(Settled):
 
 
 class Progress(Exact):
-    """How far the run that is at work has come; planned is 0 while it reads and compares."""
+    """The progress of the run in progress; planned is 0 while it reads and compares."""
 
     run: int
     begun: Count
@@ -108,7 +107,7 @@ class Progress(Exact):
 
 
 class OneStatus(Exact):
-    """How one organisation stands."""
+    """The state of one organisation."""
 
     last_run: LastRun | None
     progress: Progress | None
@@ -123,6 +122,6 @@ class OneStatus(Exact):
 
 
 class Status(OneStatus):
-    """How things stand; of several organisations the newest, the sums, and each by itself."""
+    """The state; with several organisations the newest run, the totals, and each one by itself."""
 
     organisations: dict[str, OneStatus] = {}

@@ -9,9 +9,10 @@ from typing import Final
 
 from sqlalchemy import make_url
 
+from syncd.core.run import Trigger
 from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import LimiterShape, Simulator, Switches
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 from tests.support.addresses import free_address
 
 from .college import College, put_in_step, residents, seed

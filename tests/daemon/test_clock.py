@@ -11,13 +11,13 @@ import time_machine
 from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
 from syncd.core.schedule import Schedule, When
 from syncd.simulator import Fault, FaultKind
-from syncd.state import daemons, runs
+from syncd.state import approvals, daemons, resync_requests
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.tables import run
-from syncd.state.runs import RunState
-from syncd.sync.run import Trigger
+from syncd.state.runs import RunSummary
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
 from tests.support.polling import wait_until
@@ -71,15 +71,15 @@ def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
         wait_until(lambda: _over(college) >= seen + 3)
         # Who asks for a run is looked for by the same clock.
         with college.context.store.begin() as connection:
-            request = runs.request(connection, ORGANISATION, "somebody", datetime.now(UTC))
+            request = resync_requests.add(connection, ORGANISATION, "somebody", datetime.now(UTC))
         wait_until(lambda: _answer(college, request) is not None)
     assert [one.state for one in _runs(college)].count(RunState.FINISHED) >= seen + 3
     assert len(college.in_onefile("L1")) == 1
 
 
-def _answer(college: College, request: int) -> Row[Any] | None:
+def _answer(college: College, request: int) -> RunSummary | None:
     with college.context.store.begin() as connection:
-        return runs.answering_run(connection, request)
+        return resync_requests.answering_run(connection, request)
 
 
 @pytest.mark.parametrize("poll", [_A_QUARTER, When("*/15 * * * *", timezone="Europe/London")])
@@ -206,7 +206,7 @@ def test_an_approval_holds_for_its_day_however_the_clock_is_set_meanwhile(found:
     for hours, state in ((-1, RunState.FINISHED), (25, RunState.AWAITING_APPROVAL)):
         assert college.run().state is RunState.AWAITING_APPROVAL
         with college.context.store.begin() as connection:
-            runs.approve(connection, ORGANISATION, None, "somebody", college.clock())
+            approvals.approve(connection, ORGANISATION, None, "somebody", college.clock())
         college.clock.now += timedelta(hours=hours)
         assert college.run().state is state
         college.enrol(f"L{hours}")
@@ -221,7 +221,7 @@ def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_foll
     with living(college, schedule=Schedule(_A_QUARTER.apart(ORGANISATION, timedelta(minutes=1)))):
         wait_until(lambda: _has_next(college))
         with college.context.store.begin() as connection:
-            request = runs.request(connection, ORGANISATION, "somebody", datetime.now(UTC))
+            request = resync_requests.add(connection, ORGANISATION, "somebody", datetime.now(UTC))
         _let_the_daemon_look_twice()
         assert not _runs(college)
         assert not _runs(college, Trigger.REQUEST)

@@ -12,14 +12,15 @@ import structlog
 from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
 from syncd.core.scope import EVERYONE, Scope
 from syncd.daemon import daemon
 from syncd.mis import Mis
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
-from syncd.state import runs
+from syncd.state import approvals, resync_requests
 from syncd.state.db.tables import approval, change, resync_request, run
-from syncd.sync.run import Trigger
+from syncd.state.runs import RunSummary
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
 from tests.support.polling import wait_until
@@ -31,15 +32,15 @@ OTHER_ORGANISATION = 5741
 
 def _ask(college: College, *misids: str, organisation_id: int = ORGANISATION) -> int:
     with college.context.store.begin() as connection:
-        return runs.request(connection, organisation_id, "somebody", datetime.now(UTC), misids)
+        return resync_requests.add(connection, organisation_id, "somebody", datetime.now(UTC), misids)
 
 
-def _answer(college: College, request: int) -> Row[Any] | None:
+def _answer(college: College, request: int) -> RunSummary | None:
     with college.context.store.begin() as connection:
-        return runs.answering_run(connection, request)
+        return resync_requests.answering_run(connection, request)
 
 
-def _answered(college: College, request: int) -> Row[Any]:
+def _answered(college: College, request: int) -> RunSummary:
     wait_until(lambda: _answer(college, request) is not None)
     answer = _answer(college, request)
     assert answer
@@ -80,6 +81,7 @@ def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
                 asked_at = connection.scalar(
                     select(resync_request.c.requested_at).where(resync_request.c.id == request)
                 )
+            assert asked_at is not None
             assert answer.trigger == "request"
             waits.append(answer.started_at - asked_at)
     # A machine that does something else meanwhile does so less than three times.
@@ -92,7 +94,9 @@ def test_a_run_keeps_who_asked_for_it(found: Found) -> None:
         _wait_for_the_first_poll(college)
         now = datetime.now(UTC)
         with college.context.store.begin() as connection:
-            requests = [runs.request(connection, ORGANISATION, who, now, []) for who in ("Morgan", "Ann", "Morgan")]
+            requests = [
+                resync_requests.add(connection, ORGANISATION, who, now, []) for who in ("Morgan", "Ann", "Morgan")
+            ]
         assert {_answered(college, request).asked_by for request in requests} == {"Ann, Morgan"}
 
 
@@ -104,7 +108,8 @@ def test_all_who_ask_share_one_run_about_all_whom_they_name_and_nobody_else(foun
         now = datetime.now(UTC)
         with college.context.store.begin() as connection:
             requests = [
-                runs.request(connection, ORGANISATION, "somebody", now, misids) for misids in (["L1"], ["L2", "L1"])
+                resync_requests.add(connection, ORGANISATION, "somebody", now, misids)
+                for misids in (["L1"], ["L2", "L1"])
             ]
         answers = {_answered(college, request).id for request in requests}
     assert len(answers) == len(_runs(college, Trigger.REQUEST)) == 1
@@ -200,7 +205,7 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
     college.with_policy(limits=Limits(floor=5), max_in_flight=2)
     college.run()
     with college.context.store.begin() as connection:
-        runs.approve(connection, ORGANISATION, None, "Morgan", college.clock())
+        approvals.approve(connection, ORGANISATION, None, "Morgan", college.clock())
     # The daemon goes by the time of this machine, for which the approval would have lapsed.
     with college.context.store.begin() as connection:
         connection.execute(approval.update().values(expires_at=datetime.now(UTC) + timedelta(hours=1)))
@@ -292,13 +297,13 @@ def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> N
     college = found()
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
-        runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L1"])
-        some = runs.requests_waiting(connection, ORGANISATION)
-        runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L2", "L1"])
-        more = runs.requests_waiting(connection, ORGANISATION)
-        runs.request(connection, ORGANISATION, "somebody", college.clock())
-        all_ = runs.requests_waiting(connection, ORGANISATION)
-    assert [runs.requested_scope(requests) for requests in (some, more, all_)] == [
+        resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L1"])
+        some = resync_requests.waiting(connection, ORGANISATION)
+        resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L2", "L1"])
+        more = resync_requests.waiting(connection, ORGANISATION)
+        resync_requests.add(connection, ORGANISATION, "somebody", college.clock())
+        all_ = resync_requests.waiting(connection, ORGANISATION)
+    assert [resync_requests.requested_scope(requests) for requests in (some, more, all_)] == [
         Scope.of(["L1"]),
         Scope.of(["L1", "L2"]),
         EVERYONE,

@@ -18,7 +18,7 @@ from syncd.notify.channels import channels_of
 from syncd.notify.notifier import Notifier, NotifyPolicy
 from syncd.onefile import OneFile
 from syncd.simulator import Fault, FaultKind
-from syncd.state import notifications, runs
+from syncd.state import approvals, notifications
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from tests.support.college import College, Found
@@ -78,7 +78,7 @@ def test_a_run_that_waits_is_told_once_however_often_it_is_planned_anew_and_by_w
     assert "syncd approve" in inbox.messages[0]["message"]
 
     with college.context.store.begin() as connection:
-        runs.approve(connection, ORGANISATION, None, "somebody", college.clock())
+        approvals.approve(connection, ORGANISATION, None, "somebody", college.clock())
     for _ in range(2):
         _look(_telling(college, inbox))
     assert inbox.titles[1:] == ["syncd: No run waits for approval any more"]

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from sqlalchemy import Connection, create_engine, event, text
 
-from syncd.core import digests
 from syncd.core.accounts import Status
-from syncd.core.digests import FetchRows
+from syncd.core.records import FetchRows
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
 from syncd.mis import Mis, Rows, cursors
 from syncd.mis.watermark_query import Since
@@ -284,8 +283,7 @@ class _Dropped(Mis):
 def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((digests, "BLOCK_ROWS"), (cursors, "AT_ONCE")):
-        monkeypatch.setattr(module, name, 10)
+    monkeypatch.setattr(cursors, "AT_ONCE", 10)
     people = 40
     engine = create_engine(postgres_url)
     with engine.begin() as connection:
@@ -299,7 +297,7 @@ def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     engine.dispose()
     college = found()
     college.with_policy(archives_leavers=True, grace=timedelta())
-    college.context = replace(college.context, mis=Mis(postgres_url))
+    college.context = replace(college.context, mis=Mis(postgres_url), block_rows=10)
     assert college.run().sent == people
     college.writes()
 

@@ -16,12 +16,12 @@ from sqlalchemy import func, select
 
 from syncd.core.compare import Clear
 from syncd.core.guard import Limits
+from syncd.core.run import RunState
 from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import NothingToSettle, SyncdError
 from syncd.simulator import Fault, FaultKind, LimiterShape, MisidFilter, Switches
-from syncd.state import changes, held_records, runs
+from syncd.state import approvals, changes, held_records
 from syncd.state.db.tables import approval, run
-from syncd.state.runs import RunState
 from syncd.sync.context import Policy
 from syncd.sync.run import RunResult
 
@@ -210,10 +210,10 @@ class Promises(RuleBasedStateMachine):
         now = self.site.clocks()
         with suppress(NothingToSettle), self.site.store.begin() as connection:
             if is_yes:
-                counts = runs.approve(connection, ORGANISATION, None, "a test", now)[1]
+                counts = approvals.approve(connection, ORGANISATION, None, "a test", now).counts
                 self.budget = Budget(counts.creates, counts.updates, counts.leavers, now + timedelta(hours=24))
             else:
-                runs.reject(connection, ORGANISATION, None, "somebody")
+                approvals.reject(connection, ORGANISATION, None, "somebody")
 
     @rule()
     def retry(self) -> None:

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import create_engine, text
 
 from syncd.core.fields import Role
+from syncd.core.run import Trigger
 from syncd.core.scope import EVERYONE, Scope
 from syncd.mis import Mis
 from syncd.onefile import OneFile
@@ -18,7 +19,7 @@ from syncd.state import accounts
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Feed, Policy, SyncContext
-from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.sync.run import RunResult, run_once
 
 from .college import ASSESSOR, CLASSROOMS, FEEDS, LEARNER, PLACEMENT, ROLES, College, Who
 from .mortality import Clocks, Life, Moment, MortalPacer, MortalStore
@@ -133,6 +134,8 @@ class Site:
             self.policy,
             structlog.get_logger(),
             self.clocks,
+            # So few that even in a small college some rows are in a matched block.
+            block_rows=2,
         )
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import Action, Trigger
 from syncd.state import changes, runs
-from syncd.state.changes import Action
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
@@ -24,7 +24,7 @@ _Made = tuple[int, int, str]
 
 def _fill(store: Store, made: Sequence[_Made]) -> None:
     with store.begin() as connection:
-        run = runs.start(connection, _HERE, "schedule", _NOON)
+        run = runs.start(connection, _HERE, Trigger.SCHEDULE, _NOON)
         for minutes, organisation_id, misid in made:
             changes.record_intent(
                 connection,

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.records import Key
+from syncd.core.run import Trigger
 from syncd.mis import Mis
 from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, Simulator, Switches
@@ -24,7 +25,7 @@ from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Feed, Policy, SyncContext
-from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.sync.run import RunResult, run_once
 
 from .clocks import Clock
 from .onefile import ORGANISATION, SEED

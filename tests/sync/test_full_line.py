@@ -14,17 +14,16 @@ from sqlalchemy import Connection
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Key
+from syncd.core.run import Outcome, Trigger
 from syncd.mis import Mis
 from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, make_limiter
 from syncd.state import runs
-from syncd.state.changes import Outcome
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Policy, SyncContext
 from syncd.sync.lookup import OneFileLookup
-from syncd.sync.run import Trigger
 from syncd.sync.sender import Sender
 from tests.support.onefile import ORGANISATION
 

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.core.fields import Role
+from syncd.core.run import Trigger
 from syncd.core.scope import Scope
 from syncd.onefile import OneFile, RateLimiter
 from syncd.operations.link import find_links
@@ -29,7 +30,7 @@ from syncd.state import held_records
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
-from syncd.sync.run import Trigger, execute, run_once
+from syncd.sync.run import execute, run_once
 from tests.support.college import College, Found, founded
 from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 

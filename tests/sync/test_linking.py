@@ -9,6 +9,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.matching import Likeness
 from syncd.core.records import Key
+from syncd.core.run import Action, RunState
 from syncd.core.scope import Scope
 from syncd.errors import LinksUnusable
 from syncd.operations.link import (
@@ -22,8 +23,6 @@ from syncd.operations.link import (
     unlink,
 )
 from syncd.simulator import Fault, FaultKind
-from syncd.state.changes import Action
-from syncd.state.runs import RunState
 from tests.support.college import College
 from tests.support.college import Found as Founded
 from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,15 +10,16 @@ import structlog
 
 from syncd.core.guard import Counts
 from syncd.core.records import Held, Layout, Record, Row
+from syncd.core.run import RunState, Trigger
 from syncd.core.scope import Scope
 from syncd.onefile import Interrupted, Yielded
 from syncd.simulator import Fault, FaultKind
-from syncd.state import runs
-from syncd.state.runs import RunState
+from syncd.state import resync_requests, runs
 from syncd.state.views import status
+from syncd.state.views.progress import Progress
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import run_yielding_to_resyncs
-from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.sync.run import RunResult, run_once
 from tests.support.college import Found
 from tests.support.onefile import ORGANISATION
 
@@ -33,21 +33,23 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
     college = found(syncd_calls_per_minute=_LIMIT, quiet=((begins, ends),))
     college.enrol(*(f"L{number}" for number in range(20)))
     college.with_policy(max_in_flight=1)
-    seen: list[dict[str, Any]] = []
+    seen: list[Progress] = []
 
     def look(_done: int, _total: int) -> None:
         with college.context.store.begin() as connection:
-            seen.append(status.status(connection, [ORGANISATION], _LIMIT)["progress"])
+            progress = status.status(connection, ORGANISATION, _LIMIT).progress
+            assert progress is not None
+            seen.append(progress)
 
     with structlog.testing.capture_logs() as log:
         done = college.run(progress=look)
 
     assert (done.state, done.sent) == (RunState.FINISHED, 20)
-    assert [(each["begun"], each["planned"], each["seconds_left"]) for each in seen] == [
+    assert [(each.begun, each.planned, each.seconds_left) for each in seen] == [
         (number, 20, 60 * (20 - number)) for number in range(1, 21)
     ]
     with college.context.store.begin() as connection:
-        assert status.status(connection, [ORGANISATION])["progress"] is None
+        assert status.status(connection, ORGANISATION).progress is None
     said = [line for line in log if line["event"] == "run_progress"]
     assert [line["seconds_left"] for line in said] == [60 * (20 - line["done"]) for line in said]
     # Every five minutes, and no more often after a rest of half an hour.
@@ -109,7 +111,7 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
     def ask(sent: int, _total: int) -> None:
         if sent == 2 and not requests:
             with college.context.store.begin() as connection:
-                requests.append(runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L7"]))
+                requests.append(resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L7"]))
             if mis_is_away:
                 here.rename(away)
 
@@ -124,7 +126,7 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
     sent = [call.body["MISID"] for call in college.onefile.journal.writes if call.body]
     assert sorted(sent) == misids
     with college.context.store.reading() as connection:
-        answer = runs.answering_run(connection, requests[0])
+        answer = resync_requests.answering_run(connection, requests[0])
     assert answer is not None
     assert (answer.trigger, answer.state) == ("request", "failed" if mis_is_away else "finished")
     assert mis_is_away or sent.index("L7") < 5

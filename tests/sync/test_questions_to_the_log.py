@@ -20,11 +20,11 @@ import structlog
 import time_machine
 
 from syncd import logs
+from syncd.core.run import RunState, Trigger
 from syncd.documentation import read
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
-from syncd.state.runs import RunState
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 from tests.support.college import College, Found
 
 _DAY: Final = "2026-06-15"

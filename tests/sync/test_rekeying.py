@@ -4,13 +4,13 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
 from syncd.core.scope import Scope
 from syncd.errors import NothingToSettle
 from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
-from syncd.state.runs import RunState
-from syncd.sync.run import RunResult, Trigger, execute
+from syncd.sync.run import RunResult, execute
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
 

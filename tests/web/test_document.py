@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from syncd.state import runs
+from syncd.state import approvals, runs
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
 from syncd.web.schemas import Alive, Exact, Problem, Ready, Settled, Status, Taken
@@ -100,4 +100,4 @@ def test_a_rejected_run_does_not_go(store: Store) -> None:
         newest = runs.last(connection, ORGANISATION)
         assert newest is not None
         assert newest.state == "rejected"
-        assert runs.approval_in_force(connection, ORGANISATION, ["schedule"], datetime.now(UTC)) is None
+        assert approvals.in_force(connection, ORGANISATION, ["schedule"], datetime.now(UTC)) is None

@@ -16,13 +16,13 @@ from sqlalchemy import event
 
 from syncd.core.alerts import TROUBLES
 from syncd.core.guard import Limits
+from syncd.core.run import Outcome
 from syncd.documentation import read
 from syncd.errors import SyncdError
 from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.resources import shipped
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
-from syncd.state.changes import Outcome
 from syncd.state.views.lag import UnsentChange
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, revoked_session
 from syncd.web.auth.credentials import Credentials, hash_of
@@ -90,7 +90,7 @@ def test_who_approves_and_asks_is_on_record_and_by_which_way(store: Store) -> No
         assert who.post("/api/resync", headers=headers).status_code == 202
     with store.begin() as connection:
         approved_by = connection.scalars(select(approval.c.approved_by).order_by(approval.c.id)).all()
-        requested_by = [each.requested_by for each in runs.requests_waiting(connection, ORGANISATION)]
+        requested_by = [each.requested_by for each in resync_requests.waiting(connection, ORGANISATION)]
     assert approved_by == requested_by == ["Jo Bloggs (page)", "api"]
 
 

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from syncd.core.run import Trigger
 from syncd.state import runs
 from syncd.state.db.store import Store
-from syncd.sync.run import Trigger
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.identity import asked_by

@@ -10,6 +10,7 @@ from syncd.cli.init.config_file import FeedEntry
 from syncd.cli.init.prompts import InitAnswers, InitOptions, Prompter
 from syncd.cli.output.text import print_table
 from syncd.core.fields import FIELDS, Role, columns_of
+from syncd.core.text import plural
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.setup.inspector import Inspected
@@ -63,17 +64,17 @@ def _learners_table(tables: Sequence[Table], options: InitOptions, prompter: Pro
         return found
     if not likely and not (names and prompter.is_answered):
         raise ConfigurationError(
-            f"Of {_counted(len(names))} none looks as if it held learners. Name it with --learners, or another "
+            f"Of {_tables(names)} none looks as if it held learners. Name it with --learners, or another "
             "schema than the login's own with --schema."
         )
     also = [one.name for one in likely[1:4]]
-    typer.echo(f"It has {_counted(len(names))}." + (f" Others that hold people: {', '.join(also)}." if also else ""))
+    typer.echo(f"It has {_tables(names)}." + (f" Others that hold people: {', '.join(also)}." if also else ""))
     name = prompter.one_of("Which table or view holds the learners?", names, likely[0].name if likely else "")
     return next(one for one in tables if one.name == name)
 
 
-def _counted(tables: int) -> str:
-    return "one table" if tables == 1 else f"{tables} tables and views"
+def _tables(names: Sequence[str]) -> str:
+    return plural(len(names), "table", "tables and views")
 
 
 def _proposed(tables: Sequence[Table], base: Table, options: InitOptions, prompter: Prompter) -> tuple[Feed, ...]:

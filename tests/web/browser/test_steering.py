@@ -40,7 +40,7 @@ def _sign_in(reader: Reader) -> None:
 
 
 def _approve_and_watch(reader: Reader, college: College) -> None:
-    assert "20 of them, from all over the plan" in reader.sees
+    assert "20 of them, from the whole plan" in reader.sees
     assert college.surname_in_onefile("L001") is None
     reader.press(f"Approve {LEARNERS} creates")
     reader.waits_for(f"of {LEARNERS} changes begun")

@@ -1,7 +1,7 @@
 """The held list: grouped by reason, with what to do, and another try."""
 
 from syncd.core.records import Reason
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.sync.reasons import HELD, LEFT_OUT
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
@@ -46,8 +46,8 @@ def test_one_that_was_refused_is_let_go_and_asked_for_at_once(found: Found) -> N
     assert page.path.startswith("/asked/")
     assert set(college.held) == {"L2"}
     with college.context.store.begin() as connection:
-        (request,) = runs.requests_waiting(connection, ORGANISATION)
-    assert (request.misids, request.requested_by) == (["L1"], "loopback (page)")
+        (request,) = resync_requests.waiting(connection, ORGANISATION)
+    assert (request.misids, request.requested_by) == (("L1",), "loopback (page)")
 
 
 def test_all_that_were_refused_are_let_go(found: Found) -> None:
@@ -79,7 +79,7 @@ def test_somebody_who_looks_like_another_is_said_to_be_new(found: Found) -> None
     college.run()
     assert college.held == {"NEW": "rekeyed?"}
     visitor = Visitor(college)
-    assert visitor.get("/held").buttons == ["This is somebody new"]
+    assert visitor.get("/held").buttons == ["This is a new person"]
     visitor.post("/retry", organisation=ORGANISATION, misid="NEW")
     college.run()
     assert len(college.in_onefile("NEW")) == 1

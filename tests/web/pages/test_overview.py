@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
-from syncd.state import daemons, runs
-from syncd.sync.run import Trigger
+from syncd.state import daemons, resync_requests, runs
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
 
@@ -60,7 +60,7 @@ def test_it_says_that_a_run_is_at_work_and_how_far_it_is(found: Found) -> None:
     college = found()
     with college.context.store.begin() as connection:
         number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
-    assert _headline(college) == f"Run {number} is at work."
+    assert _headline(college) == f"Run {number} is in progress."
     assert f"/runs/{number}" in Visitor(college).get("/").links
 
 
@@ -115,7 +115,7 @@ def test_of_several_organisations_each_has_its_own_part(found: Found) -> None:
     assert f"Organisation {OTHER_ORGANISATION} No run has been made yet." in page.text
     visitor.post("/sync", organisation=OTHER_ORGANISATION)
     with college.context.store.begin() as connection:
-        assert runs.organisations_with_requests(connection) == {OTHER_ORGANISATION}
+        assert resync_requests.organisations_waiting(connection) == {OTHER_ORGANISATION}
 
 
 def test_runs_that_found_nothing_to_do_are_listed_only_on_request(found: Found) -> None:
@@ -132,10 +132,10 @@ def test_sync_now_asks_for_a_run_in_the_name_of_who_asked(found: Found) -> None:
     college = found()
     page = Visitor(college).post("/sync", organisation=ORGANISATION)
     with college.context.store.begin() as connection:
-        (request,) = runs.requests_waiting(connection, ORGANISATION)
-    assert (request.misids, request.requested_by) == ([], "loopback (page)")
+        (request,) = resync_requests.waiting(connection, ORGANISATION)
+    assert (request.misids, request.requested_by) == ((), "loopback (page)")
     assert page.path == f"/asked/{request.id}"
-    assert "No daemon works for this organisation now" in page.text
+    assert "No daemon is running for this organisation" in page.text
     with college.context.store.begin() as connection:
         answer = runs.start(connection, ORGANISATION, Trigger.REQUEST, college.clock())
     # It has begun with the request, and goes on to be its answer.
@@ -148,4 +148,4 @@ def test_an_organisation_that_is_not_configured_is_not_asked_for(found: Found) -
     for organisation in ("0", "5741", "x", "5740 "):
         assert visitor.post("/sync", organisation=organisation).status == 400
     with college.context.store.begin() as connection:
-        assert runs.organisations_with_requests(connection) == set()
+        assert resync_requests.organisations_waiting(connection) == set()

@@ -8,7 +8,7 @@ import structlog
 from syncd.errors import MisUnreachable
 from syncd.onefile import Interrupted
 from syncd.operations.explain import Explanation
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.web.auth.credentials import Credentials
 from tests.support.college import Found
 from tests.support.onefile import ORGANISATION
@@ -64,7 +64,7 @@ def test_somebody_held_without_an_account_is_found(found: Found) -> None:
     college.run()
     page = Visitor(college).get("/people?q=L1")
     assert "Held: missing Email is empty, since 15 Jan 2026, 12:00" in page.text
-    assert "syncd knows no account of this MISID in this role." in page.text
+    assert "There is no account for this MISID in this role." in page.text
 
 
 def test_nobody_is_found_by_what_would_match_anything(found: Found) -> None:
@@ -73,7 +73,7 @@ def test_nobody_is_found_by_what_would_match_anything(found: Found) -> None:
     college.run()
     visitor = Visitor(college)
     for text in ("%25", "_", "%5C", "zzz"):
-        assert "Nobody was found." in visitor.get(f"/people?q={text}").text
+        assert "No match." in visitor.get(f"/people?q={text}").text
 
 
 def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
@@ -93,7 +93,7 @@ def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
         assert "is in step: nothing to send" in explained.text
         visitor.post("/sync", organisation=ORGANISATION, misid=misid)
     with college.context.store.begin() as connection:
-        assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [[each] for each in ODD]
+        assert [each.misids for each in resync_requests.waiting(connection, ORGANISATION)] == [(each,) for each in ODD]
 
 
 def test_a_page_has_the_account_and_its_history(found: Found) -> None:
@@ -179,7 +179,7 @@ def test_values_are_shown_to_nobody_else(found: Found) -> None:
     ("problem", "said"),
     [
         (MisUnreachable("The MIS did not answer."), "The MIS did not answer."),
-        (Interrupted(), "OneFile is not to be called just now"),
+        (Interrupted(), "OneFile must not be called now"),
     ],
 )
 def test_why_it_cannot_be_told_is_said_on_the_page(found: Found, problem: Exception, said: str) -> None:

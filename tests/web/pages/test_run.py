@@ -5,9 +5,10 @@ import re
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
 from syncd.core.scope import Scope
-from syncd.state import runs
-from syncd.sync.run import Trigger, run_once
+from syncd.state import resync_requests, runs
+from syncd.sync.run import run_once
 from syncd.web.auth.credentials import Credentials
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
@@ -99,7 +100,7 @@ def test_approving_lets_it_go_at_once(found: Found) -> None:
     assert college.run().is_in_sync
     page = Visitor(college).get(f"/runs/{number}")
     assert "Approved by loopback (page) on 15 Jan 2026, 12:00, for 3 creates." in page.text
-    assert "That holds until 16 Jan 2026, 12:00" in page.text
+    assert "It is valid until 16 Jan 2026, 12:00" in page.text
 
 
 def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
@@ -107,15 +108,15 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
     college.with_policy(limits=Limits(floor=0, percent=0))
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
-        request = runs.request(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
+        request = resync_requests.add(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
     number = run_once(college.context, Trigger.REQUEST, scope=Scope.of(["L1"])).run
     with college.context.store.begin() as connection:
-        runs.record_answer(connection, [request], number)
+        resync_requests.record_answer(connection, [request], number)
     visitor = Visitor(college)
     assert "and only about L1" in visitor.get(f"/runs/{number}").text
     visitor.post(f"/runs/{number}/approve")
     with college.context.store.begin() as connection:
-        assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [["L1"]]
+        assert [each.misids for each in resync_requests.waiting(connection, ORGANISATION)] == [("L1",)]
 
 
 def test_rejecting_puts_it_aside_and_says_who_did(found: Found) -> None:
@@ -146,7 +147,7 @@ def test_what_a_command_was_stopped_at_is_not_asked_of_the_daemon(found: Found) 
     page = Visitor(college).post(f"/runs/{number}/approve")
     assert page.path == f"/runs/{number}"
     with college.context.store.begin() as connection:
-        assert runs.requests_waiting(connection, ORGANISATION) == []
+        assert resync_requests.waiting(connection, ORGANISATION) == []
 
 
 def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
@@ -154,7 +155,7 @@ def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
     with college.context.store.begin() as connection:
         number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, college.clock())
     page = Visitor(college).get(f"/runs/{number}")
-    assert "It is reading the MIS and comparing." in page.text
+    assert "Reading the MIS and comparing." in page.text
     assert '<div id="run" data-live="1">' in page.html
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page.html
 
@@ -165,7 +166,7 @@ def test_who_may_only_look_sees_the_plan_and_no_buttons(found: Found) -> None:
     visitor = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))
     visitor.sign_in(VIEWER)
     page = visitor.get(f"/runs/{number}")
-    assert "You may only look; somebody else has to decide." in page.text
+    assert "You have read-only access. An administrator must approve or reject this run." in page.text
     assert page.buttons == ["Sign out"]
     assert visitor.post(f"/runs/{number}/approve").status == 403
     assert _state(college, number) == ("awaiting_approval", "")

@@ -1,4 +1,4 @@
-"""A poll that looks only at what may be news finds what one finds that reads everything."""
+"""An incremental read finds what a full read finds, and parses few rows."""
 
 import random
 from collections import Counter
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from syncd.core import digests as core_chunks
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.plan import Plan
@@ -36,19 +35,14 @@ _STAFF = """
 """
 
 
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core_chunks, "BLOCK_ROWS", 3)
-
-
 @pytest.fixture
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many rows were looked at, by feed."""
+def parsed_rows(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many rows were parsed, by feed."""
     counted: Counter[str] = Counter()
-    look = FeedReader.parse_rows
+    parse = FeedReader.parse_rows
 
     def counting(reader: FeedReader[Any], *arguments: Any) -> Any:
-        for each in look(reader, *arguments):
+        for each in parse(reader, *arguments):
             counted[reader.feed.name] += 1
             yield each
 
@@ -64,34 +58,35 @@ def college(found: Found) -> College:
         college.context,
         feeds=(Feed("learners", Role.LEARNER, _LEARNERS), Feed("staff", Role.ASSESSOR, _STAFF)),
         policy=replace(college.context.policy, limits=Limits(100, 1000)),
+        block_rows=3,
     )
     college.enrol("A1", "A2", role="Assessor")
     college.enrol(*(f"L{number:02}" for number in range(30)))
     return college
 
 
-def settled(college: College) -> None:
-    """In step, and remembered to be: what a run has sent the next one looks at once more."""
+def settle(college: College) -> None:
+    """Run until all rows are remembered as unchanged: the rows that a run has sent are parsed once more by the next."""
     college.run()
     college.run()
 
 
-def test_a_quiet_poll_looks_at_no_row_and_calls_nobody(college: College, looked_at: Counter[str]) -> None:
-    settled(college)
+def test_a_quiet_poll_parses_no_row_and_makes_no_call(college: College, parsed_rows: Counter[str]) -> None:
+    settle(college)
     college.run()
-    looked_at.clear()
+    parsed_rows.clear()
     done = college.run()
     assert done.is_in_sync
     assert (done.unchanged, done.calls) == (32, 0)
-    assert not looked_at
+    assert not parsed_rows
 
 
-def test_a_quiet_poll_asks_the_store_little_and_waits_for_no_disk(college: College) -> None:
-    settled(college)
+def test_a_quiet_poll_makes_few_statements_and_no_durable_commit(college: College) -> None:
+    settle(college)
     college.run()
     statements, kinds = [], []
     engine = college.context.store.engine
-    event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     event.listen(engine, "begin", lambda begun: kinds.append(begun.get_execution_options()["syncd_kind"].name))
     assert not college.run().calls
     assert len([each for each in statements if each.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]) <= 16
@@ -101,62 +96,60 @@ def test_a_quiet_poll_asks_the_store_little_and_waits_for_no_disk(college: Colle
     assert "LASTING" in kinds
 
 
-def test_an_edit_costs_the_rows_beside_it(college: College, looked_at: Counter[str]) -> None:
-    settled(college)
+def test_after_an_edit_only_the_rows_beside_it_are_parsed(college: College, parsed_rows: Counter[str]) -> None:
+    settle(college)
     college.run()
-    looked_at.clear()
+    parsed_rows.clear()
     college.correct("L13", surname="Other")
     done = college.run()
     assert (done.sent, done.unchanged) == (1, 31)
-    assert looked_at["learners"] <= 6
+    assert parsed_rows["learners"] <= 6
     assert college.run().unchanged == 32
 
 
-def test_of_an_edit_in_every_chunk_only_the_edited_rows_are_looked_at(
-    college: College, looked_at: Counter[str]
+def test_after_an_edit_in_every_block_only_the_edited_rows_are_parsed(
+    college: College, parsed_rows: Counter[str]
 ) -> None:
-    settled(college)
+    settle(college)
     college.run()
-    looked_at.clear()
+    parsed_rows.clear()
     edited = [f"L{number:02}" for number in range(0, 30, 3)]
     for misid in edited:
         college.correct(misid, surname="Other")
     done = college.run()
     assert (done.sent, done.unchanged) == (len(edited), 32 - len(edited))
-    assert looked_at["learners"] == len(edited)
+    assert parsed_rows["learners"] == len(edited)
 
 
-def test_a_colleague_who_is_looked_at_is_not_taken_for_the_learner_of_the_same_misid(college: College) -> None:
+def test_a_parsed_staff_row_does_not_supersede_a_learner_of_the_same_misid(college: College) -> None:
     college.enrol("A1")
     college.enrol("A3", "A3", role="Assessor")
     college.enrol("A3")
-    settled(college)
+    settle(college)
     college.run()
     college.correct("L13", surname="Other")
     done = college.run()
     assert (done.sent, done.left, done.unchanged) == (1, 0, 33)
 
 
-def test_what_is_held_stays_held_and_is_told_of_without_being_looked_at(
-    college: College, looked_at: Counter[str]
-) -> None:
+def test_a_held_record_stays_held_and_counted_without_being_parsed(college: College, parsed_rows: Counter[str]) -> None:
     college.enrol("L30", "L31", email=None)
-    settled(college)
+    settle(college)
     college.run()
-    looked_at.clear()
+    parsed_rows.clear()
     done = college.run()
     assert (done.held, done.unchanged) == (2, 32)
-    assert not looked_at
+    assert not parsed_rows
     assert college.held == {"L30": "missing", "L31": "missing"}
 
 
-@pytest.mark.parametrize("event", ["a day", "a clock set back", "retry", "another query", "a colleague's other id"])
-def test_whatever_may_make_a_row_come_to_something_else_has_all_of_them_read(
-    college: College, looked_at: Counter[str], event: str
+@pytest.mark.parametrize("event", ["a day", "a clock set back", "retry", "another query", "a changed staff record"])
+def test_a_change_that_may_concern_every_row_causes_a_full_read(
+    college: College, parsed_rows: Counter[str], event: str
 ) -> None:
-    settled(college)
+    settle(college)
     college.run()
-    looked_at.clear()
+    parsed_rows.clear()
     match event:
         case "a day":
             college.clock.now += timedelta(days=1)
@@ -171,31 +164,30 @@ def test_whatever_may_make_a_row_come_to_something_else_has_all_of_them_read(
         case _:
             college.correct("A2", surname="Other")
     college.run()
-    assert looked_at["learners"] >= 30
+    assert parsed_rows["learners"] >= 30
 
 
-def test_what_happens_to_an_account_beside_a_run_voids_what_that_run_has_found(
-    college: College, looked_at: Counter[str], monkeypatch: pytest.MonkeyPatch
+def test_an_account_changed_during_a_run_discards_the_snapshot_of_the_run(
+    college: College, parsed_rows: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settled(college)
+    settle(college)
 
-    def retried_meanwhile(context: SyncContext, *arguments: Any, **options: Any) -> GuardedPlan:
+    def changed_meanwhile(context: SyncContext, *arguments: Any, **options: Any) -> GuardedPlan:
         planned = make_plan(context, *arguments, **options)
         with context.store.begin() as connection:
             feed_digests.invalidate(connection, ORGANISATION)
         return planned
 
     college.correct("L01", surname="Other")
-    monkeypatch.setattr(run, "make_plan", retried_meanwhile)
+    monkeypatch.setattr(run, "make_plan", changed_meanwhile)
     college.run()
     monkeypatch.undo()
-    core_chunks.BLOCK_ROWS = 3  # type: ignore[misc]
     with college.context.store.begin() as connection:
         assert feed_digests.remembered(connection, ORGANISATION, college.clock.now).comparison_version == ""
 
 
-def test_a_run_that_breaks_off_leaves_nothing_to_go_by(college: College) -> None:
-    settled(college)
+def test_an_interrupted_run_leaves_no_snapshot(college: College) -> None:
+    settle(college)
     college.correct("L01", surname="Other")
     college.clock.is_stopping = True
     with pytest.raises(Interrupted):
@@ -208,15 +200,15 @@ def rename(college: College, old: str, new: str) -> None:
     college.execute("UPDATE person SET misid = :new WHERE misid = :old", {"new": new, "old": old})
 
 
-def come(college: College, misid: str) -> None:
+def reenrol(college: College, misid: str) -> None:
     college.withdraw(misid)
     college.enrol(misid)
 
 
 _EDITS: dict[str, Callable[[College, random.Random, str], None]] = {
     "rename": lambda college, chance, misid: college.correct(misid, surname=chance.choice(["Ashe", "Birch", "Cole"])),
-    "lose the e-mail": lambda college, _chance, misid: college.correct(misid, email=None),
-    "find the e-mail": lambda college, _chance, misid: college.correct(misid, email=f"{misid}@students.example.org"),
+    "remove the e-mail": lambda college, _chance, misid: college.correct(misid, email=None),
+    "add the e-mail": lambda college, _chance, misid: college.correct(misid, email=f"{misid}@students.example.org"),
     "a bad phone": lambda college, chance, misid: college.correct(misid, phone=chance.choice([None, "x" * 80])),
     "another assessor": lambda college, chance, misid: college.correct(
         misid, assessor=chance.choice(["A1", "A2", "A3", "A9"])
@@ -225,47 +217,47 @@ _EDITS: dict[str, Callable[[College, random.Random, str], None]] = {
         misid, classroom=chance.choice(["Business Admin L2", "Nowhere"])
     ),
     "leave": lambda college, _chance, misid: college.withdraw(misid),
-    "come": lambda college, _chance, misid: come(college, misid),
-    "come twice": lambda college, _chance, misid: college.enrol(misid),
+    "return": lambda college, _chance, misid: reenrol(college, misid),
+    "repeat": lambda college, _chance, misid: college.enrol(misid),
     "a new MISID": lambda college, chance, misid: rename(college, misid, f"L{chance.randrange(45):02}"),
     "an empty MISID": lambda college, _chance, misid: rename(college, misid, ""),
-    "a colleague": lambda college, chance, _misid: college.correct(
+    "change a staff record": lambda college, chance, _misid: college.correct(
         chance.choice(["A1", "A2"]), surname=chance.choice(["Ashe", "Birch"])
     ),
-    "another colleague": lambda college, _chance, _misid: college.enrol("A3", role="Assessor"),
+    "another member of staff": lambda college, _chance, _misid: college.enrol("A3", role="Assessor"),
 }
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(range(2, 4), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("archives", [False, True], ids=["", "archiving"])
-def test_it_makes_the_plan_that_reading_everything_makes(
+def test_an_incremental_and_a_full_read_make_the_same_plan(
     college: College, seed: int | range, archives: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     college.with_policy(archives_leavers=archives, grace=timedelta(hours=3))
     ways: Counter[str] = Counter()
 
-    def both(context: SyncContext, scope: Scope, ambiguous: Any, **options: Any) -> GuardedPlan:
+    def compare_both(context: SyncContext, scope: Scope, ambiguous: Any, **options: Any) -> GuardedPlan:
         planned = make_plan(context, scope, ambiguous, **options)
         if planned.read_result and not planned.read_result.is_full:
-            whole = make_plan(context, scope, ambiguous, **{**options, "is_poll": False})
-            assert in_no_order(planned.plan) == in_no_order(whole.plan)
-            assert planned.objections == whole.objections
-            ways["quiet" if planned.read_result.is_quiet else "news"] += 1
+            full = make_plan(context, scope, ambiguous, **{**options, "is_poll": False})
+            assert sorted_fields(planned.plan) == sorted_fields(full.plan)
+            assert planned.objections == full.objections
+            ways["quiet" if planned.read_result.is_quiet else "changed"] += 1
         else:
-            ways["whole"] += 1
+            ways["full"] += 1
         return planned
 
-    monkeypatch.setattr(run, "make_plan", both)
+    monkeypatch.setattr(run, "make_plan", compare_both)
     for each in [seed] if isinstance(seed, int) else seed:
         _play(college, random.Random(each))
-    assert min(ways["news"], ways["whole"]) > 3, ways
+    assert min(ways["changed"], ways["full"]) > 3, ways
 
 
 def _play(college: College, chance: random.Random) -> None:
     for _ in range(40):
         college.clock.now += timedelta(minutes=chance.choice([1, 15, 240]))
         if chance.random() < 0.5:
-            # Mostly a few edits of people who are there, as on an ordinary day.
+            # Mostly a few edits of existing rows, as on an ordinary day.
             edits = chance.choices(
                 list(_EDITS), weights=[9, 2, 5, 2, 3, 1, 1, 1, 0.5, 0.5, 0.2, 0.2, 0.2], k=chance.choice([1, 1, 3])
             )
@@ -280,9 +272,9 @@ def _play(college: College, chance: random.Random) -> None:
         college.run(scope=scope)
 
 
-def in_no_order(plan: Plan) -> dict[str, Any]:
-    told = {each.name: getattr(plan, each.name) for each in fields(plan)}
-    return {name: sorted(map(repr, value)) if isinstance(value, tuple) else value for name, value in told.items()}
+def sorted_fields(plan: Plan) -> dict[str, Any]:
+    values = {each.name: getattr(plan, each.name) for each in fields(plan)}
+    return {name: sorted(map(repr, value)) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 _MARKED = """
@@ -295,12 +287,12 @@ _MARKED = """
 
 @pytest.fixture
 def marked(college: College) -> College:
-    """Each row of it says when it was last changed."""
+    """A college whose learners have a time stamp of their last change."""
     college.add_columns("updated")
     stamp(college)
     learners, staff = college.context.feeds
     college.context = replace(college.context, feeds=(replace(learners, query=_MARKED, watermark="updatedat"), staff))
-    settled(college)
+    settle(college)
     college.run()
     return college
 
@@ -310,7 +302,7 @@ def stamp(college: College, *misids: str) -> None:
         college.correct(misid, updated=college.clock.now.strftime("%Y-%m-%d %H:%M:%S"))
 
 
-def test_a_feed_with_a_watermark_is_asked_only_for_what_has_changed(marked: College, looked_at: Counter[str]) -> None:
+def test_a_feed_with_a_watermark_returns_only_changed_rows(marked: College, parsed_rows: Counter[str]) -> None:
     marked.clock.now += timedelta(hours=3)
     marked.correct("L13", surname="Other")
     stamp(marked, "L13")
@@ -323,15 +315,13 @@ def test_a_feed_with_a_watermark_is_asked_only_for_what_has_changed(marked: Coll
     marked.correct("L14", email=None)
     stamp(marked, "L14")
     marked.run()
-    looked_at.clear()
+    parsed_rows.clear()
     done = marked.run()
     assert (done.calls, done.held, done.unchanged) == (0, 1, 32)
-    assert looked_at["learners"] == 1
+    assert parsed_rows["learners"] == 1
 
 
-def test_what_is_held_for_a_code_is_asked_for_whatever_its_watermark_says(
-    marked: College, looked_at: Counter[str]
-) -> None:
+def test_a_record_held_for_a_code_is_read_again_below_the_watermark(marked: College, parsed_rows: Counter[str]) -> None:
     marked.correct("L13", assessor="A3")
     stamp(marked, "L13")
     marked.run()
@@ -340,43 +330,43 @@ def test_what_is_held_for_a_code_is_asked_for_whatever_its_watermark_says(
     marked.correct("L20", surname="Other")
     stamp(marked, "L20")
     marked.run()
-    looked_at.clear()
+    parsed_rows.clear()
     marked.enrol("A3", role="Assessor")
     marked.run()
     assert marked.held == {}
 
 
-@pytest.mark.parametrize("lie", ["a change without a stamp", "somebody who has gone"])
-def test_a_lying_watermark_loses_nothing_beyond_the_daily_sweep(
-    marked: College, looked_at: Counter[str], lie: str
+@pytest.mark.parametrize("change", ["a change without a time stamp", "a deleted row"])
+def test_a_change_below_the_watermark_is_found_by_the_daily_full_read(
+    marked: College, parsed_rows: Counter[str], change: str
 ) -> None:
     marked.clock.now += timedelta(hours=3)
-    if lie == "somebody who has gone":
+    if change == "a deleted row":
         marked.withdraw("L13")
     else:
         marked.correct("L13", surname="Other")
     done = marked.run()
     assert (done.sent, done.left) == (0, 0)
     marked.clock.now += timedelta(days=1)
-    looked_at.clear()
+    parsed_rows.clear()
     done = marked.run()
-    assert (done.sent, done.left) == ((0, 1) if lie == "somebody who has gone" else (1, 0))
-    assert looked_at["learners"] >= 29
+    assert (done.sent, done.left) == ((0, 1) if change == "a deleted row" else (1, 0))
+    assert parsed_rows["learners"] >= 29
 
 
-def test_a_watermark_that_is_no_column_is_said_with_the_nearest(college: College) -> None:
+def test_an_unknown_watermark_column_is_refused_with_the_nearest_name(college: College) -> None:
     learners, staff = college.context.feeds
     college.context = replace(college.context, feeds=(replace(learners, watermark="Telphone"), staff))
     with pytest.raises(ConfigurationError, match="watermark 'Telphone' is not among the columns; did you mean"):
         college.run()
 
 
-def test_a_feed_without_news_is_not_asked_for_whoever_of_another_feed_is(marked: College) -> None:
+def test_a_feed_without_changes_is_not_queried_for_keys_of_another_feed(marked: College) -> None:
     learners, staff = marked.context.feeds
     others = replace(learners, name="others", query=_LEARNERS.replace("role IS NULL", "role = 'other'"), watermark="")
     marked.context = replace(marked.context, feeds=(learners, others, staff))
     marked.enrol("M1", role="other")
-    settled(marked)
+    settle(marked)
     marked.clock.now += timedelta(hours=3)
     marked.run()
     marked.correct("M1", surname="Other")
@@ -384,14 +374,14 @@ def test_a_feed_without_news_is_not_asked_for_whoever_of_another_feed_is(marked:
     assert marked.run().unchanged == 33
 
 
-def test_whom_only_a_person_can_unassign_is_no_longer_listed_once_either_has_left(college: College) -> None:
+def test_the_unassign_warning_ends_when_the_learner_or_the_user_leaves(college: College) -> None:
     query = "SELECT misid AS LearnerMISID, phone AS UserMISID FROM person WHERE role = 'link'"
     college.context = replace(college.context, assignment_feeds=(Feed("links", Role.ASSESSOR, query),))
     college.enrol("L01", role="link", phone="A2")
-    settled(college)
+    settle(college)
     college.execute("DELETE FROM person WHERE role = 'link'", {})
     college.enrol("L02", role="link", phone="A2")
-    settled(college)
+    settle(college)
     assert college.run().warnings == 1
     college.withdraw("L01")
     college.run()

@@ -1,11 +1,12 @@
-"""A column that grows with every change."""
+"""A watermark: how it is compared, read again with an overlap, and stored."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
-from syncd.core.watermark import WatermarkReading, WatermarkValue, higher, read, told, with_overlap
+from syncd.core.watermark import WatermarkReading, WatermarkValue, higher, with_overlap
+from syncd.state.feed_digests import decode_watermark, encode_watermark
 
 _MOMENT = datetime.fromisoformat("2026-11-25 01:30")
 
@@ -26,29 +27,32 @@ _MOMENT = datetime.fromisoformat("2026-11-25 01:30")
         (b"\x00\x07", b"\x00\x07"),
     ],
 )
-def test_it_is_asked_for_with_an_overlap_where_it_is_a_time(mark: WatermarkValue, from_there: WatermarkValue) -> None:
+def test_a_watermark_that_is_a_time_is_read_again_with_an_overlap(
+    mark: WatermarkValue, from_there: WatermarkValue
+) -> None:
     assert with_overlap(mark) == from_there
     assert with_overlap(mark) <= mark  # type: ignore[operator]
-    assert read(told(mark)) == mark
+    assert decode_watermark(encode_watermark(mark)) == mark
 
 
 @pytest.mark.parametrize("value", [None, True, 1.5, object()])
-def test_what_is_no_mark_is_passed_over(value: object) -> None:
+def test_a_value_that_cannot_be_a_watermark_is_ignored(value: object) -> None:
     assert higher(17, value) == 17
     assert higher(None, value) is None
 
 
-def test_the_higher_of_two_is_kept() -> None:
+def test_the_higher_of_two_watermarks_is_kept() -> None:
     assert higher(higher(None, _MOMENT), datetime.fromisoformat("2026-01-01")) == _MOMENT
     assert higher(b"\x01", memoryview(b"\x02")) == b"\x02"
     assert higher(_MOMENT, "2026-12-01") == _MOMENT
 
 
-def test_misids_are_asked_for_as_the_database_has_them() -> None:
-    marking = WatermarkReading("UpdatedAt", 1, "MISID", 0)
-    # Nothing was read of it, so nobody of it is restless, whoever of other feeds may be.
-    assert marking.keys(["L1", "17"]) == []
-    marking.observe((17, _MOMENT))
-    assert marking.keys(["L1", "17"]) == [17]
-    marking.observe(("L1", _MOMENT))
-    assert marking.keys(["L1", "17"]) == ["L1", "17"]
+def test_misids_are_queried_in_the_type_of_the_database() -> None:
+    reading = WatermarkReading.from_columns("updatedat", ["MISID", "UpdatedAt"], 0)
+    assert (reading.column, reading.misid_column) == ("UpdatedAt", "MISID")
+    # The feed returned no row, so none of its rows has to be rechecked.
+    assert reading.misids_to_query(["L1", "17"]) == []
+    reading.observe([(17, _MOMENT)])
+    assert reading.misids_to_query(["L1", "17"]) == [17]
+    reading.observe([("L1", _MOMENT)])
+    assert reading.misids_to_query(["L1", "17"]) == ["L1", "17"]
