@@ -18,10 +18,10 @@ from syncd.setup.schema import Column, Reference, Table
 from syncd.setup.sql import Dialect
 
 #: How many rows of a table are looked at.
-_ROWS: Final = 200
+_SAMPLE_ROWS: Final = 200
 
 
-class Inspected:
+class SchemaInspector:
     """The tables and views of one schema of an MIS: the one that its login works in, unless another is named.
 
     Raises `MisUnreachable`.
@@ -42,11 +42,11 @@ class Inspected:
                     "Are they there, and may this login see them?"
                 ) from None
 
-    def looked_at(self, one: Table) -> Table:
+    def profiled(self, one: Table) -> Table:
         """The same table with what its values look like; as it is where it cannot be read in time."""
         names = [each.name for each in one.columns if each.name not in self._binary[one.name]]
         named: list[ColumnClause[object]] = [column(name) for name in names]
-        query = select(*named).select_from(table(one.name, schema=self._schema)).limit(_ROWS)
+        query = select(*named).select_from(table(one.name, schema=self._schema)).limit(_SAMPLE_ROWS)
         try:
             with self._mis.connect() as connection:
                 rows = connection.execute(query).all()

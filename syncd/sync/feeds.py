@@ -14,7 +14,7 @@ from syncd.core.records import Held, Key, Layout, NotSelected, OtherOrganisation
 from syncd.core.watermark import WatermarkReading
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import Rows
-from syncd.mis.watermark_query import Since
+from syncd.mis.watermark_query import WatermarkQuery
 from syncd.state.feed_digests import BlockRows, BlockWrite
 from syncd.sync.context import Feed, SyncContext
 
@@ -139,7 +139,7 @@ class FeedReader(Generic[_Row]):
 
 
 @contextmanager
-def open_feed(context: SyncContext, feed: Feed, since: Since | None = None) -> Iterator[FeedReader[Record]]:
+def open_feed(context: SyncContext, feed: Feed, since: WatermarkQuery | None = None) -> Iterator[FeedReader[Record]]:
     """Run the query of a feed of people or places, or that part of it.
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
@@ -262,7 +262,7 @@ def check_watermark_query(context: SyncContext, watermark: WatermarkReading, mis
     (feed,) = context.feeds
     if watermark.highest is None:
         return
-    since = Since(watermark.column, watermark.highest, True, watermark.key, watermark.keys(misids))
+    since = WatermarkQuery(watermark.column, watermark.highest, True, watermark.key, watermark.keys(misids))
     try:
         with open_feed(context, feed, since) as reader:
             reader.take(1)

@@ -29,7 +29,7 @@ from syncd.core.digests import BLOCK_ROWS, NO_DIGEST, Block, BlockDigest, Digest
 from syncd.core.fields import Role
 from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, Record, Warned
 from syncd.core.watermark import OVERLAP, WatermarkValue, higher, with_overlap
-from syncd.mis.watermark_query import Since
+from syncd.mis.watermark_query import WatermarkQuery
 from syncd.state import accounts, assignments, feed_digests, held_records, references
 from syncd.state.feed_digests import FeedSnapshot, Watermark
 from syncd.sync.context import Feed, SyncContext
@@ -288,7 +288,7 @@ class _IncrementalRead:
         # A change may be stamped before it can be seen. Once that is past, nothing is asked for again.
         is_young = abs(self._context.clock() - marked.first_seen_at) <= OVERLAP
         mark = with_overlap(marked.value) if is_young else marked.value
-        asked = Since(marked.column, mark, is_young, marked.misid_column, marked.recheck_misids)
+        asked = WatermarkQuery(marked.column, mark, is_young, marked.misid_column, marked.recheck_misids)
         with open_feed(self._context, feed, asked) as reader:
             while rows := reader.take(BLOCK_ROWS):
                 looked_at = list(reader.parse_rows(Block(1, rows, 0)))

@@ -149,7 +149,7 @@ def test_a_procedure_is_a_feed_if_it_gives_one_result(mariadb_url: str) -> None:
     with pytest.raises(MisUnreachable, match="more than one result"), mis.read("learners", "CALL two()") as rows:
         list(rows.stream)
     with (
-        pytest.raises(MisUnreachable, match="gives no rows; it must be one SELECT"),
+        pytest.raises(MisUnreachable, match="returns no rows; it must be one SELECT"),
         mis.read("learners", "CALL none()"),
     ):
         pass

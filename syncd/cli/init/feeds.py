@@ -12,7 +12,7 @@ from syncd.cli.output.text import print_table
 from syncd.core.fields import FIELDS, Role, columns_of
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
-from syncd.setup.inspector import Inspected
+from syncd.setup.inspector import SchemaInspector
 from syncd.setup.mapping import learners_tables, promising, propose, with_employers
 from syncd.setup.schema import Feed, NotJoined, Supplied, Table
 from syncd.setup.sql import select_of
@@ -25,8 +25,8 @@ _KINDS: Final = {Role.PLACEMENT: "placements", Role.CLASSROOM: "classrooms"}
 
 def mapped(mis: Mis, given: Given, asking: Asking, settled: Settled) -> Feed:
     """Settle the feeds, with their queries; gives the learners'. Raises `MisUnreachable`, `ConfigurationError`."""
-    inspected = Inspected(mis, given.schema)
-    looked = {one.name: inspected.looked_at(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
+    inspected = SchemaInspector(mis, given.schema)
+    looked = {one.name: inspected.profiled(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
     tables = [looked.get(one.name, one) for one in inspected.tables]
     base = _learners_table(tables, given, asking)
     feeds = _proposed(tables, base, given, asking)
