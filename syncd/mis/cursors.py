@@ -100,7 +100,7 @@ class _ConfirmingCursor(RowCursor):
         super().__init__(connection)
         self._next: Page | None = None
 
-    def page(self, rows: int) -> Page:
+    def fetch(self, rows: int) -> Page:
         page = super().fetch(rows) if self._next is None else self._next
         self._next = super().fetch(rows) if page else ()
         return page
@@ -173,7 +173,7 @@ class _PsycopgCursor(RowCursor):
         self._is_requested = False
         """Whether a page was requested and has not been received."""
 
-    def run(self, query: str, parameters: Parameters | None = None) -> None:
+    def execute(self, query: str, parameters: Parameters | None = None) -> None:
         # In binary, because that protocol does not allow a second statement.
         self.cursor.execute(f"DECLARE syncd NO SCROLL CURSOR FOR {query}", parameters, binary=True)
         # This returns no row, and the columns.
@@ -265,7 +265,7 @@ class _SqliteCursor(RowCursor):
         self._fetched = 0
         self._driver.set_progress_handler(lambda: monotonic() > self._stop_at, 100_000)  # type: ignore[union-attr]
 
-    def run(self, query: str, parameters: Parameters | None = None) -> None:
+    def execute(self, query: str, parameters: Parameters | None = None) -> None:
         self._query = (query, parameters or ())
         super().execute(query, parameters)
 

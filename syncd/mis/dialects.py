@@ -27,6 +27,8 @@ class DatabaseKind:
     """Options of SQLAlchemy's engine for that driver."""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Options of the driver that accept only these words."""
+    subquery_advice: str = "Change the query so that it can stand there"
+    """What to do if a query does not work in parentheses in another SELECT."""
     prepare_connection: Callable[[Connection, float], None] = lambda _connection, _seconds: None
     """Makes a new connection read-only, and limits each statement to this many seconds."""
 
@@ -114,6 +116,10 @@ DATABASE_KINDS: Final = {
             "MultiSubnetFailover": ("yes", "no"),
             "Encrypt": ("yes", "no", "strict", "mandatory", "optional"),
         },
+        subquery_advice=(
+            "SQL Server allows neither ORDER BY nor WITH there: remove the ORDER BY, put a query that begins with WITH "
+            "into a view"
+        ),
         prepare_connection=_prepare_mssql,
     ),
     "oracle": DatabaseKind(

@@ -85,6 +85,11 @@ class Mis:
         self._is_strict = has_option(given, "Encrypt", "strict")
         self._engine = _engine(complete_url(given, self._kind, timeout_seconds), self._kind, oracle_client)
 
+    @property
+    def subquery_advice(self) -> str:
+        """What to do if a query does not work in parentheses, as a watermark needs it; without a full stop."""
+        return self._kind.subquery_advice
+
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """Open a read-only connection. Raises `MisUnreachable`."""

@@ -269,8 +269,8 @@ def check_watermark_query(context: SyncContext, watermark: WatermarkReading, mis
     except MisUnreachable as problem:
         said = str(problem).removesuffix(".")
         raise MisUnreachable(
-            f"{said}, when it is asked only for changes, for which it stands in parentheses in another SELECT. "
-            "Change the query so that it can, or remove the feed's watermark."
+            f"{said}. The query works alone, but not in parentheses in the SELECT that a poll for changes uses. "
+            f"{context.mis.subquery_advice}, or remove the feed's watermark."
         ) from None
 
 

@@ -26,6 +26,11 @@ _KINDS: Final = {Role.PLACEMENT: "placements", Role.CLASSROOM: "classrooms"}
 def mapped(mis: Mis, given: Given, asking: Asking, settled: Settled) -> Feed:
     """Settle the feeds, with their queries; gives the learners'. Raises `MisUnreachable`, `ConfigurationError`."""
     inspected = SchemaInspector(mis, given.schema)
+    if inspected.unread:
+        typer.echo(
+            f"This login cannot read the database's catalogue of {' and '.join(inspected.unread)}, so joins may be "
+            "missing in the queries. Check them, or run init with a login that can read it."
+        )
     looked = {one.name: inspected.profiled(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
     tables = [looked.get(one.name, one) for one in inspected.tables]
     base = _learners_table(tables, given, asking)
