@@ -94,8 +94,9 @@ _REMEDIES: Final = {
         "ssl provider: certificate verify failed: self-signed",
         "ssl provider: certificate verify failed: self signed",
     ),
-    "Add the certificate of the authority that issued it (a ca_file) to this machine's certificate store, since the "
-    "driver has no option for such a file; or add TrustServerCertificate=yes to source.url": (
+    "Add the certificate of the authority that issued it (a ca_file) to this machine's certificate store, or on Linux "
+    "to the file that SSL_CERT_FILE names, since the driver has no option for such a file; or add "
+    "TrustServerCertificate=yes to source.url": (
         "ssl provider: certificate verify failed: unable to get",
         "ssl provider: the certificate chain was issued by an authority that is not trusted",
     ),
@@ -173,14 +174,20 @@ def is_oracle_client_error(problem: Exception) -> bool:
 
 
 def explain_unreadable(
-    problem: Exception, *, is_about_query: bool, is_lost: bool, has_rows: bool, seconds: float
+    problem: Exception,
+    *,
+    is_about_query: bool,
+    is_lost: bool,
+    is_overdue: bool = False,
+    has_rows: bool,
+    seconds: float,
 ) -> str:
     """Return why a feed cannot be read, and the remedy if there is one that fits the cause, without a full stop.
 
     A message about data may quote the data, so such a message is not repeated.
     """
     code = error_code(problem)
-    if code in _TIMEOUT_CODES:
+    if code in _TIMEOUT_CODES or is_overdue:
         return (
             "the database stopped it, usually because it takes longer than source.timeout_seconds "
             f"({seconds:g}). Make the query faster, or raise source.timeout_seconds"

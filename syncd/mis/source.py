@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -207,9 +208,11 @@ class _FeedQuery:
         self._timeout_seconds = timeout_seconds
         self._cursor: RowCursor = cursor_for(connection, timeout_seconds)
         self._has_rows = False
+        self._started_at = monotonic()
 
     def execute(self, query: str, watermark: WatermarkQuery | None) -> tuple[str, ...]:
         """Run the query and return its columns."""
+        self._started_at = monotonic()
         with self._explaining_errors():
             statement = (query,) if watermark is None else watermark.compile(query, self._connection.dialect)
             self._deadline.call(lambda: self._cursor.execute(*statement))
@@ -252,12 +255,18 @@ class _FeedQuery:
             problem,
             is_about_query=isinstance(problem, self._connection.dialect.loaded_dbapi.ProgrammingError),
             is_lost=is_lost,
+            is_overdue=not is_lost and self._is_overdue(problem),
             has_rows=self._has_rows,
             seconds=self._timeout_seconds,
         )
         if is_lost:
             self._deadline.end(self._connection.invalidate)
         return explanation
+
+    def _is_overdue(self, problem: Exception) -> bool:
+        """Whether it is how mssql-python reports a time-out within a long value: it has no code and no message."""
+        elapsed = monotonic() - self._started_at
+        return isinstance(problem, RuntimeError) and not error_code(problem) and elapsed >= self._timeout_seconds
 
     def _is_lost(self, problem: Exception) -> bool:
         dialect, connection = self._connection.dialect, self._connection.connection

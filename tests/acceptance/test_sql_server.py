@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from tests.support.tds import Answer, Column, Cut, Failure, Result, Silence, TdsServer, length_of
 from tests.support.tds import columns as of
-from tests.support.tds.server import Request
+from tests.support.tds.requests import Request
 
 from .command import Exit, Syncd
 from .expected import expect

@@ -262,6 +262,16 @@ def test_the_first_error_is_reported_when_rolling_back_fails(error: Exception, s
     assert connection.told[-1] == "closed"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, r"the database stopped it, .* \(0\)"), (300, r"the database refused the query \(Runtime")]
+)
+def test_a_time_out_in_a_long_value_is_told_by_the_time_it_took(seconds: float, said: str) -> None:
+    """mssql-python raises a RuntimeError without code or message; the connection still works."""
+    connection = Connection(error=RuntimeError("SQLGetData failed for NVARCHAR column"))
+    with pytest.raises(MisUnreachable, match=said), _mis(_MSSQL, connection, seconds).read("learners", _QUERY):
+        pass
+
+
 def test_rows_that_are_all_read_are_good_when_rolling_back_fails() -> None:
     connection = Connection(rows=[("L1",)], broken=RuntimeError("x"))
     assert _read(_MSSQL, connection) == [("L1",)]
