@@ -40,7 +40,10 @@ from syncd.mis.watermark_query import WatermarkQuery
 
 _POOL_NAME: Final = "mis"
 # SQLAlchemy logs that a broken connection cannot be closed. The error that broke it is reported already.
-logging.getLogger(f"{NullPool.__module__}.{NullPool.__name__}.{_POOL_NAME}").propagate = False
+_pool_logger = logging.getLogger(f"{NullPool.__module__}.{NullPool.__name__}.{_POOL_NAME}")
+_pool_logger.propagate = False
+# Without a handler Python would write to standard error.
+_pool_logger.addHandler(logging.NullHandler())
 
 TIMEOUT_SECONDS: Final = 300.0
 """How long a statement may take by default."""

@@ -99,6 +99,7 @@ def test_a_partial_read_is_never_taken_for_leavers(
     assert cut.exit == Exit.COULD_NOT_RUN
     assert "the connection was lost" in cut.stderr
     assert "Traceback" not in cut.stderr
+    assert "library_warning" not in cut.stderr
     assert (len(onefile.writes), len(onefile.learners)) == (writes, learners)
 
     doctor = syncd("doctor", "--json")
