@@ -283,7 +283,7 @@ class _Dropped(Mis):
 def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((digests, "CHUNK"), (cursors, "PAGE_SIZE")):
+    for module, name in ((digests, "BLOCK_ROWS"), (cursors, "PAGE_SIZE")):
         monkeypatch.setattr(module, name, 10)
     people = 40
     engine = create_engine(postgres_url)
