@@ -13,7 +13,7 @@ from syncd.core.fields import FIELDS, Role, columns_of
 from syncd.core.text import plural
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
-from syncd.setup.inspector import Inspected
+from syncd.setup.inspector import SchemaInspector
 from syncd.setup.mapping import learners_tables, promising, propose, with_employers
 from syncd.setup.schema import Feed, NotJoined, Supplied, Table
 from syncd.setup.sql import select_of
@@ -26,8 +26,13 @@ _KINDS: Final = {Role.PLACEMENT: "placements", Role.CLASSROOM: "classrooms"}
 
 def choose_feeds(mis: Mis, options: InitOptions, prompter: Prompter, answers: InitAnswers) -> Feed:
     """Settle the feeds, with their queries; gives the learners'. Raises `MisUnreachable`, `ConfigurationError`."""
-    inspected = Inspected(mis, options.schema)
-    looked = {one.name: inspected.looked_at(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
+    inspected = SchemaInspector(mis, options.schema)
+    if inspected.unread:
+        typer.echo(
+            f"This login cannot read the database's catalogue of {' and '.join(inspected.unread)}, so joins may be "
+            "missing in the queries. Check them, or run init with a login that can read it."
+        )
+    looked = {one.name: inspected.profiled(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
     tables = [looked.get(one.name, one) for one in inspected.tables]
     base = _learners_table(tables, options, prompter)
     feeds = _proposed(tables, base, options, prompter)
