@@ -1,21 +1,43 @@
-# The libraries are those of requirements.lock, each with its hash; what is installed here is what was tested. Renew it:
+# Every library is installed in the version of a lock file, with its hash: what is installed here is what was tested. Renew both:
 #   uv pip compile --universal --generate-hashes --python-version 3.11 --upgrade -o requirements.lock pyproject.toml
-FROM python:3.13-slim AS build
+#   uv pip compile --universal --generate-hashes --python-version 3.11 --extra mssql --extra oracle \
+#     --constraint requirements.lock -o requirements-drivers.lock pyproject.toml
+#
+# The names of the images are complete, because podman asks no registry that is not named.
+
+# "no" leaves out the drivers of SQL Server and Oracle, which are a third of the image.
+ARG DRIVERS=yes
+
+FROM docker.io/library/python:3.13-slim AS build
+ARG DRIVERS
 WORKDIR /src
-COPY requirements.lock ./
-RUN python -m venv --without-pip /opt/syncd \
+COPY requirements.lock requirements-drivers.lock ./
+RUN case "$DRIVERS" in \
+        yes) lock=requirements-drivers.lock ;; \
+        no) lock=requirements.lock ;; \
+        *) echo "The build argument DRIVERS must be yes or no, not $DRIVERS." >&2; exit 1 ;; \
+    esac \
+    && python -m venv --without-pip /opt/syncd \
     && pip --python /opt/syncd/bin/python install --no-cache-dir --only-binary :all: --require-hashes \
-        --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
+        --requirement "$lock"
+COPY pyproject.toml README.md LICENSE ./
 COPY syncd ./syncd
 COPY migrations ./migrations
 COPY config ./config
 RUN pip --python /opt/syncd/bin/python install --no-cache-dir --no-deps .
 
-FROM python:3.13-slim
-# Files that it is to read, secrets above all, must be readable by this number.
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/syncd --shell /usr/sbin/nologin syncd \
-    && install --directory --owner syncd --group syncd --mode 700 /var/lib/syncd
+FROM docker.io/library/python:3.13-slim
+ARG DRIVERS
+# What the driver of SQL Server loads: libltdl7, and the other two for Kerberos (Windows sign-in).
+RUN [ "$DRIVERS" = no ] || { \
+        apt-get update \
+        && apt-get install --yes --no-install-recommends libgssapi-krb5-2 libkrb5-3 libltdl7 \
+        && rm -rf /var/lib/apt/lists/*; \
+    }
+# Files that it must read, secrets above all, must be readable by this number.
+RUN groupadd --system --gid 10001 syncd \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/syncd --shell /usr/sbin/nologin syncd \
+    && install --directory --owner 10001 --group 10001 --mode 700 /var/lib/syncd
 COPY --from=build /opt/syncd /opt/syncd
 # It writes to the volume and nowhere else, so the root file system may be read-only. STATE_DIRECTORY is where the state
 # store is unless the configuration names another one; nothing here overrides the configuration.
@@ -26,7 +48,8 @@ ENV PATH=/opt/syncd/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STATE_DIRECTORY=/var/lib/syncd \
     SYNCD_CONFIG=/etc/syncd/syncd.toml
-USER syncd
+# By number, so that an engine can see that it is not root.
+USER 10001
 WORKDIR /var/lib/syncd
 VOLUME /var/lib/syncd
 EXPOSE 8642

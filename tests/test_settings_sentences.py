@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.errors import ConfigurationError
 from syncd.settings import load_settings
-from tests.configuration import GOOD, SECRET, USER, Configuration
+from tests.support.configuration import GOOD, SECRET, USER, Configuration
 
 FEED = GOOD["[[feeds]]"]
 
@@ -39,8 +39,13 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configurat
         ),
         (
             "[[feeds]]",
-            'name = "a"\nkind = "links"\nrole = "Learner"\nquery = "SELECT 1"',
+            'name = "a"\nkind = "assignments"\nrole = "Learner"\nquery = "SELECT 1"',
             "the feed 'a': needs a role, which is one of Assessor, Trainee Assessor, IQA, Employer, Observer.",
+        ),
+        (
+            "[[feeds]]",
+            'name = "a"\nkind = "links"\nrole = "IQA"\nquery = "SELECT 1"',
+            "the feed 'a': kind: must be 'users', 'placements', 'classrooms' or 'assignments'.",
         ),
         (
             "[[feeds]]",

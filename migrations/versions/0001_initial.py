@@ -28,6 +28,7 @@ def upgrade() -> None:
             "values", sa.Text(), nullable=False, comment="what OneFile last accepted: JSON, encrypted if a key is set"
         ),
         sa.Column("fingerprint", sa.String(length=32), nullable=False),
+        sa.Column("needs_recheck", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("synced_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),
@@ -256,6 +257,12 @@ def upgrade() -> None:
         sa.Column("asked_by", sa.Text(), server_default="", nullable=False),
         sa.Column("settled_by", sa.Text(), server_default="", nullable=False),
         sa.Column("drift", sa.Integer(), nullable=True, comment="accounts in which a verify found drift"),
+        sa.Column(
+            "verify_scope",
+            sa.JSON(none_as_null=True),
+            nullable=True,
+            comment="which accounts a verify read back, and which still differ",
+        ),
         sa.Column(
             "failure_kind", sa.String(length=20), server_default="", nullable=False, comment="the kind of failure"
         ),

@@ -2,11 +2,9 @@
 
 import csv
 import sys
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from sqlalchemy import Row
 
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
 from syncd.cli.output.csv import as_text
@@ -15,7 +13,7 @@ from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
 from syncd.cli.state import reading_state
 from syncd.state import accounts as accounts_
-from syncd.state.views.status import moment
+from syncd.state.views.documents import account_document
 
 _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "synced_at")
 
@@ -30,7 +28,8 @@ def accounts(
 ) -> None:
     """List the accounts: MISID, OneFile UserID, status, and when OneFile last accepted a change."""
     with reading_state(config, organisation) as (connection, organisations):
-        documents = [_account(row) for each in organisations for row in accounts_.listing(connection, each)]
+        entries = [entry for each in organisations for entry in accounts_.listing(connection, each)]
+    documents = [account_document(entry) for entry in entries]
     if json:
         print_json(documents)
     elif as_csv:
@@ -40,17 +39,9 @@ def accounts(
     else:
         print_table(
             ("organisation", "role", "MISID", "UserID", "status", "last synced"),
-            ((*list(one.values())[:-1], _local(one["synced_at"])) for one in documents),
+            (
+                (entry.organisation_id, entry.role, entry.misid, entry.user_id, entry.status, shortly(entry.synced_at))
+                for entry in entries
+            ),
             "There are no accounts yet. 'syncd sync' creates them.",
         )
-
-
-def _local(text: str | None) -> str:
-    return shortly(datetime.fromisoformat(text) if text else None)
-
-
-def _account(row: Row[Any]) -> dict[str, Any]:
-    return {
-        **{name: getattr(row, name) for name in _ACCOUNT_COLUMNS},
-        "synced_at": moment(row.synced_at),
-    }

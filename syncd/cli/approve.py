@@ -7,13 +7,13 @@ import typer
 from syncd.cli.options import ConfigOption, settings_of, whoami, whole_number
 from syncd.cli.output import text
 from syncd.cli.program import app
-from syncd.state import runs
-from syncd.sync.run import Trigger
+from syncd.core.run import Trigger
+from syncd.state import approvals
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
-_NOW_DO: Final[dict[str, str]] = {
-    trigger.value: f"Now repeat '{command}'; only that command uses this approval."
+_NOW_DO: Final[dict[Trigger, str]] = {
+    trigger: f"Now repeat '{command}'; only that command uses this approval."
     for trigger, command in (
         (Trigger.LINK, "syncd link --apply"),
         (Trigger.REKEY, "syncd rekey"),
@@ -39,11 +39,11 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
-        number, counts, trigger = runs.approve(connection, organisation_id, run, whoami(), now())
+        organisation_id = approvals.organisation_of(connection, settings.onefile.all_organisations, run)
+        stopped = approvals.approve(connection, organisation_id, run, whoami(), now())
     typer.echo(
-        f"Run {number} is approved: at most {text.counted(counts)}, within 24 hours.\n"
-        + _NOW_DO.get(trigger, "The next run makes them: 'syncd sync', or the daemon's next poll.")
+        f"Run {stopped.id} is approved: at most {text.counts_in_words(stopped.counts)}, within 24 hours.\n"
+        + _NOW_DO.get(stopped.trigger, "The next run makes them: 'syncd sync', or the daemon's next poll.")
     )
 
 
@@ -52,6 +52,6 @@ def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
     """Reject a stopped run: nothing of it is sent. Exit code 1: no run waits for approval."""
     settings = settings_of(config)
     with open_store(settings).begin() as connection:
-        organisation_id = runs.organisation_of(connection, settings.onefile.all_organisations, run)
-        number = runs.reject(connection, organisation_id, run, whoami())
-    typer.echo(f"Run {number} is rejected; nothing of it was sent. A later run of that size stops again.")
+        organisation_id = approvals.organisation_of(connection, settings.onefile.all_organisations, run)
+        stopped = approvals.reject(connection, organisation_id, run, whoami())
+    typer.echo(f"Run {stopped.id} is rejected; nothing of it was sent. A later run of that size stops again.")

@@ -20,19 +20,16 @@ from syncd.cli.options import (
     whoami,
 )
 from syncd.cli.output.text import print_done
+from syncd.core.run import RunState, Trigger
 from syncd.errors import AnotherRun
 from syncd.settings import Settings
 from syncd.state.db.lock import Purpose, locked
-from syncd.state.runs import RunState
 from syncd.sync.context import SyncContext
-from syncd.sync.run import PlanMaker, RunResult, Trigger, execute
-from syncd.sync.sender import Progress as OnProgress
+from syncd.sync.run import PlanMaker, RunResult, execute
+from syncd.sync.tally import Progress as OnProgress
 from syncd.wiring.clock import now
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
-
-_IN_SYNC, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
-
 
 _IN_SYNC, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 #: With several organisations, the gravest exit code is returned.

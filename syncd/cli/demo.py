@@ -28,6 +28,6 @@ def demo(
     # Whichever signal ends the demo, the simulator must end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        demo_.tell_in(folder, keychain=keychain)
+        demo_.run_demo(folder, keychain=keychain)
     except KeyboardInterrupt:
         raise demo_.StoryBroken(f"The demo was stopped. Delete {folder} before you start it again.") from None

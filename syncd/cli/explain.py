@@ -15,9 +15,10 @@ from syncd.cli.output.text import print_table, shortly, width
 from syncd.cli.program import app
 from syncd.core.fields import Kind
 from syncd.core.values import Unusable, read_value
-from syncd.operations.explain import Account, Call, Cell, Decision, Explanation, Explanations
+from syncd.onefile import ApiRequest
+from syncd.operations.explain import Account, Cell, Decision, Explanation, RecordExplanation
 from syncd.operations.explain import explain as explanation_of
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.sync.reasons import describe
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store_to_read
@@ -106,7 +107,7 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
     typer.echo(f"\nThe guard was {_GUARD}.")
 
 
-def _lines(record: Explanations, *, shows: bool) -> Iterator[tuple[str, str]]:
+def _lines(record: RecordExplanation, *, shows: bool) -> Iterator[tuple[str, str]]:
     yield "because", record.decided.why
     for number, call in enumerate(record.calls):
         yield ("" if number else "calls" if record.calls[1:] else "call"), _call(call, shows=shows)
@@ -145,12 +146,12 @@ def _account(account: Account) -> Iterator[tuple[str, str]]:
     yield "accepted", ", ".join(sorted(account.accepted)) or "nothing yet"
 
 
-def _call(call: Call, *, shows: bool) -> str:
+def _call(call: ApiRequest, *, shows: bool) -> str:
     names = ", ".join(f"{name} {_shown(value)}" if shows else name for name, value in call.fields.items())
     return f"{call.method} {call.path}" + (f" with {names}" if names else "")
 
 
-def _print_cells(cells: Collection[Cell], record: Explanations, *, shows: bool) -> None:
+def _print_cells(cells: Collection[Cell], record: RecordExplanation, *, shows: bool) -> None:
     accepted = record.account.accepted if record.account else {}
     headings = (
         "column",
@@ -197,7 +198,7 @@ def _document(misid: str, explained: Collection[Explanation], *, shows: bool) ->
     }
 
 
-def _record(record: Explanations, *, shows: bool) -> dict[str, Any]:
+def _record(record: RecordExplanation, *, shows: bool) -> dict[str, Any]:
     entries = [
         (
             entry.is_warning,

@@ -1,18 +1,17 @@
 """The command held: the records that cannot be sent."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from sqlalchemy import Row
 
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import print_item, print_table, shortly
 from syncd.cli.program import app
 from syncd.cli.state import reading_state
-from syncd.core.records import Reason
 from syncd.state import held_records
-from syncd.state.views.status import moment
+from syncd.state.held_records import HeldEntry
+from syncd.state.views.documents import held_document
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
 
 
@@ -28,31 +27,28 @@ def held(
 ) -> None:
     """List the records that cannot be sent: reason, date, and what to do."""
     with reading_state(config, organisation) as (connection, organisations):
-        rows = [row for each in organisations for row in held_records.listing(connection, each, warnings=warnings)]
+        entries = [
+            entry for each in organisations for entry in held_records.listing(connection, each, warnings=warnings)
+        ]
     if json:
-        print_json([_held(row) for row in rows])
+        print_json([held_document(entry) for entry in entries])
         return
     several = len(organisations) > 1
     print_table(
         (*(["organisation"] if several else []), "reason", "role", "MISID", "detail", "since"),
         (
             (
-                *([row.organisation_id] if several else []),
-                *(describe(row.reason), row.role, _misid(row), row.detail, shortly(row.first_seen_at)),
+                *([entry.organisation_id] if several else []),
+                *(describe(entry.reason), entry.role, _misid(entry), entry.detail, shortly(entry.first_seen_at)),
             )
-            for row in rows
+            for entry in entries
         ),
         "There are no warnings." if warnings else "No records are held.",
     )
     advice = LEFT_OUT if warnings else HELD
-    for reason in sorted({Reason(row.reason) for row in rows} & advice.keys()):
+    for reason in sorted({entry.reason for entry in entries} & advice.keys()):
         print_item(describe(reason), advice[reason].meaning, advice[reason].remedy)
 
 
-def _misid(row: Row[Any]) -> str:
-    return row.misid or f"(row {row.row})"
-
-
-def _held(row: Row[Any]) -> dict[str, Any]:
-    names = ("organisation_id", "role", "misid", "reason", "field", "detail", "feed")
-    return {**{name: getattr(row, name) for name in names}, "first_seen_at": moment(row.first_seen_at)}
+def _misid(entry: HeldEntry) -> str:
+    return entry.misid or f"(row {entry.row})"

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 import typer
-from sqlalchemy import Row
 
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, organisations_of, settings_of
 from syncd.cli.output.csv import as_text
@@ -14,8 +13,9 @@ from syncd.cli.output.dates import SinceOption, Span, UntilOption, zone_of
 from syncd.cli.output.json import print_json_list
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
+from syncd.state.changes import ChangeEntry
 from syncd.state.views import audit
-from syncd.state.views.status import moment
+from syncd.state.views.documents import change_document, history_document
 from syncd.sync.reasons import describe
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
@@ -64,7 +64,7 @@ def history(
     store = open_store_to_read(settings)
     found = audit.between(store, organisations, span.since, span.until, misid)
     if json:
-        print_json_list(_document(row) if misid else _of_anybody(row) for row in found)
+        print_json_list((history_document if misid else change_document)(entry) for entry in found)
     elif as_csv:
         _print_csv(found)
     elif misid:
@@ -73,64 +73,57 @@ def history(
         _print_of_all(found)
 
 
-def _print_of_one(misid: str, rows: list[Row[Any]]) -> None:
-    details = any(row.message for row in rows)
+def _print_of_one(misid: str, entries: list[ChangeEntry]) -> None:
+    details = any(entry.message for entry in entries)
     print_table(
         ("run", "when", "role", "action", "outcome", "fields", *(["detail"] if details else [])),
         (
             (
-                row.run_id,
-                shortly(row.at),
-                row.role,
-                row.action,
-                describe(row.outcome),
-                ", ".join(row.fields),
-                row.message,
+                entry.run_id,
+                shortly(entry.at),
+                entry.role,
+                entry.action,
+                describe(entry.outcome),
+                ", ".join(entry.fields),
+                entry.message,
             )[: 7 if details else 6]
-            for row in rows
+            for entry in entries
         ),
         f"No change is on record for {misid}.",
     )
 
 
-def _print_of_all(rows: Iterable[Row[Any]]) -> None:
-    """Line by line, for there may be more of them than memory has room for."""
+def _print_of_all(entries: Iterable[ChangeEntry]) -> None:
+    """Print line by line, because there may be more entries than fit in memory."""
     line = "{:<8}{:<19}{:<18}{:<14}{:<11}{:<10}{}".format
     begun = False
-    for row in rows:
+    for entry in entries:
         if not begun:
             typer.echo(line("run", "when", "role", "MISID", "action", "outcome", "fields"))
             begun = True
-        said = "; ".join(filter(None, (", ".join(row.fields), row.message)))
+        said = "; ".join(filter(None, (", ".join(entry.fields), entry.message)))
         typer.echo(
-            line(row.run_id, shortly(row.at), row.role, f"{row.misid} ", row.action, describe(row.outcome), said)
+            line(
+                entry.run_id,
+                shortly(entry.at),
+                entry.role,
+                f"{entry.misid} ",
+                entry.action,
+                describe(entry.outcome),
+                said,
+            )
         )
     if not begun:
         typer.echo("No change is on record for that period.")
 
 
-def _print_csv(rows: Iterable[Row[Any]]) -> None:
+def _print_csv(entries: Iterable[ChangeEntry]) -> None:
     writer = csv.DictWriter(sys.stdout, _CSV_COLUMNS)
     writer.writeheader()
-    for row in rows:
-        one = _of_anybody(row)
+    for entry in entries:
+        one = change_document(entry)
         writer.writerow(_cells({**one, "fields": " ".join(one["fields"])}))
 
 
 def _cells(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_text(cell) if isinstance(cell, str) else cell for name, cell in document.items()}
-
-
-def _document(row: Row[Any]) -> dict[str, Any]:
-    names = ("action", "fields", "outcome", "attempts", "http_status")
-    return {
-        "run": row.run_id,
-        "at": moment(row.at),
-        **{name: getattr(row, name) for name in names},
-        "detail": row.message,
-    }
-
-
-def _of_anybody(row: Row[Any]) -> dict[str, Any]:
-    whose = ("organisation_id", "role", "misid", "user_id")
-    return {**{name: getattr(row, name) for name in whose}, **_document(row)}

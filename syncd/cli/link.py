@@ -17,6 +17,7 @@ from syncd.cli.output.csv import as_text, from_text
 from syncd.cli.program import app
 from syncd.core.fields import Role
 from syncd.core.matching import Likeness, Proposal
+from syncd.core.run import Action, RunState
 from syncd.errors import LinksUnusable
 from syncd.operations.link import (
     LinkProposals,
@@ -24,8 +25,6 @@ from syncd.operations.link import (
     apply_links,
     find_links,
 )
-from syncd.state.changes import Action
-from syncd.state.runs import RunState
 from syncd.sync.context import SyncContext
 from syncd.sync.run import RunResult
 

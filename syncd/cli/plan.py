@@ -23,16 +23,17 @@ from syncd.cli.options import (
 from syncd.cli.output.html import Cells, Section, print_section, refuse_existing, write_page
 from syncd.cli.output.json import print_json_object
 from syncd.cli.program import app
-from syncd.core.fields import Role
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Returner, Update
 from syncd.core.plan_sample import spread
 from syncd.core.rate import humanise_duration
 from syncd.core.records import Held, Reason, Warned
+from syncd.core.scope import EVERYONE, Scope
+from syncd.core.text import plural
 from syncd.core.values import Sent
 from syncd.settings import Settings
 from syncd.state import accounts
 from syncd.state.db.store import Store
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.sync.planner import GuardedPlan, make_plan
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
 from syncd.wiring.clock import now
@@ -81,7 +82,10 @@ def plan(
     log = set_up_logs(settings, is_watched=True)
     store = open_store_to_read(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
-        plans = {each: make_plan(context.for_organisation(each), frozenset(misid or ())) for each in organisations}
+        plans = {
+            each: make_plan(context.for_organisation(each), Scope.of(misid) if misid else EVERYONE)
+            for each in organisations
+        }
         per_second = context.onefile.rate_limiter.calls_per_second
     if json:
         print_json_object(_plans_document(plans, per_second))
@@ -155,12 +159,12 @@ class Shown:
         """What is easily overlooked."""
         plan = self.planned.plan
         for (role, name), count in sorted(plan.defaulted.items()):
-            yield f"{_counted_people(count, role)} would use the default {_WHAT_DEFAULTS[name]}."
+            yield f"{plural(count, role.lower())} would use the default {_WHAT_DEFAULTS[name]}."
         for create in plan.creates:
-            if create.was:
+            if create.former_role:
                 yield (
-                    f"{create.key.misid} was {create.was} and is now {create.key.role}: a different role needs a new "
-                    "account; the old one is treated as a leaver."
+                    f"{create.key.misid} was {create.former_role} and is now {create.key.role}: a different role needs "
+                    "a new account; the old one is treated as a leaver."
                 )
 
     def sections(self, named: int) -> Iterator[Section]:
@@ -399,10 +403,6 @@ def _names(change: Create | Update) -> str:
 
 def _return(returner: Returner) -> str:
     return "unarchived" if returner.is_archived else "nothing to send"
-
-
-def _counted_people(count: int, role: Role) -> str:
-    return f"{count} {role.lower()}{'' if count == 1 else 's'}"
 
 
 def _leave(leaver: Leaver) -> str:

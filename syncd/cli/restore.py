@@ -8,8 +8,8 @@ from syncd.cli.context import run_plan
 from syncd.cli.options import ConfigOption, OrganisationOption, RoleOption
 from syncd.cli.program import app
 from syncd.core.fields import Role
+from syncd.core.run import Trigger
 from syncd.operations.rekey import restore_plan
-from syncd.sync.run import Trigger
 
 
 @app.command(rich_help_panel="Deciding")

@@ -4,11 +4,11 @@ import time
 from collections.abc import Collection
 from datetime import timedelta
 from threading import Event
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from syncd.cli.context import exit_code, head, progress_bar, stopped_by_signals
 from syncd.cli.options import (
@@ -21,17 +21,16 @@ from syncd.cli.options import (
 )
 from syncd.cli.output import text
 from syncd.cli.program import app
-from syncd.core.guard import Counts
+from syncd.core.run import Action, RunState, Trigger
 from syncd.errors import AnotherRun
 from syncd.onefile import Interrupted
 from syncd.onefile.rate_limit import seconds_of_quiet
-from syncd.state import accounts, runs
-from syncd.state.changes import Action
+from syncd.state import accounts, resync_requests, runs
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
-from syncd.state.views.status import moment
-from syncd.sync.run import RunResult, Trigger
+from syncd.state.runs import RunSummary
+from syncd.state.views.documents import moment
+from syncd.sync.run import RunResult
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
@@ -66,7 +65,9 @@ def resync(
     store = open_store(settings)
     with stopped_by_signals() as stopping:
         with store.begin() as connection:
-            requests = {each: runs.request(connection, each, whoami(), now(), misid or []) for each in organisations}
+            requests = {
+                each: resync_requests.add(connection, each, whoami(), now(), misid or []) for each in organisations
+            }
         if quiet := seconds_of_quiet(now(), settings.schedule.quiet, ZoneInfo(settings.schedule.timezone)):
             ends_at = now() + timedelta(seconds=quiet)
             typer.echo(f"No calls are made during a quiet window: the run starts after it, at {moment(ends_at)}.")
@@ -94,7 +95,7 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, 
             f"No daemon is running for organisation {organisation_id} on the state store {store}: start 'syncd run'. "
             "The request stands; the next daemon answers it."
         )
-    elif run.state == RunState.FINISHED or run.state in _STOPPED:
+    elif run.state is RunState.FINISHED or run.state in _STOPPED:
         with store.reading() as connection:
             done = _done(connection, run)
         text.print_done(done, run.started_at, only=misids)
@@ -105,19 +106,19 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, 
     return _COULD_NOT_RUN
 
 
-def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *, is_named: bool) -> Row[Any] | None:
+def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *, is_named: bool) -> RunSummary | None:
     """Return the run that answers, once it is over, showing its progress; ``None`` if there is no daemon."""
     told = None
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     with progress_bar() as progress:
         while True:
             with store.reading() as connection:
-                answer = runs.answering_run(connection, request)
+                answer = resync_requests.answering_run(connection, request)
                 newest = runs.last(connection, organisation_id)
-                begun = runs.started(connection, newest.id) if newest else 0
+                begun = runs.changes_begun(connection, newest.id) if newest else 0
             if answer:
                 return answer
-            if newest and newest.state == RunState.RUNNING:
+            if newest and newest.state is RunState.RUNNING:
                 if newest.id != told:
                     typer.echo(f"Run {newest.id} is in progress{_and_yours(newest, is_named=is_named)}.")
                     told = newest.id
@@ -132,8 +133,8 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *
                 raise Interrupted
 
 
-def _and_yours(at_work: Row[Any], *, is_named: bool) -> str:
-    if at_work.trigger == Trigger.REQUEST:
+def _and_yours(in_progress: RunSummary, *, is_named: bool) -> str:
+    if in_progress.trigger is Trigger.REQUEST:
         return ""
     return " and pauses for yours" if is_named else "; yours starts after it"
 
@@ -147,12 +148,12 @@ def _is_held(store: Store, organisation_id: int, purpose: Purpose) -> bool:
         return True
 
 
-def _done(connection: Connection, run: Row[Any]) -> RunResult:
+def _done(connection: Connection, run: RunSummary) -> RunResult:
     """The stored result of a run, as the run itself would return it."""
     return RunResult(
         run.id,
-        RunState.AWAITING_APPROVAL if run.state in _STOPPED else RunState(run.state),
-        Counts(run.creates, run.updates, run.leavers),
+        RunState.AWAITING_APPROVAL if run.state in _STOPPED else run.state,
+        run.counts,
         applied={Action(action): count for action, count in runs.changes_applied(connection, run.id).items()},
         left=accounts.leavers(connection, run.organisation_id),
         refused=run.refused,

@@ -6,6 +6,7 @@ import typer
 
 from syncd.cli.options import ConfigOption, OrganisationOption, organisations_of, settings_of
 from syncd.cli.program import app
+from syncd.core.text import plural
 from syncd.state import held_records
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
@@ -33,4 +34,4 @@ def retry(
     if not count:
         typer.echo("There is nothing to retry: 'syncd held' lists the held records, and every run checks them again.")
         return
-    typer.echo(f"The next run retries {count} held {'record' if count == 1 else 'records'}.")
+    typer.echo(f"The next run retries {plural(count, 'held record')}.")

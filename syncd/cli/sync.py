@@ -16,9 +16,11 @@ from syncd.cli.options import (
 )
 from syncd.cli.output import text
 from syncd.cli.program import app
+from syncd.core.run import Trigger
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import AnotherRun
 from syncd.sync.resync import run_yielding_to_resyncs
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 from syncd.wiring.clock import now
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
@@ -51,7 +53,7 @@ def sync(
                     running = partial(
                         run_once,
                         trigger=Trigger.COMMAND,
-                        only=frozenset(misid or ()),
+                        scope=Scope.of(misid) if misid else EVERYONE,
                         approved_by=whoami() if approve else "",
                         asked_by=whoami(),
                         progress=progress,

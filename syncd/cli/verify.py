@@ -11,10 +11,9 @@ from syncd.cli.output.json import print_json
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
 from syncd.core.drift import Drift, DriftKind
+from syncd.core.run import RunState, Trigger
 from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
-from syncd.state.runs import RunState
 from syncd.sync.resync import run_yielding_to_resyncs
-from syncd.sync.run import Trigger
 from syncd.wiring.clock import now
 
 _AS_LEFT, _AWAITING_APPROVAL, _SOME_DRIFT = 0, 3, 4

@@ -6,6 +6,9 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
 
+from syncd.core.records import Reason
+from syncd.core.text import plural
+
 
 class AlertKind(StrEnum):
     """What a notification is about."""
@@ -64,7 +67,7 @@ def due_notifications(
     return news + [_resolved(subject) for subject in TROUBLES if subject in told and subject not in troubles]
 
 
-def digest(new: Mapping[str, int], held: int) -> Notification | None:
+def digest(new: Mapping[Reason, int], held: int) -> Notification | None:
     """Return the digest of the records held since the last one, by reason; ``None`` if there are none.
 
     ``held`` is the number of all held records.
@@ -73,8 +76,8 @@ def digest(new: Mapping[str, int], held: int) -> Notification | None:
     if not number:
         return None
     lines = [f"{count}: {reason.replace('_', ' ')}" for reason, count in sorted(new.items())]
-    head = "1 record is newly held" if number == 1 else f"{number} records are newly held"
-    rest = f"{held} {'is' if held == 1 else 'are'} held in total: 'syncd held' lists them with their reasons."
+    head = plural(number, "record is newly held", "records are newly held")
+    rest = f"{plural(held, 'is', 'are')} held in total: 'syncd held' lists them with their reasons."
     return Notification(AlertKind.DIGEST, head, "\n".join([*lines, "", rest]))
 
 

@@ -1,9 +1,9 @@
-"""Who is assigned to a learner besides the default assessor: the rows of a links feed become calls, or are held.
+"""Assignments to learners besides the default assessor: each row of an assignments feed becomes a call, or is held.
 
-OneFile knows no way to take an assignment back or to list those there are (§11), so what was assigned is remembered.
+OneFile can neither undo an assignment nor list those there are (§11), so the state store keeps what was assigned.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NamedTuple, Self
@@ -12,6 +12,7 @@ from syncd.core.accounts import Known
 from syncd.core.fields import ORGANISATION_COLUMN, Kind, Role
 from syncd.core.plan import Assign
 from syncd.core.records import Held, Key, OtherOrganisation, Reason, UnusableColumns, Warned
+from syncd.core.scope import EVERYONE, Scope
 from syncd.core.values import Unusable, read_value
 
 #: The roles that can be assigned to a learner (§11).
@@ -19,12 +20,12 @@ ASSIGNABLE: Final = (Role.ASSESSOR, Role.TRAINEE_ASSESSOR, Role.IQA, Role.EMPLOY
 
 LEARNER_COLUMN: Final = "LearnerMISID"
 USER_COLUMN: Final = "UserMISID"
-#: In the order in which they are read: whatever is wrong with a row is wrong in its organisation.
+#: In the order in which they are read: a row that cannot be read is held in its own organisation.
 _COLUMNS: Final = {name.lower(): name for name in (ORGANISATION_COLUMN, LEARNER_COLUMN, USER_COLUMN)}
 
 
 class Pair(NamedTuple):
-    """A learner, and somebody who is assigned to them."""
+    """A learner, and a user who is assigned to the learner."""
 
     learner: Key
     user: Key
@@ -32,20 +33,20 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredAssignment:
-    """What became of an assignment when it was last sent."""
+    """An assignment that was sent, and whether OneFile refused it."""
 
     learner_id: int
     user_id: int
     refusal: str = ""
-    """OneFile's words, if it said no."""
+    """OneFile's message, if it refused it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentLayout:
-    """Where a links feed has which column; made once a feed, applied to every row."""
+    """Which column of an assignments feed is which: made once for a feed, applied to every row."""
 
     role: Role
-    """That of whoever is assigned."""
+    """The role of the users who are assigned."""
     feed: str
     organisation_id: int
     positions: Mapping[str, int]
@@ -59,17 +60,17 @@ class AssignmentLayout:
             if name is None:
                 nearest = get_close_matches(column.strip().lower(), _COLUMNS, n=1)
                 hint = f"did you mean {_COLUMNS[nearest[0]]}?" if nearest else "leave it out"
-                raise UnusableColumns(f"column {column!r} is not one that links have; {hint}")
+                raise UnusableColumns(f"column {column!r} is not one of an assignments feed; {hint}")
             if name in positions:
                 raise UnusableColumns(f"column {name} appears twice; keep one")
             positions[name] = position
         if missing := [name for name in (LEARNER_COLUMN, USER_COLUMN) if name not in positions]:
-            raise UnusableColumns(f"mandatory for links and not among the columns: {'; '.join(missing)}")
+            raise UnusableColumns(f"mandatory for assignments and not among the columns: {'; '.join(missing)}")
         return cls(role, feed, organisation_id, positions)
 
     def read(self, row: Sequence[object], number: int) -> "AssignmentRecord | Held":
         """Normalise one row; ``number`` counts the feed's rows from 1."""
-        told: dict[str, str] = {}
+        misids: dict[str, str] = {}
         organisation_id = self.organisation_id
         for name in filter(self.positions.__contains__, _COLUMNS.values()):
             kind = Kind.INTEGER if name == ORGANISATION_COLUMN else Kind.TEXT
@@ -82,9 +83,9 @@ class AssignmentLayout:
             if name == ORGANISATION_COLUMN:
                 organisation_id = self.organisation_id if value is None else int(value)
             else:
-                told[name] = str(value)
-        learner = Key(organisation_id, Role.LEARNER, told[LEARNER_COLUMN])
-        return AssignmentRecord(Pair(learner, Key(organisation_id, self.role, told[USER_COLUMN])), self.feed)
+                misids[name] = str(value)
+        learner = Key(organisation_id, Role.LEARNER, misids[LEARNER_COLUMN])
+        return AssignmentRecord(Pair(learner, Key(organisation_id, self.role, misids[USER_COLUMN])), self.feed)
 
     def _held(self, organisation_id: int, number: int, reason: Reason, name: str, detail: str) -> Held:
         return Held(organisation_id, self.role, "", self.feed, reason, name, f"{name} {detail}", number)
@@ -92,71 +93,71 @@ class AssignmentLayout:
 
 @dataclass(frozen=True, slots=True)
 class AssignmentRecord:
-    """One row of a links feed."""
+    """One row of an assignments feed."""
 
     pair: Pair
     feed: str
 
     @property
     def key(self) -> Key:
-        """The learner's."""
+        """The key of the learner."""
         return self.pair.learner
 
 
 @dataclass(slots=True)
 class ChangedAssignments:
-    """What is left of the links feeds once what is assigned already has dropped out."""
+    """The assignments feeds without the rows that are assigned already."""
 
     to_assign: dict[Pair, AssignmentRecord] = field(default_factory=dict)
     refused: dict[Pair, AssignmentRecord] = field(default_factory=dict)
     held: list[Held] = field(default_factory=list)
     gone: list[Pair] = field(default_factory=list)
-    """Assigned, and in no feed any more."""
+    """Assigned in OneFile, and in no feed any more."""
 
 
 def find_changed_assignments(
-    links: Iterable[AssignmentRecord | Held | OtherOrganisation],
-    remembered: Mapping[Pair, StoredAssignment],
+    rows: Iterable[AssignmentRecord | Held | OtherOrganisation],
+    stored: Mapping[Pair, StoredAssignment],
     known: Mapping[Key, Known],
-    only: Collection[str] = (),
+    scope: Scope = EVERYONE,
 ) -> ChangedAssignments:
-    """Tell the links that are still to be made, or that OneFile has refused, from those that are there.
+    """Separate the assignments that are still to be made, or that OneFile has refused, from those that are made.
 
     One that was made for another account of the same person is made again.
     """
-    sifted = ChangedAssignments()
+    changed = ChangedAssignments()
     seen: set[Pair] = set()
-    for link in links:
-        if isinstance(link, OtherOrganisation):
+    for row in rows:
+        if isinstance(row, OtherOrganisation):
             continue
-        if isinstance(link, Held):
-            if not only:
-                sifted.held.append(link)
+        if isinstance(row, Held):
+            if scope.is_everyone:
+                changed.held.append(row)
             continue
-        seen.add(link.pair)
-        if only and link.pair.learner.misid not in only:
+        seen.add(row.pair)
+        if row.pair.learner.misid not in scope:
             continue
-        before = remembered.get(link.pair)
-        if before is None or not _is_of_the_same(before, link.pair, known):
-            sifted.to_assign[link.pair] = link
+        before = stored.get(row.pair)
+        if before is None or not _is_of_same_accounts(before, row.pair, known):
+            changed.to_assign[row.pair] = row
         elif before.refusal:
-            sifted.refused[link.pair] = link
-    sifted.gone = sorted(
+            changed.refused[row.pair] = row
+    changed.gone = sorted(
         pair
-        for pair, before in remembered.items()
-        if pair not in seen and not before.refusal and (not only or pair.learner.misid in only)
+        for pair, before in stored.items()
+        if pair not in seen and not before.refusal and pair.learner.misid in scope
     )
-    return sifted
+    return changed
 
 
-def _is_of_the_same(before: StoredAssignment, pair: Pair, known: Mapping[Key, Known]) -> bool:
+def _is_of_same_accounts(before: StoredAssignment, pair: Pair, known: Mapping[Key, Known]) -> bool:
     ids = [account.user_id if (account := known.get(key)) else None for key in pair]
     return ids == [before.learner_id, before.user_id]
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentPlan:
-    """What becomes of the links in a run."""
+    """The part of a plan that is about assignments."""
 
     assigns: tuple[Assign, ...]
     held: tuple[Held, ...]
@@ -164,49 +165,51 @@ class AssignmentPlan:
 
 
 def plan_assignments(
-    sifted: ChangedAssignments,
-    remembered: Mapping[Pair, StoredAssignment],
+    changed: ChangedAssignments,
+    stored: Mapping[Pair, StoredAssignment],
     known: Mapping[Key, Known],
     coming: Set[Key],
 ) -> AssignmentPlan:
-    """Make the assignments of a plan; ``coming`` are the accounts that it creates, links or brings back.
+    """Plan the assignments; ``coming`` are the accounts that the same plan creates, links or brings back.
 
-    Whoever has no account is held, and so is what OneFile has refused; a link that is gone from the MIS is a warning.
+    An assignment is held if one of its two accounts does not exist, or if OneFile has refused it. One that is gone
+    from the MIS is a warning.
     """
     assigns: list[Assign] = []
     problems: dict[tuple[Key, str, Reason, str], list[str]] = {}
-    for pair, link in sifted.to_assign.items():
+    for pair, row in changed.to_assign.items():
         columns = {LEARNER_COLUMN: pair.learner, USER_COLUMN: pair.user}
         absent = [name for name, key in columns.items() if key not in coming and not _is_usable(key, known)]
         for name in absent[:1]:
-            said = f"there is no account of the {columns[name].role} with the MISID {columns[name].misid!r}"
-            same = problems.setdefault((pair.learner, link.feed, Reason.REFERENCE_NOT_FOUND, name), [])
-            same.extend([said] if said not in same else [])
+            problem = f"there is no account of the {columns[name].role} with the MISID {columns[name].misid!r}"
+            same = problems.setdefault((pair.learner, row.feed, Reason.REFERENCE_NOT_FOUND, name), [])
+            same.extend([problem] if problem not in same else [])
         if not absent:
-            assigns.append(Assign(pair.learner, pair.user, link.feed))
-    for pair, link in sifted.refused.items():
-        said = f"the {pair.user.role} {pair.user.misid}: {remembered[pair].refusal}"
-        problems.setdefault((pair.learner, link.feed, Reason.REFUSED, USER_COLUMN), []).append(said)
+            assigns.append(Assign(pair.learner, pair.user, row.feed))
+    for pair, row in changed.refused.items():
+        problem = f"the {pair.user.role} {pair.user.misid}: {stored[pair].refusal}"
+        problems.setdefault((pair.learner, row.feed, Reason.REFUSED, USER_COLUMN), []).append(problem)
     held = tuple(
-        Held(*learner, feed, reason, name, "; ".join(said)) for (learner, feed, reason, name), said in problems.items()
+        Held(*learner, feed, reason, name, "; ".join(details))
+        for (learner, feed, reason, name), details in problems.items()
     )
-    return AssignmentPlan(tuple(assigns), (*sifted.held, *held), tuple(_gone(sifted, known)))
+    return AssignmentPlan(tuple(assigns), (*changed.held, *held), tuple(_warn_of_gone(changed, known)))
 
 
 def _is_usable(key: Key, known: Mapping[Key, Known]) -> bool:
     return key in known and known[key].is_usable
 
 
-def _gone(sifted: ChangedAssignments, known: Mapping[Key, Known]) -> Iterable[Warned]:
-    here = (pair for pair in sifted.gone if all(key in known and known[key].is_settled for key in pair))
-    for learner, users in users_by_learner(here).items():
+def _warn_of_gone(changed: ChangedAssignments, known: Mapping[Key, Known]) -> Iterable[Warned]:
+    pairs = (pair for pair in changed.gone if all(key in known and known[key].is_settled for key in pair))
+    for learner, users in users_by_learner(pairs).items():
         named = ", ".join(f"{user.role} {user.misid}" for user in sorted(users))
         detail = f"{named}: assigned in OneFile and no longer in the MIS; unassign by hand in OneFile"
         yield Warned(learner, "", Reason.CLEARED, USER_COLUMN, detail)
 
 
 def users_by_learner(pairs: Iterable[Pair]) -> dict[Key, Set[Key]]:
-    """The same pairs, as who goes with which learner."""
+    """The users of each learner in these pairs."""
     by_learner: dict[Key, set[Key]] = {}
     for pair in pairs:
         by_learner.setdefault(pair.learner, set()).add(pair.user)

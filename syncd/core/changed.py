@@ -1,6 +1,6 @@
-"""Every record passes once; what differs from what OneFile last accepted is kept for a closer look.
+"""Find the changed records: each record of the feeds is looked at once, and most are as OneFile last accepted them.
 
-A record whose fingerprint is known costs one look-up and no stored values.
+A record with a known fingerprint costs one look-up and none of its stored values.
 """
 
 from collections import Counter
@@ -11,27 +11,28 @@ from syncd.core.accounts import Known
 from syncd.core.buffers import BufferFactory, KeySet, RecordSet
 from syncd.core.records import Code, Held, Key, NotSelected, OtherOrganisation, Reason, Record, Warned, stamped
 from syncd.core.references import References
+from syncd.core.scope import EVERYONE, Scope
 
 
 @dataclass(slots=True)
 class ChangedRecords:
-    """What is left of the feeds once the unchanged has dropped out."""
+    """The feeds without their unchanged records."""
 
     references: References
     changed: RecordSet
     held: list[Held] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     unchanged: int = 0
-    named: set[int] = field(default_factory=set)
-    """The ids of whatever some record refers to by a code."""
+    referenced_ids: set[int] = field(default_factory=set)
+    """The ids that some record refers to by a code."""
     missed: dict[Key, Known] = field(default_factory=dict)
-    """Accounts that no record spoke for, among those that are asked about."""
+    """The accounts without a record, among those in the scope."""
     absent: dict[Key, Known] = field(default_factory=dict)
-    """The same among all: somebody asked about may be one of them under another MISID."""
+    """The accounts without a record, among all: a record in the scope may be one of them with another MISID."""
     rows: Counter[str] = field(default_factory=Counter)
-    """How many rows each feed yielded for this organisation, usable or not."""
+    """How many rows each feed has for this organisation, usable or not."""
     elsewhere: Counter[str] = field(default_factory=Counter)
-    """How many it yielded for others."""
+    """How many rows each feed has for other organisations."""
 
 
 def find_changed(
@@ -39,78 +40,77 @@ def find_changed(
     known: Mapping[Key, Known],
     secret: bytes,
     refused: Mapping[Key, Held],
-    only: frozenset[str] = frozenset(),
+    scope: Scope = EVERYONE,
     looked_up: Mapping[Code, int] | None = None,
     buffers: BufferFactory | None = None,
 ) -> ChangedRecords:
-    """Tell the records that need a closer look from those that do not.
+    """Separate the records that must be compared from those that are as they were.
 
-    A record is unchanged when it reads as it did and its codes stand for what they did. ``records`` come in the
-    order in which they are sent: whoever is referred to before those who refer to them. ``refused`` holds what OneFile
-    said no to, by key: the same record is held again, a changed one gets another try. ``only`` limits the outcome to
-    these MISIDs; empty means everyone. ``looked_up`` are the ids that OneFile has given for codes. The changed are laid
-    out on ``desk``; in memory, if there is none.
+    A record is unchanged if it reads as before and its codes stand for the same ids. ``records`` come in the order in
+    which they are sent: a record comes after those it refers to. ``refused`` are the records that OneFile has refused,
+    by key: the same record is held again, a changed one is compared. ``looked_up`` are the ids that OneFile has given
+    for codes. ``buffers`` make the collection that the changed records are kept in; it is in memory if left out.
     """
     changed = RecordSet(buffers or BufferFactory())
-    sifted = ChangedRecords(References(known, changed, looked_up), changed)
+    found = ChangedRecords(References(known, changed, looked_up), changed)
     seen = KeySet()
-    twice: set[Key] = set()
-    others = KeySet()
+    repeated: set[Key] = set()
+    not_in_scope = KeySet()
     for record in records:
         if isinstance(record, OtherOrganisation):
-            sifted.elsewhere[record.feed] += 1
+            found.elsewhere[record.feed] += 1
             continue
-        sifted.rows[record.feed] += 1
+        found.rows[record.feed] += 1
         key = record.key
         if isinstance(record, NotSelected):
-            others.add(key)
+            not_in_scope.add(key)
             continue
-        sifted.references.add(record)
-        if only and key.misid not in only:
-            others.add(key)
+        found.references.add(record)
+        if key.misid not in scope:
+            not_in_scope.add(key)
             continue
         if key.misid and key in seen:
-            twice.add(key)
+            repeated.add(key)
             continue
         if isinstance(record, Held):
-            sifted.held.append(record)
+            found.held.append(record)
             if key.misid:
                 seen.add(key)
             continue
         seen.add(key)
-        _keep_if_changed(record, known.get(key), secret, refused.get(key), sifted)
-    _hold_both(twice, sifted)
-    sifted.absent = {key: account for key, account in known.items() if key not in seen and key not in others}
-    sifted.missed = {key: account for key, account in sifted.absent.items() if not only or key.misid in only}
-    return sifted
+        _keep_if_changed(record, known.get(key), secret, refused.get(key), found)
+    _hold_repeated(repeated, found)
+    found.absent = {key: account for key, account in known.items() if key not in seen and key not in not_in_scope}
+    found.missed = {key: account for key, account in found.absent.items() if key.misid in scope}
+    return found
 
 
 def _keep_if_changed(
-    record: Record, account: Known | None, secret: bytes, refused: Held | None, sifted: ChangedRecords
+    record: Record, account: Known | None, secret: bytes, refused: Held | None, found: ChangedRecords
 ) -> None:
-    sifted.warnings.extend(record.warnings)
-    ids = sifted.references.ids(record)
-    sifted.named.update(ids.values())
+    found.warnings.extend(record.warnings)
+    ids = found.references.ids(record)
+    found.referenced_ids.update(ids.values())
     fingerprint = stamped(record.fingerprint(secret), ids)
-    if account is not None and account.is_settled and account.fingerprint == fingerprint:
-        sifted.unchanged += 1
+    if account is not None and account.is_in_step_with(fingerprint):
+        found.unchanged += 1
     elif refused is not None and refused.fingerprint == fingerprint:
-        sifted.held.append(refused)
+        found.held.append(refused)
     else:
-        sifted.changed.add(record)
+        found.changed.add(record)
 
 
-def _hold_both(twice: Set[Key], sifted: ChangedRecords) -> None:
-    # One pass over each list, because a join gone wrong doubles every row there is.
-    held = {held.key for held in sifted.held if held.key in twice}
-    sifted.held = [held for held in sifted.held if held.key not in twice]
-    sifted.warnings = [warned for warned in sifted.warnings if warned.key not in twice]
-    for key in sorted(twice):
-        if key in sifted.changed:
-            sifted.changed.drop(key)
+def _hold_repeated(repeated: Set[Key], found: ChangedRecords) -> None:
+    # Each list is read once only: a faulty join in the feed's query may repeat every row.
+    held = {held.key for held in found.held if held.key in repeated}
+    found.held = [held for held in found.held if held.key not in repeated]
+    found.warnings = [warned for warned in found.warnings if warned.key not in repeated]
+    for key in sorted(repeated):
+        if key in found.changed:
+            found.changed.drop(key)
         elif key not in held:
-            sifted.unchanged -= 1
-        sifted.held.append(
+            found.unchanged -= 1
+        found.held.append(
             Held(
                 key.organisation_id,
                 key.role,

@@ -1,4 +1,4 @@
-"""Is this plan allowed to run? A mass mistake is stopped before its first call."""
+"""The guard: a plan that changes too much is stopped before its first call, until a person approves it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from syncd.core.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one run may change without being asked about."""
+    """How much one run may change without an approval."""
 
     percent: float = 10
     floor: int = 50
 
     def allowed(self, accounts: int) -> int:
-        """The largest number of creates, updates or leavers, each on its own, with this many accounts known."""
+        """The highest allowed number of creates, of updates and of leavers, with this many accounts known."""
         return max(self.floor, int(accounts * self.percent / 100))
 
 
@@ -28,7 +28,7 @@ class Counts:
 
     @classmethod
     def from_plan(cls, plan: Plan) -> "Counts":
-        """All that changes an account counts as an update, and a leaver once: in the run that first misses it."""
+        """Each step that changes an account counts as an update; a leaver counts in the run that finds it gone."""
         updates = sum(map(len, (plan.updates, plan.rekeys, plan.returners, plan.grants, plan.assigns)))
         return cls(len(plan.creates), updates, len(plan.new_leavers))
 
@@ -37,11 +37,11 @@ class Counts:
         return other.creates <= self.creates and other.updates <= self.updates and other.leavers <= self.leavers
 
     def beyond(self, allowed: int) -> "Counts":
-        """Those of the counts that are more than is allowed unasked; nothing for the others."""
+        """The counts that are higher than allowed; 0 for the others."""
         return Counts(*(count if count > allowed else 0 for count in (self.creates, self.updates, self.leavers)))
 
     def less(self, other: "Counts") -> "Counts":
-        """What is left of these counts once ``other`` has been used up."""
+        """What is left of these counts after ``other`` is used."""
         return Counts(
             max(0, self.creates - other.creates),
             max(0, self.updates - other.updates),
@@ -51,21 +51,21 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FeedSize:
-    """What a feed yielded now, beside the accounts that came from it before."""
+    """The rows of a feed now, and the accounts that came from it before."""
 
     name: str
     rows: int
     accounts: int
     elsewhere: int = 0
-    """The rows that it yielded for other organisations."""
+    """The rows that it has for other organisations."""
     gone: int = 0
-    """Those of the accounts whose record is in no feed now."""
+    """How many of the accounts have no record in any feed now."""
 
 
 def guard(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) -> tuple[str, ...]:
-    """The reasons to stop this plan, in words; none when it may run.
+    """The reasons to stop this plan, as sentences; none if it may run.
 
-    ``accounts`` is how many accounts the store knows, archived ones left out.
+    ``accounts`` is how many accounts the store knows, without the archived ones.
     """
     allowed = limits.allowed(accounts)
     counts = Counts.from_plan(plan)
@@ -78,7 +78,7 @@ def guard(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) 
 
 
 def required_approval(plan: Plan, limits: Limits, accounts: int, feeds: Iterable[FeedSize]) -> Counts:
-    """What an approval must cover for the plan to run: what is too many, or all of it when a feed has shrunk."""
+    """What an approval must cover: the counts that are too high, or all of them if a feed has shrunk."""
     counts = Counts.from_plan(plan)
     return counts if any(map(_shrunk, feeds)) else counts.beyond(limits.allowed(accounts))
 

@@ -1,30 +1,80 @@
-"""The plan: what a run would do, as plain data that can be printed, compared, stopped and approved."""
+"""The plan: the steps of a run as plain data that can be printed, compared, stopped and approved.
 
-from collections.abc import Collection, Mapping
+Start to read the core here. A run reads records from the feeds (`records`) and accounts from the state store
+(`accounts`). `changed` drops the records that are as they were. `plan_builder` makes the plan: `compare` decides the
+steps of each changed record by the table below, `assignments` those of the assignments feeds. `guard` then decides
+whether the plan may be sent without an approval.
+
+=========================================  ==================================  =======================================
+Record in the feeds                        Account                             Step
+=========================================  ==================================  =======================================
+a mandatory value is missing or invalid    any or none                         `Held`
+two rows with one MISID in one role        any or none                         `Held`
+refused by OneFile, unchanged since        any or none                         `Held`
+a code is not found, is ambiguous, or      any or none                         `Held`
+refers to a record that is held
+valid                                      its create is in doubt              `Held`
+valid                                      none, and OneFile has no such       `Create`
+                                           MISID
+valid                                      none, but the record resembles an   `Held` ("rekeyed?"): a person decides
+                                           account whose record is gone
+valid                                      none, but OneFile has its MISID     `Update`, as a link
+                                           on one account
+valid                                      none, but OneFile has its MISID     `Rekey`
+                                           on the account that it resembles
+valid                                      none, but OneFile has its MISID     `Held`
+                                           on several accounts, or on another
+                                           known account
+valid, same fingerprint                    active                              none
+valid, other fingerprint, same values      active                              `Refresh`: only the store is updated
+valid, other values                        active                              `Update` with the values that differ
+valid                                      a leaver                            `Returner`, then as if it was active
+valid                                      archived, or possibly archived      `Returner` (unarchive), then as if active
+none                                       active, or a leaver                 `Leaver`; archived after the grace period
+                                                                               if the settings say so
+none                                       archived                            none
+=========================================  ==================================  =======================================
+
+And besides, because OneFile has a call of its own for each (§11):
+
+=========================================  =============================================================================
+an employer with ``GrantAccess``           `Grant` after its own step, if the value or the placement is new
+a row of an assignments feed               `Assign` if it is not made yet; `Held` if one of both has no account, or if
+                                           OneFile has refused it
+a learner whose new default employer is    the `Update` with ``DefaultEmployerID`` follows after the `Assign`
+assigned in the same run
+=========================================  =============================================================================
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from math import ceil
+from typing import TypeAlias, TypeVar
 
-from syncd.core.fields import Role
+from syncd.core.fields import SENDING_ORDER, Role
 from syncd.core.records import Held, Key, Warned
 from syncd.core.values import Sent, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """An account OneFile does not have yet."""
+    """An account that OneFile does not have yet."""
 
     key: Key
     feed: str
     fields: dict[str, Value]
     waits_for: dict[str, Key] = field(default_factory=dict)
-    """Id fields whose account is created earlier in the same run."""
+    """Id fields that refer to an account which the same run creates first."""
     fingerprint: str = ""
-    """Of the record; empty when more of it is to be sent afterwards, so that no run takes it for all said."""
+    """Of the record, to be stored with the account."""
     ids: dict[str, int] = field(default_factory=dict)
-    """What the record's codes stand for, by field, those left out that are waited for."""
-    was: Role | None = None
-    """The role of an account with the same MISID whose record is gone: somebody has changed roles."""
+    """The ids that the record's codes stand for, by field, without those waited for."""
+    former_role: Role | None = None
+    """The role of an account with the same MISID whose record is gone: the person has changed roles."""
+    needs_recheck: bool = False
+    """Whether more of the record follows: if the run ends before that, the next one must compare it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +84,18 @@ class Update:
     key: Key
     feed: str
     user_id: int | None
-    """``None`` where the same run creates the account first."""
+    """``None`` if the same run creates the account first."""
     fields: dict[str, Sent]
     waits_for: dict[str, Key] = field(default_factory=dict)
     fingerprint: str = ""
     is_link: bool = False
-    """OneFile has the account already and syncd did not know it: it becomes ours by this update."""
+    """OneFile has the account already and syncd did not know it: by this update it becomes the record's account."""
     ids: dict[str, int] = field(default_factory=dict)
-    assigned: Key | None = None
-    """Who must have been assigned to this learner before, for nobody else can be the default employer (§11)."""
+    after_assigning: Key | None = None
+    """The employer that must be assigned to this learner first; OneFile takes no other as the default (§11)."""
+    invalidates: tuple[str, ...] = ()
+    """Fields whose stored values are no longer true once OneFile has accepted this update."""
+    needs_recheck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +104,17 @@ class Grant:
 
     key: Key
     feed: str
+    placement: int | Key
+    """OneFile's id of it, or the placement that the same run creates first."""
     is_open: bool
     fingerprint: str = ""
     ids: dict[str, int] = field(default_factory=dict)
+    needs_recheck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Somebody is assigned to a learner besides the default assessor, at level 1 (§11)."""
+    """A user is assigned to a learner, besides the default assessor, at level 1 (§11)."""
 
     learner: Key
     user: Key
@@ -71,43 +127,51 @@ class Rekey:
 
     old: Key
     key: Key
-    """The new one; organisation and role are the same."""
+    """With the new MISID; organisation and role are the same."""
     user_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A record that reads differently but asks nothing of OneFile; only its fingerprint is noted."""
+    """A record that has another fingerprint and needs no call: only the fingerprint is stored."""
 
     key: Key
     feed: str
     fingerprint: str
     ids: dict[str, int] = field(default_factory=dict)
+    needs_recheck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Returner:
-    """An account whose record is back."""
+    """An account whose record was gone and is back."""
 
     key: Key
     user_id: int
     is_archived: bool
+    """Whether it must be unarchived."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaver:
-    """An account whose record no feed yields any more."""
+    """An account whose record is in no feed any more."""
 
     key: Key
     user_id: int | None
     left_at: datetime | None
-    """When a run first missed it; ``None`` when it is this one."""
+    """When a run first found the record gone; ``None`` if it is this one."""
     to_archive: bool
+
+
+Step: TypeAlias = Returner | Rekey | Create | Update | Grant | Assign | Leaver
+"""A step that is sent to OneFile with one call."""
+
+_OfRole = TypeVar("_OfRole", Create, Update, Grant)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything one run would do, in the order it came to light."""
+    """All steps of one run, and what it found besides."""
 
     creates: Collection[Create] = ()
     updates: Collection[Update] = ()
@@ -121,16 +185,37 @@ class Plan:
     grants: Collection[Grant] = ()
     assigns: tuple[Assign, ...] = ()
     defaulted: Mapping[tuple[Role, str], int] = field(default_factory=dict)
-    """How many records would be sent with a default for a reference that the MIS does not give, by role and field."""
+    """How many records are sent with a default for a reference that the MIS does not give, by role and field."""
+
+    def steps(self) -> Iterator[Step]:
+        """Every step that takes a call, in the order in which they are sent."""
+        return chain.from_iterable(self.stages())
+
+    def stages(self) -> Iterator[Iterable[Step]]:
+        """The same steps in stages: those of one stage may be sent at the same time.
+
+        A record is sent after the records that it refers to. Each stage is read from a plan that may be on disk, and
+        is to be used up before the next.
+        """
+        yield (returner for returner in self.returners if returner.is_archived)
+        yield self.rekeys
+        roles = {step.key.role for step in chain[Create | Update | Grant](self.creates, self.updates, self.grants)}
+        for role in filter(roles.__contains__, SENDING_ORDER):
+            updates = (update for update in _of_role(self.updates, role) if update.after_assigning is None)
+            yield chain[Step](_of_role(self.creates, role), updates)
+            yield _of_role(self.grants, role)
+        yield self.assigns
+        yield (update for update in self.updates if update.after_assigning is not None)
+        yield (leaver for leaver in self.leavers if leaver.to_archive)
 
     @property
     def new_leavers(self) -> tuple[Leaver, ...]:
-        """The leavers that no earlier run has seen go."""
+        """The leavers that no earlier run has found gone."""
         return tuple(leaver for leaver in self.leavers if leaver.left_at is None)
 
     @property
     def calls(self) -> int:
-        """How many calls sending it takes, finding the ids of new accounts not counted."""
+        """How many steps take a call; searches for the ids of new accounts are not counted."""
         return (
             len(self.creates)
             + len(self.updates)
@@ -142,5 +227,9 @@ class Plan:
         )
 
     def seconds(self, calls_per_second: float) -> int:
-        """How long those calls take at this pace, rounded up."""
+        """How long those calls take at this rate, rounded up."""
         return ceil(self.calls / calls_per_second)
+
+
+def _of_role(steps: Collection[_OfRole], role: Role) -> Iterator[_OfRole]:
+    return (step for step in steps if step.key.role is role)

@@ -1,7 +1,7 @@
 """A raw row becomes a `Record`, or is `Held`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
@@ -146,15 +146,17 @@ class NotSelected:
 def stamped(fingerprint: str, ids: Mapping[str, int]) -> str:
     """The fingerprint of a record whose codes stand for these ids, by field: another id makes it another.
 
-    Without ids it is the one that is given, and so is an empty one, which is like no other.
+    Without ids it is the one that is given.
     """
-    if not fingerprint or not ids:
+    if not ids:
         return fingerprint
     content = ",".join((fingerprint, *(f"{name}={ids[name]}" for name in sorted(ids))))
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 Row: TypeAlias = Sequence[object]
+FetchRows: TypeAlias = Callable[[int], Sequence[Row]]
+"""Returns the next rows of a feed, about as many as asked for; no rows at its end."""
 Defaults: TypeAlias = Mapping[str, int | Code]
 """What stands in for references that a row does not give, by field: an id, or a code to find it by."""
 

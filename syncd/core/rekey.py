@@ -1,4 +1,4 @@
-"""Is somebody new really new, or somebody whose MISID has changed in the MIS?"""
+"""Find new records that may be a known person, or place, whose MISID has changed in the MIS."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
@@ -10,21 +10,22 @@ from syncd.core.values import Value
 _NO_ULN_YET: Final = "9999999999"
 
 _Mark: TypeAlias = tuple[object, ...]
-"""What two records of one person have in common."""
+"""Values that two records of one person share."""
 
 
-def find_rekeyed(newcomers: Iterable[Record], gone: Mapping[Key, Mapping[str, Value]]) -> dict[Key, Key]:
-    """The newcomers that look like an account whose record is gone, each with that account's key.
+def find_rekeyed(new: Iterable[Record], gone: Mapping[Key, Mapping[str, Value]]) -> dict[Key, Key]:
+    """The new records that resemble an account whose record is gone, each with that account's key.
 
-    ``gone`` are those accounts with the values OneFile last accepted. Alike are an equal ULN, or equal names and date
-    of birth, within one role; of places an equal name. None is a key: it is for a person to say.
+    ``gone`` are those accounts with the values OneFile last accepted. Two resemble each other if the ULN is equal, or
+    the names and the date of birth, within one role; places if their name is equal. None of these is a key, so a person
+    decides.
     """
     marked: dict[_Mark, Key] = {}
     for key, values in sorted(gone.items()):
         for mark in _marks(key.role, values):
             marked.setdefault(mark, key)
     found: dict[Key, Key] = {}
-    for record in newcomers:
+    for record in new:
         for mark in _marks(record.key.role, record.fields):
             if mark in marked:
                 found.setdefault(record.key, marked[mark])

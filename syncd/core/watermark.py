@@ -1,109 +1,87 @@
-"""A column that grows with every change: how far it had come, and from where to ask for what has changed since."""
+"""Watermark columns, which increase with every change of a row: how far one has come, and where to begin next time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
+
+from syncd.core.records import Row
 
 WatermarkValue: TypeAlias = datetime | date | int | Decimal | str | bytes
-"""A value of such a column."""
+"""A value of a watermark column."""
 
-#: A clock that is an hour behind, as every autumn, or a change that took its time to be committed.
+#: Covers a clock that is set back by an hour, and a change that was committed long after its time stamp.
 OVERLAP: Final = timedelta(hours=2)
 
-_READERS: Final[Mapping[str, Callable[[str], WatermarkValue]]] = {
-    "datetime": datetime.fromisoformat,
-    "date": date.fromisoformat,
-    "int": int,
-    "Decimal": Decimal,
-    "str": str,
-    "bytes": bytes.fromhex,
-}
 
-
-def higher(mark: WatermarkValue | None, value: object) -> WatermarkValue | None:
-    """The higher of the two; a value that is empty, or that cannot be told from the other, is passed over."""
+def higher(watermark: WatermarkValue | None, value: object) -> WatermarkValue | None:
+    """Return the higher of the two; ``watermark`` if the value is empty or cannot be compared with it."""
     if isinstance(value, memoryview | bytearray):
         value = bytes(value)
     if isinstance(value, bool) or not isinstance(value, datetime | date | int | Decimal | str | bytes):
-        return mark
-    if mark is None:
+        return watermark
+    if watermark is None:
         return value
     try:
-        return max(mark, value)
+        return max(watermark, value)
     except TypeError:
-        return mark
+        return watermark
 
 
-def with_overlap(mark: WatermarkValue) -> WatermarkValue:
-    """From where to ask again: a moment some time before it, in whichever form it comes; any other value as it is."""
-    match mark:
+def with_overlap(watermark: WatermarkValue) -> WatermarkValue:
+    """Return an earlier time than a watermark that is a time, in the same type or text form; others unchanged."""
+    match watermark:
         case datetime():
-            return mark - OVERLAP
+            return watermark - OVERLAP
         case date():
-            return mark - timedelta(days=1)
+            return watermark - timedelta(days=1)
         case str():
-            return _text_with_overlap(mark)
+            return _text_with_overlap(watermark)
         case _:
-            return mark
+            return watermark
 
 
-def _text_with_overlap(mark: str) -> str:
+def _text_with_overlap(watermark: str) -> str:
     try:
-        moment = datetime.fromisoformat(mark)
+        moment = datetime.fromisoformat(watermark)
     except ValueError:
-        return mark
-    if len(mark) == len("2026-01-01"):
+        return watermark
+    if len(watermark) == len("2026-01-01"):
         return (moment.date() - timedelta(days=1)).isoformat()
-    # Texts are compared letter by letter: a shorter one comes first, and so does one with no zone.
-    return (moment - OVERLAP).replace(tzinfo=None).isoformat(sep=mark[10], timespec="seconds")
+    # Databases compare texts letter by letter: a shorter text, or one without a zone, is lower.
+    return (moment - OVERLAP).replace(tzinfo=None).isoformat(sep=watermark[10], timespec="seconds")
 
 
 @dataclass(slots=True)
 class WatermarkReading:
-    """What reading a feed tells of its watermark."""
+    """What the rows of a feed show of its watermark."""
 
     column: str
-    """The watermark, as the query names it."""
+    """The watermark column, as the query names it."""
     position: int
-    key: str
+    misid_column: str
     """The column of the MISID, as the query names it."""
-    key_position: int
+    misid_position: int
     highest: WatermarkValue | None = None
-    rows: int = 0
-    numbers: int = 0
-    """How many of the MISIDs were numbers to the database."""
+    are_misids_numeric: bool | None = None
+    """Whether all MISIDs are numbers in the database; ``None`` without rows."""
 
-    def observe(self, row: Sequence[object]) -> None:
-        """Take in one row."""
-        self.highest = higher(self.highest, row[self.position])
-        self.rows += 1
-        self.numbers += isinstance(row[self.key_position], int)
+    @classmethod
+    def from_columns(cls, name: str, columns: Sequence[str], misid_position: int) -> Self:
+        """Begin with a feed that has these columns; ``name`` is the watermark's, in any case."""
+        position = [column.lower() for column in columns].index(name.lower())
+        return cls(columns[position], position, columns[misid_position], misid_position)
 
-    def keys(self, misids: Iterable[str]) -> list[str | int]:
-        """Those of the MISIDs that may be in the feed, as the database has them; none of a feed that gave no row."""
-        if self.rows == 0:
+    def observe(self, rows: Iterable[Row]) -> None:
+        """Include some rows."""
+        for row in rows:
+            self.highest = higher(self.highest, row[self.position])
+            is_numeric = isinstance(row[self.misid_position], int)
+            self.are_misids_numeric = is_numeric and self.are_misids_numeric is not False
+
+    def misids_to_query(self, misids: Iterable[str]) -> list[str | int]:
+        """Return the MISIDs in the database's type, without those it cannot have; none for a feed without rows."""
+        if self.are_misids_numeric is None:
             return []
-        if self.numbers < self.rows:
-            return list(misids)
-        return [int(misid) for misid in misids if misid.isdecimal()]
-
-
-def told(mark: WatermarkValue) -> list[str]:
-    """As it can be kept."""
-    match mark:
-        case datetime():
-            return ["datetime", mark.astimezone(UTC).isoformat() if mark.tzinfo else mark.isoformat()]
-        case date():
-            return ["date", mark.isoformat()]
-        case bytes():
-            return ["bytes", mark.hex()]
-        case _:
-            return [type(mark).__name__, str(mark)]
-
-
-def read(kept: list[str]) -> WatermarkValue:
-    """What was kept."""
-    kind, text = kept
-    return _READERS[kind](text)
+        return [int(misid) for misid in misids if misid.isdecimal()] if self.are_misids_numeric else list(misids)

@@ -11,6 +11,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import Final, TypeVar
 
+from syncd.core.run import Trigger
 from syncd.core.schedule import When
 from syncd.daemon.config import DaemonConfig
 from syncd.daemon.jobs import Jobs
@@ -21,11 +22,9 @@ from syncd.notify.notifier import Notifier, NullNotifier
 from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
-from syncd.sync.run import Trigger
 
 #: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
-_LOOK_AGAIN_SECONDS: Final = 1.0
-_EVERY_SECOND: Final = When("every second", timedelta(seconds=_LOOK_AGAIN_SECONDS))
+LOOK_AGAIN_SECONDS: Final = 1.0
 #: When nobody works, in the fields of cron.
 _AT_NIGHT: Final = "30 2 * * *"
 
@@ -57,6 +56,7 @@ class Daemon:
     the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by. ``telling`` tells
     people of what happens. ``open_store`` makes the state store ready for use, and raises `StateUnreachable` if it may
     succeed later; any other error of its ends the daemon. ``manager`` is the service manager.
+    Every ``look_again_seconds`` it looks for requests and at the clock, and whether its turn to lead has come.
     """
 
     def __init__(
@@ -68,7 +68,9 @@ class Daemon:
         telling: Notifier | None = None,
         open_store: Callable[[], object] = lambda: None,
         manager: ServiceManager | None = None,
+        look_again_seconds: float = LOOK_AGAIN_SECONDS,
     ) -> None:
+        self._look_again_seconds = look_again_seconds
         self._telling = telling or NullNotifier()
         self._open_store = open_store
         self._manager = manager or ServiceManager()
@@ -84,6 +86,10 @@ class Daemon:
         self._store, self._log, self._clock = main.store, main.log, main.clock
         self._organisations = [context.organisation_id for context in orders.turns]
         self._jobs = Jobs(self._clock)
+
+    def due(self, job: str) -> datetime | None:
+        """When a job is done next: ``poll``, ``verify``, ``requests`` or ``daily NAME``; ``None`` if it is not done."""
+        return self._jobs.due(job)
 
     def run(self) -> None:
         """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
@@ -136,7 +142,7 @@ class Daemon:
     def _watch(self, leads: Sequence[Lock]) -> None:
         """Mind everything but the runs, until told to stop or no longer in the lead."""
         # On Windows, Ctrl+C is not heard of by somebody who waits without an end.
-        while not self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+        while not self._signals.stopping.wait(self._look_again_seconds):
             if self._reload_if_requested():
                 self._schedule_all()
                 self._log.info("configuration_reloaded", **self._about())
@@ -162,7 +168,8 @@ class Daemon:
         self._schedule_job(_POLL, partial(self._make, _POLL, self._work.poll), schedule.poll, at_once)
         missed = self._missed_verify(now) if begins else None
         self._schedule_job(_VERIFY, partial(self._make, _VERIFY, self._work.verify), schedule.verify, missed)
-        self._schedule_job("requests", self._work.answer_requests, _EVERY_SECOND)
+        look_again = When("again and again", timedelta(seconds=self._look_again_seconds))
+        self._schedule_job("requests", self._work.answer_requests, look_again)
         for daily in self._work.orders.daily:
             when = When(_AT_NIGHT, timezone=schedule.timezone)
             self._schedule_job(f"daily {daily.name}", partial(self._work.do, daily), when, now if begins else None)
@@ -180,8 +187,8 @@ class Daemon:
         if not verify:
             return None
         with self._store.reading() as connection:
-            lasts = [runs.last_finished(connection, each, Trigger.VERIFY) for each in self._organisations]
-        due = [verify.after(started_at) for started_at, _ in filter(None, lasts)]
+            lasts = [runs.last_verify(connection, each, Trigger.VERIFY) for each in self._organisations]
+        due = [verify.after(scope.began_at) for scope in lasts if scope is not None]
         return max(now, min(due)) if due else None
 
     def _make(self, name: str, work: Callable[[], bool]) -> None:
@@ -213,7 +220,7 @@ class Daemon:
             self._signals.reload.clear()
             self._manager.reloading()
             self._rereading = _begun(self._reread)
-        if self._rereading is not None and self._rereading in wait([self._rereading], _LOOK_AGAIN_SECONDS).done:
+        if self._rereading is not None and self._rereading in wait([self._rereading], self._look_again_seconds).done:
             rereading, self._rereading = self._rereading, None
             try:
                 orders = rereading.result()
@@ -268,7 +275,7 @@ class Daemon:
         self._manager.doing(status)
 
     def _wait(self) -> None:
-        if self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+        if self._signals.stopping.wait(self._look_again_seconds):
             self._manager.stopping()
             raise Interrupted
         self._work.forward_requests()

@@ -17,11 +17,11 @@ from apscheduler.triggers.base import BaseTrigger
 from syncd.core.schedule import When
 
 #: More than there are kinds of jobs: one that waits for its turn is in no other one's way.
-_AT_ONCE: Final = 16
+_MOST_JOBS: Final = 16
 #: Of one job, of which all but one only see that one is at work.
-_AT_ONCE_OF_ONE: Final = 8
+_MOST_INSTANCES: Final = 8
 #: A clock that is off by less is one that is being put right, or a machine that is busy.
-_SET_BY: Final = timedelta(seconds=2)
+_CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 
 
 class Jobs:
@@ -42,7 +42,7 @@ class Jobs:
         self._at_work: set[str] = set()
         self._due_again: set[str] = set()
         self._is_ending = False
-        self._pool: Executor = ThreadPoolExecutor(_AT_ONCE, "job")
+        self._pool: Executor = ThreadPoolExecutor(_MOST_JOBS, "job")
         self._scheduler.add_executor(_After(self._pool))
 
     @contextmanager
@@ -76,7 +76,7 @@ class Jobs:
             args=(name, work),
             id=name,
             next_run_time=next_,
-            max_instances=_AT_ONCE_OF_ONE,
+            max_instances=_MOST_INSTANCES,
             coalesce=True,
             misfire_grace_time=None,
             replace_existing=True,
@@ -139,10 +139,10 @@ class Jobs:
         (then, ticks_then), (now, ticks) = self._looked_at, (self._clock(), self._monotonic())
         self._looked_at = now, ticks
         by = (now - then) - timedelta(seconds=ticks - ticks_then)
-        if by < -_SET_BY:
+        if by < -_CLOCK_TOLERANCE:
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=job.trigger.when.set_back(job.next_run_time, now, -by))
-        return by if abs(by) > _SET_BY else timedelta()
+        return by if abs(by) > _CLOCK_TOLERANCE else timedelta()
 
 
 class _Scheduler(BackgroundScheduler):  # type: ignore[misc]

@@ -8,15 +8,16 @@ from functools import partial
 from threading import Condition, Event
 from typing import Final
 
+from syncd.core.run import Trigger
 from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
 from syncd.onefile import Interrupted, Yielded
 from syncd.operations.verify import VerifyProgress, verify_once
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.state.db.lock import Purpose, locked_when_free
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import ResyncWaiting, answer
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 
 #: How often one looks whether the lock is free.
 _LOOK_AGAIN_SECONDS: Final = 1.0
@@ -46,7 +47,7 @@ class PriorityLock:
                 self._changed.notify_all()
 
     @property
-    def is_wanted(self) -> bool:
+    def has_waiting(self) -> bool:
         """Whether somebody who is not patient waits."""
         return self._waiting > 0
 
@@ -86,7 +87,7 @@ class Runner:
         so_far: defaultdict[int, VerifyProgress] = defaultdict(VerifyProgress)
 
         def work(context: SyncContext) -> None:
-            context = replace(context, should_yield=lambda: self._turns.is_wanted)
+            context = replace(context, should_yield=lambda: self._turns.has_waiting)
             verify_once(context, Trigger.VERIFY, so_far=so_far[context.organisation_id])
 
         return self._of_all(work, is_patient=True)
@@ -99,7 +100,7 @@ class Runner:
         # That the store cannot be reached is for the polls to say.
         with suppress(StateUnusable):
             with self._store.reading() as connection:
-                asked_for = runs.organisations_with_requests(connection)
+                asked_for = resync_requests.organisations_waiting(connection)
             for each in self._organisations:
                 if each in asked_for:
                     self._run_until_done(each, answer)
@@ -118,7 +119,7 @@ class Runner:
         try:
             with self._store.begin() as connection:
                 for each in self._organisations:
-                    runs.request(connection, each, "signal", self._clock())
+                    resync_requests.add(connection, each, "signal", self._clock())
         except StateUnusable:
             self._asked.set()
 

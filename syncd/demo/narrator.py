@@ -45,7 +45,7 @@ class Growth:
     total: int
 
 
-class Teller:
+class Narrator:
     """Tells on standard output, and runs commands in ``folder`` with ``environment``; their logs go to its `LOG`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:

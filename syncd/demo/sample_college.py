@@ -38,7 +38,7 @@ _DIRT: Final = Dirt(
 _NOT_IN_ONEFILE: Final = {"code": "BARB2", "title": "Barbering Level 2"}
 
 
-class AshbyVale:
+class SampleCollege:
     """The same people and the same week each time; `settle_in` before the week."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class AshbyVale:
         self._known_classes = list(self._generated.rows[CLASS])
         self._start_the_new_course()
 
-    def settle_in(self, file: Path) -> None:
+    def create_database(self, file: Path) -> None:
         """Make the MIS, in a SQLite file."""
         self._mis = College(f"sqlite:///{file}", self._generated)
 

@@ -7,21 +7,21 @@ from string import Template
 from typing import Any, Final
 
 from syncd.demo import sample_college
-from syncd.demo.narrator import LOG, Ending, Growth, Teller
-from syncd.demo.sample_college import AshbyVale
+from syncd.demo.narrator import LOG, Ending, Growth, Narrator
+from syncd.demo.sample_college import SampleCollege
 from syncd.demo.simulator_process import OneFile, simulated_onefile
 from syncd.errors import StoryBroken
 
 _SHIPPED: Final = Path(__file__).parent / "folder"
 
 
-def tell_in(folder: Path, *, keychain: bool) -> None:
+def run_demo(folder: Path, *, keychain: bool) -> None:
     """Tell the whole story on standard output, in a folder that is made for it; takes about half a minute.
 
     With ``keychain`` the simulated OneFile has Keychain creation switched on. Nothing is left but the folder.
     Raises `StoryBroken` when the folder holds something already, and when a step does not end as it should.
     """
-    college = AshbyVale()
+    college = SampleCollege()
     seed = _make(folder, college)
     # What the reader has set for their own syncd is none of the demo's business.
     environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("SYNCD_")}
@@ -29,12 +29,12 @@ def tell_in(folder: Path, *, keychain: bool) -> None:
     environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     with simulated_onefile(seed, environment, keychain=keychain) as onefile:
         _configure(folder, onefile)
-        teller = Teller(folder, {**environment, "SYNCD_ONEFILE__CUSTOMER_TOKEN": onefile.customer_token})
-        college.settle_in(folder / "mis.db")
+        teller = Narrator(folder, {**environment, "SYNCD_ONEFILE__CUSTOMER_TOKEN": onefile.customer_token})
+        college.create_database(folder / "mis.db")
         _Story(folder, college, onefile, teller).tell()
 
 
-def _make(folder: Path, college: AshbyVale) -> Path:
+def _make(folder: Path, college: SampleCollege) -> Path:
     """Make the folder, with what OneFile holds at the start in it; gives that file."""
     seed = folder / "onefile.json"
     try:
@@ -62,7 +62,7 @@ def _configure(folder: Path, onefile: OneFile) -> None:
 class _Story:
     """The chapters, in their order; they share one college, one OneFile and one teller."""
 
-    def __init__(self, folder: Path, college: AshbyVale, onefile: OneFile, teller: Teller) -> None:
+    def __init__(self, folder: Path, college: SampleCollege, onefile: OneFile, teller: Narrator) -> None:
         self.folder = folder
         self.college = college
         self.onefile = onefile

@@ -7,14 +7,18 @@ from syncd.onefile.client import OneFile
 from syncd.onefile.instrumentation import OnRequest
 from syncd.onefile.pagination import TooManyPages
 from syncd.onefile.rate_limit import Interrupted, RateLimiter, RateLimitStore, Yielded
+from syncd.onefile.requests import ApiRequest, Id, PendingId, fields_sent, request_for
 from syncd.onefile.responses import Created, Organisation, Place, Response, UserRow
 
 __all__ = [
+    "ApiRequest",
     "Created",
+    "Id",
     "Interrupted",
     "OnRequest",
     "OneFile",
     "Organisation",
+    "PendingId",
     "Place",
     "RateLimitStore",
     "RateLimiter",
@@ -22,4 +26,6 @@ __all__ = [
     "TooManyPages",
     "UserRow",
     "Yielded",
+    "fields_sent",
+    "request_for",
 ]

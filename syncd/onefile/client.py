@@ -18,6 +18,7 @@ from syncd.errors import AnswerLost, CredentialsRefused, OneFileError, OneFileUn
 from syncd.onefile.instrumentation import OnRequest, TimedTransport
 from syncd.onefile.pagination import PageSizes, every_row
 from syncd.onefile.rate_limit import Interrupted, RateLimiter
+from syncd.onefile.requests import ApiRequest, resource
 from syncd.onefile.responses import (
     Created,
     Customer,
@@ -69,20 +70,21 @@ class OneFile:
         max_in_flight: int = 16,
         on_throttled: Callable[[float], None] = lambda _seconds: None,
         on_request: OnRequest = lambda _request: None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.rate_limiter: Final = rate_limiter
         self._on_throttled = on_throttled
         self._page_sizes = PageSizes()
-        punctual = DeadlineTransport(
+        punctual = transport or DeadlineTransport(
             timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             proxy=_proxy_for(httpx.URL(base_url)),
         )
-        transport = TimedTransport(punctual, httpx.URL(base_url).path, on_request)
+        timed = TimedTransport(punctual, httpx.URL(base_url).path, on_request)
         self._http = httpx.Client(
             base_url=base_url,
             auth=SessionAuth(f"{base_url}/Authentication", customer_token, clock),
-            transport=RateLimitedTransport(transport, rate_limiter, clock=clock, on_throttled=self._report_throttling),
+            transport=RateLimitedTransport(timed, rate_limiter, clock=clock, on_throttled=self._report_throttling),
             timeout=timeout_seconds,
             headers={"Accept": "application/json, text/plain", "User-Agent": f"syncd/{__version__}"},
         )
@@ -159,7 +161,7 @@ class OneFile:
 
     def places(self, role: Role, organisation_id: int, *, expected: int | None = None) -> Iterator[Place]:
         """The classrooms (§9) or placements (§10) of an organisation; ``expected`` is how many there may be."""
-        return self._rows(f"{_resource(role)}/Search", {"OrganisationID": organisation_id}, parse_place, expected)
+        return self._rows(f"{resource(role)}/Search", {"OrganisationID": organisation_id}, parse_place, expected)
 
     def calls_for(self, rows: int) -> int:
         """How many calls a search takes that brings so many rows, as far as OneFile's pages are known (U1)."""
@@ -177,51 +179,29 @@ class OneFile:
 
     def one(self, role: Role, onefile_id: int) -> dict[str, Any]:
         """The same of a user or a place (§9, §10)."""
-        return self._one(_resource(role), onefile_id)
+        return self._one(resource(role), onefile_id)
 
     def _one(self, resource: str, onefile_id: int) -> dict[str, Any]:
         with _readable(f"a read at {resource}"):
             return parse_object(self._read("GET", f"{resource}/{onefile_id}"))
 
-    def create(self, role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> tuple[Created, Response]:
-        """Make an account (§8.2, §8.3), a classroom (§9) or a placement (§10)."""
-        what = {"OrganisationID": organisation_id} | ({} if role.is_place else {"Role": role.number})
-        response, attempts = self._call("POST", _resource(role), {**what, **fields}, again_after=(OneFileUnreachable,))
+    def create(self, request: ApiRequest) -> tuple[Created, Response]:
+        """Send a request that makes an account or a place; it is not repeated once it may have reached OneFile."""
+        response, attempts = self._call(request.method, request.path, request.body, again_after=(OneFileUnreachable,))
         try:
             return parse_created(response), Response(response.status_code, attempts)
         except Unreadable:
             raise AnswerLost(response.status_code) from None
 
-    def update(self, role: Role, onefile_id: int, fields: Mapping[str, Sent]) -> Response:
-        """Change these fields of an account (§8.4) or a place (§9, §10)."""
-        return self._change(f"{_resource(role)}/{onefile_id}", fields)
-
-    def assign(self, user_id: int, learner_id: int, *, learner_in_path: bool = False) -> Response:
-        """Assign somebody to a learner, at level 1 (§11).
-
-        Whose id belongs in the path is not agreed upon (U18): that of whoever is assigned, unless ``learner_in_path``.
-        """
-        path, named = (learner_id, user_id) if learner_in_path else (user_id, learner_id)
-        return self._change(f"/User/{path}/Assign", {"LearnerID": named, "Level": 1})
-
-    def assign_placement(self, user_id: int, placement_id: int, *, grants_access: bool) -> Response:
-        """Assign an employer to a placement, with or without access to its learners (§11)."""
-        return self._change(f"/User/{user_id}/AssignPlacement/{placement_id}/{str(grants_access).lower()}")
-
-    def archive_user(self, user_id: int) -> Response:
-        """Archive an account (§8.7)."""
-        return self._change(f"/User/{user_id}/Archive")
-
-    def unarchive_user(self, user_id: int) -> Response:
-        """Bring an archived account back (§8.7)."""
-        return self._change(f"/User/{user_id}/Unarchive")
-
-    def _change(self, path: str, fields: Mapping[str, Sent] | None = None) -> Response:
-        response, attempts = self._call("POST", path, fields, again_after=(OneFileUnreachable, AnswerLost))
+    def change(self, request: ApiRequest) -> Response:
+        """Send a request that changes an account, a place or an assignment, and that can be repeated."""
+        response, attempts = self._call(
+            request.method, request.path, request.body, again_after=(OneFileUnreachable, AnswerLost)
+        )
         try:
             parse_json(response)
         except Unreadable:
-            # A web page from something in between is nobody's yes.
+            # A web page comes from something in between, and says nothing about what OneFile did.
             raise AnswerLost(response.status_code) from None
         return Response(response.status_code, attempts)
 
@@ -291,10 +271,6 @@ class OneFile:
             if isinstance(problem, httpx.RequestError) and problem.request.url.path.endswith("/Authentication"):
                 raise OneFileUnreachable(f"OneFile did not answer the log-in: {type(problem).__name__}.") from None
             raise AnswerLost from None
-
-
-def _resource(role: Role) -> str:
-    return f"/{role}" if role.is_place else "/User"
 
 
 def _plainly(problem: httpx.RequestError) -> str:

@@ -12,6 +12,9 @@ from typing import Final
 from syncd.core.assignments import AssignmentRecord
 from syncd.core.fields import FIELDS, Role
 from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Reason, Record
+from syncd.core.run import RunState
+from syncd.core.text import plural
+from syncd.core.watermark import WatermarkReading
 from syncd.errors import Refused, SyncdError
 from syncd.mis import Mis
 from syncd.onefile import Interrupted, OneFile, Organisation
@@ -19,9 +22,9 @@ from syncd.state import daemons, runs
 from syncd.state.db import files, maintenance
 from syncd.state.db.schema import NEWEST, is_newer
 from syncd.state.db.store import Store
-from syncd.state.views.status import moment
+from syncd.state.views.documents import moment
 from syncd.sync.context import SyncContext
-from syncd.sync.feeds import FeedDigests, check_watermark_query, read_assignments, read_feeds
+from syncd.sync.feeds import all_rows, check_watermark_query, open_feed, read_assignments, read_feeds
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.reasons import describe
 
@@ -202,7 +205,7 @@ def of_runs(store: Store, organisation_id: int, *, is_live: bool) -> Outcome:
         )
     if last:
         said = f"the last one is run {last.id}, {describe(last.state)}, {moment(last.started_at)}"
-        if last.state == runs.RunState.FAILED:
+        if last.state == RunState.FAILED:
             return Outcome(f"{said}: {last.reason or 'it stopped'}", "Correct that, then run again.", State.WARNING)
         return Outcome(said)
     if not is_live:
@@ -257,9 +260,9 @@ class FeedCounts:
         organisations = context.organisations or (context.organisation_id,)
         rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
         held: dict[tuple[Key, int], tuple[Reason, str]] = {}
-        traces = FeedDigests() if any(feed.watermark for feed in context.feeds) else None
+        watermarks: dict[str, WatermarkReading] = {}
         misid = ""
-        for row in chain.from_iterable(_turn(context.for_organisation(each), traces) for each in organisations):
+        for row in chain.from_iterable(_turn(context.for_organisation(each), watermarks) for each in organisations):
             match row:
                 case OtherOrganisation():
                     continue
@@ -275,15 +278,19 @@ class FeedCounts:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
                 self._seen.add(row.key)
-        for marking in (traces.watermarks if traces else {}).values():
-            check_watermark_query(context, marking, [misid] if misid else [])
+        for watermark in watermarks.values():
+            check_watermark_query(context, watermark, [misid] if misid else [])
         return _counted(rows, Counter(held.values()), left_out)
 
 
 def _turn(
-    context: SyncContext, traces: FeedDigests | None
+    context: SyncContext, watermarks: dict[str, WatermarkReading]
 ) -> Iterator[Record | AssignmentRecord | Held | OtherOrganisation]:
-    yield from read_feeds(context, traces)
+    for feed in context.feeds:
+        with open_feed(context, feed) as reader:
+            if reader.watermark is not None:
+                watermarks[feed.name] = reader.watermark
+            yield from all_rows(reader)
     yield from read_assignments(context)
 
 
@@ -295,7 +302,7 @@ def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str
             "Look at its query: the guard stops a run with an empty feed.",
             State.WARNING,
         )
-    said = f"{rows} row{'s' * (rows != 1)}"
+    said = plural(rows, "row")
     if len(by_organisation) > 1:
         said += f" ({', '.join(f'{count} of {each}' for each, count in by_organisation.items())})"
     if left_out:

@@ -25,6 +25,7 @@ from syncd.core.matching import (
 )
 from syncd.core.plan import Plan, Update
 from syncd.core.records import Held, Key, OtherOrganisation, Record
+from syncd.core.run import Trigger
 from syncd.errors import LinksUnusable, Refused
 from syncd.state import accounts, changes
 from syncd.sync.context import SyncContext
@@ -32,7 +33,7 @@ from syncd.sync.customer_check import confirm_customer
 from syncd.sync.feeds import read_feeds
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.planner import GuardedPlan
-from syncd.sync.run import PlanMaker, RunResult, Trigger, execute
+from syncd.sync.run import PlanMaker, RunResult, execute
 
 #: How OneFile answers for an id that it does not have (U15).
 _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)
@@ -100,6 +101,7 @@ def find_links(context: SyncContext, on_reading: Callable[[int], None] = lambda 
                 accepted={"MISID": key.misid},
                 # What else OneFile has is not known: the next run is to send the record.
                 fingerprint="",
+                needs_recheck=True,
                 now=now,
             )
     nobodys = [people[key] for key in sorted(sorted_.without)]
@@ -142,7 +144,7 @@ def unlink(context: SyncContext, key: Key, user_id: int, who: str) -> UnlinkResu
     outcome = UnlinkResult.WAS_GONE
     told = _told(context, user_id)
     if told is not None and _misid_in(told) == key.misid:
-        plan = Plan(updates=(Update(key, "", user_id, {"MISID": f"unlinked-{user_id}"}),))
+        plan = Plan(updates=(Update(key, "", user_id, {"MISID": f"unlinked-{user_id}"}, needs_recheck=True),))
         done = execute(context, Trigger.LINK, _only(plan), approved_by=who)
         outcome = UnlinkResult.MARKED if done.sent else UnlinkResult.NOT_YET
     if outcome is not UnlinkResult.NOT_YET:
@@ -254,7 +256,7 @@ def _plan_of(links: Sequence[LinkRow]) -> PlanMaker:
         answers = _side_by_side(context, lambda one: checks.objection(*one), list(open_.items()))
         _refuse([f"{link.where}, {said}" for link, said in zip(open_.values(), answers, strict=True) if said])
         updates = (
-            Update(key, checks.feeds[key], link.user_id, {"MISID": key.misid}, is_link=True)
+            Update(key, checks.feeds[key], link.user_id, {"MISID": key.misid}, is_link=True, needs_recheck=True)
             for key, link in open_.items()
         )
         return _guarded(context, Plan(updates=tuple(updates)), known, lookup)

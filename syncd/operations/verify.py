@@ -1,12 +1,11 @@
-"""Verifying: reads accounts back from OneFile, tells what has drifted, and sends it again if asked to."""
+"""Verify: reads accounts back from OneFile, reports drift, and sends the stored values again if asked to."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,22 +14,23 @@ from syncd.core.drift import Drift, DriftKind, Findings
 from syncd.core.guard import guard
 from syncd.core.plan import Plan, Update
 from syncd.core.records import Key
+from syncd.core.run import RunState, Trigger
 from syncd.errors import Refused
 from syncd.onefile import OneFile, Yielded
 from syncd.state import accounts, runs
-from syncd.state.runs import RunState
+from syncd.state.runs import VerifyScope
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.planner import GuardedPlan
-from syncd.sync.run import RunResult, Trigger, execute
+from syncd.sync.run import RunResult, execute
 
-#: Nobody knows on what LastModified moves, nor by whose clock (U29).
+#: It is not documented what changes LastModified, or by which clock (U29).
 _OVERLAP: Final = timedelta(days=1)
 _FULL_EVERY: Final = timedelta(days=7)
 _AT_ONCE: Final = 500
-#: So many accounts that should have a field are asked before OneFile is believed not to tell it.
-_WITNESSES: Final = 3
-#: If more are left as they are, the next verify reads everybody rather than remember them.
+#: How many accounts with a field are read before OneFile is assumed not to return it.
+_CONTROL_ACCOUNTS: Final = 3
+#: If more accounts still differ, they are not stored and the next verify reads every account.
 _MOST_REMEMBERED: Final = 100
 
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST})
@@ -44,25 +44,25 @@ class VerifyResult:
 
     done: RunResult
     checked: int
-    """How many accounts were read back."""
+    """The number of accounts that were read back."""
     is_full: bool
-    """Whether they were all, or those changed since the last verify."""
+    """Whether every account was read, or those changed since the last verify."""
     drift: tuple[Drift, ...]
-    """What was found, whether it has been put right or not."""
+    """The drift that was found, sent again or not."""
     left: tuple[Drift, ...]
-    """What may still be so."""
+    """The drift that may remain."""
     not_told: frozenset[str]
-    """Fields of which nothing can be said, for OneFile tells them of nobody."""
+    """Fields that could not be compared, because OneFile returns them for no account."""
 
 
 @dataclass(slots=True)
 class VerifyProgress:
-    """What a verify has read back when it gives way, for the one that goes on with it."""
+    """What a verify has read back when it yields to a resync, so that it can continue."""
 
     began_at: datetime | None = None
-    """When the first of them did; ``None`` before that."""
+    """When the first attempt began; ``None`` before that."""
     touched: frozenset[int] | None = None
-    """The UserIDs to look at; ``None`` for everybody's."""
+    """The UserIDs to read; ``None`` for every account."""
     findings: Findings = field(default_factory=Findings)
 
 
@@ -74,11 +74,11 @@ def verify_once(
     full: bool = False,
     so_far: VerifyProgress | None = None,
 ) -> VerifyResult:
-    """Read accounts back, and with ``fix`` send again what has drifted. The caller holds the organisation's lock.
+    """Read accounts back, and with ``fix`` send drifted fields again. The caller holds the organisation's lock.
 
-    Reads those that OneFile says were changed since the last verify under this trigger and those that were left as
-    they were; everybody in the first verify, once a week, and when ``full``. Raises as `carry_out` does; after
-    `GaveWay` it goes on where it was when it is given the same ``so_far`` again.
+    Reads the accounts that were changed in OneFile since the last verify with this trigger, and those that still
+    differed then; every account in the first verify, once a week, and if ``full``. Raises as `execute` does; after
+    `Yielded` it continues where it was if it is called with the same ``so_far`` again.
     """
     so_far = so_far or VerifyProgress()
     checks: list[_Check] = []
@@ -87,53 +87,20 @@ def verify_once(
         checks.append(_check(replace(here, should_yield=context.should_yield), trigger, so_far, full=full))
         return _plan(here, checks[-1], fix=fix)
 
-    # Were what it sends again to give way, it would be sent once more after that.
+    # If sending yielded to a resync, everything would be sent once more afterwards.
     done = execute(replace(context, should_yield=lambda: False), trigger, maker)
     (check,) = checks
     drift = check.findings.drift
-    # Of a fix that went wrong in part it is not asked in which.
+    # If only a part of a fix was accepted, all of it counts as remaining drift.
     is_fixed = fix and done.state is RunState.FINISHED and done.sent == done.counts.updates
     left = tuple(one for one in drift if not is_fixed or one.kind is DriftKind.MISSING)
     with context.store.begin() as connection:
         runs.record_drift(connection, done.run, len(drift))
         if done.state is RunState.FINISHED:
-            extent = VerifyScope(check.is_full, check.began_at, frozenset(one.user_id for one in left))
-            runs.set_reason(connection, done.run, str(extent))
+            still_different = frozenset(one.user_id for one in left)
+            listed = still_different if len(still_different) <= _MOST_REMEMBERED else None
+            runs.record_verify(connection, done.run, VerifyScope(check.is_full, check.began_at, listed))
     return VerifyResult(done, check.findings.checked, check.is_full, drift, left, check.findings.not_returned)
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyScope:
-    """How far a verify went, as the reason of its run has it for the next one to know."""
-
-    is_full: bool
-    began_at: datetime
-    """Before its run did, if it has given way meanwhile."""
-    left: frozenset[int]
-    """The UserIDs of accounts that were left as they were."""
-    forgets: bool = False
-    """Whether there were too many of them to be named."""
-
-    def __str__(self) -> str:
-        extent = f"{'full' if self.is_full else 'changed'} as of {self.began_at.isoformat()}"
-        if not self.left:
-            return extent
-        named = ", ".join(map(str, sorted(self.left))) if len(self.left) <= _MOST_REMEMBERED else "too many to name"
-        return f"{extent}; still different: {named}"
-
-    @classmethod
-    def from_reason(cls, reason: str, started_at: datetime) -> Self:
-        """The scope that a run noted in its reason; an older note has no beginning, which then is ``started_at``."""
-        extent, _, rest = reason.partition("; ")
-        what, _, began_at = extent.partition(" as of ")
-        left = frozenset(map(int, re.findall(r"[0-9]+", rest)))
-        # One that was noted by an older syncd began when its run did.
-        return cls(
-            what == "full",
-            datetime.fromisoformat(began_at) if began_at else started_at,
-            left,
-            forgets=bool(rest) and not left,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +115,7 @@ def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, fu
     with context.store.reading() as connection:
         known = accounts.known(connection, context.organisation_id)
         before = None if full else _last_verify(connection, context, trigger)
-    # Of leavers and the archived the MIS says nothing any more, so there is nothing to hold OneFile to.
+    # The MIS has no record of leavers and archived accounts, so there is nothing to compare them with.
     ours = {key: one.user_id for key, one in known.items() if one.status is Status.ACTIVE and one.user_id is not None}
     findings = so_far.findings
     with context.onefile.rate_limiter.yielding_to(context.should_yield):
@@ -157,7 +124,7 @@ def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, fu
             so_far.touched = None if before is None else _changed_since(context, ours, *before)
             so_far.began_at = began_at
         touched = so_far.touched
-        # When a place was changed OneFile does not tell, so those wait for the next full verify.
+        # OneFile does not return when a place was changed, so places wait for the next full verify.
         chosen = {
             key: user_id
             for key, user_id in ours.items()
@@ -165,7 +132,7 @@ def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, fu
         }
         _read_back(context, chosen, findings)
         if findings.not_returned and touched is not None:
-            # In a few accounts it may be that somebody has emptied the field; others know whether it is ever told.
+            # A person may have emptied the field in these accounts; others show whether OneFile ever returns it.
             others = {key: user_id for key, user_id in ours.items() if key not in chosen}
             _read_back(context, _control_accounts(context, others, findings.not_returned), findings)
     _log_result(context, findings)
@@ -175,22 +142,21 @@ def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, fu
 def _last_verify(
     connection: Connection, context: SyncContext, trigger: Trigger
 ) -> tuple[datetime, frozenset[int]] | None:
-    """Since when OneFile is to be asked for changes, and whom to read besides; ``None`` when a full one is due."""
-    # One that was killed before it could say how far it went counts for nothing.
-    last = runs.last_finished(connection, context.organisation_id, trigger)
-    last_full = runs.last_finished(connection, context.organisation_id, trigger, noted="full")
-    if last is None or last_full is None:
+    """Since when to ask OneFile for changes, and which UserIDs to read besides; ``None`` if a full verify is due."""
+    # A verify that was killed before it could store its scope does not count.
+    last = runs.last_verify(connection, context.organisation_id, trigger)
+    last_full = runs.last_verify(connection, context.organisation_id, trigger, only_full=True)
+    if last is None or last_full is None or last.still_different is None:
         return None
-    extent, full = (VerifyScope.from_reason(reason, started_at) for started_at, reason in (last, last_full))
-    if context.clock() - full.began_at >= _FULL_EVERY or extent.forgets:
+    if context.clock() - last_full.began_at >= _FULL_EVERY:
         return None
-    return extent.began_at - _OVERLAP, extent.left
+    return last.began_at - _OVERLAP, last.still_different
 
 
 def _changed_since(
     context: SyncContext, ours: Mapping[Key, int], since: datetime, left: frozenset[int]
 ) -> frozenset[int] | None:
-    """The UserIDs to look at; ``None`` where OneFile does not take the filter."""
+    """The UserIDs to read; ``None`` if OneFile refuses the filter."""
     found = set(left)
     try:
         for role in sorted({key.role for key in ours if not key.role.is_place}):
@@ -220,7 +186,7 @@ def _returned_values(onefile: OneFile, key: Key, onefile_id: int) -> dict[str, A
     try:
         return onefile.one(key.role, onefile_id)
     except Yielded as gave_way:
-        # What others were told meanwhile is not lost.
+        # The answers that other threads got meanwhile are kept.
         return gave_way
     except Refused as refused:
         if refused.status in _GONE:
@@ -229,8 +195,8 @@ def _returned_values(onefile: OneFile, key: Key, onefile_id: int) -> dict[str, A
 
 
 def _control_accounts(context: SyncContext, others: Mapping[Key, int], names: Collection[str]) -> dict[Key, int]:
-    """A few accounts that should have these fields."""
-    wanted = dict.fromkeys(names, _WITNESSES)
+    """A few accounts that have these fields in the store."""
+    wanted = dict.fromkeys(names, _CONTROL_ACCOUNTS)
     chosen: dict[Key, int] = {}
     for batch in _batches(list(others)):
         with context.store.reading() as connection:
@@ -262,7 +228,7 @@ def _log_result(context: SyncContext, findings: Findings) -> None:
 
 def _plan(context: SyncContext, check: _Check, *, fix: bool) -> GuardedPlan:
     drift = check.findings.drift
-    # Whoever it gave way to may have let go of one, or have given it another MISID.
+    # A run that it yielded to may have unlinked an account, or changed its MISID.
     drifted = [one for one in drift if one.kind is DriftKind.CHANGED and one.key in check.known]
     updates = _updates(context, drifted, check.known) if fix else ()
     plan = Plan(updates=updates, unchanged=check.findings.checked - len(drift))
@@ -283,6 +249,7 @@ def _updates(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key,
             one.user_id,
             {name: values[one.key][name] for name in one.fields},
             fingerprint=known[one.key].fingerprint,
+            needs_recheck=known[one.key].needs_recheck,
         )
         for one in drifted
     )

@@ -8,7 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 _ABORT = "syncd.simulator.abort"
 
 
-class HangingUpProtocol(H11Protocol):
+class AbortableProtocol(H11Protocol):
     """uvicorn's own protocol, which also tells the application how to abort the connection it serves."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

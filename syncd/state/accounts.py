@@ -1,7 +1,8 @@
-"""The accounts: which MISID is which UserID, and what OneFile last accepted for it."""
+"""The accounts: the UserID of each MISID, and the values that OneFile last accepted."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +16,34 @@ from syncd.state import feed_digests
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import account
 
+
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
+    """An account as the list of accounts shows it."""
+
+    organisation_id: int
+    role: Role
+    misid: str
+    user_id: int | None
+    """``None`` while OneFile has accepted its create without returning the UserID."""
+    status: Status
+    synced_at: datetime
+    """When OneFile last accepted a change of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDetails:
+    """An account as its own page shows it, without values."""
+
+    user_id: int | None
+    status: Status
+    feed: str
+    created_at: datetime
+    synced_at: datetime
+    left_at: datetime | None
+    """When its record disappeared from the MIS."""
+
+
 #: Databases limit how many parameters one statement may have.
 _AT_ONCE: Final = 500
 _UNUSED: Final = [status for status in Status if status is not Status.ACTIVE]
@@ -27,8 +56,9 @@ _KNOWN: Final = select(
     account.c.status,
     account.c.fingerprint,
     account.c.left_at,
+    account.c.needs_recheck,
 ).where(account.c.organisation_id == bindparam("here"))
-# The roles are named one by one, as that is what the index can be asked for.
+# The index begins with the role, so the roles are listed.
 _NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
 _REFERENTS: Final = _KNOWN.where(account.c.role.in_([role for role in Role if role is not Role.LEARNER]))
 _LEARNERS: Final = _KNOWN.where(account.c.role == Role.LEARNER)
@@ -46,20 +76,20 @@ def known(connection: Connection, organisation_id: int) -> dict[Key, Known]:
 
 
 def not_in_use(connection: Connection, organisation_id: int) -> dict[Key, Known]:
-    """The accounts whose record is gone, or was at some time and is not known to be back."""
+    """The accounts that are not active: leavers, archived accounts, and those of unknown status."""
     return _known(connection, organisation_id, _NOT_IN_USE)
 
 
 def referents(connection: Connection, organisation_id: int) -> dict[Key, Known]:
-    """The accounts that others may refer to: whoever is no learner, and places."""
+    """The accounts that records may refer to: every account except learners."""
     return _known(connection, organisation_id, _REFERENTS)
 
 
 def known_with_misids(connection: Connection, organisation_id: int, misids: Collection[str]) -> dict[Key, Known]:
-    """The learners with these MISIDs, those whose account is not settled, and everybody else."""
+    """The learners with these MISIDs, the learners whose account needs attention, and every other account."""
     columns = account.c
     found = referents(connection, organisation_id)
-    unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | (columns.fingerprint == "")
+    unsettled = columns.status.in_(_UNUSED) | columns.user_id.is_(None) | columns.needs_recheck
     found |= _known(connection, organisation_id, _LEARNERS.where(unsettled))
     wanted = sorted(misids)
     for start in range(0, len(wanted), _AT_ONCE):
@@ -70,15 +100,15 @@ def known_with_misids(connection: Connection, organisation_id: int, misids: Coll
 
 def _known(connection: Connection, organisation_id: int, statement: Select[Any]) -> dict[Key, Known]:
     return {
-        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at)
-        for organisation, role, misid, user_id, status, fingerprint, left_at in connection.execute(
+        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at, needs_recheck)
+        for organisation, role, misid, user_id, status, fingerprint, left_at, needs_recheck in connection.execute(
             statement, {"here": organisation_id}
         )
     }
 
 
 def values(connection: Connection, cipher: ValueCipher, keys: Collection[Key]) -> dict[Key, Mapping[str, Value]]:
-    """What OneFile last accepted, for these accounts."""
+    """The values that OneFile last accepted for these accounts."""
     found: dict[Key, Mapping[str, Value]] = {}
     wanted = set(keys)
     organisations = {key.organisation_id for key in wanted}
@@ -87,7 +117,7 @@ def values(connection: Connection, cipher: ValueCipher, keys: Collection[Key]) -
         rows = connection.execute(
             select(account.c.organisation_id, account.c.role, account.c.misid, account.c["values"]).where(
                 account.c.organisation_id.in_(organisations),
-                # The index by which they are found has the role between the two.
+                # The index has the role between the other two columns.
                 account.c.role.in_(list(Role)),
                 account.c.misid.in_(misids[start : start + _AT_ONCE]),
             )
@@ -109,8 +139,12 @@ def save(
     accepted: Mapping[str, Sent],
     fingerprint: str,
     now: datetime,
+    needs_recheck: bool = False,
 ) -> None:
-    """Note that OneFile accepted these values: a new account is added, a known one gets them on top of its own."""
+    """Store the values that OneFile has accepted: a new account is added, in a known one they replace its own.
+
+    ``fingerprint`` is that of the record. ``needs_recheck`` has the next run compare the record value by value.
+    """
     row = _find_row(connection, key)
     before: dict[str, Sent] = cipher.decrypt(row.values) if row else {}
     merged = {name: value for name, value in {**before, **accepted}.items() if value not in {None, ""}}
@@ -120,6 +154,7 @@ def save(
         "feed": feed,
         "values": cipher.encrypt(merged),
         "fingerprint": fingerprint,
+        "needs_recheck": needs_recheck,
         "synced_at": now,
         "left_at": None,
     }
@@ -131,12 +166,12 @@ def save(
 
 
 def identify(connection: Connection, key: Key, user_id: int) -> None:
-    """Note the UserID that was found for an account whose create gave none."""
+    """Store the UserID that was found for an account whose create did not return one."""
     connection.execute(account.update().where(_matches_key(key)).values(user_id=user_id))
 
 
 def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: datetime) -> None:
-    """Carry an account over to the new MISID of its person; whatever else the record now says is compared anew."""
+    """Give an account the new MISID of its person; the next run compares the rest of the record."""
     row = _find_row(connection, old)
     if row is None:
         return
@@ -147,7 +182,7 @@ def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: 
         .values(
             misid=new.misid,
             values=cipher.encrypt(values),
-            fingerprint="",
+            needs_recheck=True,
             status=Status.ACTIVE,
             left_at=None,
             synced_at=now,
@@ -155,17 +190,17 @@ def rekey(connection: Connection, cipher: ValueCipher, old: Key, new: Key, now: 
     )
 
 
-def refresh(connection: Connection, key: Key, feed: str, fingerprint: str) -> None:
-    """Note that the record now reads this way, and that OneFile need not be told anything."""
+def refresh(connection: Connection, key: Key, feed: str, fingerprint: str, *, needs_recheck: bool = False) -> None:
+    """Store the fingerprint of a record that needs no call."""
     connection.execute(
         account.update()
         .where(_matches_key(key))
-        .values(fingerprint=fingerprint, feed=feed, status=Status.ACTIVE, left_at=None)
+        .values(fingerprint=fingerprint, needs_recheck=needs_recheck, feed=feed, status=Status.ACTIVE, left_at=None)
     )
 
 
 def set_status(connection: Connection, key: Key, status: Status, left_at: datetime | None) -> None:
-    """Note that an account's record is gone, that it was archived, or that it is back."""
+    """Store that an account is a leaver, archived, or active again."""
     connection.execute(account.update().where(_matches_key(key)).values(status=status, left_at=left_at))
 
 
@@ -189,7 +224,7 @@ def user_ids_by_misid(
 
 
 def count_by_feed(connection: Connection, organisation_id: int) -> dict[str, int]:
-    """How many accounts that are still there each feed gave."""
+    """How many active accounts came from each feed."""
     rows = connection.execute(
         select(account.c.feed, func.count())
         .where(account.c.organisation_id == organisation_id, account.c.status == Status.ACTIVE)
@@ -199,7 +234,7 @@ def count_by_feed(connection: Connection, organisation_id: int) -> dict[str, int
 
 
 def count_by_role(connection: Connection, organisation_id: int) -> Counter[str]:
-    """How many accounts there are of each role, archived ones left out."""
+    """How many accounts there are of each role, without archived ones."""
     rows = connection.execute(
         select(account.c.role, func.count())
         .where(account.c.organisation_id == organisation_id, account.c.status != Status.ARCHIVED)
@@ -209,7 +244,7 @@ def count_by_role(connection: Connection, organisation_id: int) -> Counter[str]:
 
 
 def feeds(connection: Connection, organisation_id: int) -> dict[Key, str]:
-    """Which feed each account came from last."""
+    """The feed that each account last came from."""
     columns = account.c
     rows = connection.execute(
         select(columns.role, columns.misid, columns.feed).where(columns.organisation_id == organisation_id)
@@ -218,28 +253,44 @@ def feeds(connection: Connection, organisation_id: int) -> dict[Key, str]:
 
 
 def leavers(connection: Connection, organisation_id: int) -> int:
-    """How many accounts there are whose record is gone."""
+    """How many accounts are leavers."""
     gone = (account.c.organisation_id == organisation_id) & (account.c.status == Status.LEAVER)
     return connection.scalar(select(func.count()).select_from(account).where(gone)) or 0
 
 
-def listing(connection: Connection, organisation_id: int) -> list[Row[Any]]:
-    """Every account as `syncd accounts` shows it."""
+def listing(connection: Connection, organisation_id: int) -> list[AccountEntry]:
+    """Every account, by role and MISID."""
     columns = account.c
-    return list(
-        connection.execute(
-            select(
-                columns.organisation_id,
-                columns.role,
-                columns.misid,
-                columns.user_id,
-                columns.status,
-                columns.synced_at,
-            )
-            .where(columns.organisation_id == organisation_id)
-            .order_by(columns.role, columns.misid)
+    rows = connection.execute(
+        select(
+            columns.organisation_id,
+            columns.role,
+            columns.misid,
+            columns.user_id,
+            columns.status,
+            columns.synced_at,
         )
+        .where(columns.organisation_id == organisation_id)
+        .order_by(columns.role, columns.misid)
     )
+    return [
+        AccountEntry(organisation, Role(role), misid, user_id, Status(status), synced_at)
+        for organisation, role, misid, user_id, status, synced_at in rows
+    ]
+
+
+def details(connection: Connection, key: Key) -> AccountDetails | None:
+    """What is known about an account, without its values."""
+    columns = account.c
+    row = connection.execute(
+        select(
+            columns.user_id, columns.status, columns.feed, columns.created_at, columns.synced_at, columns.left_at
+        ).where(_matches_key(key))
+    ).one_or_none()
+    if row is None:
+        return None
+    user_id, status, feed, created_at, synced_at, left_at = row
+    return AccountDetails(user_id, Status(status), feed, created_at, synced_at, left_at)
 
 
 def _find_row(connection: Connection, key: Key) -> Row[Any] | None:
@@ -256,6 +307,6 @@ def _matches_key(key: Key) -> ColumnElement[bool]:
 
 
 def forget(connection: Connection, key: Key) -> None:
-    """No longer know this account; OneFile's own is not touched."""
+    """Delete this account from the store; the account in OneFile is not changed."""
     connection.execute(account.delete().where(_matches_key(key)))
     feed_digests.invalidate(connection, key.organisation_id)

@@ -1,51 +1,61 @@
-"""The changes: an intent before each call, its outcome after, and so the audit trail."""
+"""The changes, which are the audit trail: an intent is stored before each call, and its outcome after it."""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, final
 
 from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
 from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.records import Key
+from syncd.core.run import Action, Outcome
 from syncd.core.values import Sent
 from syncd.state import counters
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import change, run
 
 
-class Action(StrEnum):
-    """What is done to an account."""
+@final
+@dataclass(frozen=True, slots=True)
+class ChangeEntry:
+    """A change as the audit trail shows it: field names, but no values."""
 
-    CREATE = "create"
-    UPDATE = "update"
-    LINK = "link"
-    ARCHIVE = "archive"
-    UNARCHIVE = "unarchive"
-    REKEY = "rekey"
-    ASSIGN = "assign"
-
-
-class Outcome(StrEnum):
-    """What is known of a change."""
-
-    PENDING = "pending"
-    """The intent is written; the answer is not in yet."""
-    APPLIED = "applied"
-    ACCEPTED = "accepted"
-    """OneFile said yes to a create and did not tell the UserID, which is to be searched for."""
-    REFUSED = "refused"
-    IN_DOUBT = "in_doubt"
-    """The answer was lost: it may have been done."""
-    NOT_DONE = "not_done"
-    """It did not happen, for sure: OneFile never had it, or a search showed that it has no such account."""
+    id: int
+    run_id: int
+    at: datetime
+    organisation_id: int
+    role: Role
+    misid: str
+    user_id: int | None
+    action: Action
+    fields: tuple[str, ...]
+    outcome: Outcome
+    attempts: int
+    http_status: int | None
+    message: str
+    """Why OneFile refused it; empty otherwise."""
 
 
-#: A create in one of these has to be settled before anything else is done about its person.
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A create whose outcome is unknown."""
+
+    change: int
+    key: Key
+    outcome: Outcome
+    at: datetime
+    """When its answer was lost; if that is unknown, when it was about to be sent."""
+    detail: dict[str, Any]
+    """What was sent, and what to store with the account if it turns out to exist."""
+
+
+#: The columns of a `ChangeEntry`.
+ENTRY_COLUMNS: Final = tuple(change.c[field.name] for field in fields(ChangeEntry))
+
+#: A create with one of these must be settled before anything else is sent for its record.
 UNSETTLED = (Outcome.PENDING, Outcome.IN_DOUBT, Outcome.ACCEPTED)
 
 _INTENT: Final = change.insert().returning(change.c.id)
@@ -63,17 +73,23 @@ _OPEN: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Unsettled:
-    """A create of which it is not known what became of it."""
-
-    change: int
-    key: Key
-    outcome: Outcome
-    at: datetime
-    """When its answer was lost, or when it was to be sent if that is all that is known."""
-    detail: dict[str, Any]
-    """What was sent, and what is to be noted with the account when it turns out to be there."""
+def to_entry(row: Row[Any]) -> ChangeEntry:
+    """The record of a row that has at least the columns of `ENTRY_COLUMNS`."""
+    return ChangeEntry(
+        row.id,
+        row.run_id,
+        row.at,
+        row.organisation_id,
+        Role(row.role),
+        row.misid,
+        row.user_id,
+        Action(row.action),
+        tuple(row.fields),
+        Outcome(row.outcome),
+        row.attempts,
+        row.http_status,
+        row.message,
+    )
 
 
 def record_intent(
@@ -90,7 +106,7 @@ def record_intent(
     now: datetime,
     message: str = "",
 ) -> int:
-    """Write down what is about to be sent, and what is to be known about it; gives the change's number."""
+    """Store what is about to be sent, and what settling it may need; returns the change's number."""
     detail = {"fields": fields, "feed": feed, "fingerprint": fingerprint}
     intent = {
         "run_id": run_id,
@@ -120,21 +136,21 @@ def record_outcome(
     attempts: int = 1,
     message: str = "",
 ) -> None:
-    """Write down what became of a change."""
+    """Store the outcome of a change."""
     found: dict[str, Any] = {"user_id": user_id} if user_id is not None else {}
     found |= {"message": message} if message else {}
-    told = {"outcome": outcome, "concluded_at": now, "http_status": http_status, "attempts": attempts}
-    row = connection.execute(_CONCLUSION, {"concluded": number, **told, **found}).one()
+    result = {"outcome": outcome, "concluded_at": now, "http_status": http_status, "attempts": attempts}
+    row = connection.execute(_CONCLUSION, {"concluded": number, **result, **found}).one()
     counters.add(connection, row.organisation_id, counters.CHANGES, f"{row.action} {outcome}")
 
 
 def are_any_open(connection: Connection, organisation_id: int) -> bool:
-    """Whether there is anything to settle, or a change of which only the intent is known."""
+    """Whether there is anything to settle, or a change without an outcome."""
     return connection.scalar(_OPEN, {"here": organisation_id}) is not None
 
 
 def unsettled(connection: Connection, cipher: ValueCipher, organisation_id: int) -> list[Unsettled]:
-    """The creates of earlier runs of which it is not known what became of them, oldest first."""
+    """The creates of earlier runs whose outcome is unknown, the oldest first."""
     rows = connection.execute(
         select(change)
         .where(
@@ -157,7 +173,7 @@ def unsettled(connection: Connection, cipher: ValueCipher, organisation_id: int)
 
 
 def forget_pending(connection: Connection, organisation_id: int) -> None:
-    """Note of everything but creates that its answer was lost: comparing again will tell whether to repeat it."""
+    """Mark every pending change, except creates, as in doubt: the next comparison decides whether to repeat it."""
     forgotten = connection.scalars(
         change.update()
         .where(
@@ -173,7 +189,7 @@ def forget_pending(connection: Connection, organisation_id: int) -> None:
 
 
 def in_doubt(connection: Connection, organisation_id: int) -> int:
-    """How many creates are not settled."""
+    """How many creates are in doubt."""
     return (
         connection.scalar(
             select(func.count())
@@ -189,7 +205,7 @@ def in_doubt(connection: Connection, organisation_id: int) -> int:
 
 
 def used_of(connection: Connection, approval_id: int) -> Counts:
-    """What has been sent under an approval so far, what certainly did not happen left out."""
+    """What has been sent under an approval so far, without changes that were certainly not made."""
     rows = connection.execute(
         select(change.c.action, func.count())
         .join(run, run.c.id == change.c.run_id)
@@ -201,12 +217,11 @@ def used_of(connection: Connection, approval_id: int) -> Counts:
     return Counts(creates=counted.get(Action.CREATE, 0), updates=updates)
 
 
-def history(connection: Connection, organisation_id: int, misid: str) -> list[Row[Any]]:
-    """Every change of the accounts with this MISID, oldest first."""
-    return list(
-        connection.execute(
-            select(change)
-            .where(change.c.organisation_id == organisation_id, change.c.misid == misid)
-            .order_by(change.c.id)
-        )
+def history(connection: Connection, organisation_id: int, misid: str) -> list[ChangeEntry]:
+    """Every change of the accounts with this MISID, the oldest first."""
+    rows = connection.execute(
+        select(*ENTRY_COLUMNS)
+        .where(change.c.organisation_id == organisation_id, change.c.misid == misid)
+        .order_by(change.c.id)
     )
+    return [to_entry(row) for row in rows]

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, select
 
 from syncd.core.alerts import AlertKind, Condition
+from syncd.core.run import FailureKind, OneFileStatus, RunState
 from syncd.state import runs
 from syncd.state.db.tables import run
-from syncd.state.runs import FailureKind, OneFileStatus, RunState
 
 
 class _Evidence(NamedTuple):

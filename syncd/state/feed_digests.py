@@ -1,71 +1,29 @@
-"""What the feeds gave when all was in step, so that the next poll need not look at it again."""
+"""The feeds as the last successful poll read them, so that the next one can recognise unchanged rows."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, bindparam, select
 
-from syncd.core.digests import SHORT_DIGEST_LENGTH, BlockDigest
-from syncd.core.watermark import WatermarkValue, read, told
+from syncd.core.digests import SHORT_DIGEST_LENGTH
+from syncd.core.feed_snapshot import BlockDigest, BlockRows, BlockWrite, FeedSnapshot, Watermark
+from syncd.core.watermark import WatermarkValue
 from syncd.state.db.tables import feed_block, feed_snapshot, watermark
 
+_WATERMARK_DECODERS: Final[Mapping[str, Callable[[str], WatermarkValue]]] = {
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "int": int,
+    "Decimal": Decimal,
+    "str": str,
+    "bytes": bytes.fromhex,
+}
 
-@dataclass(frozen=True, slots=True)
-class FeedSnapshot:
-    """What polls may go by until the feeds are next read as a whole."""
-
-    comparison_version: str
-    """A digest of all that the rows were compared by; empty where there is nothing to go by."""
-    read_at: datetime
-    """When the feeds were last read as a whole."""
-    surveyed_at: datetime
-    """When it was asked what there is to go by."""
-    generation: int
-    """Another one once something has happened that no run knew of."""
-    feeds: Mapping[str, Sequence[BlockDigest]] = field(default_factory=dict)
-    watermarks: Mapping[str, "Watermark"] = field(default_factory=dict)
-    """Of the feeds with a watermark."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """From where to ask a feed for what has changed, and for whom whatever has."""
-
-    column: str
-    value: WatermarkValue
-    first_seen_at: datetime
-    """When it was first seen to be as high as that."""
-    misid_column: str
-    recheck_misids: Sequence[str | int] = ()
-    other_organisation_rows: int = 0
-    """How many of its rows were other organisations'."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRows:
-    """The rows of a chunk."""
-
-    misids: Sequence[str | None]
-    """Whose they are; ``None`` for another organisation's."""
-    digests: Sequence[str]
-    """The short digests of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockWrite:
-    """A chunk to be remembered."""
-
-    chunk: BlockDigest
-    inside: "BlockRows | None"
-    """``None`` where it is remembered already."""
-    position: int
-    """Where that is."""
-
-
-_SWEEP: Final = select(feed_snapshot).where(feed_snapshot.c.organisation_id == bindparam("here"))
-_CHUNKS: Final = (
+_SNAPSHOT: Final = select(feed_snapshot).where(feed_snapshot.c.organisation_id == bindparam("here"))
+_BLOCKS: Final = (
     select(
         feed_block.c.feed,
         feed_block.c.rows,
@@ -81,26 +39,26 @@ _WATERMARKS: Final = select(watermark).where(watermark.c.organisation_id == bind
 
 
 def begin(connection: Connection, organisation_id: int, now: datetime) -> None:
-    """Have `lift` heard of while the feeds are first read."""
-    if connection.execute(_SWEEP, {"here": organisation_id}).one_or_none() is None:
+    """Make sure that there is a row which `invalidate` can change while the feeds are first read."""
+    if connection.execute(_SNAPSHOT, {"here": organisation_id}).one_or_none() is None:
         nothing = {"comparison_version": "", "read_at": now, "generation": 0}
         connection.execute(feed_snapshot.insert().values(organisation_id=organisation_id, **nothing))
 
 
 def remembered(connection: Connection, organisation_id: int, now: datetime) -> FeedSnapshot:
-    """What there is to go by."""
+    """Return what is remembered of the feeds."""
     here = {"here": organisation_id}
-    found = connection.execute(_SWEEP, here).one_or_none()
+    found = connection.execute(_SNAPSHOT, here).one_or_none()
     if found is None:
         return FeedSnapshot("", now, now, 0)
-    feeds: dict[str, list[BlockDigest]] = {}
-    for row in connection.execute(_CHUNKS, here) if found.comparison_version else ():
-        known = BlockDigest(row.rows, row.first_row_digest, row.digest, row.own_rows, tuple(row.recheck_rows))
-        feeds.setdefault(row.feed, []).append(known)
-    marks = {
+    blocks: dict[str, list[BlockDigest]] = {}
+    for row in connection.execute(_BLOCKS, here) if found.comparison_version else ():
+        block = BlockDigest(row.rows, row.first_row_digest, row.digest, row.own_rows, tuple(row.recheck_rows))
+        blocks.setdefault(row.feed, []).append(block)
+    watermarks = {
         row.feed: Watermark(
             row.column,
-            read(row.value),
+            decode_watermark(row.value),
             row.first_seen_at,
             row.misid_column,
             row.recheck_misids,
@@ -108,13 +66,13 @@ def remembered(connection: Connection, organisation_id: int, now: datetime) -> F
         )
         for row in connection.execute(_WATERMARKS, here)
     }
-    return FeedSnapshot(found.comparison_version, found.read_at, now, found.generation, feeds, marks)
+    return FeedSnapshot(found.comparison_version, found.read_at, now, found.generation, blocks, watermarks)
 
 
 def rows_of_blocks(
     connection: Connection, organisation_id: int, feed: str, positions: Collection[int]
 ) -> dict[int, BlockRows]:
-    """The rows of some of a feed's chunks, by position."""
+    """Return the rows of some of a feed's blocks, by the block's position."""
     rows = connection.execute(
         select(feed_block.c.position, feed_block.c.misids, feed_block.c.row_digests).where(
             _matches_feed(organisation_id, feed), feed_block.c.position.in_(positions)
@@ -122,101 +80,118 @@ def rows_of_blocks(
     )
     return {
         position: BlockRows(
-            misids, [told[start : start + SHORT_DIGEST_LENGTH] for start in range(0, len(told), SHORT_DIGEST_LENGTH)]
+            misids,
+            [digests[start : start + SHORT_DIGEST_LENGTH] for start in range(0, len(digests), SHORT_DIGEST_LENGTH)],
         )
-        for position, misids, told in rows
+        for position, misids, digests in rows
     }
 
 
 def pause(connection: Connection, organisation_id: int) -> None:
-    """Go by nothing until this run, or the next that reads everything, is over: it is about to change accounts."""
+    """Have polls read in full until a run has finished: this run is about to change accounts."""
     connection.execute(
         feed_snapshot.update().where(feed_snapshot.c.organisation_id == organisation_id).values(comparison_version="")
     )
 
 
 def invalidate(connection: Connection, organisation_id: int) -> None:
-    """Have everything read the next time: what is known of a record or an account was changed beside the runs."""
-    anew = {"comparison_version": "", "generation": feed_snapshot.c.generation + 1}
-    connection.execute(feed_snapshot.update().where(feed_snapshot.c.organisation_id == organisation_id).values(anew))
+    """Have the next poll read in full, and drop what a run in progress would save: something else changed the store."""
+    changed = {"comparison_version": "", "generation": feed_snapshot.c.generation + 1}
+    connection.execute(feed_snapshot.update().where(feed_snapshot.c.organisation_id == organisation_id).values(changed))
 
 
 def save(
     connection: Connection,
     organisation_id: int,
     snapshot: FeedSnapshot,
-    feeds: Mapping[str, Sequence[BlockWrite]],
-    marks: Mapping[str, Watermark],
-    *,
-    is_anew: bool,
+    blocks: Mapping[str, Sequence[BlockWrite]],
+    watermarks: Mapping[str, Watermark],
 ) -> None:
-    """Remember what a run has left in step, unless something has happened meanwhile that it did not know of.
+    """Store what a run has read, unless `invalidate` was called since ``snapshot`` was loaded.
 
-    ``swept`` is what is to be gone by, with the chunks that the run itself went by; ``is_anew`` when it went by none.
-    Only chunks that are others than before are written.
+    ``snapshot`` is what the run went by; it has no blocks after a full read. Only changed blocks are written.
     """
-    kept = connection.execute(
+    updated = connection.execute(
         feed_snapshot.update()
         .where(feed_snapshot.c.organisation_id == organisation_id, feed_snapshot.c.generation == snapshot.generation)
         .values(comparison_version=snapshot.comparison_version, read_at=snapshot.read_at)
     )
-    if not kept.rowcount:
+    if not updated.rowcount:
         return
     connection.execute(watermark.delete().where(watermark.c.organisation_id == organisation_id))
-    for feed, marked in marks.items():
+    for feed, each in watermarks.items():
         connection.execute(
             watermark.insert().values(
                 organisation_id=organisation_id,
                 feed=feed,
-                column=marked.column,
-                value=told(marked.value),
-                first_seen_at=marked.first_seen_at,
-                misid_column=marked.misid_column,
-                recheck_misids=marked.recheck_misids,
-                other_organisation_rows=marked.other_organisation_rows,
+                column=each.column,
+                value=encode_watermark(each.value),
+                first_seen_at=each.first_seen_at,
+                misid_column=each.misid_column,
+                recheck_misids=each.recheck_misids,
+                other_organisation_rows=each.other_organisation_rows,
             )
         )
-    if is_anew:
+    if not snapshot.blocks:
         connection.execute(feed_block.delete().where(feed_block.c.organisation_id == organisation_id))
-    for feed, noted in feeds.items():
-        _save_feed(connection, organisation_id, feed, () if is_anew else snapshot.feeds.get(feed, ()), noted)
+    for feed, read in blocks.items():
+        _save_blocks(connection, organisation_id, feed, snapshot.blocks.get(feed, ()), read)
 
 
-def _save_feed(
-    connection: Connection, organisation_id: int, feed: str, before: Sequence[BlockDigest], noted: Sequence[BlockWrite]
+def _save_blocks(
+    connection: Connection, organisation_id: int, feed: str, stored: Sequence[BlockDigest], read: Sequence[BlockWrite]
 ) -> None:
     here = _matches_feed(organisation_id, feed)
-    if any(each.inside is None and each.position != place for place, each in enumerate(noted)):
-        # Where one moves, so do those behind it, most often.
-        known = rows_of_blocks(connection, organisation_id, feed, range(len(before)))
-        noted = [replace(each, inside=each.inside or known[each.position]) for each in noted]
+    if any(each.rows is None and each.position != position for position, each in enumerate(read)):
+        # If one block moves, most often all those behind it move too.
+        rows = rows_of_blocks(connection, organisation_id, feed, range(len(stored)))
+        read = [replace(each, rows=each.rows or rows[each.position]) for each in read]
         connection.execute(feed_block.delete().where(here))
-        before = ()
+        stored = ()
     new: list[dict[str, Any]] = []
-    for place, each in enumerate(noted):
-        at_place = here & (feed_block.c.position == place)
-        if each.inside is not None:
-            new.append(_to_row(organisation_id, feed, place, each.chunk, each.inside))
-            if place < len(before):
-                connection.execute(feed_block.delete().where(at_place))
-        elif each.chunk != before[place]:
-            connection.execute(feed_block.update().where(at_place).values(recheck_rows=each.chunk.recheck_rows))
+    for position, each in enumerate(read):
+        at_position = here & (feed_block.c.position == position)
+        if each.rows is not None:
+            new.append(_to_row(organisation_id, feed, position, each.block, each.rows))
+            if position < len(stored):
+                connection.execute(feed_block.delete().where(at_position))
+        elif each.block != stored[position]:
+            connection.execute(feed_block.update().where(at_position).values(recheck_rows=each.block.recheck_rows))
     if new:
         connection.execute(feed_block.insert(), new)
-    if len(noted) < len(before):
-        connection.execute(feed_block.delete().where(here, feed_block.c.position >= len(noted)))
+    if len(read) < len(stored):
+        connection.execute(feed_block.delete().where(here, feed_block.c.position >= len(read)))
 
 
-def _to_row(organisation_id: int, feed: str, position: int, told: BlockDigest, rows: BlockRows) -> dict[str, Any]:
+def encode_watermark(value: WatermarkValue) -> list[str]:
+    """Return the type and the text of a value, as they are stored."""
+    match value:
+        case datetime():
+            return ["datetime", value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()]
+        case date():
+            return ["date", value.isoformat()]
+        case bytes():
+            return ["bytes", value.hex()]
+        case _:
+            return [type(value).__name__, str(value)]
+
+
+def decode_watermark(stored: Sequence[str]) -> WatermarkValue:
+    """Return the value that was stored."""
+    kind, text = stored
+    return _WATERMARK_DECODERS[kind](text)
+
+
+def _to_row(organisation_id: int, feed: str, position: int, block: BlockDigest, rows: BlockRows) -> dict[str, Any]:
     return {
         "organisation_id": organisation_id,
         "feed": feed,
         "position": position,
-        "rows": told.rows,
-        "first_row_digest": told.first_row_digest,
-        "digest": told.digest,
-        "own_rows": told.own_rows,
-        "recheck_rows": told.recheck_rows,
+        "rows": block.rows,
+        "first_row_digest": block.first_row_digest,
+        "digest": block.digest,
+        "own_rows": block.own_rows,
+        "recheck_rows": block.recheck_rows,
         "misids": rows.misids,
         "row_digests": "".join(rows.digests),
     }

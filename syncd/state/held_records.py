@@ -1,8 +1,8 @@
-"""What is held and what is left out: the list a person works through, with the time each was first seen."""
+"""The held records and the warnings: the list that an operator works through, with the time each was first seen."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -10,21 +10,47 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
+from syncd.core.scope import EVERYONE, Scope
 from syncd.state import assignments, feed_digests
 from syncd.state.db.tables import confirmed_new_misid, held
 
-_Identity: TypeAlias = tuple[object, ...]
-_IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
 
-_ENTRIES: Final = select(held).where(held.c.organisation_id == bindparam("here"))
+@dataclass(frozen=True, slots=True)
+class HeldEntry:
+    """A held record, or a warning, as the list shows it."""
+
+    organisation_id: int
+    role: Role
+    misid: str
+    """Empty if the row has none."""
+    feed: str
+    row: int
+    """The row's number in its feed, if the MISID does not identify it; else 0."""
+    reason: Reason
+    field: str
+    detail: str
+    is_warning: bool
+    first_seen_at: datetime
+
+    @property
+    def key(self) -> Key:
+        """The record it is about."""
+        return Key(self.organisation_id, self.role, self.misid)
 
 
 @dataclass(frozen=True, slots=True)
 class HeldChanges:
-    """What came onto the list and what left it."""
+    """The records that a run added to the list and removed from it."""
 
     added: list[Held]
     released: list[Key]
+
+
+_Identity: TypeAlias = tuple[object, ...]
+_IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
+
+_COLUMNS: Final = tuple(held.c[each.name] for each in fields(HeldEntry))
+_ENTRIES: Final = select(held).where(held.c.organisation_id == bindparam("here"))
 
 
 def replace(
@@ -33,11 +59,11 @@ def replace(
     holds: Collection[Held],
     warnings: Iterable[Warned],
     now: datetime,
-    only: Collection[str] = (),
+    scope: Scope = EVERYONE,
 ) -> HeldChanges:
-    """Make the list say what this run found; what stays on it keeps its first-seen time.
+    """Replace the list by what this run found; an entry that stays keeps its first-seen time.
 
-    ``only`` are the MISIDs a run was limited to; what is listed of others is left alone.
+    ``scope`` is what the run was limited to; entries of other records stay as they are.
     """
     found: dict[_Identity, dict[str, Any]] = {}
     for hold in holds:
@@ -50,7 +76,7 @@ def replace(
     listed = {
         _identity(row._asdict()): row
         for row in connection.execute(select(held).where(held.c.organisation_id == organisation_id))
-        if not only or row.misid in only
+        if row.misid in scope
     }
     for identity, row in found.items():
         if identity not in listed:
@@ -67,7 +93,7 @@ def replace(
 
 
 def hold(connection: Connection, hold: Held, now: datetime) -> None:
-    """Put one record on the list that turned out not to be sendable."""
+    """Add to the list one record that could not be sent."""
     row = _held_to_row(hold)
     same = [held.c[name] == row[name] for name in (*_IDENTITY, "organisation_id")]
     connection.execute(held.delete().where(*same))
@@ -75,7 +101,7 @@ def hold(connection: Connection, hold: Held, now: datetime) -> None:
 
 
 def entries(connection: Connection, organisation_id: int) -> tuple[list[Held], list[Warned]]:
-    """The list as the last run left it: what is held, and what is left out."""
+    """The list as the last run left it: the held records, and the warnings."""
     holds: list[Held] = []
     warnings: list[Warned] = []
     for row in connection.execute(_ENTRIES, {"here": organisation_id}):
@@ -87,7 +113,7 @@ def entries(connection: Connection, organisation_id: int) -> tuple[list[Held], l
 
 
 def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
-    """The records that OneFile said no to, by key; an assignment it refused is not one, and has a field to its name."""
+    """The records that OneFile refused, by key, without refused assignments, which have a field."""
     rows = connection.execute(
         select(held).where(
             held.c.organisation_id == organisation_id, held.c.reason == Reason.REFUSED, held.c.field == ""
@@ -97,9 +123,9 @@ def refused(connection: Connection, organisation_id: int) -> dict[Key, Held]:
 
 
 def retry(connection: Connection, organisation_id: int, misids: Collection[str], now: datetime) -> int:
-    """Let refused records be sent again, these or all of them; gives how many held records that lets go.
+    """Let refused records be sent again, these or all of them; returns how many held records that releases.
 
-    Of the ones named that look like somebody whose record is gone it is noted that they are somebody new.
+    A named record that is held as ``rekeyed?`` is stored as confirmed to be a new person.
     """
     here = held.c.organisation_id == organisation_id
     named = held.c.misid.in_(misids)
@@ -123,64 +149,80 @@ def retry(connection: Connection, organisation_id: int, misids: Collection[str],
 
 
 def confirmed_new(connection: Connection, organisation_id: int) -> frozenset[str]:
-    """The MISIDs of which a person has said that they are somebody new."""
+    """The MISIDs that an operator has confirmed to be new people."""
     rows = connection.scalars(
         select(confirmed_new_misid.c.misid).where(confirmed_new_misid.c.organisation_id == organisation_id)
     )
     return frozenset(rows)
 
 
-def listing(connection: Connection, organisation_id: int, *, warnings: bool = False) -> list[Row[Any]]:
+def listing(connection: Connection, organisation_id: int, *, warnings: bool = False) -> list[HeldEntry]:
     """The held records, or the warnings, grouped by reason."""
-    return list(connection.execute(_listed(organisation_id, warnings=warnings)))
+    return [_to_entry(row) for row in connection.execute(_listed(organisation_id, warnings=warnings))]
 
 
 def page(
-    connection: Connection, organisation_id: int, reason: str, *, warnings: bool, first: int, most: int
-) -> list[Row[Any]]:
-    """So many of those that are listed for a reason, from the ``first`` on, counted from 0."""
+    connection: Connection, organisation_id: int, reason: Reason, *, warnings: bool, first: int, most: int
+) -> list[HeldEntry]:
+    """At most ``most`` of the entries listed for a reason, from position ``first``, counted from 0."""
     of_reason = _listed(organisation_id, warnings=warnings).where(held.c.reason == reason)
-    return list(connection.execute(of_reason.offset(first).limit(most)))
+    return [_to_entry(row) for row in connection.execute(of_reason.offset(first).limit(most))]
 
 
-def of_person(connection: Connection, key: Key) -> list[Row[Any]]:
-    """All that is held or left out of one record, what is held first."""
+def of_record(connection: Connection, key: Key) -> list[HeldEntry]:
+    """The entries of one record, warnings last."""
     is_it = (held.c.role == key.role) & (held.c.misid == key.misid)
-    listed = select(held).where(held.c.organisation_id == key.organisation_id, is_it)
-    return list(connection.execute(listed.order_by(held.c.is_warning, held.c.reason, held.c.field)))
+    listed = select(*_COLUMNS).where(held.c.organisation_id == key.organisation_id, is_it)
+    rows = connection.execute(listed.order_by(held.c.is_warning, held.c.reason, held.c.field))
+    return [_to_entry(row) for row in rows]
 
 
 def _listed(organisation_id: int, *, warnings: bool) -> Select[Any]:
     return (
-        select(held)
+        select(*_COLUMNS)
         .where(held.c.organisation_id == organisation_id, held.c.is_warning == warnings)
         .order_by(held.c.reason, held.c.role, held.c.misid, held.c.row, held.c.id)
     )
 
 
-def by_reason(connection: Connection, organisation_id: int, *, warnings: bool) -> Counter[str]:
-    """How many are held, or left out, for each reason."""
+def _to_entry(row: Row[Any]) -> HeldEntry:
+    return HeldEntry(
+        row.organisation_id,
+        Role(row.role),
+        row.misid,
+        row.feed,
+        row.row,
+        Reason(row.reason),
+        row.field,
+        row.detail,
+        row.is_warning,
+        row.first_seen_at,
+    )
+
+
+def by_reason(connection: Connection, organisation_id: int, *, warnings: bool) -> Counter[Reason]:
+    """How many records are held, or how many warnings there are, for each reason."""
     rows = connection.execute(
         select(held.c.reason, func.count())
         .where(held.c.organisation_id == organisation_id, held.c.is_warning == warnings)
         .group_by(held.c.reason)
     )
-    return Counter({row[0]: row[1] for row in rows})
+    return Counter({Reason(row[0]): row[1] for row in rows})
 
 
-def counts(connection: Connection, organisation_id: int) -> tuple[Counter[str], int]:
-    """How many are held for each reason, and how many warnings there are."""
+def counts(connection: Connection, organisation_id: int) -> tuple[Counter[Reason], int]:
+    """How many records are held for each reason, and how many warnings there are in all."""
     rows = connection.execute(
         select(held.c.is_warning, held.c.reason, func.count())
         .where(held.c.organisation_id == organisation_id)
         .group_by(held.c.is_warning, held.c.reason)
     ).all()
-    by_reason = Counter({reason: count for is_warning, reason, count in rows if not is_warning})
+    by_reason = Counter({Reason(reason): count for is_warning, reason, count in rows if not is_warning})
     return by_reason, sum(count for is_warning, _, count in rows if is_warning)
 
 
-def new_between(connection: Connection, organisation_id: int, since: datetime, until: datetime) -> Counter[str]:
-    """How many records are held that came onto the list after the one moment and not after the other, by reason."""
+def new_between(connection: Connection, organisation_id: int, since: datetime, until: datetime) -> Counter[Reason]:
+    """How many records are held that were first seen after ``since`` and not after ``until``, by reason."""
     rows = connection.execute(
         select(held.c.reason, func.count())
         .where(
@@ -191,7 +233,7 @@ def new_between(connection: Connection, organisation_id: int, since: datetime, u
         )
         .group_by(held.c.reason)
     )
-    return Counter({row[0]: row[1] for row in rows})
+    return Counter({Reason(row[0]): row[1] for row in rows})
 
 
 def _delete(connection: Connection, numbers: list[int]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from syncd.core.accounts import Status
 from syncd.core.fields import GRANT, Role
 from syncd.core.records import Key
-from syncd.state.changes import Action, Outcome
+from syncd.core.run import Action, Outcome
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import account, change
 
@@ -47,7 +47,7 @@ def mark_in_doubt(
 
 
 def _unsure_of(fields: Iterable[str], row: Row[Any], cipher: ValueCipher) -> dict[str, object]:
-    return {"values": cipher.encrypt(cipher.decrypt(row.values) | dict.fromkeys(fields)), "fingerprint": ""}
+    return {"values": cipher.encrypt(cipher.decrypt(row.values) | dict.fromkeys(fields)), "needs_recheck": True}
 
 
 def mark_pending_in_doubt(connection: Connection, cipher: ValueCipher, organisation_id: int, now: datetime) -> None:

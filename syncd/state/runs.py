@@ -1,98 +1,122 @@
-"""The runs, the approvals that let a stopped one go on, and the requests for one."""
+"""The runs: what each planned and did, and how it ended."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, select
+from sqlalchemy import Connection, Row, bindparam, func, null, select
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
-from syncd.errors import NothingToSettle
-from syncd.state import changes, counters
-from syncd.state.changes import Outcome
-from syncd.state.db.tables import approval, change, resync_request, run
-
-APPROVAL_LASTS: Final = timedelta(hours=24)
-
-
-class RunState(StrEnum):
-    """Where a run stands."""
-
-    RUNNING = "running"
-    FINISHED = "finished"
-    AWAITING_APPROVAL = "awaiting_approval"
-    APPROVED = "approved"
-    """It was stopped and then let go: the next run may do as much."""
-    REJECTED = "rejected"
-    SUPERSEDED = "superseded"
-    """It was stopped, and a later run has planned anew."""
-    INTERRUPTED = "interrupted"
-    """The process was told to end, or ended; the next run goes on."""
-    FAILED = "failed"
-    """Something kept it from being done; the reason says what."""
-
-
-class FailureKind(StrEnum):
-    """What kept a run from being done, of the kinds that different people put right."""
-
-    NONE = ""
-    MIS = "mis"
-    ONEFILE = "onefile"
-    CREDENTIALS = "credentials"
-    OTHER = "other"
-
-
-class OneFileStatus(StrEnum):
-    """How OneFile was in a run that called it."""
-
-    OK = "ok"
-    UNREACHABLE = "unreachable"
+from syncd.core.run import FailureKind, OneFileStatus, Outcome, RunState, Trigger
+from syncd.state import counters
+from syncd.state.db.tables import change, run
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
-    """How much may be done although the guard would stop it."""
+class RunSummary:
+    """A run, without the sample of its plan."""
 
-    number: int
-    left: Counts
+    id: int
+    organisation_id: int
+    trigger: Trigger
+    state: RunState
+    started_at: datetime
+    finished_at: datetime | None
+    creates: int
+    updates: int
+    leavers: int
+    returners: int
+    held: int
+    warnings: int
+    unchanged: int
+    applied: int
+    refused: int
+    in_doubt: int
+    calls: int
+    reason: str
+    """Why it was stopped, interrupted or failed; empty otherwise."""
+    asked_by: str
+    """Who asked for it, if a person did."""
+    settled_by: str
+    """Who approved or rejected it, if it was stopped."""
+    drift: int | None
+    """The accounts in which a verify found drift; ``None`` for other runs."""
 
+    @property
+    def counts(self) -> Counts:
+        """The changes it planned, as the guard counts them."""
+        return Counts(self.creates, self.updates, self.leavers)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyScope:
+    """Which accounts a verify read back, and which of them still differ."""
+
+    is_full: bool
+    """Whether it read every account, or those changed since the previous verify."""
+    began_at: datetime
+    """When it began; earlier than its run if an earlier run of it yielded to a resync."""
+    still_different: frozenset[int] | None
+    """The UserIDs of accounts that still differ; ``None`` if there are too many to list."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the column ``run.verify_scope``."""
+        listed = self.still_different
+        return {
+            "is_full": self.is_full,
+            "began_at": self.began_at.isoformat(),
+            "still_different": None if listed is None else sorted(listed),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The scope that `to_json` wrote."""
+        listed = document["still_different"]
+        return cls(
+            document["is_full"],
+            datetime.fromisoformat(document["began_at"]),
+            None if listed is None else frozenset(listed),
+        )
+
+
+_NAMES: Final = tuple(field.name for field in fields(RunSummary))
+#: The columns of a `RunSummary`. The sample of a plan is long, and only the run's own page shows it.
+SUMMARY_COLUMNS: Final = tuple(run.c[name] for name in _NAMES)
 
 _RUN: Final = run.update().where(run.c.id == bindparam("number"))
 _ENDING: Final = _RUN.returning(run.c.organisation_id, run.c.started_at, run.c.calls)
 _NEW: Final = run.insert().returning(run.c.id)
-_IS_HERE: Final = run.c.organisation_id == bindparam("here")
-_LEFT_RUNNING: Final = run.update().where(_IS_HERE, run.c.state == RunState.RUNNING)
-_IS_OF: Final = _IS_HERE & run.c.trigger.in_(bindparam("triggers", expanding=True))
-_WAITING_OF: Final = run.update().where(_IS_OF, run.c.state == RunState.AWAITING_APPROVAL)
-# Approvals in force are few and runs are many: the run is looked up for each of them, and never the other way round.
-_IN_FORCE_OF: Final = approval.update().where(
-    approval.c.expires_at > bindparam("now"),
-    select(_IS_OF).where(run.c.id == approval.c.run_id).correlate(approval).scalar_subquery(),
-)
+_LEFT_RUNNING: Final = run.update().where(run.c.organisation_id == bindparam("here"), run.c.state == RunState.RUNNING)
+
+
+def to_summary(row: Row[Any]) -> RunSummary:
+    """The record of a row that has at least the columns of `SUMMARY_COLUMNS`."""
+    columns = row._mapping  # noqa: SLF001 - this is SQLAlchemy's public name for it
+    enums = {"trigger": Trigger(columns["trigger"]), "state": RunState(columns["state"])}
+    return RunSummary(**{name: columns[name] for name in _NAMES} | enums)
 
 
 def start(
     connection: Connection,
     organisation_id: int,
-    trigger: str,
+    trigger: Trigger,
     now: datetime,
     asked_by: str = "",
     *,
     is_full: bool = False,
 ) -> int:
-    """Begin a run; one that was left running by a killed process is noted as interrupted.
+    """Start a run and return its number; a run that a killed process left running becomes interrupted.
 
-    ``is_full`` says that it is about everybody: when such a run is finished, nothing that the MIS has is left unsent.
+    ``is_full`` says that the run covers every record: once such a run is finished, nothing in the MIS is unsent.
     """
     left_running = connection.execute(
         _LEFT_RUNNING, {"here": organisation_id, "state": RunState.INTERRUPTED, "finished_at": now}
     ).rowcount
     if left_running:
         counters.add(connection, organisation_id, counters.RUNS, RunState.INTERRUPTED, number=left_running)
-    begun = {
+    started_run = {
         "organisation_id": organisation_id,
         "trigger": trigger,
         "state": RunState.RUNNING,
@@ -100,12 +124,12 @@ def start(
         "asked_by": asked_by,
         "is_full": is_full,
     }
-    number: int = connection.execute(_NEW, begun).scalar_one()
+    number: int = connection.execute(_NEW, started_run).scalar_one()
     return number
 
 
 def record_plan(connection: Connection, number: int, plan: Plan, approval_id: int | None) -> None:
-    """Write down what a run is about to do."""
+    """Store what a run is about to do."""
     counts = Counts.from_plan(plan)
     planned = {
         "creates": counts.creates,
@@ -131,9 +155,9 @@ def stop(
     totals: Mapping[str, int],
     sample: Mapping[str, Any],
 ) -> None:
-    """End a run before its first call, to wait for approval; an older one that waits is superseded.
+    """End a run before its first call, to wait for approval; an older run that waits is superseded.
 
-    ``sample`` is some of what it would do, for whoever has to decide.
+    ``sample`` is an excerpt of its plan, for the person who approves or rejects it.
     """
     connection.execute(
         run.update()
@@ -155,21 +179,21 @@ def finish(
     problem: FailureKind = FailureKind.NONE,
     totals: Mapping[str, int] | None = None,
 ) -> None:
-    """End a run; ``totals`` are its counts of applied, refused, in_doubt, held, and calls."""
-    told = {
+    """End a run; ``totals`` are its numbers of applied, refused, in_doubt, held, and calls."""
+    result = {
         "state": state,
         "finished_at": now,
         "reason": reason,
         "onefile_status": onefile or "",
         "failure_kind": problem,
     }
-    ended = connection.execute(_ENDING, {"number": number, **told, **(totals or {})}).one()
+    ended = connection.execute(_ENDING, {"number": number, **result, **(totals or {})}).one()
     seconds = (now - ended.started_at).total_seconds() if state is RunState.FINISHED else None
     counters.add_run(connection, ended.organisation_id, state, ended.calls, seconds)
 
 
 def unreachable_since(connection: Connection, organisation_id: int) -> tuple[OneFileStatus | None, datetime | None]:
-    """How OneFile was when it was last called, if ever, and, if it could not be reached, since when."""
+    """Whether OneFile answered when it was last called, ``None`` if it never was; and since when it has not."""
     asked = select(run.c.id, run.c.onefile_status, run.c.started_at).where(
         run.c.organisation_id == organisation_id, run.c.onefile_status != ""
     )
@@ -185,57 +209,64 @@ def unreachable_since(connection: Connection, organisation_id: int) -> tuple[One
     return OneFileStatus.UNREACHABLE, first_not.started_at
 
 
-def waiting(connection: Connection, organisation_id: int) -> Row[Any] | None:
-    """The run that waits for approval, if one does."""
-    return connection.execute(
-        select(run)
-        .where(run.c.organisation_id == organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
+def waiting(connection: Connection, organisation_id: int) -> RunSummary | None:
+    """The run that waits for approval, if there is one."""
+    return _newest(connection, organisation_id, RunState.AWAITING_APPROVAL)
+
+
+def last(connection: Connection, organisation_id: int) -> RunSummary | None:
+    """The newest run."""
+    return _newest(connection, organisation_id)
+
+
+def in_progress(connection: Connection, organisation_id: int) -> RunSummary | None:
+    """The run that is in progress, if there is one."""
+    return _newest(connection, organisation_id, RunState.RUNNING)
+
+
+def _newest(connection: Connection, organisation_id: int, state: RunState | None = None) -> RunSummary | None:
+    in_state = [] if state is None else [run.c.state == state]
+    row = connection.execute(
+        select(*SUMMARY_COLUMNS)
+        .where(run.c.organisation_id == organisation_id, *in_state)
         .order_by(run.c.id.desc())
         .limit(1)
     ).one_or_none()
+    return None if row is None else to_summary(row)
 
 
-def last(connection: Connection, organisation_id: int) -> Row[Any] | None:
-    """The newest run."""
-    return connection.execute(
-        select(run).where(run.c.organisation_id == organisation_id).order_by(run.c.id.desc()).limit(1)
-    ).one_or_none()
+def record_verify(connection: Connection, number: int, scope: VerifyScope) -> None:
+    """Store which accounts a finished verify has read back."""
+    connection.execute(run.update().where(run.c.id == number).values(verify_scope=scope.to_json()))
 
 
-def last_finished(
-    connection: Connection, organisation_id: int, trigger: str, noted: str = ""
-) -> tuple[datetime, str] | None:
-    """When the newest run of this trigger that came to its end began, and what was noted of it afterwards.
-
-    Only runs of which something was noted, and something that begins with ``noted``, count.
-    """
-    row = connection.execute(
-        select(run.c.started_at, run.c.reason)
+def last_verify(
+    connection: Connection, organisation_id: int, trigger: Trigger, *, only_full: bool = False
+) -> VerifyScope | None:
+    """The scope of the newest finished verify with this trigger, or of the newest that read every account."""
+    full = [run.c.verify_scope["is_full"].as_boolean()] if only_full else []
+    document = connection.scalar(
+        select(run.c.verify_scope)
         .where(
             run.c.organisation_id == organisation_id,
             run.c.trigger == trigger,
             run.c.state == RunState.FINISHED,
-            run.c.reason != "",
-            run.c.reason.startswith(noted),
+            run.c.verify_scope.is_not(null()),
+            *full,
         )
         .order_by(run.c.id.desc())
         .limit(1)
-    ).one_or_none()
-    return row and (row.started_at, row.reason)
-
-
-def set_reason(connection: Connection, number: int, reason: str) -> None:
-    """Note something of a run that has come to its end."""
-    connection.execute(run.update().where(run.c.id == number).values(reason=reason))
+    )
+    return None if document is None else VerifyScope.from_json(document)
 
 
 def record_drift(connection: Connection, number: int, accounts: int) -> None:
-    """Note how many accounts a verify has found other than they were left."""
+    """Store in how many accounts a verify found drift."""
     connection.execute(run.update().where(run.c.id == number).values(drift=accounts))
 
 
 def last_success_at(connection: Connection, organisation_id: int) -> datetime | None:
-    """When a run about everybody last came to its end."""
+    """When a run that covers every record last finished."""
     return connection.scalar(
         select(run.c.finished_at)
         .where(run.c.organisation_id == organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
@@ -244,155 +275,16 @@ def last_success_at(connection: Connection, organisation_id: int) -> datetime | 
     )
 
 
-def approve(
-    connection: Connection, organisation_id: int, number: int | None, who: str, now: datetime
-) -> tuple[int, Counts, str]:
-    """Let a stopped run's plan go, and no more than it; gives the run, what is allowed, and the run's trigger.
-
-    Raises `NothingToSettle`.
-    """
-    stopped = _decide(connection, organisation_id, number, RunState.APPROVED, who)
-    counts = Counts(stopped.creates, stopped.updates, stopped.leavers)
-    _approve(connection, stopped.id, counts, who, now)
-    return stopped.id, counts, stopped.trigger
-
-
-def approve_beforehand(connection: Connection, number: int, plan: Plan, who: str, now: datetime) -> Approval:
-    """Approve a run's own plan, as `sync --approve` does."""
-    counts = Counts.from_plan(plan)
-    connection.execute(run.update().where(run.c.id == number).values(settled_by=who))
-    return Approval(_approve(connection, number, counts, who, now), counts)
-
-
-def organisation_of(connection: Connection, organisations: Sequence[int], number: int | None) -> int:
-    """The organisation whose stopped run this is, or the one that has a run waiting; the first where none has.
-
-    Raises `NothingToSettle` when none is named and several wait.
-    """
-    waits = {each: row.id for each in organisations if (row := waiting(connection, each))}
-    if number is None and len(waits) > 1:
-        raise NothingToSettle(f"Several runs wait for approval; name one: {', '.join(map(str, waits.values()))}.")
-    return next((each for each, run_id in waits.items() if number in {None, run_id}), organisations[0])
-
-
-def reject(connection: Connection, organisation_id: int, number: int | None, who: str) -> int:
-    """Put a stopped run aside; gives its number. Raises `NothingToSettle`."""
-    return int(_decide(connection, organisation_id, number, RunState.REJECTED, who).id)
-
-
-def approval_in_force(
-    connection: Connection, organisation_id: int, triggers: Collection[str], now: datetime
-) -> Approval | None:
-    """The newest approval of a run with one of these triggers, neither lapsed nor served, and what it still allows."""
-    under_it = run.alias()
-    row = connection.execute(
-        select(approval)
-        .join(run, run.c.id == approval.c.run_id)
-        .where(
-            run.c.organisation_id == organisation_id,
-            run.c.trigger.in_(triggers),
-            approval.c.expires_at > now,
-            # Once a run under it has come to its end, it has served.
-            ~exists().where(under_it.c.approval_id == approval.c.id, under_it.c.state == RunState.FINISHED),
-        )
-        .order_by(approval.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    granted = Counts(row.creates, row.updates, row.leavers)
-    return Approval(row.id, granted.less(changes.used_of(connection, row.id)))
-
-
-def expire_outdated(connection: Connection, organisation_id: int, triggers: Collection[str], now: datetime) -> None:
-    """Note that everything was planned anew and may be sent: what waits is superseded, and approvals have served."""
-    same = {"here": organisation_id, "triggers": list(triggers)}
-    connection.execute(_WAITING_OF, {**same, "state": RunState.SUPERSEDED})
-    connection.execute(_IN_FORCE_OF, {**same, "now": now, "expires_at": now})
-
-
-def request(connection: Connection, organisation_id: int, who: str, now: datetime, misids: Sequence[str] = ()) -> int:
-    """Ask the daemon for a run; gives the request's number."""
-    number: int = connection.execute(
-        resync_request.insert()
-        .values(organisation_id=organisation_id, requested_at=now, requested_by=who, misids=list(misids))
-        .returning(resync_request.c.id)
-    ).scalar_one()
-    return number
-
-
-def organisations_with_requests(connection: Connection) -> set[int]:
-    """The organisations of which somebody waits for a run."""
-    asked = select(resync_request.c.organisation_id).where(resync_request.c.run_id.is_(None)).distinct()
-    return set(connection.scalars(asked))
-
-
-def requests_waiting(connection: Connection, organisation_id: int, *, named_only: bool = False) -> list[Row[Any]]:
-    """The requests that no run has answered, or those of them that name somebody."""
-    waiting_ = connection.execute(
-        select(resync_request).where(
-            resync_request.c.organisation_id == organisation_id, resync_request.c.run_id.is_(None)
-        )
-    )
-    return [each for each in waiting_ if each.misids or not named_only]
-
-
-def requested_misids(requests: Sequence[Row[Any]]) -> frozenset[str]:
-    """The MISIDs of one run that answers all of these; none, which is everybody, if one of them is for everybody."""
-    if not all(each.misids for each in requests):
-        return frozenset()
-    return frozenset(misid for each in requests for misid in each.misids)
-
-
-def record_answer(connection: Connection, requests: Sequence[int], number: int) -> None:
-    """Note that a run has answered these requests, now that it is over."""
-    connection.execute(resync_request.update().where(resync_request.c.id.in_(requests)).values(run_id=number))
-
-
-def answering_run(connection: Connection, request: int) -> Row[Any] | None:
-    """The run that has answered a request, if one has."""
-    return connection.execute(
-        select(run).join(resync_request, resync_request.c.run_id == run.c.id).where(resync_request.c.id == request)
-    ).one_or_none()
-
-
-def started(connection: Connection, number: int) -> int:
+def changes_begun(connection: Connection, number: int) -> int:
     """How many changes a run has begun to send."""
     return connection.scalar(select(func.count()).select_from(change).where(change.c.run_id == number)) or 0
 
 
 def changes_applied(connection: Connection, number: int) -> dict[str, int]:
-    """What a run has sent and OneFile has accepted, by action."""
+    """How many changes of a run OneFile has accepted, by action."""
     rows = connection.execute(
         select(change.c.action, func.count())
         .where(change.c.run_id == number, change.c.outcome == Outcome.APPLIED)
         .group_by(change.c.action)
     )
     return {row[0]: row[1] for row in rows}
-
-
-def _approve(connection: Connection, number: int, counts: Counts, who: str, now: datetime) -> int:
-    approval_id: int = connection.execute(
-        approval.insert()
-        .values(
-            run_id=number,
-            creates=counts.creates,
-            updates=counts.updates,
-            leavers=counts.leavers,
-            approved_at=now,
-            approved_by=who,
-            expires_at=now + APPROVAL_LASTS,
-        )
-        .returning(approval.c.id)
-    ).scalar_one()
-    return approval_id
-
-
-def _decide(connection: Connection, organisation_id: int, number: int | None, state: RunState, who: str) -> Row[Any]:
-    stopped = waiting(connection, organisation_id)
-    if stopped is None:
-        raise NothingToSettle("No run waits for approval; 'syncd status' shows the last one.")
-    if number not in {None, stopped.id}:
-        raise NothingToSettle(f"Run {number} does not wait for approval; run {stopped.id} does.")
-    connection.execute(run.update().where(run.c.id == stopped.id).values(state=state, settled_by=who))
-    return stopped

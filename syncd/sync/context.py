@@ -74,6 +74,8 @@ class SyncContext:
     """All that the feeds have rows of, if there are several; each has its turn."""
     customer: str = ""
     """What the customer is known by in the store; nothing where the store is nobody's concern."""
+    block_rows: int = 1000
+    """How many rows of a feed have one digest, by which a poll recognises that they have not changed."""
 
     def check_interrupted(self) -> None:
         """Break off, in between two parts of something long: raises `Interrupted`, or `GaveWay` if others go first."""

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
+from syncd.core.run import Trigger
 from syncd.errors import StateUnusable, SyncdError
 from syncd.onefile import Interrupted, Yielded
-from syncd.state import runs
+from syncd.state import resync_requests, runs
 from syncd.state.db.store import Store
 from syncd.sync.context import SyncContext
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 
 #: A run that has given way makes its plan anew, so those who ask without end must leave it time to send some of it.
 _SENDS_ON: Final = timedelta(seconds=10)
@@ -37,7 +38,9 @@ class ResyncWaiting:
             return False
         try:
             with self._store.reading() as connection:
-                return any(runs.requests_waiting(connection, each, named_only=True) for each in self._organisations)
+                return any(
+                    resync_requests.waiting(connection, each, targeted_only=True) for each in self._organisations
+                )
         except StateUnusable:
             # That is for the call to find out.
             return False
@@ -70,17 +73,17 @@ def answer(context: SyncContext, *, named_only: bool = False) -> None:
     Raises as `run_once` does; that, too, answers them, unless syncd was told to stop or the store cannot be reached.
     """
     with context.store.reading() as connection:
-        requests = runs.requests_waiting(connection, context.organisation_id, named_only=named_only)
+        requests = resync_requests.waiting(connection, context.organisation_id, targeted_only=named_only)
     if not requests:
         return
-    only = runs.requested_misids(requests)
-    if only:
+    scope = resync_requests.requested_scope(requests)
+    if not scope.is_everyone:
         # It is what others give way to.
         context = replace(context, should_yield=lambda: False)
     answered = [request.id for request in requests]
     try:
         asked_by = ", ".join(sorted({request.requested_by for request in requests}))
-        run_once(context, Trigger.REQUEST, only=only, asked_by=asked_by)
+        run_once(context, Trigger.REQUEST, scope=scope, asked_by=asked_by)
     except (Interrupted, StateUnusable):
         # That is no answer: they wait on, for the next daemon if this one is to end.
         answered = []
@@ -94,4 +97,4 @@ def _note_answer(context: SyncContext, answered: Sequence[int]) -> None:
     with context.store.begin() as connection:
         newest = runs.last(connection, context.organisation_id)
         if newest:
-            runs.record_answer(connection, answered, newest.id)
+            resync_requests.record_answer(connection, answered, newest.id)

@@ -1,13 +1,12 @@
-"""One pass, from the lock to the summary: settle, read, compare, guard, send, finish."""
+"""One run, from the lock to its result: settle, read, compare, guard, send, finish."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from traceback import extract_tb
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +14,8 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.plan_sample import sample_plan
+from syncd.core.run import POLLS, Action, FailureKind, OneFileStatus, Outcome, RunState, Trigger
+from syncd.core.scope import EVERYONE, NOTHING, Scope
 from syncd.errors import (
     AnswerLost,
     CredentialsRefused,
@@ -25,26 +26,14 @@ from syncd.errors import (
     Unforeseen,
 )
 from syncd.onefile import Interrupted, Yielded
-from syncd.state import feed_digests, held_records, references, runs
-from syncd.state.changes import Action, Outcome
-from syncd.state.runs import Approval, FailureKind, OneFileStatus, RunState
+from syncd.state import approvals, feed_digests, held_records, references, runs
+from syncd.state.approvals import Approval
 from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
 from syncd.sync.planner import GuardedPlan, make_plan
-from syncd.sync.sender import Progress, Sender
+from syncd.sync.sender import Sender
 from syncd.sync.settle import settle
-
-
-class Trigger(StrEnum):
-    """What a run was started by."""
-
-    SCHEDULE = "schedule"
-    COMMAND = "command"
-    REQUEST = "request"
-    LINK = "link"
-    REKEY = "rekey"
-    RESTORE = "restore"
-    VERIFY = "verify"
+from syncd.sync.tally import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +44,9 @@ class RunResult:
     state: RunState
     counts: Counts
     applied: Mapping[Action, int] = field(default_factory=dict)
-    """What was sent and accepted."""
+    """How many changes OneFile has accepted, by action."""
     left: int = 0
-    """The accounts whose record is gone, those of earlier runs included."""
+    """How many accounts have no record, including those that earlier runs found."""
     refused: int = 0
     in_doubt: int = 0
     held: int = 0
@@ -65,21 +54,34 @@ class RunResult:
     unchanged: int = 0
     calls: int = 0
     objections: tuple[str, ...] = ()
-    """What the guard had against it, if it was stopped."""
+    """Why the guard stopped it, if it did."""
+    reason: str = ""
+    """Why it did not finish."""
+    failure: FailureKind = FailureKind.NONE
+    onefile: OneFileStatus | None = None
+    """How OneFile was, if it was called."""
 
     @property
     def sent(self) -> int:
-        """How many changes OneFile has taken."""
+        """How many changes OneFile has accepted."""
         return sum(self.applied.values())
 
     @property
     def is_in_sync(self) -> bool:
-        """Whether everybody in the MIS is in OneFile as the MIS has them."""
+        """Whether OneFile now has every record of the MIS as the MIS has it."""
         return self.state is RunState.FINISHED and not (self.held or self.refused or self.in_doubt)
 
+    @property
+    def totals(self) -> dict[str, int]:
+        """What the run did, as it is stored with the run."""
+        return {
+            "applied": self.sent,
+            "refused": self.refused,
+            "in_doubt": self.in_doubt,
+            "held": self.held,
+            "calls": self.calls,
+        }
 
-#: A poll is a poll, whoever asked for it: what is approved for one holds for the next.
-POLLS: Final = frozenset({Trigger.SCHEDULE, Trigger.COMMAND, Trigger.REQUEST})
 
 PlanMaker: TypeAlias = Callable[[SyncContext], GuardedPlan]
 
@@ -88,23 +90,22 @@ def run_once(
     context: SyncContext,
     trigger: Trigger,
     *,
-    only: frozenset[str] = frozenset(),
+    scope: Scope = EVERYONE,
     approved_by: str = "",
     asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
 ) -> RunResult:
-    """Make one pass: settle, read, compare, guard, send, finish. The caller holds the organisation's lock.
+    """Make one run over the feeds. The caller holds the organisation's lock.
 
-    ``only`` limits it to these MISIDs; ``approved_by`` names who has approved its plan beforehand, whatever it is, and
-    ``asked_by`` who has asked for it, if somebody has.
-    Raises as `carry_out` does.
+    ``approved_by`` is the operator who has approved the plan in advance, whatever it is; ``asked_by`` the one who has
+    asked for the run. Raises as `execute` does.
     """
 
     def maker(context: SyncContext) -> GuardedPlan:
-        settled = settle(context, only)
+        settled = settle(context, scope)
         return make_plan(
             context,
-            only,
+            scope,
             settled.ambiguous,
             absent=settled.absent,
             asks_again=trigger is not Trigger.SCHEDULE,
@@ -112,7 +113,7 @@ def run_once(
         )
 
     return execute(
-        context, trigger, maker, lists_held_of=only, approved_by=approved_by, asked_by=asked_by, progress=progress
+        context, trigger, maker, findings=scope, approved_by=approved_by, asked_by=asked_by, progress=progress
     )
 
 
@@ -121,47 +122,51 @@ def execute(
     trigger: Trigger,
     maker: PlanMaker,
     *,
-    lists_held_of: frozenset[str] | None = None,
+    findings: Scope = NOTHING,
     approved_by: str = "",
     asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
 ) -> RunResult:
-    """Make a plan and, if the guard or an approval lets it, send it: every change of OneFile is made in here.
+    """Make a plan and send it if the guard or an approval allows it: every change of OneFile is made in here.
 
-    ``lists_held_of`` are the MISIDs whose held records the plan tells all of, empty for everybody's; ``None`` leaves
-    the held list as it is. The caller holds the organisation's lock.
-    Raises what kept it from being done (`MisUnreachable`, `OneFileUnreachable`, …) once that is written down,
-    `Unforeseen` for what is no `SyncdError`, and `Interrupted` when syncd was told to stop; `GaveWay`, when others
-    are to go first, is one of those.
+    ``findings`` is the scope of which the plan lists every held record and warning; the rest of the held list stays as
+    it is. The caller holds the organisation's lock.
+    Raises what made the run fail (`MisUnreachable`, `OneFileUnreachable`, …) once that is recorded, `Unforeseen` for
+    an exception that is no `SyncdError`, and `Interrupted` if syncd was told to stop, or `Yielded`, which is one of
+    those, if a resync is to go first.
     """
-    # Lost together with the machine, it has sent nothing: whatever is about to be sent is written down to last.
+    # A relaxed fsync is enough here: nothing is sent before the first durable commit.
     with context.store.begin(relaxed_durability=True) as connection:
-        is_full = lists_held_of == frozenset()
-        number = runs.start(connection, context.organisation_id, trigger, context.clock(), asked_by, is_full=is_full)
-    pass_ = _Run(replace(context, log=context.log.bind(run=number)), number, trigger, progress)
-    pass_.log.info("run_started", trigger=trigger)
+        number = runs.start(
+            connection, context.organisation_id, trigger, context.clock(), asked_by, is_full=findings.is_everyone
+        )
+    run = _Run(replace(context, log=context.log.bind(run=number)), number, trigger, findings, progress)
+    run.log.info("run_started", trigger=trigger)
     try:
-        with context.onefile.on_throttled(pass_.log_throttling):
-            return pass_.make(maker, lists_held_of, approved_by)
+        with context.onefile.on_throttled(run.log_throttling):
+            return run.make(maker, approved_by)
     except Yielded:
-        pass_.end(RunState.INTERRUPTED, "paused for a more urgent run, continues after it")
+        run.end(RunState.INTERRUPTED, "paused for a more urgent run, continues after it")
         raise
     except Interrupted:
-        pass_.end(RunState.INTERRUPTED, "syncd was stopped")
+        run.end(RunState.INTERRUPTED, "syncd was stopped")
         raise
     except SyncdError as problem:
-        pass_.end(RunState.FAILED, str(problem), problem)
+        run.end(RunState.FAILED, str(problem), problem)
         raise
     except Exception as defect:
         unforeseen = _unexpected(defect)
-        pass_.end(RunState.FAILED, str(unforeseen), unforeseen, where=_where(defect))
+        run.end(RunState.FAILED, str(unforeseen), unforeseen, where=_where(defect))
         raise unforeseen from defect
 
 
 class _Run:
-    def __init__(self, context: SyncContext, number: int, trigger: Trigger, progress: Progress) -> None:
+    def __init__(
+        self, context: SyncContext, number: int, trigger: Trigger, findings: Scope, progress: Progress
+    ) -> None:
         self.context = context
         self._trigger = trigger
+        self._findings = findings
         self.log: FilteringBoundLogger = context.log
         self.number = number
         self._progress = progress
@@ -169,20 +174,18 @@ class _Run:
         self._planned: GuardedPlan | None = None
         self._sender: Sender | None = None
 
-    def make(self, maker: PlanMaker, lists_held_of: frozenset[str] | None, approved_by: str) -> RunResult:
+    def make(self, maker: PlanMaker, approved_by: str) -> RunResult:
         confirm_customer(self.context)
         planned = self._planned = maker(self.context)
-        if lists_held_of is not None:
-            self._save_findings(planned, lists_held_of)
+        self._save_findings(planned)
         self._log_plan(planned)
         approval = self._approval(planned, approved_by)
         if planned.objections and approval is None:
             return self._stop(planned)
-        outdates = not planned.objections and lists_held_of == frozenset()
         if planned.is_quiet:
-            return self.end(RunState.FINISHED, begins=partial(self._begin, planned, approval, outdates=outdates))
+            return self.end(RunState.FINISHED, begin=partial(self._begin, planned, approval))
         with self.context.store.begin() as connection:
-            self._begin(planned, approval, connection, outdates=outdates)
+            self._begin(planned, approval, connection)
             feed_digests.pause(connection, self.context.organisation_id)
         # A place has no Keychain.
         if any(not create.key.role.is_place for create in planned.plan.creates):
@@ -192,28 +195,26 @@ class _Run:
         sender.send(planned.plan)
         return self.end(RunState.FINISHED)
 
-    def _begin(
-        self, planned: GuardedPlan, approval: Approval | None, connection: Connection, *, outdates: bool
-    ) -> None:
-        """Write down what is going to be done."""
-        if outdates:
-            # What was stopped before was stopped for something that is so no longer.
-            runs.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
+    def _begin(self, planned: GuardedPlan, approval: Approval | None, connection: Connection) -> None:
+        """Record the plan before it is sent."""
+        if self._findings.is_everyone and not planned.objections:
+            # The plan replaces those of runs that wait for an approval.
+            approvals.expire_outdated(connection, self.context.organisation_id, POLLS, self.context.clock())
         runs.record_plan(connection, self.number, planned.plan, approval.number if approval else None)
 
     def log_throttling(self, seconds: float) -> None:
         self.log.warning("throttled", seconds=round(seconds, 1))
 
-    def _save_findings(self, planned: GuardedPlan, only: frozenset[str]) -> None:
-        """Write down what was found, whether it is going to be sent or not."""
-        if planned.is_quiet:
+    def _save_findings(self, planned: GuardedPlan) -> None:
+        """Store what was found, whether the plan is going to be sent or not."""
+        if self._findings.is_empty or planned.is_quiet:
             return
         plan = planned.plan
         now = self.context.clock()
         with self.context.store.begin() as connection:
             references.save(connection, self.context.organisation_id, planned.references, now)
             movement = held_records.replace(
-                connection, self.context.organisation_id, plan.held, plan.warnings, now, only
+                connection, self.context.organisation_id, plan.held, plan.warnings, now, self._findings
             )
         for hold in movement.added:
             self.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
@@ -234,34 +235,33 @@ class _Run:
         )
 
     def _approval(self, planned: GuardedPlan, approved_by: str) -> Approval | None:
-        """What lets a plan go that the guard objects to."""
+        """The approval under which a plan may be sent that the guard objects to."""
         if not planned.objections:
             return None
         now = self.context.clock()
         with self.context.store.begin() as connection:
             if approved_by:
-                return runs.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
+                return approvals.approve_beforehand(connection, self.number, planned.plan, approved_by, now)
             triggers = POLLS if self._trigger in POLLS else {self._trigger}
-            approval = runs.approval_in_force(connection, self.context.organisation_id, triggers, now)
+            approval = approvals.in_force(connection, self.context.organisation_id, triggers, now)
         return approval if approval and approval.left.covers(planned.needs or planned.counts) else None
 
     def _stop(self, planned: GuardedPlan) -> RunResult:
-        reason = "; ".join(planned.objections)
-        done = self._result(RunState.AWAITING_APPROVAL)
+        result = self._result(RunState.AWAITING_APPROVAL, "; ".join(planned.objections))
         with self.context.store.begin() as connection:
             runs.record_plan(connection, self.number, planned.plan, None)
             runs.stop(
                 connection,
                 self.number,
                 self.context.organisation_id,
-                reason,
+                result.reason,
                 self.context.clock(),
-                onefile=OneFileStatus.OK if done.calls else None,
-                totals={"calls": done.calls},
+                onefile=result.onefile,
+                totals={"calls": result.calls},
                 sample=sample_plan(planned.plan),
             )
-        self.log.warning("run_stopped", reason=reason, **_counts(done))
-        return done
+        self.log.warning("run_stopped", reason=result.reason, **_counts(result))
+        return result
 
     def end(
         self,
@@ -269,74 +269,81 @@ class _Run:
         reason: str = "",
         problem: SyncdError | None = None,
         where: Sequence[str] = (),
-        begins: Callable[[Connection], None] | None = None,
+        begin: Callable[[Connection], None] | None = None,
     ) -> RunResult:
-        """Write down how it has ended; ``begins`` does so of its plan, where there is nothing to send in between."""
-        done = self._result(state)
-        was = OneFileStatus.OK if done.calls else None
-        if isinstance(problem, OneFileError):
-            was = OneFileStatus.UNREACHABLE
-        with self.context.store.begin(relaxed_durability=begins is not None) as connection:
-            before = runs.unreachable_since(connection, self.context.organisation_id)[0] if was else None
-            if begins:
-                begins(connection)
-            runs.finish(
-                connection,
-                self.number,
-                state,
-                self.context.clock(),
-                reason=reason,
-                onefile=was,
-                problem=_kind_of(problem),
-                totals={
-                    "applied": done.sent,
-                    "refused": done.refused,
-                    "in_doubt": done.in_doubt,
-                    "held": done.held,
-                    "calls": done.calls,
-                },
-            )
-            if state is RunState.FINISHED and self._planned and self._planned.read_result:
-                self._planned.read_result.save(connection, self.context.organisation_id)
-        self._log_onefile_status(before, was, reason)
-        if self._sender and self._sender.passwords_dropped:
+        """Record and log how the run has ended.
+
+        ``begin`` records its plan in the same transaction, if there is nothing to send in between.
+        """
+        result = self._result(state, reason, problem)
+        before = self._save(result, begin)
+        self._log_onefile_status(before, result)
+        if self._sender and self._sender.tally.passwords_dropped:
             self.log.warning(
-                "passwords_dropped", accounts=self._sender.passwords_dropped, why="no encryption key is set"
+                "passwords_dropped",
+                accounts=self._sender.tally.passwords_dropped,
+                why="no encryption key is set",
             )
-        say = self.log.error if state is RunState.FAILED else self.log.info
-        say(
+        log = self.log.error if state is RunState.FAILED else self.log.info
+        log(
             "run_finished",
             state=state,
-            **_counts(done),
+            **_counts(result),
             **({"reason": reason} if reason else {}),
             **({"where": where} if where else {}),
         )
-        return done
+        return result
 
-    def _log_onefile_status(self, before: OneFileStatus | None, was: OneFileStatus | None, reason: str) -> None:
-        """Say once that OneFile has gone away, and once that it is back."""
-        if was is OneFileStatus.UNREACHABLE and before is not OneFileStatus.UNREACHABLE:
-            self.log.error("onefile_unreachable", reason=reason)
-        if was is OneFileStatus.OK and before is OneFileStatus.UNREACHABLE:
+    def _save(self, result: RunResult, begin: Callable[[Connection], None] | None) -> OneFileStatus | None:
+        """Store the result, and return how OneFile was before this run."""
+        organisation_id = self.context.organisation_id
+        with self.context.store.begin(relaxed_durability=begin is not None) as connection:
+            before = runs.unreachable_since(connection, organisation_id)[0] if result.onefile else None
+            if begin:
+                begin(connection)
+            runs.finish(
+                connection,
+                self.number,
+                result.state,
+                self.context.clock(),
+                reason=result.reason,
+                onefile=result.onefile,
+                problem=result.failure,
+                totals=result.totals,
+            )
+            if result.state is RunState.FINISHED and self._planned and self._planned.read_result:
+                self._planned.read_result.save(connection, organisation_id)
+        return before
+
+    def _log_onefile_status(self, before: OneFileStatus | None, result: RunResult) -> None:
+        """Log once that OneFile cannot be reached, and once that it can again."""
+        if result.onefile is OneFileStatus.UNREACHABLE and before is not OneFileStatus.UNREACHABLE:
+            self.log.error("onefile_unreachable", reason=result.reason)
+        if result.onefile is OneFileStatus.OK and before is OneFileStatus.UNREACHABLE:
             self.log.info("onefile_recovered")
 
-    def _result(self, state: RunState) -> RunResult:
+    def _result(self, state: RunState, reason: str = "", problem: SyncdError | None = None) -> RunResult:
         plan = self._planned.plan if self._planned else Plan()
-        sender = self._sender
-        outcomes = sender.outcomes if sender else Counter[Outcome]()
+        tally = self._sender.tally if self._sender else None
+        outcomes = tally.outcomes if tally else Counter[Outcome]()
+        calls = self.context.onefile.rate_limiter.calls - self._calls_before
+        onefile = OneFileStatus.OK if calls else None
         return RunResult(
             self.number,
             state,
             Counts.from_plan(plan),
-            applied=sender.applied if sender else {},
+            applied=tally.applied if tally else {},
             left=len(plan.leavers),
             refused=outcomes[Outcome.REFUSED],
             in_doubt=outcomes[Outcome.IN_DOUBT],
-            held=len(plan.held) + (sender.held if sender else 0),
+            held=len(plan.held) + (tally.held if tally else 0),
             warnings=len(plan.warnings),
             unchanged=plan.unchanged,
-            calls=self.context.onefile.rate_limiter.calls - self._calls_before,
+            calls=calls,
             objections=self._planned.objections if self._planned else (),
+            reason=reason,
+            failure=_kind_of(problem),
+            onefile=OneFileStatus.UNREACHABLE if isinstance(problem, OneFileError) else onefile,
         )
 
 
@@ -348,7 +355,7 @@ def _unexpected(defect: Exception) -> Unforeseen:
 
 
 def _where(defect: Exception) -> list[str]:
-    """The way to a defect, innermost last: files, lines and names of functions, and nothing of what they were given."""
+    """The traceback of a defect, innermost last: files, lines and names of functions, without any values."""
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in extract_tb(defect.__traceback__)]
 
 
@@ -366,16 +373,16 @@ def _kind_of(problem: SyncdError | None) -> FailureKind:
             return FailureKind.OTHER
 
 
-def _counts(done: RunResult) -> dict[str, int]:
+def _counts(result: RunResult) -> dict[str, int]:
     return {
-        "creates": done.counts.creates,
-        "updates": done.counts.updates,
-        "leavers": done.counts.leavers,
-        "applied": done.sent,
-        "refused": done.refused,
-        "in_doubt": done.in_doubt,
-        "held": done.held,
-        "warnings": done.warnings,
-        "unchanged": done.unchanged,
-        "calls": done.calls,
+        "creates": result.counts.creates,
+        "updates": result.counts.updates,
+        "leavers": result.counts.leavers,
+        "applied": result.sent,
+        "refused": result.refused,
+        "in_doubt": result.in_doubt,
+        "held": result.held,
+        "warnings": result.warnings,
+        "unchanged": result.unchanged,
+        "calls": result.calls,
     }

@@ -1,12 +1,14 @@
-"""Settling: what became of the creates whose answer an earlier run did not get."""
+"""Settle creates in doubt: find out what became of those whose answer an earlier run did not receive."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from syncd.core.records import Key
+from syncd.core.run import Outcome
+from syncd.core.scope import EVERYONE, Scope
 from syncd.state import accounts, changes, feed_digests
-from syncd.state.changes import Outcome, Unsettled
+from syncd.state.changes import Unsettled
 from syncd.state.in_doubt import mark_pending_in_doubt
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
@@ -14,19 +16,18 @@ from syncd.sync.lookup import OneFileLookup
 
 @dataclass(frozen=True, slots=True)
 class SettleResult:
-    """What became of creates in doubt."""
+    """What is known of the creates in doubt."""
 
     ambiguous: Mapping[Key, str] = field(default_factory=dict)
-    """Those that only a person can settle, with the reason."""
+    """The creates that only a person can settle, with the reason."""
     absent: Set[Key] = frozenset()
-    """Those that did not happen: OneFile was asked a moment ago, and has nobody by this key."""
+    """The creates that did not happen: OneFile was just searched and does not have the key."""
 
 
-def settle(context: SyncContext, only: frozenset[str] = frozenset()) -> SettleResult:
-    """Search OneFile for every create in doubt: link what is there, note as not done what is not.
+def settle(context: SyncContext, scope: Scope = EVERYONE) -> SettleResult:
+    """Search OneFile for every create in doubt in the scope: an account is linked, a missing one was not created.
 
-    A create that OneFile said yes to is never taken for not done, however long its account cannot be found. ``only``
-    limits it to these MISIDs: who waits for them does not wait for what became of others.
+    A create that OneFile has accepted never counts as not done, however long its account cannot be found.
     Raises what OneFile's reads raise, and `Interrupted`.
     """
     store, organisation_id = context.store, context.organisation_id
@@ -37,9 +38,7 @@ def settle(context: SyncContext, only: frozenset[str] = frozenset()) -> SettleRe
         mark_pending_in_doubt(connection, store.cipher, organisation_id, context.clock())
         changes.forget_pending(connection, organisation_id)
         unsettled = [
-            each
-            for each in changes.unsettled(connection, store.cipher, organisation_id)
-            if not only or each.key.misid in only
+            each for each in changes.unsettled(connection, store.cipher, organisation_id) if each.key.misid in scope
         ]
         if not unsettled:
             return SettleResult()
@@ -54,16 +53,16 @@ def settle(context: SyncContext, only: frozenset[str] = frozenset()) -> SettleRe
 
 def _wait_for_search_to_catch_up(context: SyncContext, unsettled: list[Unsettled]) -> None:
     now = context.clock()
-    # Of a killed process only the intent is known, and its call may have waited long for its turn.
+    # A killed process has left only the intent, and its call may have waited long for the rate limit.
     newest = max(now if each.outcome is Outcome.PENDING else each.at for each in unsettled)
-    # A moment that is yet to come is a clock that was set back.
+    # A time in the future means that the clock was set back.
     left = min(newest, now) + context.policy.settle - now
     if left > timedelta():
         context.onefile.rate_limiter.sleep(left.total_seconds())
 
 
 def _settle_one(context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...]) -> str:
-    """Write down what became of one create; gives why a person must settle it, or nothing."""
+    """Record what became of one create; returns why a person must settle it, or an empty text."""
     if len(user_ids) > 1:
         listed = ", ".join(map(str, sorted(user_ids)))
         return f"a create may have been done, and OneFile has its MISID on several accounts: UserIDs {listed}"
@@ -83,9 +82,10 @@ def _settle_one(context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...
                 doubt.key,
                 user_id=user_id,
                 feed=doubt.detail["feed"],
-                # It may be one that somebody made by hand meanwhile: what it holds is not known.
+                # A person may have created it meanwhile, so its other values are not known.
                 accepted={"MISID": doubt.key.misid},
                 fingerprint="",
+                needs_recheck=True,
                 now=now,
             )
     context.log.info(

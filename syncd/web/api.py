@@ -1,7 +1,6 @@
 """The endpoints for scripts and monitors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -11,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from syncd.core.run import RunState
 from syncd.errors import StateUnusable
-from syncd.state import daemons, runs
+from syncd.state import approvals, daemons, resync_requests, runs
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 from syncd.state.views import status as status_view
-from syncd.web.auth.identity import asked_by
+from syncd.state.views.documents import status_document, stopped_run_document
+from syncd.web.identity import asked_by
 from syncd.web.metrics import Metrics
 from syncd.web.openapi import ADDRESS, Operation, document
 from syncd.web.schemas import Alive, Asked, Document, Ready, Settled, Status, Taken
@@ -66,7 +66,8 @@ def _monitoring(
 
     def status(_request: Request) -> Response:
         with store.reading() as connection:
-            return JSONResponse(status_view.status(connection, organisations, calls_per_minute()))
+            reports = status_view.status_by_organisation(connection, organisations, calls_per_minute())
+        return JSONResponse(status_document(reports))
 
     return [
         Operation(Route("/healthz", healthz), "Is the process alive?", {200: Alive}, is_open=True),
@@ -125,7 +126,7 @@ def _is_in_time(store: Store, organisations: Sequence[int], now: datetime) -> bo
     with store.reading() as connection:
         lasts = [runs.last(connection, each) for each in organisations]
         due = daemons.next_run_at(connection, organisations[0])
-    is_at_work = any(last is not None and last.state == RunState.RUNNING for last in lasts)
+    is_at_work = any(last is not None and last.state is RunState.RUNNING for last in lasts)
     return is_at_work or due is None or now < due + daemons.OVERDUE_AFTER
 
 
@@ -140,27 +141,23 @@ def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, now:
         return _bad_request(f"organisation_id is not configured; the configuration has {configured}.")
     chosen = organisations if asked.organisation_id is None else [asked.organisation_id]
     with store.begin() as connection:
-        numbers = [runs.request(connection, each, who, now, asked.misids) for each in chosen]
+        numbers = [resync_requests.add(connection, each, who, now, asked.misids) for each in chosen]
     one_by_one = {str(each): {"request": number} for each, number in zip(chosen, numbers, strict=True)}
     return JSONResponse({"request": numbers[0]} | ({"organisations": one_by_one} if len(chosen) > 1 else {}), 202)
 
 
 def _approve(store: Store, organisations: Sequence[int], number: int, who: str, now: datetime) -> Response:
     with store.begin() as connection:
-        _, counts, _ = runs.approve(
-            connection, runs.organisation_of(connection, organisations, number), number, who, now
-        )
-    return JSONResponse({"run": number, **asdict(counts)})
+        organisation_id = approvals.organisation_of(connection, organisations, number)
+        stopped = approvals.approve(connection, organisation_id, number, who, now)
+    return JSONResponse(stopped_run_document(stopped.id, stopped.counts))
 
 
 def _reject(store: Store, organisations: Sequence[int], number: int, who: str) -> Response:
     with store.begin() as connection:
-        organisation_id = runs.organisation_of(connection, organisations, number)
-        stopped = runs.waiting(connection, organisation_id)
-        runs.reject(connection, organisation_id, number, who)
-    return JSONResponse(
-        {"run": number, **({name: getattr(stopped, name) for name in ("creates", "updates", "leavers")})}
-    )
+        organisation_id = approvals.organisation_of(connection, organisations, number)
+        stopped = approvals.reject(connection, organisation_id, number, who)
+    return JSONResponse(stopped_run_document(stopped.id, stopped.counts))
 
 
 def _bad_request(sentence: str) -> Response:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from syncd.web.auth.identity import wants_page
+from syncd.web.identity import wants_page
 from syncd.web.templating import render
 
 
@@ -13,6 +13,6 @@ def refused(request: Request, status: int, sentence: str, headers: Mapping[str, 
     """The answer to somebody who cannot have what they ask for."""
     if not wants_page(request):
         return JSONResponse({"error": sentence}, status, headers)
-    page = render(request, "refused.html", status_code=status, sentence=sentence)
+    page = render(request, "error.html", status_code=status, sentence=sentence)
     page.headers.update(headers or {})
     return page

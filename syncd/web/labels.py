@@ -5,11 +5,21 @@ from enum import StrEnum
 from typing import Final
 
 from syncd.core.accounts import Status
-from syncd.core.fields import Role
-from syncd.state.changes import Action, Outcome
-from syncd.state.runs import RunState
+from syncd.core.run import Action, Outcome, RunState, Trigger
+from syncd.core.text import plural, plurals
 from syncd.sync import reasons
-from syncd.sync.run import Trigger
+
+__all__ = [
+    "ACTIONS",
+    "OUTCOMES",
+    "STATES",
+    "STATUSES",
+    "TRIGGERS",
+    "Tone",
+    "counts_in_words",
+    "in_words",
+    "plural",
+]
 
 
 class Tone(StrEnum):
@@ -22,7 +32,7 @@ class Tone(StrEnum):
     PLAIN = "plain"
 
 
-STATES: Final[Mapping[str, tuple[str, Tone]]] = {
+STATES: Final[Mapping[RunState, tuple[str, Tone]]] = {
     RunState.RUNNING: ("in progress", Tone.BUSY),
     RunState.FINISHED: ("finished", Tone.GOOD),
     RunState.AWAITING_APPROVAL: ("waits for approval", Tone.WAITING),
@@ -33,7 +43,7 @@ STATES: Final[Mapping[str, tuple[str, Tone]]] = {
     RunState.FAILED: ("failed", Tone.BAD),
 }
 
-TRIGGERS: Final[Mapping[str, str]] = {
+TRIGGERS: Final[Mapping[Trigger, str]] = {
     Trigger.SCHEDULE: "the schedule",
     Trigger.COMMAND: "syncd sync",
     Trigger.REQUEST: "a request",
@@ -43,7 +53,7 @@ TRIGGERS: Final[Mapping[str, str]] = {
     Trigger.VERIFY: "syncd verify",
 }
 
-OUTCOMES: Final[Mapping[str, tuple[str, Tone]]] = {
+OUTCOMES: Final[Mapping[Outcome, tuple[str, Tone]]] = {
     Outcome.PENDING: ("in progress", Tone.BUSY),
     Outcome.APPLIED: ("done", Tone.GOOD),
     Outcome.ACCEPTED: ("accepted, UserID to be found", Tone.BUSY),
@@ -52,12 +62,12 @@ OUTCOMES: Final[Mapping[str, tuple[str, Tone]]] = {
     Outcome.NOT_DONE: ("not done", Tone.PLAIN),
 }
 
-STATUSES: Final[Mapping[str, tuple[str, Tone]]] = {
+STATUSES: Final[Mapping[Status | None, tuple[str, Tone]]] = {
     Status.ACTIVE: ("active", Tone.GOOD),
     Status.LEAVER: ("leaver", Tone.WAITING),
     Status.ARCHIVED: ("archived", Tone.PLAIN),
     Status.UNSURE: ("archived or not: in doubt", Tone.WAITING),
-    "": ("no account", Tone.PLAIN),
+    None: ("no account", Tone.PLAIN),
 }
 
 ACTIONS: Final[Mapping[str, str]] = {
@@ -72,23 +82,10 @@ ACTIONS: Final[Mapping[str, str]] = {
     "leave": "left the MIS",
 }
 
-#: As everywhere else.
+#: The same words as in the commands.
 in_words: Final = reasons.describe
 
-_PLURALS: Final[Mapping[str, str]] = {Role.IQA: "IQAs"}
 
-
-def plural(role: str) -> str:
-    """The plural of a role."""
-    return _PLURALS.get(role, f"{role}s")
-
-
-def counted(count: int, one: str, several: str = "") -> str:
-    """A number with its noun, with thousands separators."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
-
-
-def listed(counts: Mapping[str, int]) -> str:
-    """Numbers with their nouns, zeros left out."""
-    said = [counted(count, noun) for noun, count in counts.items() if count]
-    return " and ".join((", ".join(said[:-1]), said[-1]) if said[1:] else said) or "nothing"
+def counts_in_words(creates: int, updates: int, leavers: int) -> str:
+    """The changes of a plan, such as "2 creates and 1 leaver"."""
+    return plurals({"create": creates, "update": updates, "leaver": leavers}, none="nothing")

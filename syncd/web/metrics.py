@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,7 +20,7 @@ from syncd.state.views import lag
 from syncd.state.views.lag import UnsentChange
 
 _Sample: TypeAlias = tuple[Sequence[str], float]
-"""The values of a metric's labels, the organisation's left out, and the number."""
+"""The values of a metric's labels, except the organisation's, and the number."""
 
 
 class Described(NamedTuple):
@@ -33,7 +33,7 @@ class Described(NamedTuple):
     """Whether it is read from the state store; otherwise it starts at 0 with the process."""
 
 
-#: The label of a metric that each organisation has.
+#: The labels of a metric of one organisation.
 _OF: Final = ("organisation",)
 
 #: Every metric, by the name it has in a scrape.
@@ -75,7 +75,7 @@ METRICS: Final[Mapping[str, Described]] = {
     ),
 }
 
-#: OneFile takes about half a second as a rule, and is given up after onefile.timeout_seconds.
+#: OneFile usually answers in about half a second; a call times out after onefile.timeout_seconds.
 _REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -91,13 +91,13 @@ class Requests(Collector):
         )
 
     def note(self, request: Request) -> None:
-        """Count one more."""
+        """Count one request."""
         if request.answer is ResponseKind.THROTTLED:
             self._throttled.inc()
         self._durations.labels(request.endpoint, request.answer).observe(request.seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, as Prometheus' client asks for them."""
+        """Every metric, in the form that Prometheus' client expects."""
         yield from self._throttled.collect()
         yield from self._durations.collect()
 
@@ -142,11 +142,11 @@ class StoreCollector(Collector):
         self._allowance_used = allowance_used
 
     def describe(self) -> Iterable[Metric]:
-        """None beforehand: asking for them would read the store."""
+        """No metric in advance: describing them would read the store."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, as Prometheus' client asks for them."""
+        """Every metric, in the form that Prometheus' client expects."""
         families: dict[str, Any] = {
             name: _FAMILIES[described.kind](name, described.what, labels=described.labels)
             for name, described in METRICS.items()
@@ -173,6 +173,7 @@ _FAMILIES: Final[Mapping[str, Callable[..., Metric]]] = {
     "histogram": HistogramMetricFamily,
 }
 
+_Label = TypeVar("_Label", bound=str)
 _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
@@ -213,7 +214,7 @@ def _run_durations(counted: _Counted) -> tuple[list[tuple[str, float]], float]:
     return buckets, counted[counters.RUN_SECONDS].get("", 0)
 
 
-def _by_label(counts: Mapping[str, int]) -> Iterable[_Sample]:
+def _by_label(counts: Mapping[_Label, int]) -> Iterable[_Sample]:
     return (((label,), count) for label, count in sorted(counts.items()))
 
 
@@ -222,5 +223,5 @@ def _seconds(at: datetime | None) -> float:
 
 
 def _age(since: datetime | None, now: datetime) -> float:
-    """In seconds; a moment that is yet to come is a clock that was set back."""
+    """In seconds; zero for a time in the future, which a clock that was set back leaves behind."""
     return max((now - since).total_seconds(), 0.0) if since else 0.0

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of what the endpoints declare."""
+"""The OpenAPI document, made from the declarations of the endpoints."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import Route
 
 from syncd import __version__
-from syncd.web.auth.identity import CSRF_HEADER
+from syncd.web.identity import CSRF_HEADER
 from syncd.web.schemas import Problem
 
 ADDRESS: Final = "/api/openapi.json"
@@ -46,7 +46,7 @@ class Operation:
 
     @property
     def method(self) -> str:
-        """The one that is not implied by another."""
+        """The HTTP method."""
         return next(iter((self.route.methods or set()) - {"HEAD"})).lower()
 
     @property
@@ -62,7 +62,7 @@ def document(
     _, schemas = models_json_schema(
         [(model, "validation") for model in _models(operations)], ref_template="#/components/schemas/{model}"
     )
-    # Of the organisations only those that are configured are taken.
+    # Only configured organisations are accepted.
     schemas["$defs"]["Asked"]["properties"]["organisation_id"] = {"enum": [*organisations, None], "default": None}
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from syncd.state.runs import RunState
-from syncd.sync.run import Trigger
+from syncd.core.run import RunState, Trigger
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Count = Annotated[int, Field(ge=0)]
@@ -123,6 +122,6 @@ class OneStatus(Exact):
 
 
 class Status(OneStatus):
-    """The status; with several organisations, the newest, the sums, and one for each."""
+    """The status; with several organisations, the newest run, the totals, and one for each."""
 
     organisations: dict[str, OneStatus] = {}

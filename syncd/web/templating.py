@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.templating import Jinja2Templates
 
-from syncd.web.auth.identity import csrf_token
+from syncd.web.identity import csrf_token
 
 
 def _of_everybody(request: Request) -> dict[str, Any]:

@@ -53,13 +53,13 @@ def open_context(
         quiet=settings.schedule.quiet,
         zone=settings.schedule.timezone,
     )
-    feeds, links = (
+    feeds, assignment_feeds = (
         tuple(
             Feed(feed.name, feed.yields, _query_of(feed), feed.watermark)
             for feed in settings.feeds
-            if (feed.kind == "links") is are_links
+            if (feed.kind == "assignments") is are_assignments
         )
-        for are_links in (False, True)
+        for are_assignments in (False, True)
     )
     with OneFile(
         onefile.url,
@@ -81,7 +81,7 @@ def open_context(
             log=log,
             clock=now,
             is_stopping=stopping.is_set,
-            assignment_feeds=links,
+            assignment_feeds=assignment_feeds,
             organisations=onefile.all_organisations,
             customer=customer_hash(token),
         )

@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from syncd import __version__
 from syncd.core.schedule import Schedule, When
 from syncd.daemon.config import DaemonConfig, DailyJob
-from syncd.daemon.housekeeping import purging
+from syncd.daemon.purge import purge_job
 from syncd.errors import ConfigurationError
 from syncd.onefile import OnRequest
 from syncd.settings import Settings, load_settings
@@ -38,7 +38,7 @@ _MAY_CHANGE_OF_ONEFILE: Final = frozenset(
 def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tuple[DailyJob, ...]:
     """What the daemon does once a day beside its runs, one line each."""
     return (
-        purging(settings.onefile.all_organisations, settings.state.keep, log, stopping.is_set),
+        purge_job(settings.onefile.all_organisations, settings.state.keep, log, stopping.is_set),
         DailyJob("tidy", maintenance.vacuum),
     )
 

@@ -155,7 +155,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
 
 def _is_to_come(feeds: tuple[FeedSettings, ...], parts_of: Callable[..., SyncContext], number: int, code: Code) -> bool:
     """Whether the feeds have what a code stands for in this organisation."""
-    of_such = tuple(feed for feed in feeds if feed.kind != "links" and feed.yields in code.referent.roles)
+    of_such = tuple(feed for feed in feeds if feed.kind != "assignments" and feed.yields in code.referent.roles)
     try:
         return bool(of_such) and doctor.is_to_come(parts_of("source", feeds=of_such).for_organisation(number), code)
     except SyncdError:

@@ -15,16 +15,14 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.state import changes, runs
-from syncd.state.changes import Action, Outcome
+from syncd.core.run import Action, Outcome, RunState, Trigger
+from syncd.state import approvals, changes, resync_requests, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
-
-from .command import Exit, Syncd
-from .expected import sendable
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.expected import sendable
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -44,7 +42,7 @@ def _change(store: Store, at: datetime, misid: str, message: str = "") -> None:
         number = changes.record_intent(
             connection,
             store.cipher,
-            runs.start(connection, _ORGANISATION, "command", at),
+            runs.start(connection, _ORGANISATION, Trigger.COMMAND, at),
             Key(_ORGANISATION, Role.LEARNER, misid),
             Action.UPDATE,
             {"LastName": "Ó Súilleabháin", "Email": "ann@college.example"},
@@ -158,11 +156,11 @@ def lived(mis: Mis, onefile: OneFile, syncd: Syncd, store: Store) -> Syncd:
     onefile.learner(other).values["FirstName"] = "Edited by hand"
     assert syncd("verify").exit == 4
     with store.begin() as connection:
-        stopped = runs.start(connection, _ORGANISATION, "command", datetime.now(UTC))
+        stopped = runs.start(connection, _ORGANISATION, Trigger.COMMAND, datetime.now(UTC))
         runs.finish(connection, stopped, RunState.AWAITING_APPROVAL, datetime.now(UTC))
-        runs.reject(connection, _ORGANISATION, stopped, "sam")
-        request = runs.request(connection, _ORGANISATION, "alex", datetime.now(UTC), [somebody])
-        runs.record_answer(connection, [request], 2)
+        approvals.reject(connection, _ORGANISATION, stopped, "sam")
+        request = resync_requests.add(connection, _ORGANISATION, "alex", datetime.now(UTC), [somebody])
+        resync_requests.record_answer(connection, [request], 2)
     return syncd
 
 

@@ -6,7 +6,6 @@ import re
 import socket
 import sqlite3
 import subprocess
-import time
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
@@ -18,9 +17,9 @@ import pytest
 from filelock import FileLock
 
 from syncd.demo import StoryBroken
-from syncd.demo.narrator import Teller
-
-from .command import COMMAND, Exit, Finished
+from syncd.demo.narrator import Narrator
+from tests.support.command import COMMAND, Exit, Finished
+from tests.support.polling import wait_until
 
 _NAMES = ("forename", "surname")
 _NUMBERS = ("email", "telephone", "mobile", "date_of_birth", "uln", "nino", "address")
@@ -199,7 +198,7 @@ def test_what_is_in_the_way_is_left_alone(in_the_way: str, tmp_path: Path) -> No
 
 
 def test_a_step_that_ends_otherwise_than_told_stops_the_story_with_what_the_command_said(tmp_path: Path) -> None:
-    teller = Teller(tmp_path, _environment())
+    teller = Narrator(tmp_path, _environment())
     with pytest.raises(StoryBroken, match=r"'syncd plan' ended with exit code 1.*no configuration file syncd\.toml"):
         teller.run("plan")
 
@@ -264,11 +263,12 @@ def _started(folder: Path, **variables: str) -> _Demo:
 
 def _wait_for_the_first_run(folder: Path, demo: _Demo) -> None:
     log = folder / "syncd-demo" / "syncd.log"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and "run_started" in log.read_text(encoding="utf-8")):
+
+    def look() -> bool:
         assert demo.poll() is None, demo.communicate()
-        assert time.monotonic() < deadline, "the demo's first run does not begin"
-        time.sleep(0.05)
+        return log.exists() and "run_started" in log.read_text(encoding="utf-8")
+
+    wait_until(look, "the demo's first run to begin")
 
 
 def _environment() -> dict[str, str]:

@@ -6,11 +6,11 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from .command import Exit, Finished, Syncd
-from .ilr import Learner
-from .mis import FEED, Mis
-from .onefile import OneFile
-from .small_return import made_up_learners
+from tests.support.command import Exit, Finished, Syncd
+from tests.support.provider.generator import made_up_learners
+from tests.support.provider.ilr import Learner
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 

@@ -6,12 +6,12 @@ from typing import Final
 import pytest
 from sqlalchemy import create_engine
 
-from .command import Exit, Finished, Syncd
-from .expected import expect
-from .ilr import Learner
-from .mis import FEED, College, Mis
-from .onefile import OneFile
-from .small_return import SEED, made_up_learners
+from tests.support.command import Exit, Finished, Syncd
+from tests.support.provider.expected import expect
+from tests.support.provider.generator import SEED, made_up_learners
+from tests.support.provider.ilr import Learner
+from tests.support.provider.mis import FEED, College, Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("mis", ["sqlite"], indirect=True)]
 

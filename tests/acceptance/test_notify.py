@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.inbox import Inbox, open_inbox
-
-from .command import Exit, Syncd, wait_until
-from .test_daemon import free_address, wait_until_it_listens
+from tests.support.addresses import free_address
+from tests.support.command import Exit, Syncd
+from tests.support.inbox import Inbox, open_inbox
+from tests.support.polling import wait_until
 
 _SECRET = "zz-inbox-secret"
 
@@ -56,7 +56,7 @@ def test_a_daemon_tells_once_that_a_run_waits_and_that_it_no_longer_does_whateve
     syncd.environment = {"SYNCD_NOTIFY__URLS": json.dumps([inbox.url]), "SYNCD_LOG__LEVEL": "debug"}
     for _ in range(2):
         with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}") as monitor:
-            wait_until_it_listens(daemon, address)
+            daemon.wait_until_it_listens(address)
             wait_until(lambda: inbox.titles, "somebody to be told")
             daemon.wait_for_event("run_stopped")
             measured = monitor.get("/metrics").text

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from .command import Exit, Running, Syncd, wait_until
-from .mis import FEED, Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Running, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = [
     pytest.mark.parametrize("mis", ["sqlite"], indirect=True),

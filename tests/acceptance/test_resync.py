@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy import Engine, Row, create_engine, select, text
 
 from syncd.state.db.tables import resync_request, run
-
-from .command import Exit, Running, Syncd, wait_until
-from .conftest import STATES
-from .expected import sendable
-from .mis import Mis
-from .onefile import OneFile
-from .small_return import SIZE, made_up_learners
-from .test_daemon import free_address, wait_until_it_listens
+from tests.support.addresses import free_address
+from tests.support.command import Exit, Running, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.expected import sendable
+from tests.support.provider.fixtures import STATES
+from tests.support.provider.generator import SIZE, made_up_learners
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -140,7 +140,7 @@ def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: On
     with _daemon(syncd) as daemon:
         stopped = syncd("resync", "--wait")
         waiting = syncd("status", "--json").json["awaiting_approval"]
-        wait_until_it_listens(daemon, address)
+        daemon.wait_until_it_listens(address)
         path = f"http://{address}/api/runs/{waiting['run']}/approve"
         elsewhere = httpx.post(path, headers={"Origin": "http://other.example", "Sec-Fetch-Site": "cross-site"})
         approved, again = (httpx.post(path) for _ in range(2))
@@ -207,7 +207,7 @@ def test_a_program_asks_over_http_with_the_token_if_there_is_one(mis: Mis, syncd
     syncd.configure(admin={"listen": address, "token": token})
 
     with _daemon(syncd) as daemon:
-        wait_until_it_listens(daemon, address)
+        daemon.wait_until_it_listens(address)
         url = f"http://{address}/api/resync"
         without = httpx.post(url, json={"misids": ["L1"]})
         with_it = httpx.post(url, json={"misids": ["L2"]}, headers={"Authorization": f"Bearer {_TOKEN}"})

@@ -16,13 +16,13 @@ from sqlalchemy import make_url
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.mis.cursors import AT_ONCE
+from syncd.core.run import Action, Outcome, Trigger
+from syncd.mis.cursors import PAGE_SIZE
 from syncd.state import accounts, changes, runs
-from syncd.state.changes import Action, Outcome
 from syncd.state.db.lock import Purpose, locked
 from syncd.sync.context import SyncContext
 from syncd.sync.planner import make_plan
-from syncd.sync.run import Trigger, run_once
+from syncd.sync.run import run_once
 from syncd.wiring.admin import open_admin
 
 from .college import ORGANISATION, College, look_up_codes
@@ -55,7 +55,7 @@ def bare_driver(college: College) -> Iterator[Go]:
                 cursor = stack.enter_context(connection.cursor("bare"))
             cursor.execute(FEED)
             seen = 0
-            while page := cursor.fetchmany(AT_ONCE):
+            while page := cursor.fetchmany(PAGE_SIZE):
                 seen += len(page)
             return seen
 

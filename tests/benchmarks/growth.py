@@ -14,12 +14,11 @@ from sqlalchemy import Connection, event, text
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.state import accounts, changes, held_records, references, retention, runs
+from syncd.core.run import POLLS, RunState, Trigger
+from syncd.state import accounts, approvals, changes, held_records, references, resync_requests, retention, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 from syncd.state.views import audit, daily_totals, report, run_list, search, status
-from syncd.sync.run import POLLS, Trigger
 from syncd.web.metrics import Metrics
 
 from .college import ORGANISATION
@@ -171,7 +170,7 @@ def statements_of(store: Store) -> Iterator[list[tuple[str, Any]]]:
 
 
 def _status(connection: Connection) -> int:
-    return sum(status.status(connection, [ORGANISATION])["accounts"].values())
+    return sum(status.status(connection, ORGANISATION).accounts.values())
 
 
 def _history(connection: Connection) -> int:
@@ -179,7 +178,7 @@ def _history(connection: Connection) -> int:
 
 
 def _page(connection: Connection) -> int:
-    status.status(connection, [ORGANISATION])
+    status.status(connection, ORGANISATION)
     days = daily_totals.days(connection, ORGANISATION, NOW, ZoneInfo("Europe/London"), 30)
     rows = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=0, most=8)
     return len(days) + len(rows)
@@ -225,8 +224,8 @@ def _scrape(store: Store) -> int:
 
 
 def _requests(connection: Connection) -> int:
-    runs.organisations_with_requests(connection)
-    return 1 + len(runs.requests_waiting(connection, ORGANISATION))
+    resync_requests.organisations_waiting(connection)
+    return 1 + len(resync_requests.waiting(connection, ORGANISATION))
 
 
 def _reads_of_a_poll(connection: Connection) -> int:
@@ -234,13 +233,13 @@ def _reads_of_a_poll(connection: Connection) -> int:
     references.known(connection, ORGANISATION, NOW)
     changes.unsettled(connection, ValueCipher(), ORGANISATION)
     runs.unreachable_since(connection, ORGANISATION)
-    runs.approval_in_force(connection, ORGANISATION, ["schedule"], NOW)
+    approvals.in_force(connection, ORGANISATION, ["schedule"], NOW)
     return sum(accounts.count_by_feed(connection, ORGANISATION).values())
 
 
 def _writes_of_a_poll(connection: Connection) -> int:
     number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW, is_full=True)
-    runs.expire_outdated(connection, ORGANISATION, POLLS, NOW)
+    approvals.expire_outdated(connection, ORGANISATION, POLLS, NOW)
     runs.finish(connection, number, RunState.FINISHED, NOW)
     return 1
 

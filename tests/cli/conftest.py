@@ -16,7 +16,7 @@ import pytest
 
 from syncd import demo
 from syncd.cli import main
-from syncd.demo.sample_college import ORGANISATION_ID, AshbyVale
+from syncd.demo.sample_college import ORGANISATION_ID, SampleCollege
 from syncd.simulator import Simulator, Switches
 from syncd.simulator.switches import LimiterShape
 
@@ -61,7 +61,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 class College:
     """The demo's college in a folder, where commands are run, and its OneFile."""
 
-    people: AshbyVale
+    people: SampleCollege
     onefile: Simulator
     folder: Path
 
@@ -81,8 +81,8 @@ class College:
 
 @pytest.fixture
 def college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[College]:
-    people = AshbyVale()
-    people.settle_in(tmp_path / "mis.db")
+    people = SampleCollege()
+    people.create_database(tmp_path / "mis.db")
     shutil.copy(_SHIPPED / "learners.sql", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SYNCD_CONFIG", raising=False)

@@ -84,5 +84,6 @@ def test_a_query_with_a_watermark_is_also_asked_for_changes(
 
     assert (found["feed learners"]["state"] == "failed") == (state == "failed"), found["feed learners"]
     if state == "failed":
-        assert "when it is asked only for changes" in found["feed learners"]["found"]
+        assert "but not in parentheses in the SELECT that a poll for changes uses" in found["feed learners"]["found"]
+        assert found["feed learners"]["advice"].endswith("or remove the feed's watermark.")
         assert found["log-in"]["state"] == "ok"

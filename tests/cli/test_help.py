@@ -15,7 +15,7 @@ from syncd.core.records import Reason
 from syncd.documentation import pages
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
-from tests.documentation.pages import BEING_WRITTEN
+from tests.support.documentation import BEING_WRITTEN
 
 from .conftest import Syncd, terminal
 

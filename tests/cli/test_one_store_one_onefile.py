@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncd.demo.sample_college import AshbyVale
+from syncd.demo.sample_college import SampleCollege
 from syncd.simulator import Simulator, Switches
 from syncd.simulator.switches import LimiterShape
 
@@ -65,7 +65,7 @@ def test_a_store_of_its_own_is_all_that_another_environment_needs(
 @pytest.fixture
 def elsewhere(college: College) -> Iterator[Simulator]:
     """Another customer's OneFile on this machine."""
-    seed = json.loads(json.dumps(AshbyVale().onefile_at_the_start()).replace("5740", "6000"))
+    seed = json.loads(json.dumps(SampleCollege().onefile_at_the_start()).replace("5740", "6000"))
     with Simulator(_OFF, seed, customer_token="of-another-customer") as onefile:
         yield onefile
 

@@ -1,5 +1,7 @@
 """What a run does for one person: create, update, link, hold, or nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from syncd.core.accounts import Known, Status
@@ -8,7 +10,7 @@ from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan, Update
 from syncd.core.records import Held, Reason
 from syncd.core.values import Sent
-from tests.core.college import NOW, SECRET, College, key, person, unfit
+from tests.support.records import NOW, SECRET, College, key, person, unfit
 
 
 def test_a_person_onefile_does_not_have_is_created_with_everything_the_record_holds() -> None:
@@ -55,6 +57,17 @@ def test_a_record_that_reads_differently_but_says_nothing_new_is_only_noted() ->
 
     assert (plan.creates, plan.updates, plan.calls, plan.unchanged) == ((), (), 0, 1)
     assert [(note.key, note.fingerprint) for note in plan.refreshes] == [(key("A1"), person("A1").fingerprint(SECRET))]
+
+
+def test_an_account_to_recheck_is_compared_though_its_fingerprint_is_the_same() -> None:
+    college = College.of(person("A1"))
+    college.known[key("A1")] = replace(college.known[key("A1")], needs_recheck=True)
+
+    plan = college.plan(person("A1"))
+
+    assert [(each.key, each.needs_recheck) for each in plan.refreshes] == [(key("A1"), False)]
+    college.carry_out(plan)
+    assert college.plan(person("A1")) == Plan(unchanged=1)
 
 
 def test_one_misid_in_two_roles_is_two_accounts() -> None:

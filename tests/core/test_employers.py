@@ -10,7 +10,8 @@ from syncd.core.compare import Clear, Rules
 from syncd.core.fields import GRANT, Referent, Role
 from syncd.core.plan import Assign, Grant, Plan, Refresh
 from syncd.core.records import Code, Held, OtherOrganisation, Reason, Record, Warned
-from tests.core.college import NOW, ORGANISATION, SECRET, College, key, link, person, place
+from syncd.core.scope import Scope
+from tests.support.records import NOW, ORGANISATION, SECRET, College, key, link, person, place
 
 E1, E2, L1 = key("E1", Role.EMPLOYER), key("E2", Role.EMPLOYER), key("L1", Role.LEARNER)
 
@@ -46,7 +47,7 @@ def test_a_new_employer_s_access_is_told_after_the_create_and_not_in_it(is_open:
 
     [create] = plan.creates
     assert GRANT not in create.fields
-    assert plan.grants == (Grant(E1, ann.feed, is_open, ann.fingerprint(SECRET)),)
+    assert plan.grants == (Grant(E1, ann.feed, 7, is_open, ann.fingerprint(SECRET)),)
     assert plan.calls == 2
 
 
@@ -54,7 +55,7 @@ def test_what_comes_before_a_grant_is_not_all_that_is_to_be_said() -> None:
     """A run that ends between the two must not leave a record that counts as sent."""
     college, ann = College(), employer(GrantAccess=True)
     plan = college.plan(ann)
-    assert [create.fingerprint for create in plan.creates] == [""]
+    assert [create.needs_recheck for create in plan.creates] == [True]
 
     college.carry_out(replace(plan, grants=()))
 
@@ -68,8 +69,8 @@ def test_an_employer_s_access_is_told_again_with_another_placement(is_open: bool
 
     plan = college.plan(moved)
 
-    assert [(update.fields, update.fingerprint) for update in plan.updates] == [({"PlacementID": 8}, "")]
-    assert plan.grants == (Grant(E1, moved.feed, is_open, moved.fingerprint(SECRET)),)
+    assert [(update.fields, update.needs_recheck) for update in plan.updates] == [({"PlacementID": 8}, True)]
+    assert plan.grants == (Grant(E1, moved.feed, 8, is_open, moved.fingerprint(SECRET)),)
     college.carry_out(plan)
     assert college.plan(moved) == Plan(unchanged=1)
 
@@ -102,7 +103,7 @@ def test_an_access_that_changed_alone_is_told_alone(is_open: bool) -> None:
 
     plan = college.plan(ann)
 
-    assert plan == Plan(grants=(Grant(E1, ann.feed, is_open, ann.fingerprint(SECRET)),))
+    assert plan == Plan(grants=(Grant(E1, ann.feed, 7, is_open, ann.fingerprint(SECRET)),))
     college.carry_out(plan)
     assert college.plan(ann) == Plan(unchanged=1)
 
@@ -121,7 +122,7 @@ def test_an_employer_without_word_of_their_access_is_told_of_as_ever() -> None:
 
     plan = College().plan(ann)
 
-    assert [create.fingerprint for create in plan.creates] == [ann.fingerprint(SECRET)]
+    assert [(create.fingerprint, create.needs_recheck) for create in plan.creates] == [(ann.fingerprint(SECRET), False)]
     assert plan.grants == ()
 
 
@@ -141,8 +142,8 @@ def test_an_employer_whom_onefile_has_already_is_linked_and_then_granted_access(
     plan = college.plan(ann)
 
     [update] = plan.updates
-    assert (update.is_link, update.fingerprint, GRANT in update.fields) == (True, "", False)
-    assert plan.grants == (Grant(E1, ann.feed, True, ann.fingerprint(SECRET)),)
+    assert (update.is_link, update.needs_recheck, GRANT in update.fields) == (True, True, False)
+    assert plan.grants == (Grant(E1, ann.feed, 7, True, ann.fingerprint(SECRET)),)
 
 
 # Whose default employer somebody is
@@ -154,7 +155,7 @@ def test_a_default_employer_is_sent_in_the_create_where_nobody_is_to_be_assigned
     [create] = college.plan(employer(), learner()).creates
 
     assert create.fields["DefaultEmployerID"] == 100
-    assert create.fingerprint != ""
+    assert not create.needs_recheck
 
 
 def test_a_default_employer_who_is_still_to_be_assigned_is_told_after_the_create() -> None:
@@ -164,10 +165,15 @@ def test_a_default_employer_who_is_still_to_be_assigned_is_told_after_the_create
 
     [create], [update] = plan.creates, plan.updates
     assert "DefaultEmployerID" not in create.fields
-    assert create.fingerprint == ""
-    assert (update.key, update.user_id, update.fields, update.assigned) == (L1, None, {"DefaultEmployerID": 100}, E1)
-    assert update.fingerprint == learner().fingerprint(SECRET)
-    assert plan.assigns == (Assign(L1, E1, "links"),)
+    assert create.needs_recheck
+    assert (update.key, update.user_id, update.fields, update.after_assigning) == (
+        L1,
+        None,
+        {"DefaultEmployerID": 100},
+        E1,
+    )
+    assert (update.fingerprint, update.needs_recheck) == (learner().fingerprint(SECRET), False)
+    assert plan.assigns == (Assign(L1, E1, "assignments"),)
 
 
 def test_a_default_employer_who_is_created_assigned_and_told_in_one_run_leaves_nothing_to_do() -> None:
@@ -189,7 +195,7 @@ def test_a_run_that_ended_before_the_assignment_leaves_the_default_employer_to_t
 
     again = college.plan(*rows, links=links)
 
-    assert [(update.fields, update.assigned) for update in again.updates] == [({"DefaultEmployerID": 100}, E1)]
+    assert [(update.fields, update.after_assigning) for update in again.updates] == [({"DefaultEmployerID": 100}, E1)]
     assert again.assigns == plan.assigns
 
 
@@ -199,7 +205,7 @@ def test_a_learner_whom_onefile_has_already_is_told_the_default_employer_with_al
 
     (update,) = college.plan(employer(), learner(), links=[link("L1", "E1")]).updates
 
-    assert (update.is_link, update.user_id, update.assigned) == (True, 4711, E1)
+    assert (update.is_link, update.user_id, update.after_assigning) == (True, 4711, E1)
     assert update.fields.keys() >= {"LastName", "DefaultEmployerID"}
 
 
@@ -209,7 +215,7 @@ def test_the_update_of_a_known_learner_waits_as_a_whole_for_the_assignment() -> 
     plan = college.plan(employer(), employer("E2"), learner("E2", LastName="Married"), links=[link("L1", "E2")])
 
     [update] = plan.updates
-    assert (update.fields, update.assigned) == ({"DefaultEmployerID": 101, "LastName": "Married"}, E2)
+    assert (update.fields, update.after_assigning) == ({"DefaultEmployerID": 101, "LastName": "Married"}, E2)
 
 
 def test_an_update_that_leaves_the_default_employer_alone_waits_for_no_assignment() -> None:
@@ -217,7 +223,7 @@ def test_an_update_that_leaves_the_default_employer_alone_waits_for_no_assignmen
 
     [update] = college.plan(employer(), learner(LastName="Married"), links=[link("L1", "E1")]).updates
 
-    assert (update.fields, update.assigned) == ({"LastName": "Married"}, None)
+    assert (update.fields, update.after_assigning) == ({"LastName": "Married"}, None)
 
 
 def test_an_assignment_of_somebody_else_is_not_waited_for() -> None:
@@ -235,7 +241,7 @@ def test_a_default_employer_whom_the_mis_gives_by_onefile_s_id_is_assigned_first
 
     plan = college.plan(employer(), by_id, links=[link("L1", "E1")])
 
-    assert [(update.fields, update.assigned) for update in plan.updates] == [({"DefaultEmployerID": 100}, E1)]
+    assert [(update.fields, update.after_assigning) for update in plan.updates] == [({"DefaultEmployerID": 100}, E1)]
 
 
 REFUSED = {Pair(L1, E1): StoredAssignment(101, 100, "No such luck.")}
@@ -246,13 +252,18 @@ def test_a_default_employer_whom_onefile_refused_to_assign_is_left_out_with_a_wa
     college.remembered |= REFUSED
     said = "DefaultEmployerID is left out: OneFile has refused to assign the employer E1"
 
+    married = learner(LastName="Married")
     for fields in ({"LastName": "Married"}, {}, {}):
-        plan = college.plan(employer(), learner(LastName="Married"), links=[link("L1", "E1")])
+        plan = college.plan(employer(), married, links=[link("L1", "E1")])
         college.carry_out(plan)
 
         assert [update.fields for update in plan.updates] == ([fields] if fields else [])
         assert plan.warnings == (Warned(L1, "Learner feed", Reason.REFUSED, "DefaultEmployerID", said),)
-        assert plan.refreshes == (() if fields else (Refresh(L1, "Learner feed", ""),))
+        assert plan.refreshes == (
+            ()
+            if fields
+            else (Refresh(L1, "Learner feed", married.fingerprint(SECRET), {"DefaultEmployerID": 100}, True),)
+        )
 
 
 def test_a_default_employer_is_told_as_soon_as_the_refused_assignment_has_come_off() -> None:
@@ -263,7 +274,7 @@ def test_a_default_employer_is_told_as_soon_as_the_refused_assignment_has_come_o
 
     plan = college.plan(employer(), learner(), links=[link("L1", "E1")])
 
-    assert [(update.fields, update.assigned) for update in plan.updates] == [({"DefaultEmployerID": 100}, None)]
+    assert [(update.fields, update.after_assigning) for update in plan.updates] == [({"DefaultEmployerID": 100}, None)]
     assert plan.warnings == ()
 
 
@@ -278,7 +289,7 @@ def test_somebody_who_changes_roles_has_a_new_account_their_old_one_is_a_leaver_
 
     plan = college.plan(promoted, *learners)
 
-    assert [(create.key, create.was) for create in plan.creates] == [(key("T1"), Role.TRAINEE_ASSESSOR)]
+    assert [(create.key, create.former_role) for create in plan.creates] == [(key("T1"), Role.TRAINEE_ASSESSOR)]
     assert [leaver.key for leaver in plan.leavers] == [key("T1", Role.TRAINEE_ASSESSOR)]
     assert [(update.key.misid, update.fields, update.waits_for) for update in plan.updates] == [
         ("L1", {}, {"DefaultAssessorID": key("T1")}),
@@ -292,14 +303,14 @@ def test_somebody_who_changes_roles_has_a_new_account_their_old_one_is_a_leaver_
 def test_somebody_who_has_two_roles_at_once_has_not_changed_them() -> None:
     college = college_with(person("A1", Role.IQA))
 
-    assert [create.was for create in college.plan(person("A1"), person("A1", Role.IQA)).creates] == [None]
+    assert [create.former_role for create in college.plan(person("A1"), person("A1", Role.IQA)).creates] == [None]
 
 
 def test_somebody_whose_other_account_was_left_long_ago_has_not_changed_roles() -> None:
     college = college_with(person("T1", Role.TRAINEE_ASSESSOR))
     college.has_left("T1", role=Role.TRAINEE_ASSESSOR)
 
-    assert [create.was for create in college.plan(person("T1")).creates] == [None]
+    assert [create.former_role for create in college.plan(person("T1")).creates] == [None]
 
 
 def test_a_code_stands_for_the_account_whose_record_is_there_though_the_one_in_the_likelier_role_can_be_used() -> None:
@@ -318,7 +329,7 @@ def test_a_learner_keeps_the_trainee_while_only_others_are_asked_for() -> None:
     taught = person("L1", Role.LEARNER, codes={"DefaultAssessorID": code})
     college = college_with(person("T1", Role.TRAINEE_ASSESSOR), taught)
 
-    assert college.plan(person("T1"), taught, only=frozenset({"L1"})) == Plan(unchanged=1)
+    assert college.plan(person("T1"), taught, scope=Scope.of(["L1"])) == Plan(unchanged=1)
 
 
 # Defaults

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.core.guard import Counts, FeedSize, Limits, guard, required_approval
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
-from tests.core.college import NOW, key, unfit
+from tests.support.records import NOW, key, unfit
 
 FULL = (FeedSize("learners", 1000, 1000),)
 
@@ -74,8 +74,8 @@ def test_a_returner_a_rekey_a_grant_and_an_assignment_count_as_updates() -> None
     whole = replace(
         plan(updates=2, returners=3),
         rekeys=(Rekey(key("OLD"), key("NEW"), 7),) * 4,
-        grants=(Grant(key("E1"), "employers", is_open=True),) * 5,
-        assigns=(Assign(key("L1"), key("E1"), "links"),) * 6,
+        grants=(Grant(key("E1"), "employers", 7, is_open=True),) * 5,
+        assigns=(Assign(key("L1"), key("E1"), "assignments"),) * 6,
     )
 
     assert Counts.from_plan(whole) == Counts(updates=20)
@@ -182,8 +182,8 @@ def test_a_plan_tells_how_many_calls_it_takes() -> None:
         plan(creates=3, updates=4, leavers=5, old_leavers=6),
         returners=back,
         rekeys=moved,
-        grants=(Grant(key("E1"), "employers", is_open=True),) * 8,
-        assigns=(Assign(key("L1"), key("E1"), "links"),) * 9,
+        grants=(Grant(key("E1"), "employers", 7, is_open=True),) * 8,
+        assigns=(Assign(key("L1"), key("E1"), "assignments"),) * 9,
         unchanged=7,
     )
 

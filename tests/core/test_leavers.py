@@ -9,7 +9,8 @@ from syncd.core.compare import Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Leaver, Plan, Returner
 from syncd.core.records import Code, Reason
-from tests.core.college import NOW, College, key, person, unfit
+from syncd.core.scope import Scope
+from tests.support.records import NOW, College, key, person, unfit
 
 ANN, BOB = person("A1"), person("A2")
 GRACE = timedelta(days=14)
@@ -162,7 +163,7 @@ def test_a_run_for_some_people_only_leaves_everyone_else_alone() -> None:
     college = College.of(ANN, BOB, person("A3"))
     changed = [person(misid, LastName="Married") for misid in ("A1", "A2")]
 
-    plan = college.plan(*changed, unfit("A4"), unfit(""), person("A5"), person("A5"), only=frozenset({"A1", "A3"}))
+    plan = college.plan(*changed, unfit("A4"), unfit(""), person("A5"), person("A5"), scope=Scope.of(["A1", "A3"]))
 
     assert [update.key.misid for update in plan.updates] == ["A1"]
     assert [leaver.key.misid for leaver in plan.leavers] == ["A3"]
@@ -170,6 +171,6 @@ def test_a_run_for_some_people_only_leaves_everyone_else_alone() -> None:
 
 
 def test_a_run_for_some_people_still_counts_every_row_of_the_feeds() -> None:
-    sifted = College.of(ANN).sift(ANN, BOB, unfit(""), only=frozenset({"A1"}))
+    sifted = College.of(ANN).sift(ANN, BOB, unfit(""), scope=Scope.of(["A1"]))
 
     assert sifted.rows == {"Assessor feed": 3}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core.alerts import TROUBLES, AlertKind, Condition, Notification, digest, due_notifications
+from syncd.core.records import Reason
 
 NOON = datetime(2026, 7, 15, 12, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
@@ -68,7 +69,7 @@ def test_whoever_is_told_always_knows_what_is_amiss_and_hears_nothing_twice(
 
 
 def test_a_digest_counts_what_is_newly_held_by_reason() -> None:
-    news = digest({"missing": 2, "duplicate key": 1}, 7)
+    news = digest({Reason.MISSING: 2, Reason.DUPLICATE_KEY: 1}, 7)
     assert news is not None
     assert news.title == "3 records are newly held"
     assert news.body.splitlines() == [

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import select
 
 from syncd.core.guard import Limits
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.state.db.tables import approval
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 OTHER_ORGANISATION = 5741
 SECRET = "zz-a-personal-value"
@@ -39,8 +40,8 @@ class Client:
 
 def _asked_for(college: College, organisation_id: int = ORGANISATION) -> list[tuple[int, str, list[str]]]:
     with college.context.store.begin() as connection:
-        waiting = runs.requests_waiting(connection, organisation_id)
-    return [(row.id, row.requested_by, row.misids) for row in waiting]
+        waiting = resync_requests.waiting(connection, organisation_id)
+    return [(row.id, row.requested_by, list(row.misids)) for row in waiting]
 
 
 @pytest.mark.parametrize(

@@ -12,31 +12,36 @@ import structlog
 from sqlalchemy import Row, select
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
+from syncd.core.scope import EVERYONE, Scope
+from syncd.daemon import daemon
 from syncd.mis import Mis
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
-from syncd.state import runs
+from syncd.state import approvals, resync_requests
 from syncd.state.db.tables import approval, change, resync_request, run
-from syncd.sync.run import Trigger
-from tests.sync.conftest import ORGANISATION, College, Found
+from syncd.state.runs import RunSummary
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
+from tests.support.polling import wait_until
 
-from .daemons import living, wait_for
+from .daemons import LOOK_AGAIN_SECONDS, living
 
 OTHER_ORGANISATION = 5741
 
 
 def _ask(college: College, *misids: str, organisation_id: int = ORGANISATION) -> int:
     with college.context.store.begin() as connection:
-        return runs.request(connection, organisation_id, "somebody", datetime.now(UTC), misids)
+        return resync_requests.add(connection, organisation_id, "somebody", datetime.now(UTC), misids)
 
 
-def _answer(college: College, request: int) -> Row[Any] | None:
+def _answer(college: College, request: int) -> RunSummary | None:
     with college.context.store.begin() as connection:
-        return runs.answering_run(connection, request)
+        return resync_requests.answering_run(connection, request)
 
 
-def _answered(college: College, request: int) -> Row[Any]:
-    wait_for(lambda: _answer(college, request) is not None)
+def _answered(college: College, request: int) -> RunSummary:
+    wait_until(lambda: _answer(college, request) is not None)
     answer = _answer(college, request)
     assert answer
     return answer
@@ -48,7 +53,7 @@ def _runs(college: College, *triggers: Trigger) -> Sequence[Row[Any]]:
 
 
 def _wait_for_the_first_poll(college: College) -> None:
-    wait_for(lambda: any(poll.finished_at for poll in _runs(college, Trigger.SCHEDULE)))
+    wait_until(lambda: any(poll.finished_at for poll in _runs(college, Trigger.SCHEDULE)))
 
 
 def _changes(college: College) -> Sequence[Row[Any]]:
@@ -67,7 +72,7 @@ def _is_at_work(college: College, trigger: Trigger) -> Callable[[], bool]:
 def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
     college = found()
     waits = []
-    with living(college):
+    with living(college, look_again_seconds=daemon.LOOK_AGAIN_SECONDS):
         _wait_for_the_first_poll(college)
         for _ in range(3):
             request = _ask(college)
@@ -76,6 +81,7 @@ def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
                 asked_at = connection.scalar(
                     select(resync_request.c.requested_at).where(resync_request.c.id == request)
                 )
+            assert asked_at is not None
             assert answer.trigger == "request"
             waits.append(answer.started_at - asked_at)
     # A machine that does something else meanwhile does so less than three times.
@@ -88,7 +94,9 @@ def test_a_run_keeps_who_asked_for_it(found: Found) -> None:
         _wait_for_the_first_poll(college)
         now = datetime.now(UTC)
         with college.context.store.begin() as connection:
-            requests = [runs.request(connection, ORGANISATION, who, now, []) for who in ("Morgan", "Ann", "Morgan")]
+            requests = [
+                resync_requests.add(connection, ORGANISATION, who, now, []) for who in ("Morgan", "Ann", "Morgan")
+            ]
         assert {_answered(college, request).asked_by for request in requests} == {"Ann, Morgan"}
 
 
@@ -100,7 +108,8 @@ def test_all_who_ask_share_one_run_about_all_whom_they_name_and_nobody_else(foun
         now = datetime.now(UTC)
         with college.context.store.begin() as connection:
             requests = [
-                runs.request(connection, ORGANISATION, "somebody", now, misids) for misids in (["L1"], ["L2", "L1"])
+                resync_requests.add(connection, ORGANISATION, "somebody", now, misids)
+                for misids in (["L1"], ["L2", "L1"])
             ]
         answers = {_answered(college, request).id for request in requests}
     assert len(answers) == len(_runs(college, Trigger.REQUEST)) == 1
@@ -125,7 +134,7 @@ def test_a_process_that_is_asked_passes_it_on_whether_it_works_or_waits(found: F
         _wait_for_the_first_poll(college)
         with living(college, asked=None if is_first else asked):
             asked.set()
-            wait_for(lambda: any(one.finished_at for one in _runs(college, Trigger.REQUEST)))
+            wait_until(lambda: any(one.finished_at for one in _runs(college, Trigger.REQUEST)))
     with college.context.store.begin() as connection:
         assert connection.scalars(select(resync_request.c.requested_by)).all() == ["signal"]
 
@@ -138,7 +147,7 @@ def test_a_onefile_that_is_down_is_an_answer_and_does_not_keep_it_waiting(found:
     with living(college, pauses=(3600,)):
         _wait_for_the_first_poll(college)
         answer = _answered(college, _ask(college))
-        time.sleep(1.5)
+        time.sleep(3 * LOOK_AGAIN_SECONDS)
     assert answer.state == "failed"
     assert answer.reason
     assert len(_runs(college, Trigger.REQUEST)) == 1
@@ -152,7 +161,7 @@ def test_a_run_that_breaks_off_for_an_unknown_reason_is_not_tried_again_and_agai
         _wait_for_the_first_poll(college)
         monkeypatch.setattr(Mis, "connect", _break)
         _answered(college, _ask(college))
-        time.sleep(1.5)
+        time.sleep(3 * LOOK_AGAIN_SECONDS)
     assert len(_runs(college, Trigger.REQUEST)) == 1
 
 
@@ -167,7 +176,7 @@ def test_an_interrupted_run_answers_nobody_and_the_next_daemon_does(found: Found
         college.enrol(*(f"L{number}" for number in range(30)))
         _slow_down(college, 0.3)
         request = _ask(college)
-        wait_for(_is_at_work(college, Trigger.REQUEST))
+        wait_until(_is_at_work(college, Trigger.REQUEST))
     assert [one.state for one in _runs(college, Trigger.REQUEST)] == ["interrupted"]
     assert _answer(college, request) is None
 
@@ -182,7 +191,7 @@ def test_who_asks_while_a_poll_is_at_work_gets_a_run_of_its_own_after_it(found: 
     college.enrol(*(f"L{number}" for number in range(10)))
     _slow_down(college, 0.3)
     with living(college):
-        wait_for(_is_at_work(college, Trigger.SCHEDULE))
+        wait_until(_is_at_work(college, Trigger.SCHEDULE))
         answer = _answered(college, _ask(college))
     (poll,) = _runs(college, Trigger.SCHEDULE)
     assert answer.trigger == "request"
@@ -196,18 +205,18 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
     college.with_policy(limits=Limits(floor=5), max_in_flight=2)
     college.run()
     with college.context.store.begin() as connection:
-        runs.approve(connection, ORGANISATION, None, "Morgan", college.clock())
+        approvals.approve(connection, ORGANISATION, None, "Morgan", college.clock())
     # The daemon goes by the time of this machine, for which the approval would have lapsed.
     with college.context.store.begin() as connection:
         connection.execute(approval.update().values(expires_at=datetime.now(UTC) + timedelta(hours=1)))
     _slow_down(college, 0.15)
 
     with living(college):
-        wait_for(lambda: len(college.onefile.journal.writes) > 4)
+        wait_until(lambda: len(college.onefile.journal.writes) > 4)
         answer = _answered(college, _ask(college, "L23"))
         sent_by_then = len(college.onefile.journal.writes)
-        wait_for(lambda: len(college.onefile.journal.writes) >= len(misids))
-        wait_for(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
+        wait_until(lambda: len(college.onefile.journal.writes) >= len(misids))
+        wait_until(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
 
     polls = _runs(college, Trigger.SCHEDULE)
     assert [one.state for one in polls] == ["interrupted", "finished"]
@@ -236,13 +245,13 @@ def test_a_long_verify_lets_requests_and_polls_go_first_and_reads_nobody_twice(f
     college.enrol("L20")
 
     with living(college, every=every, verify=3600):
-        wait_for(_is_at_work(college, Trigger.VERIFY))
+        wait_until(_is_at_work(college, Trigger.VERIFY))
         college.correct("L1", surname="Married")
         answer = _answered(college, _ask(college, "L1"))
         _, gave_way, *_ = _runs(college, Trigger.VERIFY)
         college.enrol("L21")
         polled = len(_runs(college, Trigger.SCHEDULE))
-        wait_for(lambda: [one.state for one in _runs(college, Trigger.VERIFY)].count("finished") == 2)
+        wait_until(lambda: [one.state for one in _runs(college, Trigger.VERIFY)].count("finished") == 2)
         polls = [one for one in _runs(college, Trigger.SCHEDULE)[polled:] if one.state == "finished"]
 
     assert (answer.trigger, answer.state, answer.applied) == ("request", "finished", 1)
@@ -263,12 +272,12 @@ def test_those_who_ask_without_end_leave_a_long_run_time_to_send(found: Found) -
     college.with_policy(max_in_flight=2)
     _slow_down(college, 0.2)
     with living(college):
-        wait_for(lambda: len(college.onefile.journal.writes) > 2)
+        wait_until(lambda: len(college.onefile.journal.writes) > 2)
         _answered(college, _ask(college, "L29"))
         for number in range(10):
             _ask(college, f"L{number}")
-        wait_for(lambda: all(college.in_onefile(misid) for misid in misids))
-        wait_for(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
+        wait_until(lambda: all(college.in_onefile(misid) for misid in misids))
+        wait_until(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
     assert [one.state for one in _runs(college, Trigger.SCHEDULE)] == ["interrupted", "finished"]
 
 
@@ -277,7 +286,7 @@ def test_of_several_organisations_too_one_run_is_at_work_at_a_time(found: Found)
     college.enrol(*(f"L{number}" for number in range(10)))
     _slow_down(college, 0.3)
     with living(college, organisations=(ORGANISATION, OTHER_ORGANISATION)):
-        wait_for(_is_at_work(college, Trigger.SCHEDULE))
+        wait_until(_is_at_work(college, Trigger.SCHEDULE))
         answer = _answered(college, _ask(college, organisation_id=OTHER_ORGANISATION))
     poll, *_ = _runs(college, Trigger.SCHEDULE)
     assert answer.organisation_id == OTHER_ORGANISATION
@@ -288,10 +297,14 @@ def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> N
     college = found()
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
-        runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L1"])
-        some = runs.requests_waiting(connection, ORGANISATION)
-        runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L2", "L1"])
-        more = runs.requests_waiting(connection, ORGANISATION)
-        runs.request(connection, ORGANISATION, "somebody", college.clock())
-        all_ = runs.requests_waiting(connection, ORGANISATION)
-    assert [runs.requested_misids(requests) for requests in (some, more, all_)] == [{"L1"}, {"L1", "L2"}, set()]
+        resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L1"])
+        some = resync_requests.waiting(connection, ORGANISATION)
+        resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L2", "L1"])
+        more = resync_requests.waiting(connection, ORGANISATION)
+        resync_requests.add(connection, ORGANISATION, "somebody", college.clock())
+        all_ = resync_requests.waiting(connection, ORGANISATION)
+    assert [resync_requests.requested_scope(requests) for requests in (some, more, all_)] == [
+        Scope.of(["L1"]),
+        Scope.of(["L1", "L2"]),
+        EVERYONE,
+    ]

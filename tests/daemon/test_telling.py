@@ -18,13 +18,15 @@ from syncd.notify.channels import channels_of
 from syncd.notify.notifier import Notifier, NotifyPolicy
 from syncd.onefile import OneFile
 from syncd.simulator import Fault, FaultKind
-from syncd.state import notifications, runs
+from syncd.state import approvals, notifications
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from tests.inbox import Inbox, open_inbox
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.inbox import Inbox, open_inbox
+from tests.support.onefile import ORGANISATION
+from tests.support.polling import wait_until
 
-from .daemons import living, wait_for
+from .daemons import living
 
 SECRET = "zz-inbox-secret"
 MINUTE = timedelta(minutes=1)
@@ -76,7 +78,7 @@ def test_a_run_that_waits_is_told_once_however_often_it_is_planned_anew_and_by_w
     assert "syncd approve" in inbox.messages[0]["message"]
 
     with college.context.store.begin() as connection:
-        runs.approve(connection, ORGANISATION, None, "somebody", college.clock())
+        approvals.approve(connection, ORGANISATION, None, "somebody", college.clock())
     for _ in range(2):
         _look(_telling(college, inbox))
     assert inbox.titles[1:] == ["syncd: No run waits for approval any more"]
@@ -258,9 +260,9 @@ def test_the_daemon_tells_after_a_run_and_a_service_that_hangs_holds_nothing_up(
     with socket.create_server(("127.0.0.1", 0)) as silent, structlog.testing.capture_logs() as log:
         hanging = Inbox(f"json://127.0.0.1:{silent.getsockname()[1]}?rto=60")
         with living(college, every=1, telling=_telling(college, inbox, hanging)):
-            wait_for(lambda: bool(inbox.titles))
+            wait_until(lambda: bool(inbox.titles))
             ended = _ended(log)
-            wait_for(lambda: _ended(log) >= ended + 2)
+            wait_until(lambda: _ended(log) >= ended + 2)
     assert inbox.titles == ["syncd: A run waits for approval"]
 
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from sqlalchemy import Connection, create_engine, event, text
 
-from syncd.core import digests
 from syncd.core.accounts import Status
-from syncd.core.digests import FetchRows
+from syncd.core.records import FetchRows
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
 from syncd.mis import Mis, Rows, cursors
-from syncd.mis.watermark_query import Since
+from syncd.mis.watermark_query import WatermarkQuery
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
 from syncd.sync.context import Policy
-from tests.conftest import running_postgres
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.databases import running_postgres
+from tests.support.onefile import ORGANISATION
 
 from .college import College as RealCollege
 from .killing import said
@@ -261,8 +261,8 @@ class _Dropped(Mis):
         self._administrator = create_engine(url, isolation_level="AUTOCOMMIT")
 
     @contextmanager
-    def read(self, feed: str, query: str, since: Since | None = None) -> Iterator[Rows]:
-        with super().read(feed, query, since) as rows:
+    def read(self, feed: str, query: str, watermark: WatermarkQuery | None = None) -> Iterator[Rows]:
+        with super().read(feed, query, watermark) as rows:
             yield Rows(rows.columns, partial(self._broken, rows.take, count()))
 
     def _broken(self, take: FetchRows, pages: Iterator[int], rows: int) -> Any:
@@ -283,8 +283,7 @@ class _Dropped(Mis):
 def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((digests, "CHUNK"), (cursors, "AT_ONCE")):
-        monkeypatch.setattr(module, name, 10)
+    monkeypatch.setattr(cursors, "PAGE_SIZE", 10)
     people = 40
     engine = create_engine(postgres_url)
     with engine.begin() as connection:
@@ -298,7 +297,7 @@ def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     engine.dispose()
     college = found()
     college.with_policy(archives_leavers=True, grace=timedelta())
-    college.context = replace(college.context, mis=Mis(postgres_url))
+    college.context = replace(college.context, mis=Mis(postgres_url), block_rows=10)
     assert college.run().sent == people
     college.writes()
 

@@ -16,11 +16,12 @@ from sqlalchemy import func, select
 
 from syncd.core.compare import Clear
 from syncd.core.guard import Limits
+from syncd.core.run import RunState
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import NothingToSettle, SyncdError
 from syncd.simulator import Fault, FaultKind, LimiterShape, MisidFilter, Switches
-from syncd.state import changes, held_records, runs
+from syncd.state import approvals, changes, held_records
 from syncd.state.db.tables import approval, run
-from syncd.state.runs import RunState
 from syncd.sync.context import Policy
 from syncd.sync.run import RunResult
 
@@ -169,7 +170,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(who=people)
     def run_for_one(self, who: Who) -> None:
-        self._run(only=frozenset({who.misid}))
+        self._run(scope=Scope.of([who.misid]))
 
     @rule(who=people, is_archived=st.booleans())
     def meddle(self, who: Who, is_archived: bool) -> None:
@@ -209,10 +210,10 @@ class Promises(RuleBasedStateMachine):
         now = self.site.clocks()
         with suppress(NothingToSettle), self.site.store.begin() as connection:
             if is_yes:
-                counts = runs.approve(connection, ORGANISATION, None, "a test", now)[1]
+                counts = approvals.approve(connection, ORGANISATION, None, "a test", now).counts
                 self.budget = Budget(counts.creates, counts.updates, counts.leavers, now + timedelta(hours=24))
             else:
-                runs.reject(connection, ORGANISATION, None, "somebody")
+                approvals.reject(connection, ORGANISATION, None, "somebody")
 
     @rule()
     def retry(self) -> None:
@@ -241,18 +242,18 @@ class Promises(RuleBasedStateMachine):
         self,
         *,
         approved: bool = False,
-        only: frozenset[str] = frozenset(),
+        scope: Scope = EVERYONE,
         death: tuple[Moment, int] | None = None,
     ) -> RunResult | None:
         before = self.site.listed()
         done, was_killed = None, False
         try:
-            done = self.site.run(approved=approved, only=only, death=death)
+            done = self.site.run(approved=approved, scope=scope, death=death)
         except SyncdError as problem:
             note(f"-> {problem}")
         except Killed:
             was_killed = True
-        self._checked(done, before=before, approved=approved, only=only, was_killed=was_killed)
+        self._checked(done, before=before, approved=approved, scope=scope, was_killed=was_killed)
         return done
 
     # What was promised
@@ -263,7 +264,7 @@ class Promises(RuleBasedStateMachine):
         *,
         before: Listed | None = None,
         approved: bool = False,
-        only: frozenset[str] = frozenset(),
+        scope: Scope = EVERYONE,
         was_killed: bool = False,
     ) -> None:
         how = done.state if done else "killed" if was_killed else "failed"
@@ -278,7 +279,7 @@ class Promises(RuleBasedStateMachine):
             assert not self.site.witness.deeds
         elif done is not None and done.state is RunState.FINISHED:
             for who in self.site.college.people:
-                if not only or who.misid in only:
+                if who.misid in scope:
                     self._check_in_step(who, listed)
         # Nobody starts the next one in the same moment.
         self.site.clocks.passes(timedelta(seconds=5))

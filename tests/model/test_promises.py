@@ -16,7 +16,6 @@ import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from syncd.core import digests
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 
@@ -32,12 +31,6 @@ _NO_EXPLANATION = (Phase.generate, Phase.shrink)
 def no_pauses_and_no_log() -> Iterator[None]:
     with stamina.set_testing(True, attempts=3), structlog.testing.capture_logs():
         yield
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that in a college of a few people too there are rows that a poll does not look at."""
-    monkeypatch.setattr(digests, "BLOCK_ROWS", 2)
 
 
 @pytest.fixture

@@ -9,13 +9,16 @@ import pytest
 from syncd.core.fields import Role
 from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused
 from syncd.onefile import OneFile, RateLimiter
+from syncd.onefile.requests import create, update
 from syncd.simulator import ErrorBody, Fault, FaultKind, KeychainBody, LimiterShape, OverCap
+from tests.support.clocks import Clock
+from tests.support.onefile import ASSESSOR, LEARNER, ORGANISATION, MemoryRateLimit
 
-from .conftest import ASSESSOR, LEARNER, ORGANISATION, Open, Pair, Time, Turns
+from .conftest import Open, Pair
 
 
 def _create(pair: Pair) -> Any:
-    return pair.client.create(Role.LEARNER, ORGANISATION, LEARNER)
+    return pair.client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
 
 
 def _writes(pair: Pair) -> list[tuple[str, int | None]]:
@@ -76,7 +79,7 @@ def test_a_create_that_takes_too_long_is_in_doubt(opened: Open) -> None:
 def test_an_update_is_repeated_until_it_is_answered(opened: Open, kind: FaultKind) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(kind, path=f"/User/{ASSESSOR}", times=2))
-    answered = pair.client.update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"})
+    answered = pair.client.change(update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"}))
     assert (answered.status, answered.attempts) == (204, 3)
     assert pair.simulator.world.user(ASSESSOR).values["LastName"] == "C"
 
@@ -86,14 +89,14 @@ def test_a_web_page_is_not_taken_for_a_yes_to_an_update(opened: Open, kind: Faul
     pair = opened()
     pair.simulator.faults.add(Fault(kind, path=f"/User/{ASSESSOR}"))
     with pytest.raises(AnswerLost):
-        pair.client.update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"})
+        pair.client.change(update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"}))
 
 
 def test_an_update_that_is_never_answered_is_lost(opened: Open) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.ERROR_BEFORE, path=f"/User/{ASSESSOR}", times=None))
     with pytest.raises(AnswerLost) as lost:
-        pair.client.update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"})
+        pair.client.change(update(Role.ASSESSOR, ASSESSOR, {"LastName": "C"}))
     assert (lost.value.status, lost.value.attempts) == (500, 3)
 
 
@@ -111,14 +114,14 @@ def test_a_read_is_repeated_and_then_onefile_counts_as_unreachable(opened: Open,
 def test_a_refusal_is_told_in_onefiles_words_however_they_are_wrapped(opened: Open, wording: ErrorBody) -> None:
     pair = opened(error_body=wording)
     with pytest.raises(Refused) as refusal:
-        pair.client.create(Role.LEARNER, ORGANISATION, {**LEARNER, "PlacementID": 1})
+        pair.client.create(create(Role.LEARNER, ORGANISATION, {**LEARNER, "PlacementID": 1}))
     assert refusal.value.status == 400
     assert ("PlacementID" in refusal.value.message) == (wording is not ErrorBody.HTML)
     assert "<" not in refusal.value.message
     assert "PlacementID" not in str(refusal.value)
 
 
-def test_a_429_before_any_work_is_waited_out_and_the_create_made_once(opened: Open, time: Time) -> None:
+def test_a_429_before_any_work_is_waited_out_and_the_create_made_once(opened: Open, time: Clock) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.THROTTLE, path="/User", retry_after_seconds=7))
     pair.simulator.faults.add(Fault(FaultKind.THROTTLE, path="/User"))
@@ -189,16 +192,16 @@ def test_rubbish_for_a_search_is_asked_for_again_and_not_taken_for_nobody(opened
         list(pair.client.users(ORGANISATION))
 
 
-def test_nobody_at_the_port_means_that_nothing_was_done(time: Time) -> None:
+def test_nobody_at_the_port_means_that_nothing_was_done(time: Clock) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    rate_limiter = RateLimiter(Turns(), 6000, clock=time, sleep=time.sleep)
+    rate_limiter = RateLimiter(MemoryRateLimit(), 6000, clock=time, sleep=time.sleep)
     with (
         OneFile(f"http://127.0.0.1:{port}/api/v2.1", "token", rate_limiter, clock=time) as client,
         pytest.raises(OneFileUnreachable, match="cannot be reached") as unreachable,
     ):
-        client.create(Role.LEARNER, ORGANISATION, LEARNER)
+        client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
     assert unreachable.value.attempts == 3
 
 

@@ -7,9 +7,12 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.errors import CredentialsRefused, OneFileUnreachable
+from syncd.onefile.requests import create
 from syncd.simulator import Fault, FaultKind
+from tests.support.clocks import Clock
+from tests.support.onefile import LEARNER, ORGANISATION
 
-from .conftest import LEARNER, ORGANISATION, Open, Time
+from .conftest import Open
 
 
 def _log_ins(calls: list[tuple[str, int | None]]) -> int:
@@ -30,7 +33,7 @@ def test_many_threads_share_one_log_in(opened: Open) -> None:
     assert _log_ins(pair.calls) == 1
 
 
-def test_a_session_is_renewed_before_it_is_a_day_old(opened: Open, time: Time) -> None:
+def test_a_session_is_renewed_before_it_is_a_day_old(opened: Open, time: Clock) -> None:
     pair = opened()
     pair.client.organisation(ORGANISATION)
     time.now += timedelta(hours=23, minutes=1)
@@ -57,7 +60,7 @@ def test_a_create_that_met_a_dead_session_is_made_once(opened: Open) -> None:
     pair.client.organisation(ORGANISATION)
     pair.simulator.expire_sessions()
 
-    created, _ = pair.client.create(Role.LEARNER, ORGANISATION, LEARNER)
+    created, _ = pair.client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
 
     assert [user.id for user in pair.simulator.world.users_with_misid("L1")] == [created.user_id]
 
@@ -81,7 +84,7 @@ def test_a_wrong_token_is_said_to_be_one_and_not_repeated(opened: Open) -> None:
 def test_a_log_in_that_fails_is_tried_again_and_nothing_is_in_doubt(opened: Open, kind: FaultKind) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(kind, path="/Authentication"))
-    created, answered = pair.client.create(Role.LEARNER, ORGANISATION, LEARNER)
+    created, answered = pair.client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
     assert created.user_id is not None
     assert answered.attempts == 2
 
@@ -90,5 +93,5 @@ def test_a_log_in_that_goes_on_failing_means_that_nothing_was_done(opened: Open)
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.DROP_BEFORE, path="/Authentication", times=None))
     with pytest.raises(OneFileUnreachable):
-        pair.client.create(Role.LEARNER, ORGANISATION, LEARNER)
+        pair.client.create(create(Role.LEARNER, ORGANISATION, LEARNER))
     assert pair.simulator.journal.writes == []

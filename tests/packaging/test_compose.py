@@ -9,11 +9,11 @@ import yaml
 
 from syncd.resources import shipped
 from syncd.settings import Settings, load_settings
-from tests.configuration import GOOD
+from tests.support.configuration import GOOD
 
-from .dockerfile import read_dockerfile
+from .checkout import REPOSITORY
 
-_IMAGE = read_dockerfile(Path(__file__).parents[2] / "Dockerfile")[-1]
+_DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 _COMPOSE: dict[str, Any] = yaml.safe_load((shipped("config") / "compose.yaml").read_text(encoding="utf-8"))
 _SYNCD, _DATABASE = _COMPOSE["services"]["syncd"], _COMPOSE["services"]["database"]
 _either = pytest.mark.parametrize("service", [_SYNCD, _DATABASE], ids=["syncd", "database"])
@@ -33,9 +33,8 @@ def test_what_it_sets_is_a_configuration(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "syncd.toml").write_text(
         "\n".join(f"{head}\n{table}" for head, table in GOOD.items() if "mis" not in table)
     )
-    for each in _IMAGE.instructions:
-        for name, value in re.findall(r"(SYNCD_\w+__\w+)=(\S+)", each.given):
-            monkeypatch.setenv(name, value)
+    for name, value in re.findall(r"(SYNCD_\w+__\w+)=(\S+)", _DOCKERFILE):
+        monkeypatch.setenv(name, value)
     for name, value in _SYNCD["environment"].items():
         monkeypatch.setenv(name, value.replace("/run/secrets", str(tmp_path)))
 
@@ -60,15 +59,14 @@ def test_nobody_writes_but_to_volumes_has_rights_or_can_get_them(service: dict[s
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service.get("user", _IMAGE.last("USER").given) not in {"root", "0", "0:0"}
+    assert service.get("user", _last("USER")) not in {"root", "0", "0:0"}
     assert "privileged" not in service
-    # Docker's default keeps every line for ever.
-    assert service["logging"]["driver"] == "local"
+    assert_log_is_bounded(service)
 
 
 def test_secrets_are_files_and_nothing_else_holds_one() -> None:
     assert {secret["file"] for secret in _COMPOSE["secrets"].values()} == {
-        f"secrets/{name}" for name in _COMPOSE["secrets"]
+        f"./secrets/{name}" for name in _COMPOSE["secrets"]
     }
     assert {*_SYNCD["secrets"], *_DATABASE["secrets"]} == _COMPOSE["secrets"].keys()
     secrets = {name for section, model in Settings.model_fields.items() for name in _secrets(model.annotation)}
@@ -85,13 +83,23 @@ def _secrets(section: Any) -> frozenset[str]:
 
 
 def test_what_the_image_keeps_is_kept_and_it_may_finish_its_calls() -> None:
-    (place,) = _IMAGE.last("VOLUME").words
-    assert f"syncd:{place}" in _SYNCD["volumes"]
+    assert f"syncd:{_last('VOLUME')}" in _SYNCD["volumes"]
     assert "./etc:/etc/syncd:ro" in _SYNCD["volumes"]
-    assert {"syncd", "database"} == _COMPOSE["volumes"].keys()
+    assert {"syncd", "database", "socket"} == _COMPOSE["volumes"].keys()
     assert int(_SYNCD["stop_grace_period"].removesuffix("s")) > 30
     (port,) = _SYNCD["ports"]
-    assert port == f"127.0.0.1:{_IMAGE.last('EXPOSE').given}:{_IMAGE.last('EXPOSE').given}"
+    assert port == f"127.0.0.1:{_last('EXPOSE')}:{_last('EXPOSE')}"
     # PostgreSQL is on no other network.
     assert _DATABASE["networks"] == ["inside"]
     assert _COMPOSE["networks"]["inside"]["internal"] is True
+
+
+def assert_log_is_bounded(service: dict[str, Any]) -> None:
+    """Docker's default keeps every line for ever, and podman does not have Docker's 'local'."""
+    assert service["logging"]["driver"] == "json-file"
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def _last(instruction: str) -> str:
+    given: str = re.findall(rf"(?m)^{instruction} (\S+)$", _DOCKERFILE)[-1]
+    return given

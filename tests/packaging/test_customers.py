@@ -10,7 +10,9 @@ import yaml
 
 from syncd.resources import shipped
 from syncd.settings import load_settings
-from tests.configuration import GOOD
+from tests.support.configuration import GOOD
+
+from .test_compose import assert_log_is_bounded
 
 _TEXT = (shipped("config") / "compose-customers.yaml").read_text(encoding="utf-8")
 _COMPOSE: dict[str, Any] = yaml.safe_load(_TEXT)
@@ -36,7 +38,7 @@ def test_what_it_sets_is_a_configuration_and_the_customers_own(
 
     assert settings.onefile.customer_token.get_secret_value() == f"{customer}-customer-token"
     assert settings.admin.token.get_secret_value() == f"{customer}-admin-token"
-    assert f"CREATE DATABASE {customer};" in _COMPOSE["configs"]["databases"]["content"]
+    assert f"CREATE DATABASE {customer};" in _TEXT
     assert settings.state.url.get_secret_value().replace("secret", "PASSWORD") in _TEXT
     assert given["volumes"] == [f"./{customer}:/etc/syncd:ro"]
 
@@ -54,7 +56,7 @@ def test_nobody_writes_but_to_volumes_has_rights_or_can_get_them(service: dict[s
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["logging"]["driver"] == "local"
+    assert_log_is_bounded(service)
     assert {*service["secrets"]} <= _COMPOSE["secrets"].keys()
 
 

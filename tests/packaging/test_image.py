@@ -1,25 +1,29 @@
-"""The Dockerfile's own steps, followed in a fresh Debian, for want of a container engine.
+"""The image, built and run by Debian's podman, read-only and without capabilities.
 
-What this does not try: the image of Python, whose Python is another, and the engine itself.
+It cannot be pulled here, so a Debian 13, which has the same Python, represents the image of Python.
 """
 
 import os
+import re
 import sqlite3
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGTERM
+from typing import Final
 
 import pytest
 
-from tests.acceptance.command import wait_until
+from syncd import __version__
+from tests.support.polling import wait_until
 
-from .dockerfile import Stage, read_dockerfile
-from .machine import Contained, Machine, children, contained, copy_of, debian, download
+from .checkout import REPOSITORY, SECRET, tracked
+from .engine import Engine
+from .images import Images
 
-_REPOSITORY = Path(__file__).parents[2]
-_TOKEN = "simulated-customer-token-for-loopback-use-only"
-_CONFIGURATION = """
+_TOKEN: Final = "simulated-customer-token-for-loopback-use-only"
+_USER: Final = 10001
+_STATE: Final = "/var/lib/syncd"
+_CONFIGURATION: Final = """
 [onefile]
 base_url = "http://127.0.0.1:8021/api/v2.1"
 organisation_id = 5740
@@ -31,113 +35,173 @@ name = "placements"
 kind = "placements"
 query = "SELECT misid AS MISID, name AS Name FROM placement"
 """
-_BUILD, _FINAL = read_dockerfile(_REPOSITORY / "Dockerfile")
+#: As the documentation says; Docker has no temporary file systems in a read-only container either.
+_CONFINED: Final = (
+    "--pull=never",
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+)
+#: Neither has a server to talk to, so both get as far as the network.
+_CONNECT: Final = """
+import mssql_python, oracledb
+for connect, options in (
+    (mssql_python.connect, {"connection_str": "Server=127.0.0.1,1;UID=reader;PWD=none;Encrypt=no"}),
+    (oracledb.connect, {"user": "reader", "password": "none", "dsn": "127.0.0.1:1/mis"}),
+):
+    try:
+        connect(**options)
+    except Exception as error:
+        print(error)
+"""
+_image = [pytest.mark.image, pytest.mark.timeout(1800)]
 
 
-def test_no_secret_and_nothing_unexpected_gets_into_the_image() -> None:
-    copied = [
-        word for stage in (_BUILD, _FINAL) for each in stage.instructions if each.name == "COPY" for word in each.words
-    ]
-    taken = {line[1:] for line in (_REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert {word for word in copied if not word.startswith((".", "/", "--from"))} == taken
-    assert _FINAL.last("USER").given not in {"root", "0"}
-    text = (_REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
-    assert "ARG" not in {each.name for stage in (_BUILD, _FINAL) for each in stage.instructions}
+def test_dockerfile_takes_one_argument_and_names_no_secret() -> None:
+    text = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?m)^ARG (\w+)", text)) == {"DRIVERS"}
     assert "TOKEN" not in text.upper()
+    assert f"\nUSER {_USER}\n" in text
 
 
-def test_the_image_overrides_nothing_of_the_configuration() -> None:
-    set_there = {name for each in _FINAL.instructions if each.name == "ENV" for name in each.given.split()}
-    assert not [name for name in set_there if name.startswith("SYNCD_") and "__" in name]
+class TestImage:
+    pytestmark = _image
 
+    def test_image_says_how_it_is_run_and_overrides_no_key(self, podman: Engine, image: str) -> None:
+        configuration = podman.inspect(image)["Config"]
+        assert configuration["User"] == str(_USER)
+        assert configuration["Entrypoint"] == ["syncd"]
+        assert configuration["Cmd"] == ["run"]
+        assert set(configuration["Volumes"]) == {_STATE}
+        assert set(configuration["ExposedPorts"]) == {"8642/tcp"}
+        assert configuration["StopSignal"] in {SIGTERM.name, str(SIGTERM.value)}
+        assert _health_check(podman, image)[0] == "python"
+        names = {variable.partition("=")[0] for variable in configuration["Env"]}
+        assert not [name for name in names if name.startswith("SYNCD_") and "__" in name]
+        assert "SYNCD_CONFIG" in names
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """The image: what its last stage leaves behind."""
-    folder = tmp_path_factory.mktemp("image")
-    folder.chmod(0o755)
-    base = debian(folder / "build")
-    final = copy_of(base, folder / "image")
-    backend = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
-    download(_REPOSITORY / "requirements.lock", backend, base.root / "wheels")
-    base.follow(_BUILD, _REPOSITORY, {})
-    final.follow(_FINAL, _REPOSITORY, {_BUILD.name: base})
-    return final
+    def test_context_has_the_listed_files_and_no_other(self, podman: Engine, images: Images, tmp_path: Path) -> None:
+        (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+        taken = tmp_path / "taken"
+        done = podman.build(images.context, "context", f"--file={tmp_path / 'Dockerfile'}", f"--output={taken}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = {str(file.relative_to(taken)) for file in taken.rglob("*") if file.is_file()}
+        beside = {"LICENSE", "README.md", "pyproject.toml", "requirements.lock", "requirements-drivers.lock"}
+        assert found == {*tracked("syncd", "migrations", "config"), *beside}
+
+    def test_image_has_none_of_the_planted_files(self, podman: Engine, image: str) -> None:
+        search = ["grep", "--recursive", "--files-with-matches", SECRET, "/opt", "/src", _STATE, "/etc"]
+        found = podman.run("run", "--rm", "--pull=never", "--user=0", f"--entrypoint={search[0]}", image, *search[1:])
+        assert found.stdout == ""
+        listed = podman.do("run", "--rm", "--pull=never", "--entrypoint=find", image, "/opt/syncd", "-name", "*.toml")
+        assert "/config/syncd.toml" in listed
+
+    def test_both_drivers_load_and_reach_the_network(self, podman: Engine, image: str) -> None:
+        said = _python(podman, image, _CONNECT)
+        # Refused, which both can only say once all of their libraries are loaded.
+        assert "TCP Provider: Error code 0x2749" in said
+        assert "DPY-6005" in said
+
+    def test_image_without_drivers_is_smaller_and_says_what_is_missing(
+        self, podman: Engine, images: Images, image: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        images.build("syncd-without-drivers", "--build-arg=DRIVERS=no")
+        found = "from importlib.util import find_spec as find; print(find('mssql_python'), find('oracledb'))"
+        assert _python(podman, "syncd-without-drivers", found) == "None None"
+        version = podman.do("run", "--rm", *_CONFINED, "--network=none", "syncd-without-drivers", "--version")
+        assert version == f"syncd {__version__}"
+        base, without, both = (
+            podman.inspect(name)["Size"] / 1e6
+            for name in ("docker.io/library/python:3.13-slim", "syncd-without-drivers", image)
+        )
+        with capsys.disabled():
+            print(f"\nsyncd {both:.0f} MB, without drivers {without:.0f} MB, its base {base:.0f} MB")  # noqa: T201
+        assert both - without > 50
+
+    def test_another_value_of_drivers_is_refused(self, images: Images) -> None:
+        with pytest.raises(AssertionError, match="DRIVERS must be yes or no, not oracle"):
+            images.build("refused", "--build-arg=DRIVERS=oracle")
+
+    def test_daemon_runs_as_its_user_on_a_read_only_root_until_sigterm(
+        self, podman: Engine, image: str, simulator: str, volume: str, configuration: Path
+    ) -> None:
+        places = (f"--volume={configuration}:/etc/syncd:ro", f"--volume={volume}:{_STATE}")
+        beside = ("--network", f"container:{simulator}")
+        check = _health_check(podman, image)
+        assert podman.run("exec", simulator, *check).returncode != 0, "it is healthy before it has been started"
+        doctor = podman.run("run", "--rm", *_CONFINED, *beside, *places, image, "doctor")
+        assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+        daemon = podman.do("run", "--detach", *_CONFINED, *beside, *places, image)
+        # As if an environment names a proxy, which the check must not ask.
+        proxied = ("exec", "--env=http_proxy=http://127.0.0.1:9", daemon, *check)
+        wait_until(lambda: podman.run(*proxied).returncode == 0, "its health")
+        assert podman.run("healthcheck", "run", daemon).returncode == 0
+        wait_until(lambda: "P1" in podman.run("exec", daemon, "syncd", "accounts").stdout, "the first run")
+        podman.do("exec", daemon, "syncd", "report", "--html", "report.html")
+
+        status = Path(f"/proc/{podman.inspect(daemon)['State']['Pid']}/status").read_text()
+        assert f"\nUid:\t{_USER}\t{_USER}\t" in status
+        assert f"\nGid:\t{_USER}\t{_USER}\t" in status
+        assert "\nCapEff:\t0000000000000000\n" in status
+        assert "\nNoNewPrivs:\t1\n" in status
+        for place in ("/opt/syncd", "/etc/syncd", "/tmp", "/"):
+            assert "Read-only" in podman.run("exec", daemon, "touch", f"{place}/written").stderr, place
+
+        podman.do("stop", "--time=90", daemon)
+        said = podman.run("logs", daemon)
+        state = podman.inspect(daemon)["State"]
+        assert state["ExitCode"] == 0, (state, said.stderr)
+        assert "daemon_stopped" in said.stdout + said.stderr
+        assert _TOKEN not in said.stdout + said.stderr
+        podman.do("rm", daemon)
+
+        # The volume has what the container that is gone knew.
+        accounts = podman.do("run", "--rm", *_CONFINED, *beside, *places, image, "accounts")
+        assert "P1" in accounts
+        kept = Path(podman.inspect(volume)["Mountpoint"])
+        assert (kept.stat().st_uid, kept.stat().st_gid, kept.stat().st_mode & 0o777) == (_USER, _USER, 0o700)
+        assert {file.name for file in kept.iterdir()} >= {"syncd.db", "report.html"}
 
 
 @pytest.fixture
-def container(machine: Machine, tmp_path: Path) -> Iterator[Contained]:
-    """A container of it, its root read-only, with a volume and a configuration."""
-    volume, configuration = tmp_path / "volume", tmp_path / "configuration"
-    volume.mkdir(mode=0o700)
-    configuration.mkdir()
-    user = int(_number_of(_FINAL))
-    # A new volume has the owner that the image gives its folder.
-    assert machine.path("/var/lib/syncd").stat().st_uid == user
-    os.chown(volume, user, user)
-    (configuration / "syncd.toml").write_text(_CONFIGURATION)
-    token = configuration / "customer-token"
+def simulator(podman: Engine, image: str) -> Iterator[str]:
+    """A container with a simulated OneFile; its loopback is that of the containers beside it."""
+    name = podman.do("run", "--detach", *_CONFINED, image, "simulate", "--port=8021")
+    wait_until(lambda: podman.run("logs", name).stdout, "the simulator")
+    yield name
+    podman.do("rm", "--force", "--time=30", name)
+
+
+@pytest.fixture
+def volume(podman: Engine) -> Iterator[str]:
+    """A new volume."""
+    name = podman.do("volume", "create")
+    yield name
+    podman.do("volume", "rm", "--force", name)
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    """What is mounted as /etc/syncd: files that the user of the image can read."""
+    (tmp_path / "syncd.toml").write_text(_CONFIGURATION)
+    token = tmp_path / "customer-token"
     token.write_text(_TOKEN)
     token.chmod(0o400)
-    os.chown(token, user, user)
-    mis = sqlite3.connect(configuration / "mis.db")
+    os.chown(token, _USER, _USER)
+    mis = sqlite3.connect(tmp_path / "mis.db")
     mis.executescript("CREATE TABLE placement (misid, name); INSERT INTO placement VALUES ('P1', 'Caffi Môn');")
     mis.close()
-    (place,) = _FINAL.last("VOLUME").words
-    with contained(machine, {place: volume, "/etc/syncd": configuration}) as container:
-        yield container
+    tmp_path.chmod(0o755)
+    return tmp_path
 
 
-def _number_of(stage: Stage) -> str:
-    words = next(each.given for each in stage.instructions if "useradd" in each.given).split()
-    return words[words.index("--uid") + 1]
+def _python(podman: Engine, image: str, program: str) -> str:
+    return podman.do("run", "--rm", *_CONFINED, "--network=none", "--entrypoint=python", image, "-c", program)
 
 
-@pytest.mark.debian
-def test_the_image_runs_as_nobody_special_from_a_root_that_nobody_can_write_to(
-    container: Contained, tmp_path: Path
-) -> None:
-    entry, arguments = _FINAL.last("ENTRYPOINT").words, _FINAL.last("CMD").words
-    _, _, health = _FINAL.last("HEALTHCHECK").given.partition("CMD ")
-    asks = _FINAL.last("HEALTHCHECK")._replace(given=health).words
-
-    assert container.run("id", "-u").stdout.strip() == _number_of(_FINAL)
-    for place in ("/opt/syncd", "/etc/syncd", "/tmp", "/"):
-        assert "Read-only" in container.run("touch", f"{place}/written").stderr, place
-    assert container.run(*entry, "--version").stdout.startswith("syncd ")
-    assert container.run(*asks).returncode != 0, "it is well before it has been started"
-
-    with container.started(*entry, "simulate", "--port", "8021") as simulator:
-        assert simulator.stdout
-        simulator.stdout.readline()
-        checked = container.run(*entry, "doctor")
-        assert checked.returncode == 0, checked.stdout + checked.stderr
-        with container.started(*entry, *arguments) as daemon:
-            # As where an environment names a proxy, which has no business with it.
-            wait_until(lambda: container.run(*asks, http_proxy="http://127.0.0.1:9").returncode == 0, "its health")
-            wait_until(lambda: "P1" in container.run(*entry, "accounts").stdout, "the first run")
-            reported = container.run(*entry, "report", "--html", "report.html")
-            assert reported.returncode == 0, reported.stderr
-            (first,) = children(daemon.pid)
-            assert Path(f"/proc/{first}/status").read_text().count(f"\nUid:\t{_number_of(_FINAL)}\t") == 1
-            assert _FINAL.last("STOPSIGNAL").given == SIGTERM.name
-            os.kill(first, SIGTERM)
-            said, _ = daemon.communicate(timeout=60)
-            assert daemon.returncode == 0, said
-    assert "daemon_stopped" in said
-    assert _TOKEN not in said
-    assert {file.name for file in (tmp_path / "volume").iterdir()} >= {"syncd.db"}
-
-
-@pytest.mark.debian
-def test_the_image_brings_no_installer_and_no_source(machine: Machine) -> None:
-    files = {file.name for file in machine.path("/opt/syncd").rglob("*")}
-    assert "pip" not in files
-    # Where nothing can be written, whatever is not compiled is compiled again and again.
-    assert {file.stem for file in machine.path("/opt/syncd").rglob("syncd/*.py")} <= {
-        name.split(".")[0] for name in files if name.endswith(".pyc")
-    }
-    assert not machine.path("/src").exists()
-    assert not list(machine.root.rglob("customer-token*"))
-    size = sum(file.lstat().st_size for file in machine.path("/opt/syncd").rglob("*"))
-    assert size < 150_000_000, f"{size / 1e6:.0f} MB beside Python"
+def _health_check(podman: Engine, image: str) -> list[str]:
+    words: list[str] = podman.inspect(image)["Healthcheck"]["Test"]
+    assert words[0] == "CMD"
+    return words[1:]

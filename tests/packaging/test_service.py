@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.command import wait_until
+from tests.support.polling import wait_until
 
 from .booted import Booted, booted, installed
 

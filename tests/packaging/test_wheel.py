@@ -15,7 +15,7 @@ import pytest
 
 from syncd import __version__
 from syncd.simulator import LimiterShape, Simulator, Switches
-from tests.acceptance.command import wait_until
+from tests.support.polling import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Inspector, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 
 from syncd.cli.init import command
 from syncd.demo.data_defects import Dirt, Size
@@ -19,7 +20,7 @@ from syncd.demo.mis_schema import LEARNER
 from syncd.errors import ConfigurationError, MisUnreachable, SyncdError
 from syncd.settings import Environment, load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
-from tests.acceptance.command import COMMAND
+from tests.support.command import COMMAND
 
 from .office import Office
 
@@ -170,6 +171,19 @@ def test_nothing_is_asked_that_has_an_option(office: Office, mis: Path, onefile:
     settings = load_settings(office.folder / "syncd.toml")
     assert settings.defaults.by_field["ClassroomID"] == 7
     assert "NINO" in office.columns()
+
+
+@pytest.mark.parametrize("keys", ["foreign", "primary"])
+def test_keys_that_cannot_be_read_are_named(
+    office: Office, mis: Path, onefile: Simulator, monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ProgrammingError("SELECT …", {}, Exception("Zz-Surname"))
+
+    monkeypatch.setattr(Inspector, "get_multi_foreign_keys" if keys == "foreign" else "get_multi_pk_constraint", refuse)
+    said = office.init("--database", str(mis), "--base-url", onefile.base_url)
+    assert f"cannot read the database's catalogue of {keys} keys (Exception)" in " ".join(said.split())
+    assert "Zz-Surname" not in said
 
 
 def test_a_password_is_neither_taken_from_the_command_line_nor_written_down(

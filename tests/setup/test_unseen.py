@@ -8,22 +8,22 @@ import pytest
 import structlog
 from sqlalchemy import create_engine
 
+from syncd.core.run import Trigger
 from syncd.demo.data_defects import Dirt, Size
 from syncd.demo.generator import Generated, generate
 from syncd.demo.mis_database import College
 from syncd.demo.mis_schema import LEARNER, STAFF_ROLE
 from syncd.settings import load_settings
 from syncd.simulator import Simulator
-from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.sync.run import RunResult, run_once
 from syncd.wiring.bounded_wait import ShortWait
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
-from tests.acceptance.ilr import Learner
-from tests.acceptance.small_return import made_up_learners
+from tests.support.provider.generator import made_up_learners
+from tests.support.provider.ilr import Learner, real_return
 
 from .ilr_tables import fill
 from .office import Office
-from .real_return import real_return
 
 _MOST_CHANGED = 2
 

@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+from syncd.core.run import RunState, Trigger
 from syncd.state import runs
 from syncd.state.db.store import Store
-from syncd.state.runs import RunState
 from syncd.state.views import daily_totals
 
 LONDON = ZoneInfo("Europe/London")
@@ -14,7 +14,7 @@ HERE, ELSEWHERE = 5740, 5741
 
 def _ran(store: Store, at: datetime, applied: int, organisation_id: int = HERE, calls: int = 0) -> None:
     with store.begin() as connection:
-        number = runs.start(connection, organisation_id, "schedule", at)
+        number = runs.start(connection, organisation_id, Trigger.SCHEDULE, at)
         runs.finish(
             connection, number, RunState.FINISHED, at, totals={"applied": applied, "calls": calls, "refused": 1}
         )

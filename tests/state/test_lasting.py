@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, event, func, select
 
 from syncd.errors import NothingToSettle, StateUnusable
-from syncd.state import runs
+from syncd.state import approvals, resync_requests
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.maintenance import vacuum
 from syncd.state.db.store import Store
@@ -41,11 +41,11 @@ def test_only_what_is_fleeting_is_not_waited_for_whatever_the_connection_did_bef
 
 def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_when_it_raises(store: Store) -> None:
     with store.begin(relaxed_durability=True) as writer:
-        runs.request(writer, 5740, "jo", _NOW)
+        resync_requests.add(writer, 5740, "jo", _NOW)
         with store.reading() as reader:
             assert reader.scalar(_COUNT) == 0
     with pytest.raises(NothingToSettle), store.begin(relaxed_durability=True) as writer:
-        runs.approve(writer, 5740, runs.request(writer, 5740, "jo", _NOW), "jo", _NOW)
+        approvals.approve(writer, 5740, resync_requests.add(writer, 5740, "jo", _NOW), "jo", _NOW)
     with store.reading() as reader:
         assert reader.scalar(_COUNT) == 1
 
@@ -53,12 +53,12 @@ def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_w
 def test_a_store_is_tidied_whatever_its_connection_did_before(store: Store) -> None:
     with store.begin() as writer:
         for _ in range(500):
-            runs.request(writer, 5740, "jo", _NOW)
+            resync_requests.add(writer, 5740, "jo", _NOW)
     with store.reading() as reader:
-        assert len(runs.requests_waiting(reader, 5740)) == 500
+        assert len(resync_requests.waiting(reader, 5740)) == 500
     vacuum(store, _NOW)
     with pytest.raises(StateUnusable, match=r"(?i)read-?only"), store.reading() as reader:
-        runs.request(reader, 5740, "jo", _NOW)
+        resync_requests.add(reader, 5740, "jo", _NOW)
 
 
 def test_a_lock_that_was_let_go_is_free_at_once_and_its_connection_serves_on(store: Store) -> None:

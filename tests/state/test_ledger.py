@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.state import changes, counters, runs
-from syncd.state.changes import Action, Outcome
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change, run
-from syncd.state.runs import RunState
 
 ORGANISATION = 5740
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -23,7 +22,7 @@ def _counted(store: Store, counter: str) -> Mapping[str, float]:
 
 def _run_of(store: Store, seconds: float, state: RunState = RunState.FINISHED, calls: int = 0) -> int:
     with store.begin() as connection:
-        number = runs.start(connection, ORGANISATION, "schedule", NOW)
+        number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW)
         runs.finish(connection, number, state, NOW + timedelta(seconds=seconds), totals={"calls": calls})
     return number
 
@@ -43,7 +42,7 @@ def test_a_run_whose_process_was_killed_counts_as_interrupted_and_a_clock_set_ba
     store: Store,
 ) -> None:
     with store.begin() as connection:
-        runs.start(connection, ORGANISATION, "schedule", NOW)
+        runs.start(connection, ORGANISATION, Trigger.SCHEDULE, NOW)
     _run_of(store, -3600)
     assert _counted(store, counters.RUNS) == {"interrupted": 1, "finished": 1}
     assert _counted(store, counters.RUN_SECONDS) == {"": 0}

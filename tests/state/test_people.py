@@ -51,7 +51,7 @@ def test_everybody_is_found_once_with_an_account_or_held_without_one(store: Stor
         found, count = search.find(connection, (HERE,), SearchTerms(), first=0, most=50)
     assert [(each.misid, each.role, each.user_id, each.status, each.is_held) for each in found] == [
         ("103", "Learner", 104, "active", False),
-        ("H1", "Learner", None, "", True),
+        ("H1", "Learner", None, None, True),
         ("L1", "Assessor", 103, "active", False),
         ("L1", "Learner", 101, "active", True),
         ("L10", "Learner", 102, "leaver", False),

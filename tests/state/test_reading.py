@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from syncd.errors import StateUnusable
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.state.db.store import Store
 from syncd.state.db.tables import resync_request
 
@@ -18,7 +18,7 @@ def test_a_reader_sees_the_store_as_it_was_when_it_began_whoever_writes_meanwhil
     with store.reading() as reader:
         assert reader.scalar(_COUNT) == 0
         with store.begin() as writer:
-            runs.request(writer, 5740, "jo", _NOW)
+            resync_requests.add(writer, 5740, "jo", _NOW)
             with store.reading() as another:
                 assert another.scalar(_COUNT) == 0
         assert reader.scalar(_COUNT) == 0
@@ -28,7 +28,7 @@ def test_a_reader_sees_the_store_as_it_was_when_it_began_whoever_writes_meanwhil
 
 def test_what_only_reads_cannot_write(store: Store) -> None:
     with pytest.raises(StateUnusable, match=r"(?i)read-?only"), store.reading() as reader:
-        runs.request(reader, 5740, "jo", _NOW)
+        resync_requests.add(reader, 5740, "jo", _NOW)
     with store.begin() as writer:
-        runs.request(writer, 5740, "jo", _NOW)
+        resync_requests.add(writer, 5740, "jo", _NOW)
         assert writer.scalar(_COUNT) == 1

@@ -14,22 +14,22 @@ from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Held, Key, Reason
-from syncd.state import accounts, changes, counters, held_records, retention, runs
-from syncd.state.changes import UNSETTLED, Action, Outcome
+from syncd.core.run import Action, OneFileStatus, Outcome, RunState, Trigger
+from syncd.state import accounts, approvals, changes, counters, held_records, resync_requests, retention, runs
+from syncd.state.changes import UNSETTLED
 from syncd.state.conditions import current_conditions
 from syncd.state.db import maintenance
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, metadata, resync_request, run
 from syncd.state.retention import purge
-from syncd.state.runs import OneFileStatus, RunState
 from syncd.state.views import lag
 
 _NOW: Final = datetime(2026, 11, 30, 4, tzinfo=UTC)
 _KEEP: Final = timedelta(days=400)
 _LONG_AGO: Final = _NOW - _KEEP - timedelta(days=1)
 _HERE, _THERE = 5740, 5741
-_TRIGGERS: Final = ("schedule", "command", "verify")
+_TRIGGERS: Final = (Trigger.SCHEDULE, Trigger.COMMAND, Trigger.VERIFY)
 
 
 def _run(
@@ -37,14 +37,15 @@ def _run(
     at: datetime,
     state: RunState = RunState.FINISHED,
     *,
-    trigger: str = "schedule",
+    trigger: Trigger = Trigger.SCHEDULE,
     onefile: OneFileStatus | None = None,
     organisation_id: int = _HERE,
 ) -> int:
     with store.begin() as connection:
         number = runs.start(connection, organisation_id, trigger, at)
         if state is not RunState.RUNNING:
-            runs.finish(connection, number, state, at, reason="full", onefile=onefile, totals={"calls": 3})
+            runs.finish(connection, number, state, at, reason="none", onefile=onefile, totals={"calls": 3})
+            runs.record_verify(connection, number, runs.VerifyScope(True, at, frozenset()))
     return number
 
 
@@ -76,10 +77,10 @@ def _change(
     return number
 
 
-def _approve(store: Store, run_id: int, at: datetime) -> runs.Approval:
+def _approve(store: Store, run_id: int, at: datetime) -> approvals.Approval:
     plan = Plan(creates=(Create(Key(_HERE, Role.LEARNER, "L9"), "learners", {"MISID": "L9"}),))
     with store.begin() as connection:
-        return runs.approve_beforehand(connection, run_id, plan, "somebody", at)
+        return approvals.approve_beforehand(connection, run_id, plan, "somebody", at)
 
 
 def _numbers(store: Store, table: Any) -> list[int]:
@@ -109,7 +110,7 @@ def test_nothing_goes_when_it_is_kept_for_ever_and_nothing_of_another_organisati
 def test_batches_are_small_and_it_ends_between_two_when_it_is_told_to(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+    monkeypatch.setattr(retention, "BATCH_ROWS", 2)
     run_id = _run(store, _LONG_AGO)
     for _ in range(5):
         _change(store, run_id, _LONG_AGO)
@@ -128,7 +129,7 @@ def test_batches_are_small_and_it_ends_between_two_when_it_is_told_to(
 
 
 def test_a_batch_goes_on_where_the_one_before_has_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+    monkeypatch.setattr(retention, "BATCH_ROWS", 2)
     run_id = _run(store, _LONG_AGO)
     moments = [_LONG_AGO + timedelta(minutes=minutes) for minutes in (0, 1, 2, 2, 3)]
     for at in moments:
@@ -182,7 +183,7 @@ def test_what_has_been_used_of_an_approval_is_known_as_long_as_it_lasts(store: S
     purge(store, [_HERE], _NOW, timedelta(minutes=1))
 
     with store.begin() as connection:
-        assert runs.approval_in_force(connection, _HERE, {"schedule"}, _NOW) == runs.Approval(
+        assert approvals.in_force(connection, _HERE, {"schedule"}, _NOW) == approvals.Approval(
             granted.number, Counts(0, 0, 0)
         )
 
@@ -204,10 +205,10 @@ def test_who_asked_for_a_run_is_known_as_long_as_the_run_is_and_what_waits_alway
     for at in (_LONG_AGO, _NOW - timedelta(days=30), _NOW):
         number = _run(store, at)
         with store.begin() as connection:
-            requests.append(runs.request(connection, _HERE, "somebody", at))
-            runs.record_answer(connection, requests[-1:], number)
+            requests.append(resync_requests.add(connection, _HERE, "somebody", at))
+            resync_requests.record_answer(connection, requests[-1:], number)
     with store.begin() as connection:
-        unanswered = runs.request(connection, _HERE, "somebody", _LONG_AGO)
+        unanswered = resync_requests.add(connection, _HERE, "somebody", _LONG_AGO)
 
     purge(store, [_HERE], _NOW, _KEEP)
 
@@ -311,7 +312,7 @@ def _gone_by(store: Store) -> Iterator[object]:
         yield current_conditions(connection, _HERE)
         yield lag.oldest(connection, _HERE)
         for trigger in _TRIGGERS:
-            yield runs.approval_in_force(connection, _HERE, {trigger}, _NOW)
-            yield runs.last_finished(connection, _HERE, trigger)
-            yield runs.last_finished(connection, _HERE, trigger, "full")
+            yield approvals.in_force(connection, _HERE, {trigger}, _NOW)
+            yield runs.last_verify(connection, _HERE, trigger)
+            yield runs.last_verify(connection, _HERE, trigger, only_full=True)
         yield connection.scalar(select(approval.c.id).order_by(approval.c.id.desc()).limit(1))

@@ -7,21 +7,23 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from syncd.core.assignments import ChangedAssignments
 from syncd.core.buffers import RecordSet
 from syncd.core.changed import find_changed
-from syncd.core.compare import Snapshot, compare
+from syncd.core.compare import Snapshot
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan
+from syncd.core.plan_builder import build_plan
 from syncd.core.records import Record
 from syncd.sync import disk_buffers
 from syncd.sync.disk_buffers import DiskBufferFactory
-from tests.core.college import SECRET, College, key, person
-from tests.core.test_populations import Row, populations
+from tests.support.populations import Row, populations
+from tests.support.records import SECRET, College, key, person
 
 
 @pytest.fixture
 def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_buffers, "_SHEET", 2)
+    monkeypatch.setattr(disk_buffers, "SHEET_ROWS", 2)
 
 
 def _create(number: int) -> Create:
@@ -38,7 +40,7 @@ def test_a_plan_is_the_same_wherever_it_is_laid_out(population: tuple[College, l
     def planned(desk: DiskBufferFactory | None) -> Plan:
         sifted = find_changed(rows, college.known, SECRET, college.refused, buffers=desk)
         around = Snapshot(college.known, college.values, college.codes, college.in_onefile, college.in_doubt)
-        return compare(sifted, around, college.rules, SECRET, desk)
+        return build_plan(sifted, ChangedAssignments(), around, college.rules, SECRET, desk)
 
     in_memory, in_a_file = planned(None), planned(DiskBufferFactory())
 
@@ -126,7 +128,7 @@ import resource, signal, sys
 from pathlib import Path
 from syncd.errors import StateUnusable
 from syncd.sync.disk_buffers import DiskBufferFactory
-from tests.core.college import person
+from tests.support.records import person
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import Action, Trigger
 from syncd.state import changes, runs
-from syncd.state.changes import Action
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
@@ -24,7 +24,7 @@ _Made = tuple[int, int, str]
 
 def _fill(store: Store, made: Sequence[_Made]) -> None:
     with store.begin() as connection:
-        run = runs.start(connection, _HERE, "schedule", _NOON)
+        run = runs.start(connection, _HERE, Trigger.SCHEDULE, _NOON)
         for minutes, organisation_id, misid in made:
             changes.record_intent(
                 connection,
@@ -49,7 +49,7 @@ def _between(store: Store, since: int, until: int, misid: str | None = None) -> 
 
 
 def test_the_oldest_is_first_and_the_end_is_not_in_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "_PAGE", 2)
+    monkeypatch.setattr(audit, "PAGE_ROWS", 2)
     _fill(store, [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3"), (3, _HERE, "L1")])
     assert _between(store, 0, 3) == [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3")]
     assert _between(store, 1, 9, "L1") == [(1, _HERE, "L1"), (3, _HERE, "L1")]
@@ -82,6 +82,6 @@ def test_every_change_of_the_time_is_in_it_once(
         if since <= one[0] < until and one[1] != _ELSEWHERE and misid in {None, one[2]}
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "_PAGE", page)
+        patch.setattr(audit, "PAGE_ROWS", page)
         assert _between(store, since, until, misid) == expected
     store.close()

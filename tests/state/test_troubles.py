@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from syncd.core.alerts import AlertKind
+from syncd.core.run import FailureKind, OneFileStatus, RunState, Trigger
 from syncd.state import runs
 from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
 from syncd.state.db.tables import run
-from syncd.state.runs import FailureKind, OneFileStatus, RunState
 from syncd.state.views import lag
 from syncd.state.views.lag import UnsentChange
 
@@ -38,7 +38,7 @@ def _play(store: Store, ends: Iterable[str], *, is_full: bool = True) -> None:
         for hour, end in enumerate(ends):
             state, problem, onefile = _ENDS[end]
             now = NOON + timedelta(hours=hour)
-            number = runs.start(connection, ORGANISATION, "schedule", now, is_full=is_full)
+            number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, now, is_full=is_full)
             if state is RunState.AWAITING_APPROVAL:
                 runs.stop(connection, number, ORGANISATION, end, now, onefile=onefile, totals={"calls": 0}, sample={})
             else:
@@ -103,7 +103,7 @@ def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planne
     def planned(hour: int, state: RunState, creates: int, applied: int, *, is_full: bool = True) -> None:
         now = NOON + timedelta(hours=hour)
         with store.begin() as connection:
-            number = runs.start(connection, ORGANISATION, "schedule", now, is_full=is_full)
+            number = runs.start(connection, ORGANISATION, Trigger.SCHEDULE, now, is_full=is_full)
             connection.execute(run.update().where(run.c.id == number).values(creates=creates))
             runs.finish(connection, number, state, now, totals={"applied": applied})
 

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 import structlog
 
+from syncd.core.run import Trigger
 from syncd.demo.generator import STATUSES, Generated
 from syncd.demo.mis_database import College
 from syncd.demo.mis_schema import CENTRE
@@ -18,7 +19,7 @@ from syncd.settings import load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.state import held_records
 from syncd.sync.context import SyncContext
-from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.sync.run import RunResult, run_once
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 

@@ -8,8 +8,9 @@ from syncd.core.fields import Referent, Role
 from syncd.core.records import Code
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 

@@ -7,13 +7,13 @@ import pytest
 import structlog
 
 from syncd.core.alerts import AlertKind
+from syncd.core.run import RunState
 from syncd.errors import Unforeseen
 from syncd.state import accounts, runs
 from syncd.state.conditions import current_conditions
-from syncd.state.runs import RunState
-from syncd.sync import incremental
-
-from .conftest import ORGANISATION, College, Found
+from syncd.sync.incremental import full_read
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 
@@ -25,7 +25,7 @@ def _breaking(*_arguments: Any, **_options: Any) -> None:
 
 
 def _in_reading(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(incremental, "read_feeds", _breaking)
+    patch.setattr(full_read, "read_feeds", _breaking)
 
 
 def _in_sending(patch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,16 @@ import pytest
 from syncd.cli.plan import Shown, print_plan
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code
+from syncd.core.run import Trigger
 from syncd.operations.rekey import Move, rekey_plan
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import changes
 from syncd.sync.planner import make_plan
-from syncd.sync.run import Trigger, execute
+from syncd.sync.run import execute
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 

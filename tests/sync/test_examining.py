@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy import text
 
+from syncd.core.run import RunState, Trigger
 from syncd.errors import ConfigurationError
 from syncd.onefile import Organisation
 from syncd.operations.doctor import (
@@ -27,7 +28,6 @@ from syncd.operations.doctor import (
 from syncd.state import daemons, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import empty_store
-from syncd.sync.run import Trigger
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -116,7 +116,7 @@ def test_a_last_run_that_failed_is_a_warning_with_why() -> None:
     store = empty_store(ValueCipher())
     with store.begin() as connection:
         number = runs.start(connection, 5740, Trigger.COMMAND, _NOW)
-        runs.finish(connection, number, runs.RunState.FAILED, _NOW, reason="The MIS is gone.")
+        runs.finish(connection, number, RunState.FAILED, _NOW, reason="The MIS is gone.")
     outcome = of_runs(store, 5740, is_live=False)
     assert outcome.state is State.WARNING
     assert "The MIS is gone" in outcome.found

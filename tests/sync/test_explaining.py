@@ -8,11 +8,12 @@ import pytest
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.errors import ConfigurationError
-from syncd.operations.explain import Decision, Explanations, explain
+from syncd.operations.explain import Decision, RecordExplanation, explain
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
+from tests.support.college import College, Found
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found
 from .whole import Whole
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
@@ -50,24 +51,24 @@ def whole(found: Found) -> Whole:
     return whole
 
 
-def _of(college: College, misid: str) -> Explanations:
+def _of(college: College, misid: str) -> RecordExplanation:
     """The only record with the MISID; explaining it changes nothing in OneFile."""
     (explained,) = explain(college.context, misid).records
     assert college.writes() == []
     return explained
 
 
-def _calls(*explained: Explanations) -> list[tuple[str, dict[str, Any] | None]]:
+def _calls(*explained: RecordExplanation) -> list[tuple[str, dict[str, Any] | None]]:
     """As the simulator notes them."""
     return [(call.path, dict(call.fields) or None) for each in explained for call in each.calls]
 
 
-def _columns(explained: Explanations) -> dict[str, str]:
+def _columns(explained: RecordExplanation) -> dict[str, str]:
     """How each column was read, by its name; a default by the name of its field."""
     return {cell.column or f"default {cell.field}": cell.how for row in explained.rows for cell in row.cells}
 
 
-def _assert_a_run_does_it(college: College, told: Explanations) -> None:
+def _assert_a_run_does_it(college: College, told: RecordExplanation) -> None:
     college.run()
     assert _calls(told) == college.writes()
 

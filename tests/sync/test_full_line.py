@@ -14,20 +14,19 @@ from sqlalchemy import Connection
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Key
+from syncd.core.run import Outcome, Trigger
 from syncd.mis import Mis
 from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, make_limiter
 from syncd.state import runs
-from syncd.state.changes import Outcome
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Policy, SyncContext
 from syncd.sync.lookup import OneFileLookup
-from syncd.sync.run import Trigger
 from syncd.sync.sender import Sender
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION
 from .passing_time import Line, PassingTime
 
 _CALLS_PER_MINUTE = 300
@@ -88,10 +87,10 @@ def _send(changes: int, latency: float, folder: Path) -> None:
     store = _SlowStore(f"sqlite:///{folder / 'state.db'}", ValueCipher())
     store.time = time
     store.upgrade()
-    rate_limiter = RateLimiter(StoredRateLimit(store, "token"), _CALLS_PER_MINUTE, clock=time, sleep=time.sleep)
-    rate_limiter._line = Line(time)  # type: ignore[assignment]
-    with OneFile("http://127.0.0.1:9/api/v2.1", "token", rate_limiter, clock=time) as client:
-        client._http._transport._inner = onefile  # type: ignore[attr-defined]
+    rate_limiter = RateLimiter(
+        StoredRateLimit(store, "token"), _CALLS_PER_MINUTE, clock=time, sleep=time.sleep, line=Line(time)
+    )
+    with OneFile("http://127.0.0.1:9/api/v2.1", "token", rate_limiter, clock=time, transport=onefile) as client:
         context = SyncContext(ORGANISATION, Mis("sqlite://"), (), client, store, Policy(), structlog.get_logger(), time)
         with store.begin() as connection:
             run = runs.start(connection, ORGANISATION, Trigger.COMMAND, time.now)
@@ -101,7 +100,7 @@ def _send(changes: int, latency: float, folder: Path) -> None:
         sender.send(Plan(creates=tuple(_create(number) for number in range(changes))))
     store.close()
 
-    assert sender.outcomes == {Outcome.APPLIED: changes}
+    assert sender.tally.outcomes == {Outcome.APPLIED: changes}
     assert onefile.turned_away == 0
     assert len(onefile.left) == changes + 2
     least = timedelta(minutes=changes / _CALLS_PER_MINUTE)

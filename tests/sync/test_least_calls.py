@@ -18,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.core.fields import Role
+from syncd.core.run import Trigger
+from syncd.core.scope import Scope
 from syncd.onefile import OneFile, RateLimiter
 from syncd.operations.link import find_links
 from syncd.operations.rekey import Move, rekey_plan, restore_plan
@@ -28,9 +30,10 @@ from syncd.state import held_records
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
-from syncd.sync.run import Trigger, execute, run_once
+from syncd.sync.run import execute, run_once
+from tests.support.college import College, Found, founded
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found, founded
 from .least_calls import Told, calls_made, finds, pages, searches
 from .whole import PLACES, Whole
 
@@ -393,9 +396,9 @@ def test_a_resync_of_one_is_about_nobody_else(small: Small) -> None:
     small.college.correct("L1", surname="Married")
     small.college.correct("L2", surname="Married")
     small.college.enrol("L5", "L6")
-    assert small.calls(Trigger.REQUEST, only=frozenset({"L1"})) == {"update a user": 1}
-    assert small.calls(Trigger.REQUEST, only=frozenset({"L1"})) == {}
-    assert small.calls(Trigger.REQUEST, only=frozenset({"L5"})) == _ONE_NEW
+    assert small.calls(Trigger.REQUEST, scope=Scope.of(["L1"])) == {"update a user": 1}
+    assert small.calls(Trigger.REQUEST, scope=Scope.of(["L1"])) == {}
+    assert small.calls(Trigger.REQUEST, scope=Scope.of(["L5"])) == _ONE_NEW
 
 
 def test_a_verify_reads_each_account_once_and_then_those_that_were_touched(small: Small) -> None:

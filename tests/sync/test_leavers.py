@@ -4,12 +4,11 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
 from syncd.errors import NothingToSettle
 from syncd.operations.rekey import restore_plan
-from syncd.state.runs import RunState
-from syncd.sync.run import Trigger, execute
-
-from .conftest import College, Found
+from syncd.sync.run import execute
+from tests.support.college import College, Found
 
 _DAY = 86_400
 

@@ -9,6 +9,8 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.matching import Likeness
 from syncd.core.records import Key
+from syncd.core.run import Action, RunState
+from syncd.core.scope import Scope
 from syncd.errors import LinksUnusable
 from syncd.operations.link import (
     LinkProposals,
@@ -21,11 +23,9 @@ from syncd.operations.link import (
     unlink,
 )
 from syncd.simulator import Fault, FaultKind
-from syncd.state.changes import Action
-from syncd.state.runs import RunState
-
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College
-from .conftest import Found as Founded
+from tests.support.college import College
+from tests.support.college import Found as Founded
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 
@@ -47,7 +47,7 @@ def contact(found: Founded) -> Contact:
     def found_college(**switches: Any) -> College:
         college = found(**switches)
         for column in ("uln", "dob"):
-            college._execute(f"ALTER TABLE person ADD COLUMN {column}", {})
+            college.execute(f"ALTER TABLE person ADD COLUMN {column}", {})
         college.with_feed(_FEED)
         return college
 
@@ -301,7 +301,7 @@ def test_one_link_that_cannot_be_made_stops_them_all(contact: Contact, link: Lin
     )
     college.enrol("L0", "L1", "L2", "L3", "L4")
     apply_links(college.context, [_link("L4", 400_004)])
-    college.run(only=frozenset({"L3"}))
+    college.run(scope=Scope.of(["L3"]))
     college.writes()
 
     with pytest.raises(LinksUnusable, match=r"^links\.csv, line 2, ") as refusal:

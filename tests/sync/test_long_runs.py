@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,46 +10,46 @@ import structlog
 
 from syncd.core.guard import Counts
 from syncd.core.records import Held, Layout, Record, Row
+from syncd.core.run import RunState, Trigger
+from syncd.core.scope import Scope
 from syncd.onefile import Interrupted, Yielded
-from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import Fault, FaultKind
-from syncd.state import runs
-from syncd.state.runs import RunState
+from syncd.state import resync_requests, runs
 from syncd.state.views import status
+from syncd.state.views.progress import Progress
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import run_yielding_to_resyncs
-from syncd.sync.run import RunResult, Trigger, run_once
-
-from .conftest import ORGANISATION, Found
+from syncd.sync.run import RunResult, run_once
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
 _LIMIT = 2
 """Calls a minute, of which syncd makes one."""
 
 
 def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_window_in_its_midst(found: Found) -> None:
-    college = found()
-    college.enrol(*(f"L{number}" for number in range(20)))
-    rate_limiter = college.context.onefile.rate_limiter
-    rate_limiter._rates = [rate_of(_LIMIT)]
     # It begins at noon.
     begins, ends = time(12, 15), time(12, 45)
-    rate_limiter._quiet = ((begins, ends),)
+    college = found(syncd_calls_per_minute=_LIMIT, quiet=((begins, ends),))
+    college.enrol(*(f"L{number}" for number in range(20)))
     college.with_policy(max_in_flight=1)
-    seen: list[dict[str, Any]] = []
+    seen: list[Progress] = []
 
     def look(_done: int, _total: int) -> None:
         with college.context.store.begin() as connection:
-            seen.append(status.status(connection, [ORGANISATION], _LIMIT)["progress"])
+            progress = status.status(connection, ORGANISATION, _LIMIT).progress
+            assert progress is not None
+            seen.append(progress)
 
     with structlog.testing.capture_logs() as log:
         done = college.run(progress=look)
 
     assert (done.state, done.sent) == (RunState.FINISHED, 20)
-    assert [(each["begun"], each["planned"], each["seconds_left"]) for each in seen] == [
+    assert [(each.begun, each.planned, each.seconds_left) for each in seen] == [
         (number, 20, 60 * (20 - number)) for number in range(1, 21)
     ]
     with college.context.store.begin() as connection:
-        assert status.status(connection, [ORGANISATION])["progress"] is None
+        assert status.status(connection, ORGANISATION).progress is None
     said = [line for line in log if line["event"] == "run_progress"]
     assert [line["seconds_left"] for line in said] == [60 * (20 - line["done"]) for line in said]
     # Every five minutes, and no more often after a rest of half an hour.
@@ -70,7 +69,7 @@ def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_
     college.enrol("L2")
     began = college.clock.now
 
-    done = college.run(only=frozenset({"L2"}))
+    done = college.run(scope=Scope.of(["L2"]))
 
     assert (done.sent, college.in_doubt) == (1, 1)
     assert college.clock.now - began < timedelta(seconds=1)
@@ -112,7 +111,7 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
     def ask(sent: int, _total: int) -> None:
         if sent == 2 and not requests:
             with college.context.store.begin() as connection:
-                requests.append(runs.request(connection, ORGANISATION, "somebody", college.clock(), ["L7"]))
+                requests.append(resync_requests.add(connection, ORGANISATION, "somebody", college.clock(), ["L7"]))
             if mis_is_away:
                 here.rename(away)
 
@@ -127,7 +126,7 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
     sent = [call.body["MISID"] for call in college.onefile.journal.writes if call.body]
     assert sorted(sent) == misids
     with college.context.store.reading() as connection:
-        answer = runs.answering_run(connection, requests[0])
+        answer = resync_requests.answering_run(connection, requests[0])
     assert answer is not None
     assert (answer.trigger, answer.state) == ("request", "failed" if mis_is_away else "finished")
     assert mis_is_away or sent.index("L7") < 5
@@ -152,7 +151,7 @@ def test_of_learners_who_are_not_asked_about_a_run_looks_at_the_misid_alone(
 
     monkeypatch.setattr(Layout, "read", noting)
 
-    done = college.run(only=frozenset({"L5", "L3"}))
+    done = college.run(scope=Scope.of(["L5", "L3"]))
 
     assert looked_at == ["L5", ""]
     assert (done.counts, done.sent) == (Counts(0, 1, 1), 1)

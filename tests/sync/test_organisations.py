@@ -6,11 +6,12 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
 from syncd.state import accounts, held_records
-from syncd.state.runs import RunState
-from syncd.sync.run import RunResult, Trigger, run_once
+from syncd.sync.run import RunResult, run_once
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 OTHER = 5741

@@ -3,14 +3,14 @@
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.run import RunState
 from syncd.errors import AnotherRun, OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
-from syncd.state import runs
+from syncd.state import approvals
 from syncd.state.db.lock import Purpose, locked
-from syncd.state.runs import RunState
 from syncd.sync.run import RunResult
-
-from .conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 _HOUR = 3600
 
@@ -23,7 +23,7 @@ def approved(found: Found) -> College:
     college.enrol("L1", "L2")
     assert college.run().state is RunState.AWAITING_APPROVAL
     with college.context.store.begin() as connection:
-        runs.approve(connection, ORGANISATION, None, "a person", college.clock())
+        approvals.approve(connection, ORGANISATION, None, "a person", college.clock())
     college.writes()
     return college
 

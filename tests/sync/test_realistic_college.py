@@ -8,11 +8,11 @@ import pytest
 import structlog
 
 from syncd.core.fields import Role
+from syncd.core.run import Trigger
 from syncd.demo.data_defects import Dirt, Size
 from syncd.demo.generator import AT_COLLEGE, generate
 from syncd.demo.mis_schema import CENTRE, CLASS, EMPLOYER_CONTACT, LEARNER, SITE, STAFF
 from syncd.operations.doctor import State
-from syncd.sync.run import Trigger
 from syncd.wiring.doctor import examine
 
 from .least_calls import Census, calls_made, least_calls

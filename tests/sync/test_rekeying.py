@@ -4,14 +4,15 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
+from syncd.core.scope import Scope
 from syncd.errors import NothingToSettle
 from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
-from syncd.state.runs import RunState
-from syncd.sync.run import RunResult, Trigger, execute
-
-from .conftest import ORGANISATION, College, Found
+from syncd.sync.run import RunResult, execute
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 _FEED = """
 SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, uln AS ULN, born AS DOB,
@@ -175,7 +176,7 @@ def test_a_run_for_the_new_misid_alone_makes_no_second_account_either(college: C
     college.withdraw("OLD")
     college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")
 
-    college.run(only=frozenset({"NEW"}))
+    college.run(scope=Scope.of(["NEW"]))
 
     assert college.held == {"NEW": "rekeyed?"}
     assert college.writes() == []

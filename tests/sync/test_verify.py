@@ -10,16 +10,15 @@ import structlog
 from syncd.core.drift import DriftKind
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.run import RunState, Trigger
 from syncd.errors import OneFileUnreachable, Refused
 from syncd.onefile import Yielded
 from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.simulator import DateForm, Fault, FaultKind
-from syncd.state import accounts, runs
-from syncd.state.runs import RunState
+from syncd.state import accounts, approvals, runs
 from syncd.sync.context import Feed
-from syncd.sync.run import Trigger
-
-from .conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 #: A learner with a value of every kind, dates in summer and in winter, and dirt that OneFile may tidy.
 _FULL_FEED = """
@@ -384,7 +383,7 @@ def test_a_fix_that_is_too_large_waits_for_approval(college: College) -> None:
     assert college.writes() == []
 
     with college.context.store.begin() as connection:
-        runs.approve(connection, ORGANISATION, stopped.done.run, "Ann", college.clock())
+        approvals.approve(connection, ORGANISATION, stopped.done.run, "Ann", college.clock())
     assert _verify(college, fix=True).left == ()
     assert len(college.writes()) == 2
     assert _verify(college, full=True).drift == ()
@@ -418,7 +417,9 @@ def test_the_log_and_the_run_say_what_was_found_in_names_alone(college: College)
     assert "Zz-by-hand" not in str(log)
     with college.context.store.begin() as connection:
         last = runs.last(connection, ORGANISATION)
+        scope = runs.last_verify(connection, ORGANISATION, Trigger.VERIFY)
     assert last is not None
     assert (last.id, last.trigger, last.state) == (verified.done.run, "verify", "finished")
-    assert last.reason.startswith("changed as of ")
+    assert scope is not None
+    assert (last.reason, scope.is_full) == ("", False)
     assert (last.updates, last.applied) == (1, 1)

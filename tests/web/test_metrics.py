@@ -16,18 +16,19 @@ from sqlalchemy import event
 
 from syncd.core.alerts import TROUBLES
 from syncd.core.guard import Limits
+from syncd.core.run import Outcome
 from syncd.documentation import read
 from syncd.errors import SyncdError
 from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.resources import shipped
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
-from syncd.state.changes import Outcome
 from syncd.state.views.lag import UnsentChange
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import METRICS, Metrics, Requests
-from tests.sync.conftest import ORGANISATION, College, Found, found, no_pauses_between_attempts, quiet_log, state_url
+from tests.support.college import College, Found, found, no_pauses_between_attempts, quiet_log, state_url
+from tests.support.onefile import ORGANISATION
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]
 

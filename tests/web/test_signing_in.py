@@ -1,5 +1,6 @@
 """Signing in and out, how often, and for how long."""
 
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
@@ -7,22 +8,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, revoked_session
 from syncd.web.auth.credentials import Credentials, hash_of
 from syncd.web.auth.login import _local
 from syncd.web.auth.throttle import Attempts
+from tests.support.clocks import Clock
+from tests.support.onefile import ORGANISATION
 
 from .visitor import (
     ELSEWHERE,
     GUARDED,
-    ORGANISATION,
     PASSWORD,
     TOKEN,
     VIEWERS_PASSWORD,
     VIEWERS_TOKEN,
-    Clock,
     Visitor,
     site,
     stopped_run,
@@ -89,7 +90,7 @@ def test_who_approves_and_asks_is_on_record_and_by_which_way(store: Store) -> No
         assert who.post("/api/resync", headers=headers).status_code == 202
     with store.begin() as connection:
         approved_by = connection.scalars(select(approval.c.approved_by).order_by(approval.c.id)).all()
-        requested_by = [each.requested_by for each in runs.requests_waiting(connection, ORGANISATION)]
+        requested_by = [each.requested_by for each in resync_requests.waiting(connection, ORGANISATION)]
     assert approved_by == requested_by == ["Jo Bloggs (page)", "api"]
 
 
@@ -117,7 +118,7 @@ def test_a_session_says_nothing_secret_and_cannot_be_made_up(store: Store) -> No
 
 
 def test_a_session_lasts_for_twelve_hours_however_busy_it_is(store: Store) -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     browser = Visitor(site(store, clock=clock))
     browser.sign_in()
     clock.go_on(hours=11, minutes=59)
@@ -162,7 +163,7 @@ def test_who_signs_out_is_out_even_with_a_copy_of_the_cookie(store: Store, secre
 
 
 def test_who_has_signed_out_stays_out_after_a_restart_and_with_another_daemon(store: Store) -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     browser, copy, colleague = (Visitor(site(store, clock=clock)) for _ in range(3))
     browser.sign_in()
     colleague.sign_in()
@@ -205,7 +206,7 @@ def test_another_site_cannot_sign_somebody_in(store: Store) -> None:
 
 
 def test_whoever_tries_too_often_has_to_wait_and_programs_do_not(store: Store) -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     app = site(store, clock=clock)
     guesser, colleague = Visitor(app), Visitor(app, address="192.0.2.8")
     assert [guesser.sign_in("wrong").status_code for _ in range(10)] == [403] * 10
@@ -221,7 +222,7 @@ def test_whoever_tries_too_often_has_to_wait_and_programs_do_not(store: Store) -
 
 
 def test_all_together_have_a_limit_that_no_number_of_addresses_gets_round() -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     attempts = Attempts(clock)
     waits = [attempts.seconds_to_wait(f"198.51.100.{number}") for number in range(50)]
     assert [bool(wait) for wait in waits] == [False] * 40 + [True] * 10

@@ -7,11 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
-from syncd.cli.init.config_file import configured
-from syncd.cli.init.database import reached, source_of
-from syncd.cli.init.feeds import mapped
-from syncd.cli.init.onefile import contacted, stand_ins
-from syncd.cli.init.prompts import Asking, Given, Settled, is_terminal
+from syncd.cli.init.config_file import render_config
+from syncd.cli.init.database import choose_database, source_of
+from syncd.cli.init.feeds import choose_feeds
+from syncd.cli.init.onefile import choose_defaults, choose_onefile
+from syncd.cli.init.prompts import InitAnswers, InitOptions, Prompter, is_terminal
 from syncd.cli.init.recipes import Recipe, recipe, recipes
 from syncd.cli.output.text import print_table
 from syncd.cli.program import app
@@ -96,51 +96,53 @@ def init(
     """
     recipe_ = recipe(recipe_name) if recipe_name else None
     _refuse_to_overwrite(folder, ["syncd.toml", *(recipe_.files if recipe_ else _EXAMPLE_FEEDS)])
-    given = Given(
+    options = InitOptions(
         database, database_file, schema, learners, column, where, feeds, environment, base_url, organisation,
         customer_token_file, default or (),
     )  # fmt: skip
-    asking = Asking(is_answered=is_terminal() and not no_input and recipe_ is None)
-    settled = _settle(given, asking, folder, recipe_)
-    if not settled.feeds:
-        settled.files = {name: (shipped("config") / name).read_bytes() for name in _EXAMPLE_FEEDS}
-        settled.left += ["Set source.url in syncd.toml.", "Change learners.sql into a SELECT over your own MIS."]
+    prompter = Prompter(is_answered=is_terminal() and not no_input and recipe_ is None)
+    answers = _ask(options, prompter, folder, recipe_)
+    if not answers.feeds:
+        answers.files = {name: (shipped("config") / name).read_bytes() for name in _EXAMPLE_FEEDS}
+        answers.left += ["Set source.url in syncd.toml.", "Change learners.sql into a SELECT over your own MIS."]
     example = (shipped("config") / "syncd.toml").read_text(encoding="utf-8")
-    _write(folder, {"syncd.toml": configured(example, settled.values, settled.feeds).encode(), **settled.files})
+    _write(folder, {"syncd.toml": render_config(example, answers.values, answers.feeds).encode(), **answers.files})
     typer.echo(f"\nWritten to {folder.absolute()}:\n")
-    about = {"syncd.toml": "the configuration, with every key explained"} | ({} if settled.feeds else _EXAMPLE_FEEDS)
-    about |= {feed.file: "switched off in syncd.toml" for feed in settled.feeds if not feed.is_on}
-    for name in ("syncd.toml", *settled.files):
+    about = {"syncd.toml": "the configuration, with every key explained"} | ({} if answers.feeds else _EXAMPLE_FEEDS)
+    about |= {feed.file: "switched off in syncd.toml" for feed in answers.feeds if not feed.is_on}
+    for name in ("syncd.toml", *answers.files):
         typer.echo(f"  {name:<23}{about.get(name, '')}".rstrip())
-    if settled.left:
+    if answers.left:
         typer.echo("\nStill to do:\n")
-        for number, what in enumerate(settled.left, start=1):
+        for number, what in enumerate(answers.left, start=1):
             typer.echo(f"  {number}. {what}")
     typer.echo(f"{_NEXT}{shipped('config') / 'syncd.service'}.")
 
 
-def _settle(given: Given, asking: Asking, folder: Path, recipe_: Recipe | None) -> Settled:
+def _ask(options: InitOptions, prompter: Prompter, folder: Path, recipe_: Recipe | None) -> InitAnswers:
     """Ask, look and propose until all is settled. Raises `SyncdError`."""
-    settled = Settled()
+    answers = InitAnswers()
     learners: Feed | None = None
     if recipe_:
-        _take_recipe(recipe_, given, settled, folder)
-    elif (given.has_database or asking.is_answered) and (mis := reached(given, asking, settled, folder)):
+        _take_recipe(recipe_, options, answers, folder)
+    elif (options.has_database or prompter.is_answered) and (
+        mis := choose_database(options, prompter, answers, folder)
+    ):
         typer.echo(f"\nThe MIS at {mis} answers. Nothing is changed in it, and no personal value is shown.")
-        learners = mapped(mis, given, asking, settled)
+        learners = choose_feeds(mis, options, prompter, answers)
     with ExitStack() as stack:
-        onefile, organisation_id = contacted(given, asking, settled, stack)
-        stand_ins(given, asking, settled, learners, onefile, organisation_id)
-    return settled
+        onefile, organisation_id = choose_onefile(options, prompter, answers, stack)
+        choose_defaults(options, prompter, answers, learners, onefile, organisation_id)
+    return answers
 
 
-def _take_recipe(recipe_: Recipe, given: Given, settled: Settled, folder: Path) -> None:
-    settled.values["source", "url"] = recipe_.url
-    if given.has_database:
-        source_of(given, given.database or "", settled, folder)
-    settled.feeds = list(recipe_.feeds)
-    settled.files = dict(recipe_.files)
-    settled.left += [what for what in recipe_.left if not (given.has_database and "source.url" in what)]
+def _take_recipe(recipe_: Recipe, options: InitOptions, answers: InitAnswers, folder: Path) -> None:
+    answers.values["source", "url"] = recipe_.url
+    if options.has_database:
+        source_of(options, options.database or "", answers, folder)
+    answers.feeds = list(recipe_.feeds)
+    answers.files = dict(recipe_.files)
+    answers.left += [what for what in recipe_.left if not (options.has_database and "source.url" in what)]
 
 
 def _refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:

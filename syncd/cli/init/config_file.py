@@ -26,7 +26,7 @@ class FeedEntry:
         return f"{self.name}.sql"
 
 
-def configured(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
+def render_config(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
     """The example with these values and, if there are any, these feeds in the place of its own."""
     feeds = list(feeds)
     left = dict(values)
@@ -40,7 +40,7 @@ def configured(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
         key = re.match(r"#?([a-z_]+) = ", line)
         if key and (section, key[1]) in left:
             line = f"{key[1]} = {_toml(left.pop((section, key[1])))}"  # noqa: PLW2901 - it is this line, changed
-            _say_no_more_that_it_is_to_be_changed(lines)
+            _drop_placeholder_comment(lines)
         elif key and (section, key[1]) in _OTHERWISE and (section, _OTHERWISE[section, key[1]]) in values:
             # The example gives it in another of its ways, of which there may be one.
             line = line if line.startswith("#") else f"#{line}"  # noqa: PLW2901
@@ -51,7 +51,7 @@ def configured(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
     return "\n".join((*lines, "")).replace("\n\n\n", "\n\n")
 
 
-def _say_no_more_that_it_is_to_be_changed(lines: list[str]) -> None:
+def _drop_placeholder_comment(lines: list[str]) -> None:
     """Of the comment at the end of these lines."""
     for place in range(len(lines) - 1, -1, -1):
         if not lines[place].startswith("#"):

@@ -7,7 +7,7 @@ from typing import Final
 import typer
 from sqlalchemy.engine import URL, make_url
 
-from syncd.cli.init.prompts import PASSWORD_VARIABLE, URL_VARIABLE, Asking, Given, Settled
+from syncd.cli.init.prompts import PASSWORD_VARIABLE, URL_VARIABLE, InitAnswers, InitOptions, Prompter
 from syncd.database_url import has_password, parse_database_url, refuse_other_notation, with_password
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.mis import Mis
@@ -17,39 +17,42 @@ from syncd.secret_file import read_secret_file
 _PATIENCE_SECONDS: Final = 20
 
 
-def reached(given: Given, asking: Asking, settled: Settled, folder: Path) -> Mis | None:
+def choose_database(options: InitOptions, prompter: Prompter, answers: InitAnswers, folder: Path) -> Mis | None:
     """The MIS, once it answers; nothing where somebody has none yet."""
-    said = given.database or ""
-    if not given.has_database:
-        said = asking.text(
+    said = options.database or ""
+    if not options.has_database:
+        said = prompter.text(
             "Your MIS: a database URL such as postgresql+psycopg://reader@host/mis, or a SQLite file "
             "(Enter for an example to fill in)"
         )
         if not said:
             return None
-    url = source_of(given, said, settled, folder)
+    url = source_of(options, said, answers, folder)
     mis = Mis(url, _PATIENCE_SECONDS)
     try:
         with mis.connect():
             return mis
     except SyncdError as problem:
-        if not asking.is_answered or make_url(url).password or not make_url(url).username:
+        if not prompter.is_answered or make_url(url).password or not make_url(url).username:
             raise
         typer.echo(str(problem))
-    password = asking.hidden(f"The password of {make_url(url).username} (not shown, not stored)")
+    password = prompter.hidden(f"The password of {make_url(url).username} (not shown, not stored)")
     mis = Mis(make_url(url).set(password=password).render_as_string(hide_password=False), _PATIENCE_SECONDS)
     with mis.connect():
-        settled.left.append(f"Set the password of the MIS in {PASSWORD_VARIABLE}, or in source.password_file.")
+        answers.left.append(f"Set the password of the MIS in {PASSWORD_VARIABLE}, or in source.password_file.")
         return mis
 
 
-def source_of(given: Given, said: str, settled: Settled, folder: Path) -> str:
+def source_of(options: InitOptions, said: str, answers: InitAnswers, folder: Path) -> str:
     """The URL to connect with, with its password; what is written down has none. Raises `ConfigurationError`."""
-    variable, file = os.environ.get(URL_VARIABLE, ""), given.database_file or os.environ.get(f"{URL_VARIABLE}_FILE", "")
+    variable, file = (
+        os.environ.get(URL_VARIABLE, ""),
+        options.database_file or os.environ.get(f"{URL_VARIABLE}_FILE", ""),
+    )
     is_secret = not said
     if not said and file:
         said = _secret_in(file).strip()
-        settled.values["source", "url_file"] = str(Path(file).absolute())
+        answers.values["source", "url_file"] = str(Path(file).absolute())
     said = said or variable
     try:
         refuse_other_notation(said)
@@ -65,19 +68,19 @@ def source_of(given: Given, said: str, settled: Settled, folder: Path) -> str:
     if url.drivername.startswith("sqlite") and url.database:
         place = Path(url.database).absolute()
         inside = place.relative_to(folder.absolute()) if place.is_relative_to(folder.absolute()) else place
-        settled.values["source", "url"] = f"sqlite:///{inside.as_posix()}"
+        answers.values["source", "url"] = f"sqlite:///{inside.as_posix()}"
         url = url.set(database=str(place))
-    elif ("source", "url_file") not in settled.values:
+    elif ("source", "url_file") not in answers.values:
         # Options may be secrets too.
-        options = {} if is_secret else url.query
-        shown = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, options)
-        settled.values["source", "url"] = shown.render_as_string()
-    if ("source", "url_file") in settled.values:
-        settled.values.pop(("source", "url"), None)
-    if url.password and ("source", "url_file") not in settled.values:
-        settled.left.append(f"{URL_VARIABLE} has the URL with its password: set it wherever syncd runs.")
+        query_options = {} if is_secret else url.query
+        shown = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query_options)
+        answers.values["source", "url"] = shown.render_as_string()
+    if ("source", "url_file") in answers.values:
+        answers.values.pop(("source", "url"), None)
+    if url.password and ("source", "url_file") not in answers.values:
+        answers.left.append(f"{URL_VARIABLE} has the URL with its password: set it wherever syncd runs.")
     if password:
-        settled.left.append(f"{PASSWORD_VARIABLE} has the password of the MIS: set it wherever syncd runs.")
+        answers.left.append(f"{PASSWORD_VARIABLE} has the password of the MIS: set it wherever syncd runs.")
     try:
         return with_password(url, password).render_as_string(hide_password=False)
     except ValueError as problem:

@@ -7,12 +7,13 @@ from typing import Final
 import typer
 
 from syncd.cli.init.config_file import FeedEntry
-from syncd.cli.init.prompts import Asking, Given, Settled
+from syncd.cli.init.prompts import InitAnswers, InitOptions, Prompter
 from syncd.cli.output.text import print_table
 from syncd.core.fields import FIELDS, Role, columns_of
+from syncd.core.text import plural
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
-from syncd.setup.inspector import Inspected
+from syncd.setup.inspector import SchemaInspector
 from syncd.setup.mapping import learners_tables, promising, propose, with_employers
 from syncd.setup.schema import Feed, NotJoined, Supplied, Table
 from syncd.setup.sql import select_of
@@ -23,80 +24,87 @@ _MOST_SHOWN: Final = 20
 _KINDS: Final = {Role.PLACEMENT: "placements", Role.CLASSROOM: "classrooms"}
 
 
-def mapped(mis: Mis, given: Given, asking: Asking, settled: Settled) -> Feed:
+def choose_feeds(mis: Mis, options: InitOptions, prompter: Prompter, answers: InitAnswers) -> Feed:
     """Settle the feeds, with their queries; gives the learners'. Raises `MisUnreachable`, `ConfigurationError`."""
-    inspected = Inspected(mis, given.schema)
-    looked = {one.name: inspected.looked_at(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
+    inspected = SchemaInspector(mis, options.schema)
+    if inspected.unread:
+        typer.echo(
+            f"This login cannot read the database's catalogue of {' and '.join(inspected.unread)}, so joins may be "
+            "missing in the queries. Check them, or run init with a login that can read it."
+        )
+    looked = {one.name: inspected.profiled(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
     tables = [looked.get(one.name, one) for one in inspected.tables]
-    base = _learners_table(tables, given, asking)
-    feeds = _proposed(tables, base, given, asking)
-    where = given.where
+    base = _learners_table(tables, options, prompter)
+    feeds = _proposed(tables, base, options, prompter)
+    where = options.where
     if where is None:
-        where = asking.text(
+        where = prompter.text(
             f"Which learners? A condition in SQL, such as {inspected.dialect.alias(base.name)}.… = 'current' "
             "(Enter for all)"
         )
     _print_others(feeds[1:])
-    on = _feeds_on(feeds, given, asking)
+    on = _feeds_on(feeds, options, prompter)
     if "employers" in on:
         feeds = (with_employers(feeds[0]), *feeds[1:])
     by_name = {one.name: one for one in tables}
     for feed in feeds:
         condition = where if feed is feeds[0] else ""
         entry = FeedEntry(feed.name, _KINDS.get(feed.role, "users"), feed.role, feed.name in on)
-        settled.feeds.append(entry)
-        settled.files[entry.file] = select_of(feed, by_name, inspected.dialect, condition).encode()
+        answers.feeds.append(entry)
+        answers.files[entry.file] = select_of(feed, by_name, inspected.dialect, condition).encode()
     # What the learners name is there before them.
-    settled.feeds.sort(key=lambda one: one.name == "learners")
+    answers.feeds.sort(key=lambda one: one.name == "learners")
     return feeds[0]
 
 
-def _learners_table(tables: Sequence[Table], given: Given, asking: Asking) -> Table:
+def _learners_table(tables: Sequence[Table], options: InitOptions, prompter: Prompter) -> Table:
     names = [one.name for one in tables]
     likely = learners_tables(tables)
-    if given.learners:
-        found = next((one for one in tables if one.name.lower() == given.learners.lower()), None)
+    if options.learners:
+        found = next((one for one in tables if one.name.lower() == options.learners.lower()), None)
         if found is None:
-            near = get_close_matches(given.learners, names, n=1)
+            near = get_close_matches(options.learners, names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:_MOST_SHOWN]) or 'none'}."
-            raise ConfigurationError(f"There is no table or view {given.learners}; {hint}")
+            raise ConfigurationError(f"There is no table or view {options.learners}; {hint}")
         return found
-    if not likely and not (names and asking.is_answered):
+    if not likely and not (names and prompter.is_answered):
         raise ConfigurationError(
-            f"None of {_counted(len(names))} appears to hold learners. Name it with --learners, or name its schema "
+            f"None of {_tables(names)} appears to hold learners. Name it with --learners, or name its schema "
             "with --schema."
         )
     also = [one.name for one in likely[1:4]]
-    typer.echo(f"It has {_counted(len(names))}." + (f" Other tables of people: {', '.join(also)}." if also else ""))
-    name = asking.one_of("Which table or view holds the learners?", names, likely[0].name if likely else "")
+    typer.echo(f"It has {_tables(names)}." + (f" Other tables of people: {', '.join(also)}." if also else ""))
+    name = prompter.one_of("Which table or view holds the learners?", names, likely[0].name if likely else "")
     return next(one for one in tables if one.name == name)
 
 
-def _counted(tables: int) -> str:
-    return "one table" if tables == 1 else f"{tables} tables and views"
+def _tables(names: Sequence[str]) -> str:
+    return plural(len(names), "table", "tables and views")
 
 
-def _proposed(tables: Sequence[Table], base: Table, given: Given, asking: Asking) -> tuple[Feed, ...]:
+def _proposed(tables: Sequence[Table], base: Table, options: InitOptions, prompter: Prompter) -> tuple[Feed, ...]:
     """The feeds, once somebody is content with the learners'."""
-    chosen = dict(_choice(said, base) for said in given.columns or ())
+    chosen = dict(_choice(said, base) for said in options.columns or ())
     while True:
         try:
             feeds = propose(tables, base, chosen)
         except NotJoined as problem:
             raise ConfigurationError(f"--column: {problem}.") from None
         _print_mapping(feeds[0])
-        if given.columns is not None or not asking.is_answered:
+        if options.columns is not None or not prompter.is_answered:
             return feeds
-        feeds = _corrected(tables, base, chosen, asking)
+        feeds = _corrected(tables, base, chosen, prompter)
         if not feeds:
             return propose(tables, base, chosen)
 
 
 def _corrected(
-    tables: Sequence[Table], base: Table, chosen: dict[str, tuple[str, str] | None], asking: Asking
+    tables: Sequence[Table], base: Table, chosen: dict[str, tuple[str, str] | None], prompter: Prompter
 ) -> tuple[Feed, ...]:
     """Take one correction, until it is one; nothing once there is none."""
-    while said := asking.text("Correct a line: Email=table.column, or Email= to leave it out (Enter if all is right)"):
+    while said := prompter.text(
+        "Correct a line: Email=table.column, or Email= to leave it out (Enter if all is right)"
+    ):
         try:
             name, source = _choice(said, base)
             feeds = propose(tables, base, {**chosen, name: source})
@@ -155,9 +163,9 @@ def _print_others(others: Sequence[Feed]) -> None:
         typer.echo(f"It also has {feed.name}, in {feed.table}.")
 
 
-def _feeds_on(feeds: Sequence[Feed], given: Given, asking: Asking) -> set[str]:
+def _feeds_on(feeds: Sequence[Feed], options: InitOptions, prompter: Prompter) -> set[str]:
     names = [feed.name for feed in feeds]
-    said = given.feeds
+    said = options.feeds
     if said is None:
         said = "learners"
         if len(feeds) > 1:
@@ -165,7 +173,7 @@ def _feeds_on(feeds: Sequence[Feed], given: Given, asking: Asking) -> set[str]:
                 "You decide for which roles syncd creates accounts, and which places it creates: learners can refer\n"
                 "to what OneFile already has. Each feed has a query; those you do not name are off in syncd.toml."
             )
-            said = asking.text(f"Which feeds should be on: {', '.join(names)}, or all?", "learners")
+            said = prompter.text(f"Which feeds should be on: {', '.join(names)}, or all?", "learners")
     on = set(names) if said.strip() == "all" else {each.strip() for each in said.split(",")} | {"learners"}
     if unknown := on - set(names):
         raise ConfigurationError(

@@ -10,7 +10,7 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
-from syncd.cli.init.prompts import TOKEN_VARIABLE, Asking, Given, Settled
+from syncd.cli.init.prompts import TOKEN_VARIABLE, InitAnswers, InitOptions, Prompter
 from syncd.core.fields import Role
 from syncd.errors import ConfigurationError, OneFileError
 from syncd.onefile import OneFile
@@ -34,35 +34,37 @@ _NO_OTHER: Final = (
 )
 
 
-def contacted(given: Given, asking: Asking, settled: Settled, stack: ExitStack) -> tuple[OneFile | None, int | None]:
+def choose_onefile(
+    options: InitOptions, prompter: Prompter, answers: InitAnswers, stack: ExitStack
+) -> tuple[OneFile | None, int | None]:
     """OneFile, if it is known which and there is a token to ask it with; and the organisation. Raises `SyncdError`."""
-    where: dict[str, str] = {"base_url": given.base_url} if given.base_url else {}
-    if not where and (given.environment or asking.is_answered):
+    where: dict[str, str] = {"base_url": options.base_url} if options.base_url else {}
+    if not where and (options.environment or prompter.is_answered):
         names = [str(each) for each in Environment]
-        where["environment"] = given.environment or asking.one_of(
+        where["environment"] = options.environment or prompter.one_of(
             f"\nWhich environment of OneFile: {', '.join(names)}?", names, Environment.PRACTICE
         )
-    settled.values |= {("onefile", key): value for key, value in where.items()}
-    token, organisation_id, onefile = _token(given, asking, settled), given.organisation, None
+    answers.values |= {("onefile", key): value for key, value in where.items()}
+    token, organisation_id, onefile = _token(options, prompter, answers), options.organisation, None
     if token and where:
         try:
             onefile = stack.enter_context(open_onefile(_url(where), token))
-            organisation_id = _organisation(onefile, given, asking, settled)
+            organisation_id = _organisation(onefile, options, prompter, answers)
         except OneFileError as problem:
-            if not asking.is_answered:
+            if not prompter.is_answered:
                 raise
             onefile = None
             typer.echo(str(problem))
     if not token:
         left = f"Put OneFile's customer token into {TOKEN_VARIABLE}, or into a file named by customer_token_file."
-        settled.left.insert(0, left)
-    if organisation_id is None and asking.is_answered:
-        said = asking.text("The number of your organisation in OneFile (Enter if you do not know it)")
+        answers.left.insert(0, left)
+    if organisation_id is None and prompter.is_answered:
+        said = prompter.text("The number of your organisation in OneFile (Enter if you do not know it)")
         organisation_id = int(said) if said.isdecimal() else None
     if organisation_id is None:
-        settled.left.append("Set onefile.organisation_id in syncd.toml; OneFile's support knows it.")
+        answers.left.append("Set onefile.organisation_id in syncd.toml; OneFile's support knows it.")
     else:
-        settled.values["onefile", "organisation_id"] = organisation_id
+        answers.values["onefile", "organisation_id"] = organisation_id
     return onefile, organisation_id
 
 
@@ -75,61 +77,61 @@ def _url(where: Mapping[str, str]) -> str:
         raise ConfigurationError(f"--base-url: {what}.") from None
 
 
-def _token(given: Given, asking: Asking, settled: Settled) -> str:
-    file = str(given.customer_token_file or os.environ.get(f"{TOKEN_VARIABLE}_FILE", ""))
+def _token(options: InitOptions, prompter: Prompter, answers: InitAnswers) -> str:
+    file = str(options.customer_token_file or os.environ.get(f"{TOKEN_VARIABLE}_FILE", ""))
     if not file and os.environ.get(TOKEN_VARIABLE):
         return os.environ[TOKEN_VARIABLE].strip()
     if not file:
-        file = asking.text(f"A file with OneFile's customer token (Enter for none; or set {TOKEN_VARIABLE})")
+        file = prompter.text(f"A file with OneFile's customer token (Enter for none; or set {TOKEN_VARIABLE})")
     if not file:
         return ""
     try:
         token = read_secret_file(Path(file)).strip()
     except ValueError as problem:
         raise ConfigurationError(f"The customer token: {problem}.") from None
-    if given.customer_token_file or not os.environ.get(f"{TOKEN_VARIABLE}_FILE"):
-        settled.values["onefile", "customer_token_file"] = str(Path(file).absolute())
+    if options.customer_token_file or not os.environ.get(f"{TOKEN_VARIABLE}_FILE"):
+        answers.values["onefile", "customer_token_file"] = str(Path(file).absolute())
     return token
 
 
-def _organisation(onefile: OneFile, given: Given, asking: Asking, settled: Settled) -> int:
+def _organisation(onefile: OneFile, options: InitOptions, prompter: Prompter, answers: InitAnswers) -> int:
     there = {str(one.id): one for one in onefile.organisations()}
     listed = ", ".join(f"{number} ({one.name})" for number, one in there.items())
-    if given.organisation is not None:
-        return onefile.organisation(given.organisation).id
+    if options.organisation is not None:
+        return onefile.organisation(options.organisation).id
     if not there:
         raise ConfigurationError("The customer token has access to no organisation. Ask OneFile's support.")
-    if len(there) > 1 and not asking.is_answered:
+    if len(there) > 1 and not prompter.is_answered:
         raise ConfigurationError(
             f"The customer token has access to several organisations; name one with --organisation: {listed}."
         )
     typer.echo(f"OneFile answers. The customer token has access to {listed}.")
     number = next(iter(there))
     if len(there) > 1:
-        number = asking.one_of("Which organisation?", list(there), number)
-        settled.left.append("If the feeds have several organisations: see onefile.organisations in syncd.toml.")
+        number = prompter.one_of("Which organisation?", list(there), number)
+        answers.left.append("If the feeds have several organisations: see onefile.organisations in syncd.toml.")
     return there[number].id
 
 
-def stand_ins(
-    given: Given,
-    asking: Asking,
-    settled: Settled,
+def choose_defaults(
+    options: InitOptions,
+    prompter: Prompter,
+    answers: InitAnswers,
     learners: Feed | None,
     onefile: OneFile | None,
     organisation_id: int | None,
 ) -> None:
     """What stands in where the MIS names no class, placement or assessor."""
     known = DefaultsSettings.model_fields
-    for said in given.defaults:
+    for said in options.defaults:
         key, _, value = (part.strip() for part in said.partition("="))
         if key not in known or not value or (key.endswith("_id") and not value.isdecimal()):
             near = get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near and near[0] != key else f"such as {', '.join(known)}."
             raise ConfigurationError(f"--default: {key!r} is not a key with a valid value, as KEY=VALUE; {hint}")
-        settled.values["defaults", key] = int(value) if key.endswith("_id") else value
+        answers.values["defaults", key] = int(value) if key.endswith("_id") else value
     for field_name, what in _DEFAULTED.items():
-        if learners is None or any(key.startswith(what) for section, key in settled.values if section == "defaults"):
+        if learners is None or any(key.startswith(what) for section, key in answers.values if section == "defaults"):
             continue
         source = next((one for one in learners.supplied if field_of(one.name) == field_name and not one.off), None)
         if source and source.table == learners.table and not source.columns[0].look.has_gaps:
@@ -137,17 +139,17 @@ def stand_ins(
         names = _there(onefile, what, organisation_id)
         proposed = _stand_in(what, names, is_needed=source is None)
         scope = "all learners, because the MIS names none" if source is None else "learners for whom the MIS names none"
-        if names and asking.is_answered:
+        if names and prompter.is_answered:
             typer.echo(
                 f"OneFile has: {', '.join(list(names)[:_MOST_SHOWN])}{', …' if len(names) > _MOST_SHOWN else ''}"
             )
-        answer = asking.text(f"Which {what} for {scope}? Its name, MISID or OneFile's id (Enter for none)", proposed)
+        answer = prompter.text(f"Which {what} for {scope}? Its name, MISID or OneFile's id (Enter for none)", proposed)
         if answer:
-            settled.values["defaults", names.get(answer, _key_of(what, answer))] = (
+            answers.values["defaults", names.get(answer, _key_of(what, answer))] = (
                 int(answer) if names.get(answer, _key_of(what, answer)).endswith("_id") else answer
             )
         elif source is None:
-            settled.left.append(f"Supply each learner's {what}: a column of learners.sql, or a key in [defaults].")
+            answers.left.append(f"Supply each learner's {what}: a column of learners.sql, or a key in [defaults].")
 
 
 def _key_of(what: str, answer: str) -> str:

@@ -20,7 +20,7 @@ TOKEN_VARIABLE: Final = "SYNCD_ONEFILE__CUSTOMER_TOKEN"  # noqa: S105 - where it
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class InitOptions:
     """What was said on the command line; ``None`` for what was not."""
 
     database: str | None = None
@@ -48,7 +48,7 @@ class Given:
 
 
 @dataclass(slots=True)
-class Settled:
+class InitAnswers:
     """What is to be written, and what is left to do."""
 
     values: dict[tuple[str, str], str | int] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Settled:
     left: list[str] = field(default_factory=list)
 
 
-class Asking:
+class Prompter:
     """Questions to whoever sits at the terminal; where nobody does, what is proposed is the answer."""
 
     def __init__(self, *, is_answered: bool) -> None:

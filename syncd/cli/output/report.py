@@ -1,54 +1,54 @@
-"""A report as text, as JSON and as a page to print; it has no values, and MISIDs only where they are asked for."""
+"""A report as text, as JSON and as a page to print; it has no values, and MISIDs only with --details."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from sqlalchemy import Row
 
 from syncd.cli.output.html import Section, print_section, write_page
 from syncd.cli.output.text import PAST
-from syncd.state.changes import Action, Outcome
+from syncd.core.run import Action, Outcome
+from syncd.core.text import plural
+from syncd.state.changes import ChangeEntry
+from syncd.state.held_records import HeldEntry
+from syncd.state.views.documents import report_change_document, report_document, report_held_document
 from syncd.state.views.report import Report
-from syncd.state.views.status import moment
 from syncd.sync.reasons import describe
 
 _DONE: Final = frozenset({Outcome.APPLIED, Outcome.ACCEPTED})
-_OF_CHANGE: Final = ("organisation_id", "role", "misid", "user_id", "action", "fields", "outcome")
-_OF_HELD: Final = ("organisation_id", "role", "misid", "reason", "field")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A report, and what is to be known about it."""
+    """A report, and how to show it."""
 
     report: Report
     zone: ZoneInfo
     now: datetime
     keep: timedelta
-    """How long changes are kept; nothing is for ever."""
-    changes: Iterable[Row[Any]] | None = None
-    """Every one of them, where MISIDs are asked for."""
-    held: Iterable[Row[Any]] | None = None
-    """The same of the held records."""
+    """How long changes are kept; zero keeps them for ever."""
+    changes: Iterable[ChangeEntry] | None = None
+    """Every change, with --details."""
+    held: Iterable[HeldEntry] | None = None
+    """Every held record, with --details."""
 
     def when(self, at: datetime) -> str:
-        """A moment as its readers' clocks say."""
+        """A time in the zone of the schedule."""
         return f"{at.astimezone(self.zone):%d %b %Y %H:%M}"
 
     def how_long(self, since: datetime) -> str:
         """How long ago that was."""
         days = (self.now - since).days
-        return "less than a day" if days < 1 else _counted(days, "day")
+        return "less than a day" if days < 1 else plural(days, "day")
 
 
 def print_report(context: Context) -> None:
-    """Print it for people."""
+    """Print it on the terminal."""
     typer.echo(typer.style(_title(context), bold=True))
     for sentence in (*_summary(context), _made(context)):
         typer.echo(sentence)
@@ -63,36 +63,12 @@ def page_of(context: Context, file: Path) -> None:
 
 def document(context: Context) -> dict[str, Any]:
     """The document of ``syncd report --json``."""
-    report = context.report
-    told: dict[str, Any] = {
-        "since": moment(report.since),
-        "until": moment(report.until),
-        "organisations": list(report.organisations),
-        "is_whole": _is_whole(context),
-        "runs": [asdict(each) for each in report.runs],
-        "calls": report.calls,
-        "approvals": [asdict(each) | {"at": moment(each.at)} for each in report.approvals],
-        "rejections": [asdict(each) | {"began": moment(each.began)} for each in report.rejections],
-        "requests": [asdict(each) | {"at": moment(each.at)} for each in report.requests],
-        "changes": [asdict(each) for each in report.changes],
-        "verifies": report.verifies,
-        "drift": [asdict(each) | {"at": moment(each.at)} for each in report.drift],
-        "accounts": dict(report.accounts),
-        "held": [asdict(each) | {"oldest": moment(each.oldest)} for each in report.held],
-        "warnings": report.warnings,
-        "in_doubt": report.in_doubt,
-    }
+    found = report_document(context.report, is_whole=_is_whole(context))
     if context.changes is not None:
-        told["each_change"] = [
-            {"run": row.run_id, "at": moment(row.at), **{name: getattr(row, name) for name in _OF_CHANGE}}
-            for row in context.changes
-        ]
+        found["each_change"] = [report_change_document(entry) for entry in context.changes]
     if context.held is not None:
-        told["each_held"] = [
-            {**{name: getattr(row, name) for name in _OF_HELD}, "first_seen_at": moment(row.first_seen_at)}
-            for row in context.held
-        ]
-    return told
+        found["each_held"] = [report_held_document(entry) for entry in context.held]
+    return found
 
 
 def _title(context: Context) -> str:
@@ -111,10 +87,10 @@ def _summary(context: Context) -> list[str]:
     done, not_done = _changes(report, are_done=True), _changes(report, are_done=False)
     runs = sum(each.count for each in report.runs)
     held = sum(each.count for each in report.held)
-    was = f"{_counted(runs, 'run')}, {_counted(report.calls, 'call')} to OneFile, "
-    was += f"{_counted(sum(done.values()), 'change')} made, {sum(not_done.values())} refused or in doubt."
-    is_now = f"Now: {_counted(sum(report.accounts.values()), 'account')} kept in sync, "
-    is_now += f"{_counted(held, 'record')} held, {_counted(report.in_doubt, 'create')} in doubt."
+    was = f"{plural(runs, 'run')}, {plural(report.calls, 'call')} to OneFile, "
+    was += f"{plural(sum(done.values()), 'change')} made, {sum(not_done.values())} refused or in doubt."
+    is_now = f"Now: {plural(sum(report.accounts.values()), 'account')} kept in sync, "
+    is_now += f"{plural(held, 'record')} held, {plural(report.in_doubt, 'create')} in doubt."
     sentences = [was, is_now]
     if not _is_whole(context):
         first = context.when(context.now - context.keep)
@@ -153,7 +129,7 @@ def _sections(context: Context) -> Iterator[Section]:
             (
                 when(each.at),
                 each.by,
-                _counted(each.people, "MISID") if each.people else "everyone",
+                plural(each.people, "MISID") if each.people else "everyone",
                 each.run or "none yet",
             )
             for each in report.requests
@@ -189,7 +165,7 @@ def _sections(context: Context) -> Iterator[Section]:
 
 
 def _accounts(report: Report) -> Section:
-    """What became of accounts: a row for each role, a column for each kind of change that there was."""
+    """The changes of accounts: a row for each role, a column for each action that occurred."""
     done = _changes(report, are_done=True)
     actions = [action for action in Action if any(action == kind for _, kind in done)]
     by_role: dict[str, dict[str, int]] = defaultdict(dict)
@@ -210,15 +186,15 @@ def _details(context: Context) -> Iterator[Section]:
             ("when", "run", "role", "MISID", "action", "outcome", "fields"),
             (
                 (
-                    context.when(row.at),
-                    row.run_id,
-                    row.role,
-                    row.misid,
-                    row.action,
-                    describe(row.outcome),
-                    ", ".join(row.fields),
+                    context.when(entry.at),
+                    entry.run_id,
+                    entry.role,
+                    entry.misid,
+                    entry.action,
+                    describe(entry.outcome),
+                    ", ".join(entry.fields),
                 )
-                for row in context.changes
+                for entry in context.changes
             ),
             "There were no changes.",
         )
@@ -227,8 +203,8 @@ def _details(context: Context) -> Iterator[Section]:
             "Every record held now",
             ("reason", "role", "MISID", "field", "for"),
             (
-                (describe(row.reason), row.role, row.misid, row.field, context.how_long(row.first_seen_at))
-                for row in context.held
+                (describe(entry.reason), entry.role, entry.misid, entry.field, context.how_long(entry.first_seen_at))
+                for entry in context.held
             ),
             "No records are held.",
         )
@@ -240,7 +216,3 @@ def _changes(report: Report, *, are_done: bool) -> dict[tuple[str, str], int]:
         if (each.outcome in _DONE) == are_done:
             counts[each.role, each.action] += each.count
     return counts
-
-
-def _counted(count: int, what: str, several: str = "") -> str:
-    return f"{count} {what if count == 1 else several or f'{what}s'}"

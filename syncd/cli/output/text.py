@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from syncd.core.guard import Counts
-from syncd.state.changes import Action
-from syncd.state.runs import RunState
+from syncd.core.run import Action, RunState
+from syncd.core.text import plurals
 from syncd.sync.run import RunResult
 
 _SAMPLE: Final = 5
@@ -38,7 +38,7 @@ def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None
     if done.state is RunState.AWAITING_APPROVAL:
         typer.echo(f"Run {done.run} sent nothing and waits for approval: {'; '.join(done.objections)}.")
         held = f"; {done.held} records are held, see 'syncd held'" if done.held else ""
-        typer.echo(f"It would make {counted(done.counts)}{held}.")
+        typer.echo(f"It would make {counts_in_words(done.counts)}{held}.")
         typer.echo("If that is right: look at 'syncd plan', then run 'syncd approve'. If not: correct the MIS or the")
         typer.echo("feed's query, and run again.")
         return
@@ -62,11 +62,10 @@ def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None
         typer.echo("Not checked: changes made in OneFile itself; 'syncd verify' finds them.")
 
 
-def counted(counts: Counts) -> str:
-    """What the guard has counted, in words."""
-    named = ((counts.creates, "create"), (counts.updates, "update"), (counts.leavers, "leaver"))
-    words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in named if count]
-    return " and ".join((", ".join(words[:-1]), words[-1]) if len(words) > 1 else words) or "no changes"
+def counts_in_words(counts: Counts) -> str:
+    """The changes of a plan, such as "2 creates and 1 leaver"."""
+    named = {"create": counts.creates, "update": counts.updates, "leaver": counts.leavers}
+    return plurals(named, none="no changes")
 
 
 def shortly(at: datetime | None) -> str:

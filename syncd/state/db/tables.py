@@ -67,6 +67,7 @@ account: Final = Table(
     Column("feed", String(100), nullable=False),
     Column("values", Text, nullable=False, comment="what OneFile last accepted: JSON, encrypted if a key is set"),
     Column("fingerprint", String(32), nullable=False),
+    Column("needs_recheck", Boolean, nullable=False, default=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("synced_at", UtcDateTime, nullable=False),
     Column("left_at", UtcDateTime),
@@ -117,6 +118,9 @@ run: Final = Table(
     Column("asked_by", Text, nullable=False, default="", server_default=""),
     Column("settled_by", Text, nullable=False, default="", server_default=""),
     Column("drift", Integer, comment="accounts in which a verify found drift"),
+    Column(
+        "verify_scope", JSON(none_as_null=True), comment="which accounts a verify read back, and which still differ"
+    ),
     Column("failure_kind", String(20), nullable=False, default="", server_default="", comment="the kind of failure"),
     Column("is_full", Boolean, nullable=False, default=False, server_default=false(), comment="every record was read"),
     Index(None, "organisation_id", "id"),

@@ -1,38 +1,39 @@
-"""The audit trail of a time: every change, a page after the other, so that it may be long and its reader slow."""
+"""The audit trail of a period: every change, read page by page, because it may be long and its reader slow."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from heapq import merge
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import or_, select
 
+from syncd.state.changes import ENTRY_COLUMNS, ChangeEntry, to_entry
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change
 
-_PAGE: Final = 1000
+PAGE_ROWS: Final = 1000
 
 
 def between(
     store: Store, organisation_ids: Collection[int], since: datetime, until: datetime, misid: str | None = None
-) -> Iterator[Row[Any]]:
-    """The changes from ``since`` to before ``until``, the oldest first, of everybody or of one MISID.
+) -> Iterator[ChangeEntry]:
+    """The changes from ``since`` to before ``until``, the oldest first, of every record or of one MISID.
 
-    No transaction lasts longer than a page. Raises `StateUnusable`.
+    No transaction lasts longer than the reading of a page. Raises `StateUnusable`.
     """
     trails = (_of_organisation(store, each, since, until, misid) for each in organisation_ids)
-    return merge(*trails, key=lambda row: (row.at, row.id))
+    return merge(*trails, key=lambda entry: (entry.at, entry.id))
 
 
 def _of_organisation(
     store: Store, organisation_id: int, since: datetime, until: datetime, misid: str | None
-) -> Iterator[Row[Any]]:
+) -> Iterator[ChangeEntry]:
     of_one = [] if misid is None else [change.c.misid == misid]
     at, number = since, 0
     while True:
         with store.reading() as connection:
             page = connection.execute(
-                select(change)
+                select(*ENTRY_COLUMNS)
                 .where(
                     change.c.organisation_id == organisation_id,
                     change.c.at >= at,
@@ -41,9 +42,9 @@ def _of_organisation(
                     *of_one,
                 )
                 .order_by(change.c.at, change.c.id)
-                .limit(_PAGE)
+                .limit(PAGE_ROWS)
             ).all()
-        yield from page
-        if len(page) < _PAGE:
+        yield from map(to_entry, page)
+        if len(page) < PAGE_ROWS:
             return
         at, number = page[-1].at, page[-1].id

@@ -1,28 +1,28 @@
-"""What the MIS has and OneFile does not yet, and since when."""
+"""The lag: how long the oldest change that OneFile does not have yet has waited."""
 
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, func, select
 
-from syncd.state.changes import UNSETTLED, Action
+from syncd.core.run import Action, FailureKind, RunState
+from syncd.state.changes import UNSETTLED
 from syncd.state.db.tables import change, held, run
-from syncd.state.runs import FailureKind, RunState
 
 
 class UnsentChange(StrEnum):
-    """Why something is not sent yet."""
+    """Why a change is not in OneFile yet."""
 
     HELD = "held"
     """It cannot be sent as it is."""
     IN_DOUBT = "in_doubt"
-    """It was sent, and no answer came."""
+    """It was sent, and the answer was lost."""
     QUEUED = "queued"
-    """A run was to send it, and neither that run nor a later one has come to its end."""
+    """A run planned it, and neither that run nor a later one has finished."""
 
 
 def oldest(connection: Connection, organisation_id: int) -> dict[UnsentChange, datetime | None]:
-    """Since when the oldest of each kind has waited; ``None`` where nothing waits."""
+    """Since when the oldest of each kind has waited; ``None`` if none waits."""
     return {
         UnsentChange.HELD: connection.scalar(
             select(func.min(held.c.first_seen_at)).where(
@@ -35,7 +35,7 @@ def oldest(connection: Connection, organisation_id: int) -> dict[UnsentChange, d
 
 
 def _in_doubt_since(connection: Connection, organisation_id: int) -> datetime | None:
-    # By outcome, so that the few are looked for that are unsettled, and not the oldest of millions that is.
+    # Grouped by outcome, so that the index finds the few unsettled changes instead of scanning millions by age.
     oldest_of_each = (
         select(func.min(change.c.at))
         .where(
@@ -54,7 +54,7 @@ def _queued_since(connection: Connection, organisation_id: int) -> datetime | No
         select(run.c.id).where(here, run.c.is_full, run.c.state == RunState.FINISHED).order_by(run.c.id.desc()).limit(1)
     )
     planned, tried = run.c.creates + run.c.updates, run.c.applied + run.c.refused + run.c.in_doubt
-    # A run asks OneFile nothing unless there is something to send, so that one which got no answer had something.
+    # A run calls OneFile only if it has something to send, so a run without an answer had something.
     got_no_answer = run.c.failure_kind.in_((FailureKind.ONEFILE, FailureKind.CREDENTIALS))
     return connection.scalar(
         select(run.c.started_at)

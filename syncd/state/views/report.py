@@ -1,4 +1,4 @@
-"""The report of a time: what was done, by whose leave, and what is still to be seen to. It has no values."""
+"""The report of a period: what was done, who approved it, and what still needs attention. It has no values."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -7,24 +7,26 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from syncd.core.fields import Role
+from syncd.core.records import Reason
+from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.state import accounts, changes, held_records
 from syncd.state.db.tables import approval, change, held, resync_request, run
-from syncd.state.runs import RunState
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
-    """The runs of one trigger that ended in one way."""
+class RunCount:
+    """The number of runs with one trigger and one state."""
 
-    trigger: str
-    state: str
+    trigger: Trigger
+    state: RunState
     count: int
     calls: int
 
 
 @dataclass(frozen=True, slots=True)
-class Approved:
-    """Somebody let a run go."""
+class ApprovedRun:
+    """A stopped run that a person approved."""
 
     run: int
     at: datetime
@@ -35,8 +37,8 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """Somebody put a stopped run aside."""
+class RejectedRun:
+    """A stopped run that a person rejected."""
 
     run: int
     began: datetime
@@ -44,40 +46,40 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
-    """Somebody asked for a run."""
+class RequestedRun:
+    """A run that a person asked for."""
 
     at: datetime
     by: str
     people: int
-    """Of how many; of everybody if nobody was named."""
+    """The number of MISIDs; 0 for every record."""
     run: int | None
-    """The one that answered."""
+    """The run that answered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """The changes of one kind to accounts of one role, with one outcome."""
+class ChangeCount:
+    """The number of changes with one action and outcome, of accounts of one role."""
 
-    role: str
-    action: str
-    outcome: str
+    role: Role
+    action: Action
+    outcome: Outcome
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
-    """The records of one role that are held for one reason, now."""
+class HeldCount:
+    """The number of records of one role that are held now for one reason."""
 
-    role: str
-    reason: str
+    role: Role
+    reason: Reason
     count: int
     oldest: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Drifted:
-    """A verify found accounts that were not as they were left."""
+class DriftFound:
+    """A verify that found drift."""
 
     run: int
     at: datetime
@@ -86,28 +88,28 @@ class Drifted:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What happened from one moment to before another, and how things stand now."""
+    """What happened from ``since`` to before ``until``, and the state now."""
 
     since: datetime
     until: datetime
     organisations: tuple[int, ...]
-    runs: tuple[Runs, ...]
+    runs: tuple[RunCount, ...]
     verifies: int
-    """How many of the runs read accounts back."""
-    approvals: tuple[Approved, ...]
-    rejections: tuple[Rejected, ...]
-    requests: tuple[Requested, ...]
-    changes: tuple[Changes, ...]
-    drift: tuple[Drifted, ...]
+    """The number of runs that read accounts back."""
+    approvals: tuple[ApprovedRun, ...]
+    rejections: tuple[RejectedRun, ...]
+    requests: tuple[RequestedRun, ...]
+    changes: tuple[ChangeCount, ...]
+    drift: tuple[DriftFound, ...]
     accounts: Counter[str]
-    """Those there are now, by role."""
-    held: tuple[Holds, ...]
+    """The accounts now, by role."""
+    held: tuple[HeldCount, ...]
     warnings: int
     in_doubt: int
 
     @property
     def calls(self) -> int:
-        """How many requests the runs sent to OneFile."""
+        """The number of requests that the runs sent to OneFile."""
         return sum(each.calls for each in self.runs)
 
 
@@ -132,13 +134,13 @@ def report(connection: Connection, organisation_ids: Collection[int], since: dat
         since,
         until,
         tuple(organisation_ids),
-        tuple(Runs(trigger, state, count, calls) for trigger, state, count, calls in runs),
+        tuple(RunCount(Trigger(trigger), RunState(state), count, calls) for trigger, state, count, calls in runs),
         len(verified),
         _approvals(connection, organisation_ids, since, until),
-        tuple(Rejected(*row) for row in rejected),
+        tuple(RejectedRun(*row) for row in rejected),
         _requests(connection, organisation_ids, since, until),
         _changes(connection, organisation_ids, since, until),
-        tuple(Drifted(number, at, drift) for number, at, drift in verified if drift),
+        tuple(DriftFound(number, at, drift) for number, at, drift in verified if drift),
         sum((accounts.count_by_role(connection, each) for each in organisation_ids), Counter()),
         _held(connection, organisation_ids),
         sum(held_records.counts(connection, each)[1] for each in organisation_ids),
@@ -148,7 +150,7 @@ def report(connection: Connection, organisation_ids: Collection[int], since: dat
 
 def _approvals(
     connection: Connection, organisation_ids: Collection[int], since: datetime, until: datetime
-) -> tuple[Approved, ...]:
+) -> tuple[ApprovedRun, ...]:
     columns = approval.c
     rows = connection.execute(
         select(
@@ -163,12 +165,12 @@ def _approvals(
         .where(run.c.organisation_id.in_(organisation_ids), columns.approved_at >= since, columns.approved_at < until)
         .order_by(columns.id)
     )
-    return tuple(Approved(*row) for row in rows)
+    return tuple(ApprovedRun(*row) for row in rows)
 
 
 def _requests(
     connection: Connection, organisation_ids: Collection[int], since: datetime, until: datetime
-) -> tuple[Requested, ...]:
+) -> tuple[RequestedRun, ...]:
     columns = resync_request.c
     rows = connection.execute(
         select(columns.requested_at, columns.requested_by, columns.misids, columns.run_id)
@@ -179,12 +181,12 @@ def _requests(
         )
         .order_by(columns.id)
     )
-    return tuple(Requested(at, by, len(misids), number) for at, by, misids, number in rows)
+    return tuple(RequestedRun(at, by, len(misids), number) for at, by, misids, number in rows)
 
 
 def _changes(
     connection: Connection, organisation_ids: Collection[int], since: datetime, until: datetime
-) -> tuple[Changes, ...]:
+) -> tuple[ChangeCount, ...]:
     kinds = (change.c.role, change.c.action, change.c.outcome)
     rows = connection.execute(
         select(*kinds, func.count())
@@ -192,10 +194,12 @@ def _changes(
         .group_by(*kinds)
         .order_by(*kinds)
     )
-    return tuple(Changes(*row) for row in rows)
+    return tuple(
+        ChangeCount(Role(role), Action(action), Outcome(outcome), count) for role, action, outcome, count in rows
+    )
 
 
-def _held(connection: Connection, organisation_ids: Collection[int]) -> tuple[Holds, ...]:
+def _held(connection: Connection, organisation_ids: Collection[int]) -> tuple[HeldCount, ...]:
     kinds = (held.c.role, held.c.reason)
     rows = connection.execute(
         select(*kinds, func.count(), func.min(held.c.first_seen_at))
@@ -203,4 +207,4 @@ def _held(connection: Connection, organisation_ids: Collection[int]) -> tuple[Ho
         .group_by(*kinds)
         .order_by(*kinds)
     )
-    return tuple(Holds(*row) for row in rows)
+    return tuple(HeldCount(Role(role), Reason(reason), count, oldest) for role, reason, count, oldest in rows)

@@ -1,4 +1,4 @@
-"""Finding people: by MISID or UserID, among the accounts and among those who are held without one."""
+"""Search by MISID or UserID, in the accounts and in the held records that have no account."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.state.db.tables import account, held
@@ -35,7 +36,7 @@ _DIGITS_OF_A_USER_ID: Final = 18
 
 @dataclass(frozen=True, slots=True)
 class SearchTerms:
-    """Who is looked for: everybody, unless something narrows it down."""
+    """What to search for; empty terms match every record."""
 
     text: str = ""
     """Part of the MISID, or the whole UserID."""
@@ -47,47 +48,47 @@ class SearchTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Somebody who has an account, or is held, or both."""
+class SearchHit:
+    """A record that has an account, or is held, or both."""
 
     organisation_id: int
-    role: str
+    role: Role
     misid: str
     user_id: int | None
-    status: str
-    """Empty where there is no account."""
+    status: Status | None
+    """``None`` if there is no account."""
     is_held: bool
 
 
 def find(
     connection: Connection, organisations: Sequence[int], wanted: SearchTerms, *, first: int, most: int
-) -> tuple[list[Found], int]:
-    """So many of those who are wanted, from the ``first`` on, counted from 0; and how many there are in all.
+) -> tuple[list[SearchHit], int]:
+    """At most ``most`` matches from position ``first``, counted from 0; and the number of matches in all.
 
-    Whoever has exactly the MISID or UserID comes first.
+    Exact matches of the MISID or UserID come first.
     """
-    everybody = _all_accounts()
-    columns = everybody.c
+    all_accounts = _all_accounts()
+    columns = all_accounts.c
     conditions = _narrowed(columns, organisations, wanted)
     order: list[ColumnElement[Any]] = [columns.misid, columns.role, columns.organisation_id]
     if wanted.text:
         is_exactly = _is_exactly(columns, wanted.text)
         conditions.append(or_(is_exactly, columns.misid.icontains(wanted.text, autoescape=True)))
         order.insert(0, case((is_exactly, 0), else_=1))
-    rows = connection.execute(select(everybody).where(*conditions).order_by(*order).offset(first).limit(most)).all()
+    rows = connection.execute(select(all_accounts).where(*conditions).order_by(*order).offset(first).limit(most)).all()
     if not first and len(rows) < most:
-        # To count them would be to go through everybody once more.
-        return _found(connection, rows), len(rows)
-    count = connection.scalar(select(func.count()).select_from(everybody).where(*conditions)) or 0
-    return _found(connection, rows), count
+        # Counting would scan the table once more.
+        return _hits(connection, rows), len(rows)
+    count = connection.scalar(select(func.count()).select_from(all_accounts).where(*conditions)) or 0
+    return _hits(connection, rows), count
 
 
-def exactly(connection: Connection, organisations: Sequence[int], wanted: SearchTerms) -> list[Found]:
-    """Those who have exactly the MISID or UserID that is wanted, found without going through everybody."""
-    everybody = _all_accounts()
-    conditions = _narrowed(everybody.c, organisations, wanted)
-    rows = connection.execute(select(everybody).where(*conditions, _is_exactly(everybody.c, wanted.text))).all()
-    return _found(connection, rows)
+def exactly(connection: Connection, organisations: Sequence[int], wanted: SearchTerms) -> list[SearchHit]:
+    """The records that have exactly this MISID or UserID; found by an index, without a scan."""
+    all_accounts = _all_accounts()
+    conditions = _narrowed(all_accounts.c, organisations, wanted)
+    rows = connection.execute(select(all_accounts).where(*conditions, _is_exactly(all_accounts.c, wanted.text))).all()
+    return _hits(connection, rows)
 
 
 def _narrowed(columns: _Columns, organisations: Sequence[int], wanted: SearchTerms) -> list[ColumnElement[bool]]:
@@ -106,22 +107,22 @@ def _is_exactly(columns: _Columns, text: str) -> ColumnElement[bool]:
     return has_misid
 
 
-def _found(connection: Connection, rows: Sequence[Row[Any]]) -> list[Found]:
+def _hits(connection: Connection, rows: Sequence[Row[Any]]) -> list[SearchHit]:
     held_ones = _held_among(connection, [row.misid for row in rows])
     return [
-        Found(*key, row.user_id, row.status, key in held_ones)
+        SearchHit(*key, row.user_id, Status(row.status) if row.status else None, key in held_ones)
         for row in rows
-        for key in [(row.organisation_id, row.role, row.misid)]
+        for key in [Key(row.organisation_id, Role(row.role), row.misid)]
     ]
 
 
-def _held_among(connection: Connection, misids: Sequence[str]) -> set[tuple[int, str, str]]:
+def _held_among(connection: Connection, misids: Sequence[str]) -> set[Key]:
     rows = connection.execute(
         select(held.c.organisation_id, held.c.role, held.c.misid).where(
             held.c.is_warning.is_(False), held.c.misid.in_(misids)
         )
     )
-    return {(organisation_id, role, misid) for organisation_id, role, misid in rows}
+    return {Key(organisation_id, Role(role), misid) for organisation_id, role, misid in rows}
 
 
 def _all_accounts() -> Subquery:
@@ -139,19 +140,8 @@ def _all_accounts() -> Subquery:
     return union_all(with_account, without.distinct()).subquery()
 
 
-def account_of(connection: Connection, key: Key) -> Row[Any] | None:
-    """What is known of an account, its values left out."""
-    columns = account.c
-    names = ("user_id", "status", "feed", "created_at", "synced_at", "left_at")
-    return connection.execute(
-        select(*(columns[name] for name in names)).where(
-            columns.organisation_id == key.organisation_id, columns.role == key.role, columns.misid == key.misid
-        )
-    ).one_or_none()
-
-
 def roles_with(connection: Connection, organisations: Sequence[int], misid: str) -> list[Key]:
-    """Every account and held record that has this MISID."""
+    """The key of every account and held record that has this MISID."""
     tables = (account, held)
     rows = {
         tuple(row)

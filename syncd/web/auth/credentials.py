@@ -12,7 +12,7 @@ from unicodedata import normalize
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHash
 
-from syncd.web.auth.identity import READ, STEER
+from syncd.web.identity import READ, STEER
 
 SHORTEST_PASSWORD: Final = 12
 

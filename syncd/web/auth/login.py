@@ -12,10 +12,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from syncd.web.auth.credentials import Credentials
-from syncd.web.auth.identity import STEER
 from syncd.web.auth.middleware import SIGN_IN, SIGN_OUT
 from syncd.web.auth.sessions import SignedIn
 from syncd.web.auth.throttle import Attempts
+from syncd.web.identity import STEER
 from syncd.web.templating import render
 
 _LONGEST_NAME: Final = 60

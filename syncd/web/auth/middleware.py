@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from syncd.errors import StateUnusable
 from syncd.web.auth.credentials import EVERYTHING, LOOKING, NOTHING, Credentials
-from syncd.web.auth.identity import (
+from syncd.web.auth.sessions import SignedIn
+from syncd.web.error_responses import refused
+from syncd.web.identity import (
     ANYBODY_HERE,
     CSRF_FIELD,
     CSRF_HEADER,
@@ -25,8 +27,6 @@ from syncd.web.auth.identity import (
     program,
     wants_page,
 )
-from syncd.web.auth.sessions import SignedIn
-from syncd.web.error_responses import refused
 
 SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"

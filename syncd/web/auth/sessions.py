@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from syncd.state import revoked_sessions
 from syncd.state.db.store import Store
-from syncd.web.auth.identity import CSRF_FIELD, NOBODY, Caller
+from syncd.web.identity import CSRF_FIELD, NOBODY, Caller
 
 LASTS: Final = timedelta(hours=12)
 

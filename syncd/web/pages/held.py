@@ -1,11 +1,11 @@
-"""The held: who cannot be sent, why, what to do about it; and what is left out of those who are."""
+"""The held list: the records that cannot be sent, with reason and remedy; and the warnings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,28 +13,29 @@ from starlette.routing import Route
 
 from syncd.core.records import Reason
 from syncd.state import held_records
+from syncd.state.held_records import HeldEntry
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
 from syncd.web.markdown import fragment_of
 from syncd.web.pages.context import ROWS, PageContext, number_in
 
-#: Of each reason so many are shown at first, if there are several reasons.
+#: How many entries of a reason are shown if there are several reasons.
 _AT_FIRST: Final = 10
 _NO_ADVICE: Final = Advice("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Those of one organisation who are held for one reason."""
+    """The records of one organisation that are held for one reason."""
 
     organisation_id: int
-    reason: str
+    reason: Reason
     advice: Advice
     count: int
-    rows: Sequence[Row[Any]]
+    rows: Sequence[HeldEntry]
 
 
 def routes(site: PageContext) -> list[Route]:
-    """The held list's."""
+    """The routes of the held list."""
 
     def show(request: Request) -> Response:
         warnings = request.query_params.get("list") == "left-out"
@@ -69,16 +70,18 @@ def explanation_of(which: str, reason: str) -> str:
     return f"/docs/reasons#{fragment_of(f'{which}: {describe(reason)}')}"
 
 
-def _groups(connection: Connection, organisation_id: int, only: str, page: int, *, warnings: bool) -> Sequence[_Group]:
+def _groups(
+    connection: Connection, organisation_id: int, only: Reason | None, page: int, *, warnings: bool
+) -> Sequence[_Group]:
     counts = held_records.by_reason(connection, organisation_id, warnings=warnings)
-    reasons = sorted(reason for reason in counts if only in {"", reason})
+    reasons = sorted(reason for reason in counts if only in {None, reason})
     most = ROWS if only or len(reasons) == 1 else _AT_FIRST
     advice = LEFT_OUT if warnings else HELD
     return [
         _Group(
             organisation_id,
             reason,
-            advice.get(Reason(reason), _NO_ADVICE),
+            advice.get(reason, _NO_ADVICE),
             counts[reason],
             held_records.page(connection, organisation_id, reason, warnings=warnings, first=page * ROWS, most=most),
         )
@@ -86,8 +89,9 @@ def _groups(connection: Connection, organisation_id: int, only: str, page: int, 
     ]
 
 
-def _reason_in(request: Request) -> str:
+def _reason_in(request: Request) -> Reason | None:
     given = request.query_params.get("reason", "")
-    if given and given not in {each.value for each in Reason}:
-        raise HTTPException(404, "There is no such reason.")
-    return given
+    try:
+        return Reason(given) if given else None
+    except ValueError:
+        raise HTTPException(404, "There is no such reason.") from None

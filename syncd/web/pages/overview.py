@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from syncd.core.records import Reason
 from syncd.errors import SyncdError
-from syncd.state import daemons, runs
+from syncd.state import runs
+from syncd.state.runs import RunSummary
 from syncd.state.views import daily_totals, run_list
 from syncd.state.views import status as status_view
-from syncd.state.views.daily_totals import Day
+from syncd.state.views.daily_totals import DailyTotals
+from syncd.state.views.status import StatusReport
 from syncd.web.charts import Chart, chart
 from syncd.web.pages.context import Allowance, PageContext
 from syncd.web.pages.summary import Standing, standing
@@ -25,22 +28,18 @@ _LAST_RUNS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One organisation's part of the page."""
+    """The part of one organisation."""
 
     organisation_id: int
     standing: Standing
-    status: dict[str, Any]
-    last: Row[Any] | None
-    waiting: Row[Any] | None
-    next_run_at: Any
-    unreachable_since: Any
-    days: Sequence[Day]
+    status: StatusReport
+    days: Sequence[DailyTotals]
     changes: Chart
     calls: Chart
 
 
 def routes(site: PageContext) -> list[Route]:
-    """The overview's."""
+    """The routes of the overview."""
 
     def show(request: Request) -> Response:
         now = site.clock()
@@ -61,23 +60,23 @@ def routes(site: PageContext) -> list[Route]:
 
 
 def _part(site: PageContext, connection: Connection, organisation_id: int) -> _Part:
-    status = status_view.status(connection, [organisation_id], site.calls_per_minute())
+    status = status_view.status(connection, organisation_id, site.calls_per_minute())
     days = daily_totals.days(connection, organisation_id, site.clock(), site.zone, _DAYS)
-    last = runs.last(connection, organisation_id)
-    as_of = last.started_at if last and last.is_full else runs.last_success_at(connection, organisation_id)
-    _, unreachable_since = runs.unreachable_since(connection, organisation_id)
+    as_of = _in_sync_as_of(status.last_run, runs.last_success_at(connection, organisation_id))
     return _Part(
         organisation_id,
         standing(status, site.when(as_of)[1] if as_of else ""),
         status,
-        last,
-        runs.waiting(connection, organisation_id),
-        daemons.next_run_at(connection, organisation_id),
-        unreachable_since,
         days,
         chart([[("applied", day.applied), ("refused", day.refused)] for day in days]),
         chart([[("calls", day.calls)] for day in days]),
     )
+
+
+def _in_sync_as_of(last: RunSummary | None, succeeded_at: datetime | None) -> datetime | None:
+    """When the last complete run began if it is the newest run, otherwise when it finished; ``None`` without one."""
+    is_newest = last is not None and succeeded_at is not None and last.finished_at == succeeded_at
+    return last.started_at if last and is_newest else succeeded_at
 
 
 def _allowance(site: PageContext) -> Allowance | None:

@@ -1,4 +1,4 @@
-"""A person: searching, all that is known of one, and what the next run would do about them."""
+"""Search, and the page of one record: all that is known about it, and what the next run would do."""
 
 import json
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from syncd.core.fields import Role
 from syncd.core.records import Key, Reason
 from syncd.errors import SyncdError
 from syncd.onefile import Interrupted
-from syncd.operations.explain import Explanations
-from syncd.state import changes, held_records
+from syncd.operations.explain import RecordExplanation
+from syncd.state import accounts, changes, held_records
 from syncd.state.views import search as search_view
 from syncd.state.views.search import SearchTerms
 from syncd.sync.reasons import HELD, LEFT_OUT
-from syncd.web.auth.identity import asked_by
+from syncd.web.identity import asked_by
 from syncd.web.pages.context import ROWS, PageContext, go_to, key_in, number_in
 
 _LONGEST_SEARCH: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What came of asking why."""
+class _Answer:
+    """The explanation of a record, or why there is none."""
 
-    record: Explanations | None = None
+    record: RecordExplanation | None = None
     problem: str = ""
     shows_values: bool = False
 
 
 def routes(site: PageContext) -> list[Route]:
-    """Those of the search and of one person."""
+    """The routes of the search and of one record."""
 
     def search(request: Request) -> Response:
         wanted, page = _wanted(request), number_in(request, "page")
@@ -94,30 +94,32 @@ def _wanted(request: Request) -> SearchTerms:
     return SearchTerms(text, role if role in list(Role) else "", status if status in list(Status) else "")
 
 
-def _explained(site: PageContext, key: Key, *, shows_values: bool = False) -> _Told:
+def _explained(site: PageContext, key: Key, *, shows_values: bool = False) -> _Answer:
     try:
         explanation = site.explain(key.organisation_id, key.misid)
     except Interrupted:
-        return _Told(problem="No calls to OneFile are allowed now, for example in a quiet window. Try again later.")
+        return _Answer(problem="No calls to OneFile are allowed now, for example in a quiet window. Try again later.")
     except SyncdError as problem:
-        return _Told(problem=str(problem))
+        return _Answer(problem=str(problem))
     record = next((each for each in explanation.records if each.key == key), None)
     missing = "" if record else "No feed has a row with this MISID in this role, and syncd has no account for it."
-    return _Told(record, missing, shows_values)
+    return _Answer(record, missing, shows_values)
 
 
-def _names_shown(record: Explanations) -> list[str]:
-    """The fields whose values the page shows of somebody."""
+def _names_shown(record: RecordExplanation) -> list[str]:
+    """The fields whose values the page shows."""
     cells = {cell.field or cell.column for row in record.rows for cell in row.cells}
     return sorted(cells.union(*(call.fields for call in record.calls)))
 
 
-def _page(site: PageContext, request: Request, key: Key, told: _Told | None) -> Response:
+def _page(site: PageContext, request: Request, key: Key, told: _Answer | None) -> Response:
     with site.store.reading() as connection:
         others = [each for each in search_view.roles_with(connection, site.organisations, key.misid) if each != key]
-        account = search_view.account_of(connection, key)
-        entries = held_records.of_person(connection, key)
-        history = [row for row in changes.history(connection, key.organisation_id, key.misid) if row.role == key.role]
+        account = accounts.details(connection, key)
+        entries = held_records.of_record(connection, key)
+        history = [
+            entry for entry in changes.history(connection, key.organisation_id, key.misid) if entry.role is key.role
+        ]
     is_known = bool(account or entries or history or (told and told.record))
     elsewhere = [each for each in others if each.role == key.role]
     if not is_known and elsewhere and "organisation" not in request.query_params:
@@ -147,5 +149,5 @@ def _explain_url(site: PageContext, key: Key) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value so that nothing in it can be overlooked."""
+    """A value in quotes, so that blanks in it are visible."""
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,27 +1,25 @@
-"""A run: what began it, what it planned and did, and, if it was stopped, the decision about it."""
+"""A run: what started it, what it planned and did, and, if it was stopped, the form to approve or reject it."""
 
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from syncd.core.run import POLLS, Action, Outcome, RunState
 from syncd.errors import NothingToSettle
-from syncd.state import runs
-from syncd.state.changes import Action, Outcome
-from syncd.state.runs import RunState
+from syncd.state import approvals, resync_requests
 from syncd.state.views import run_list
 from syncd.state.views.progress import progress
-from syncd.sync.run import POLLS
+from syncd.state.views.run_list import RunDetails
 from syncd.web.pages.context import ROWS, PageContext, go_to, number_in, on_form
 
 _NONE: Final = "There is no such run."
 
 
 def routes(site: PageContext) -> list[Route]:
-    """Those of the list of runs, of a run, and of deciding about it."""
+    """The routes of the list of runs, of one run, and of its forms."""
 
     def show_list(request: Request) -> Response:
         page, quiet_too = number_in(request, "page"), request.query_params.get("all") == "yes"
@@ -39,19 +37,22 @@ def routes(site: PageContext) -> list[Route]:
         action = _one_of(Action, request.query_params.get("action"))
         outcome = _one_of(Outcome, request.query_params.get("outcome"))
         with site.store.reading() as connection:
-            run = _found(run_list.one(connection, site.organisations, number))
+            details = _found(run_list.find(connection, site.organisations, number))
+            run = details.summary
             outcomes = run_list.outcomes(connection, number)
             changes = run_list.changes_of(
                 connection, number, action=action, outcome=outcome, first=page * ROWS, most=ROWS
             )
-            approval = run_list.approval_of(connection, number)
-            asked = run_list.requests_answered_by(connection, number)
+            approval = approvals.of_run(connection, number)
+            asked = resync_requests.answered_by(connection, number)
             at_work = progress(connection, run.organisation_id, site.calls_per_minute())
         chosen = [counts for each, counts in outcomes.items() if action in {"", each}]
         return site.show(
             request,
             "run.html",
             run=run,
+            sample=details.plan_sample,
+            verify_scope=details.verify_scope,
             outcomes=outcomes,
             begun=sum(sum(counts.values()) for counts in outcomes.values()),
             planned=run.creates + run.updates,
@@ -63,10 +64,10 @@ def routes(site: PageContext) -> list[Route]:
             page=page,
             rows=ROWS,
             approval=approval,
-            asked_about=run_list.misids_of(asked),
+            asked_about=sorted(resync_requests.requested_scope(asked).misids or ()),
             is_poll=run.trigger in POLLS,
-            is_running=run.state == RunState.RUNNING,
-            is_waiting=run.state == RunState.AWAITING_APPROVAL,
+            is_running=run.state is RunState.RUNNING,
+            is_waiting=run.state is RunState.AWAITING_APPROVAL,
             now=site.clock(),
         )
 
@@ -85,25 +86,25 @@ def routes(site: PageContext) -> list[Route]:
 
 
 def _approve(site: PageContext, number: int, who: str) -> Response:
-    """Let it go, and have the daemon do it at once where that is for the daemon to do."""
+    """Approve a run, and ask the daemon to do it at once unless it needs a command."""
     with site.store.begin() as connection:
-        organisation_id = _found(run_list.one(connection, site.organisations, number)).organisation_id
+        organisation_id = _found(run_list.find(connection, site.organisations, number)).summary.organisation_id
         try:
-            _, _, trigger = runs.approve(connection, organisation_id, number, who, site.clock())
+            stopped = approvals.approve(connection, organisation_id, number, who, site.clock())
         except NothingToSettle as problem:
             raise HTTPException(409, str(problem)) from None
-        if trigger not in POLLS:
+        if stopped.trigger not in POLLS:
             return go_to(f"/runs/{number}")
-        about = run_list.misids_of(run_list.requests_answered_by(connection, number))
-        request = runs.request(connection, organisation_id, who, site.clock(), about)
+        about = sorted(resync_requests.requested_scope(resync_requests.answered_by(connection, number)).misids or ())
+        request = resync_requests.add(connection, organisation_id, who, site.clock(), about)
     return go_to(f"/asked/{request}")
 
 
 def _reject(site: PageContext, number: int, who: str) -> Response:
     with site.store.begin() as connection:
-        organisation_id = _found(run_list.one(connection, site.organisations, number)).organisation_id
+        organisation_id = _found(run_list.find(connection, site.organisations, number)).summary.organisation_id
         try:
-            runs.reject(connection, organisation_id, number, who)
+            approvals.reject(connection, organisation_id, number, who)
         except NothingToSettle as problem:
             raise HTTPException(409, str(problem)) from None
     return go_to(f"/runs/{number}")
@@ -116,12 +117,12 @@ def _number(request: Request) -> int:
     return number
 
 
-def _found(run: Row[Any] | None) -> Row[Any]:
+def _found(run: RunDetails | None) -> RunDetails:
     if run is None:
         raise HTTPException(404, _NONE)
     return run
 
 
 def _one_of(names: type[Action] | type[Outcome], given: str | None) -> str:
-    """One of these, or nothing for anything else."""
+    """The value if it is one of these, else an empty string."""
     return given if given in {each.value for each in names} else ""

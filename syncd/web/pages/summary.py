@@ -1,11 +1,13 @@
 """In sync or not, in one sentence."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from syncd.state.runs import RunState
-from syncd.web.labels import Tone, counted
+from syncd.core.run import OneFileStatus, RunState
+from syncd.core.text import plural
+from syncd.state.runs import RunSummary
+from syncd.state.views.status import StatusReport
+from syncd.web.labels import Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,36 +19,36 @@ class Standing:
     more: str = ""
 
 
-def standing(status: Mapping[str, Any], as_of: str) -> Standing:
-    """Sum up one organisation's document of ``syncd status --json``.
+def standing(status: StatusReport, as_of: str) -> Standing:
+    """Sum up the state of one organisation.
 
     ``as_of`` is when the last complete run read the MIS; empty if there was none.
     """
-    last, waiting = status["last_run"], status["awaiting_approval"]
+    last, waiting = status.last_run, status.waiting
     if last is None:
         return Standing(Tone.PLAIN, "No run has been made yet.", "The daemon makes the first one when it starts.")
-    if last["state"] == RunState.RUNNING:
-        return Standing(Tone.BUSY, f"Run {last['run']} is in progress.")
+    if last.state is RunState.RUNNING:
+        return Standing(Tone.BUSY, f"Run {last.id} is in progress.")
     if waiting:
-        more = f"The guard stopped it: {waiting['reason']}. Nothing of it was sent."
-        return Standing(Tone.WAITING, f"Not in sync: run {waiting['run']} waits for approval.", more)
-    return _undone(status, last) or _of_records(status, as_of)
+        more = f"The guard stopped it: {waiting.reason}. Nothing of it was sent."
+        return Standing(Tone.WAITING, f"Not in sync: run {waiting.id} waits for approval.", more)
+    return _of_last_run(status, last) or _of_records(status, as_of)
 
 
-def _undone(status: Mapping[str, Any], last: Mapping[str, Any]) -> Standing | None:
-    """The statement if the last run did not carry out its plan."""
-    if str(status["onefile"]).startswith("unreachable"):
-        return Standing(Tone.BAD, "Not in sync: OneFile cannot be reached.", last["reason"])
-    match last["state"]:
+def _of_last_run(status: StatusReport, last: RunSummary) -> Standing | None:
+    """The standing if the last run did not do what it planned."""
+    if status.onefile.status is OneFileStatus.UNREACHABLE:
+        return Standing(Tone.BAD, "Not in sync: OneFile cannot be reached.", last.reason)
+    match last.state:
         case RunState.APPROVED:
-            headline = f"Not in sync yet: run {last['run']} is approved."
+            headline = f"Not in sync yet: run {last.id} is approved."
             return Standing(Tone.WAITING, headline, "The next run makes these changes.")
         case RunState.REJECTED:
-            headline = f"Not in sync: run {last['run']} was rejected."
+            headline = f"Not in sync: run {last.id} was rejected."
             more = "Nothing of it was sent. A later run of that size stops again."
             return Standing(Tone.WAITING, headline, more)
         case RunState.FAILED:
-            return Standing(Tone.BAD, "Not known to be in sync: the last run failed.", last["reason"])
+            return Standing(Tone.BAD, "Not known to be in sync: the last run failed.", last.reason)
         case RunState.INTERRUPTED:
             headline = "Not known to be in sync: the last run was interrupted."
             return Standing(Tone.WAITING, headline, "The next one continues from there.")
@@ -57,15 +59,15 @@ def _undone(status: Mapping[str, Any], last: Mapping[str, Any]) -> Standing | No
 _NOT_CHECKED: Final = "Not checked: changes made in OneFile itself; 'syncd verify' finds them."
 
 
-def _of_records(status: Mapping[str, Any], as_of: str) -> Standing:
-    if status["in_doubt"]:
-        said = counted(status["in_doubt"], "create is", "creates are")
+def _of_records(status: StatusReport, as_of: str) -> Standing:
+    if status.in_doubt:
+        said = plural(status.in_doubt, "create is", "creates are")
         more = "A later run searches OneFile for the outcome before it creates anything."
         return Standing(Tone.WAITING, f"Not known to be in sync: {said} in doubt.", more)
     if not as_of:
         more = "The runs so far were limited to some MISIDs."
         return Standing(Tone.WAITING, "Not known to be in sync: no complete run yet.", more)
-    if held := sum(status["held"].values()):
-        headline = f"In sync as of {as_of}, except {counted(held, 'held record')}."
+    if held := status.held.total():
+        headline = f"In sync as of {as_of}, except {plural(held, 'held record')}."
         return Standing(Tone.WAITING, headline, f"All other records of the feeds are in OneFile. {_NOT_CHECKED}")
     return Standing(Tone.GOOD, f"In sync as of {as_of}.", f"All records of the feeds are in OneFile. {_NOT_CHECKED}")

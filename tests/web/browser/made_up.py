@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason, Warned
+from syncd.core.run import Action, Outcome
 from syncd.state import accounts, changes, daemons, held_records, runs
-from syncd.state.changes import Action, Outcome
 from syncd.state.db.store import Store
 from syncd.state.db.tables import run
 

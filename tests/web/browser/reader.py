@@ -4,7 +4,7 @@ from selenium.common import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from .college import until
+from tests.support.polling import wait_until
 
 
 class Reader:
@@ -31,13 +31,13 @@ class Reader:
 
     def press(self, name: str) -> None:
         """Press the first button, or follow the first link, of that name."""
-        until(
+        wait_until(
             lambda: self._pressed(f"//*[self::button or self::a][normalize-space()='{name}']"), f"a {name!r} to press"
         )
 
     def waits_for(self, text: str) -> None:
         """Fails the test unless that comes to be on the page."""
-        until(lambda: text in self.sees, f"{text!r} to be said")
+        wait_until(lambda: text in self.sees, f"{text!r} to be said")
 
     @property
     def sees(self) -> str:

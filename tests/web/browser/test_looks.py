@@ -14,16 +14,17 @@ from selenium.webdriver.common.keys import Keys
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.operations.explain import Call, Cell, Decided, Decision, Explanation, Explanations, RowRead
+from syncd.onefile import ApiRequest
+from syncd.operations.explain import Cell, Decided, Decision, Explanation, RecordExplanation, RowRead
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.pages import Allowance, PageContext, pages
 from syncd.web.server import served
+from tests.support.addresses import free_port
 
 from .chromium import DESKTOP, FAINT, PHONE, chromium, look_like, unnamed
-from .college import free_port
 from .made_up import NOW, ORGANISATION, fill
 from .reader import Reader
 
@@ -137,9 +138,9 @@ def _explain(organisation_id: int, misid: str) -> Explanation:
         "would be updated: LastName",
         "These values differ from those OneFile last accepted; equal values are not sent.",
     )
-    calls = (Call("POST", "/User/400007", {"LastName": "Okonkwo-Whittle"}),)
+    calls = (ApiRequest("POST", "/User/400007", {"LastName": "Okonkwo-Whittle"}),)
     key = Key(organisation_id, Role.LEARNER, misid)
-    record = Explanations(key, (RowRead("learners", 8, cells),), None, (), None, None, decided, calls, ())
+    record = RecordExplanation(key, (RowRead("learners", 8, cells),), None, (), None, None, decided, calls, ())
     return Explanation((record,))
 
 

@@ -48,7 +48,7 @@ def _approve_and_watch(reader: Reader, college: College) -> None:
     before, _, _ = reader.sees.partition(f" of {LEARNERS} changes started")
     assert int(before.split()[-1]) < LEARNERS
     reader.waits_for("Run 2 finished")
-    assert "Begun by a request of Morgan (page)" in reader.sees
+    assert "Started by a request by Morgan (page)" in reader.sees
     assert f"Create, done {LEARNERS - 1}" in reader.sees
 
 

@@ -1,9 +1,10 @@
 """The held list: grouped by reason, with what to do, and another try."""
 
 from syncd.core.records import Reason
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.sync.reasons import HELD, LEFT_OUT
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import Visitor
 
@@ -45,8 +46,8 @@ def test_one_that_was_refused_is_let_go_and_asked_for_at_once(found: Found) -> N
     assert page.path.startswith("/asked/")
     assert set(college.held) == {"L2"}
     with college.context.store.begin() as connection:
-        (request,) = runs.requests_waiting(connection, ORGANISATION)
-    assert (request.misids, request.requested_by) == (["L1"], "loopback (page)")
+        (request,) = resync_requests.waiting(connection, ORGANISATION)
+    assert (request.misids, request.requested_by) == (("L1",), "loopback (page)")
 
 
 def test_all_that_were_refused_are_let_go(found: Found) -> None:

@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 
 from syncd.core.guard import Limits
+from syncd.core.run import Trigger
+from syncd.core.scope import Scope
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
-from syncd.state import daemons, runs
-from syncd.sync.run import Trigger
-from tests.sync.conftest import ORGANISATION, College, Found
+from syncd.state import daemons, resync_requests, runs
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import Visitor
 
@@ -50,11 +52,11 @@ def test_the_headline_says_whether_the_college_is_in_sync_and_as_of_when(found: 
 def test_a_run_limited_to_some_misids_is_not_said_to_be_in_sync(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
-    college.run(only=frozenset({"L1"}))
+    college.run(scope=Scope.of(["L1"]))
     assert _headline(college) == "Not known to be in sync: no complete run yet."
     college.run()
     college.clock.now += timedelta(hours=1)
-    college.run(only=frozenset({"L1"}))
+    college.run(scope=Scope.of(["L1"]))
     assert _headline(college) == f"In sync as of {AS_OF}."
 
 
@@ -127,7 +129,7 @@ def test_of_several_organisations_each_has_its_own_part(found: Found) -> None:
     assert f"Organisation {OTHER_ORGANISATION} No run has been made yet." in page.text
     visitor.post("/sync", organisation=OTHER_ORGANISATION)
     with college.context.store.begin() as connection:
-        assert runs.organisations_with_requests(connection) == {OTHER_ORGANISATION}
+        assert resync_requests.organisations_waiting(connection) == {OTHER_ORGANISATION}
 
 
 def test_runs_that_found_nothing_to_do_are_listed_only_on_request(found: Found) -> None:
@@ -144,8 +146,8 @@ def test_sync_now_asks_for_a_run_in_the_name_of_who_asked(found: Found) -> None:
     college = found()
     page = Visitor(college).post("/sync", organisation=ORGANISATION)
     with college.context.store.begin() as connection:
-        (request,) = runs.requests_waiting(connection, ORGANISATION)
-    assert (request.misids, request.requested_by) == ([], "loopback (page)")
+        (request,) = resync_requests.waiting(connection, ORGANISATION)
+    assert (request.misids, request.requested_by) == ((), "loopback (page)")
     assert page.path == f"/asked/{request.id}"
     assert "No daemon is running for this organisation" in page.text
     with college.context.store.begin() as connection:
@@ -160,4 +162,4 @@ def test_an_organisation_that_is_not_configured_is_not_asked_for(found: Found) -
     for organisation in ("0", "5741", "x", "5740 "):
         assert visitor.post("/sync", organisation=organisation).status == 400
     with college.context.store.begin() as connection:
-        assert runs.organisations_with_requests(connection) == set()
+        assert resync_requests.organisations_waiting(connection) == set()

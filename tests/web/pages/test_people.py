@@ -8,9 +8,10 @@ import structlog
 from syncd.errors import MisUnreachable
 from syncd.onefile import Interrupted
 from syncd.operations.explain import Explanation
-from syncd.state import runs
+from syncd.state import resync_requests
 from syncd.web.auth.credentials import Credentials
-from tests.sync.conftest import ORGANISATION, Found
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import TOKEN, VIEWER, Visitor
 
@@ -92,7 +93,7 @@ def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
         assert "is in sync: nothing to send" in explained.text
         visitor.post("/sync", organisation=ORGANISATION, misid=misid)
     with college.context.store.begin() as connection:
-        assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [[each] for each in ODD]
+        assert [each.misids for each in resync_requests.waiting(connection, ORGANISATION)] == [(each,) for each in ODD]
 
 
 def test_a_page_has_the_account_and_its_history(found: Found) -> None:

@@ -5,10 +5,13 @@ import re
 import pytest
 
 from syncd.core.guard import Limits
-from syncd.state import runs
-from syncd.sync.run import Trigger, run_once
+from syncd.core.run import Trigger
+from syncd.core.scope import Scope
+from syncd.state import resync_requests, runs
+from syncd.sync.run import run_once
 from syncd.web.auth.credentials import Credentials
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import TOKEN, VIEWER, Visitor
 
@@ -105,15 +108,15 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
     college.with_policy(limits=Limits(floor=0, percent=0))
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:
-        request = runs.request(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
-    number = run_once(college.context, Trigger.REQUEST, only=frozenset({"L1"})).run
+        request = resync_requests.add(connection, ORGANISATION, "Morgan", college.clock(), ["L1"])
+    number = run_once(college.context, Trigger.REQUEST, scope=Scope.of(["L1"])).run
     with college.context.store.begin() as connection:
-        runs.record_answer(connection, [request], number)
+        resync_requests.record_answer(connection, [request], number)
     visitor = Visitor(college)
     assert "limited to L1" in visitor.get(f"/runs/{number}").text
     visitor.post(f"/runs/{number}/approve")
     with college.context.store.begin() as connection:
-        assert [each.misids for each in runs.requests_waiting(connection, ORGANISATION)] == [["L1"]]
+        assert [each.misids for each in resync_requests.waiting(connection, ORGANISATION)] == [("L1",)]
 
 
 def test_rejecting_puts_it_aside_and_says_who_did(found: Found) -> None:
@@ -144,7 +147,7 @@ def test_what_a_command_was_stopped_at_is_not_asked_of_the_daemon(found: Found) 
     page = Visitor(college).post(f"/runs/{number}/approve")
     assert page.path == f"/runs/{number}"
     with college.context.store.begin() as connection:
-        assert runs.requests_waiting(connection, ORGANISATION) == []
+        assert resync_requests.waiting(connection, ORGANISATION) == []
 
 
 def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:

@@ -1,0 +1,181 @@
+"""The values of the configuration: what a key may hold, and what it becomes."""
+
+import re
+from contextvars import ContextVar
+from datetime import UTC, datetime, time, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import durationpy
+from argon2 import extract_parameters
+from argon2.exceptions import InvalidHash
+from cronsim import CronSim, CronSimError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    SecretStr,
+)
+
+from syncd.database_url import parse_database_url
+from syncd.secret_file import read_secret_file
+
+CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
+LOOPBACK: Final = "localhost"
+
+
+_LARGEST_JITTER: Final = timedelta(hours=1)
+
+
+#: Where the configuration file is: relative paths in it, or in the environment, start there.
+folder_of_file: ContextVar[Path] = ContextVar("folder", default=Path())
+
+
+def absolute_path(path: Path) -> Path:
+    """The path, relative to the folder of the configuration file."""
+    return folder_of_file.get() / path
+
+
+def _database_url(text: object) -> str:
+    url = parse_database_url(text)
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        url = url.set(database=str(absolute_path(Path(url.database))))
+    return url.render_as_string(hide_password=False)
+
+
+def _schedule(text: str) -> str:
+    try:
+        return text if not text or interval(text) else _cron_line(text)
+    except ValueError:
+        raise ValueError('is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5"') from None
+
+
+def interval(text: str) -> timedelta | None:
+    """``30s``, ``15m``, ``1h30m``; ``None`` for what is not an interval."""
+    if not re.fullmatch(r"(?=.*[1-9])([0-9]+[smh])+", text):
+        return None
+    interval: timedelta = durationpy.from_str(text)
+    return interval
+
+
+def _cron_line(text: str) -> str:
+    # CronSim has a field for seconds, and signs of its own for last days, which five fields of cron have not.
+    if not re.fullmatch(r"(\S+\s+){4}\S+", text.strip()) or not re.fullmatch(r"(?i)(?:[0-9*,/\s-]|[a-z]{3})+", text):
+        raise ValueError
+    try:
+        next(CronSim(text, datetime(2024, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration):
+        raise ValueError from None
+    return text
+
+
+def _jitter(text: str) -> str:
+    if text and not timedelta() < (interval(text) or timedelta()) <= _LARGEST_JITTER:
+        raise ValueError('is not a time of an hour at most, such as "1m"')
+    return text
+
+
+def _quiet_window(given: object) -> tuple[time, time]:
+    clock = "((?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    match = re.fullmatch(f"{clock}-{clock}", str(given))
+    if match is None:
+        raise ValueError('is not a window such as "07:00-07:30"')
+    return time.fromisoformat(match[1]), time.fromisoformat(match[2])
+
+
+def time_zone(text: str) -> str:
+    """The name of a time zone. Raises `ValueError` for one that this machine does not know."""
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError('is not a time zone such as "Europe/London"') from None
+    return text
+
+
+def _urls(given: object) -> object:
+    if isinstance(given, str):
+        # As it stands in a file or in the environment.
+        lines = (line for line in map(str.strip, given.splitlines()) if not line.startswith("#"))
+        given = [url for line in lines for url in line.split()]
+    if not isinstance(given, list | tuple) or not all(isinstance(url, str) and url.strip() for url in given):
+        raise ValueError("must be a list of Apprise's URLs, each in quotes")
+    return [url.strip() for url in given]
+
+
+def _daily(text: str) -> str:
+    clock = re.fullmatch("([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
+    try:
+        return f"{int(clock[2])} {int(clock[1])} * * *" if clock else text and _cron_line(text)
+    except ValueError:
+        raise ValueError('is neither a time such as "08:00" nor a cron line such as "0 8 * * 1-5"') from None
+
+
+def protected(given: object) -> object:
+    """A list of MISIDs, or the name of a file of them. Raises `ValueError` for anything else."""
+    misids = [given] if isinstance(given, str) else given
+    if not isinstance(misids, list | tuple) or not all(isinstance(misid, str) for misid in misids):
+        raise ValueError("must be a list of MISIDs, each in quotes, or the name of a file of them")
+    return given
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine itself, by address or by name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == LOOPBACK
+
+
+def _password_hash(given: object) -> object:
+    if isinstance(given, str) and given:
+        try:
+            extract_parameters(given)
+        except InvalidHash:
+            raise ValueError("is not the hash of a password: 'syncd admin password' prints one") from None
+    return given
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(str(host))))
+
+
+ConfigPath = Annotated[Path, AfterValidator(absolute_path)]
+
+
+PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash)]
+
+
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
+
+
+Schedule = Annotated[str, AfterValidator(_schedule)]
+
+
+Jitter = Annotated[str, AfterValidator(_jitter)]
+
+
+Daily = Annotated[str, AfterValidator(_daily)]
+
+
+ApprisesUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_urls)]
+
+
+QuietWindow = Annotated[tuple[time, time], BeforeValidator(_quiet_window)]
+
+
+def content_of(key: str, path: str) -> str:
+    """The secret in a file. Raises `ValueError`, which names the key, the file and what to do."""
+    try:
+        text = read_secret_file(absolute_path(Path(path)))
+    except ValueError as problem:
+        raise ValueError(f"{key}: {problem}") from None
+    # A password may begin or end with a blank; nothing else that is secret does.
+    return text if key == "password_file" else text.strip()

@@ -1,0 +1,178 @@
+"""The JSON documents of the contract, each made in one place from the store's records."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from syncd.core.guard import Counts
+from syncd.core.run import OneFileStatus
+from syncd.state.accounts import AccountEntry
+from syncd.state.changes import ChangeEntry
+from syncd.state.held_records import HeldEntry
+from syncd.state.runs import RunSummary
+from syncd.state.views.report import Report
+from syncd.state.views.status import OneFileReachability, StatusReport, combine
+
+
+def moment(at: datetime | None) -> str | None:
+    """A time as the documents have it: ISO 8601 in UTC, to the millisecond."""
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def status_document(reports: Mapping[int, StatusReport]) -> dict[str, Any]:
+    """The document of ``syncd status --json``, from the state of each organisation.
+
+    For several organisations it has them together, and each by itself under ``organisations``.
+    """
+    documents = {organisation_id: _status(report) for organisation_id, report in reports.items()}
+    if len(documents) == 1:
+        return next(iter(documents.values()))
+    each = {str(organisation_id): document for organisation_id, document in documents.items()}
+    return {**_status(combine(reports.values())), "organisations": each}
+
+
+def _status(report: StatusReport) -> dict[str, Any]:
+    waiting = report.waiting
+    return {
+        "last_run": report.last_run and _run(report.last_run),
+        "progress": report.progress and asdict(report.progress),
+        "next_run_at": moment(report.next_run_at),
+        "awaiting_approval": waiting and {**stopped_run_document(waiting.id, waiting.counts), "reason": waiting.reason},
+        "accounts": dict(report.accounts),
+        "leavers": report.leavers,
+        "held": dict(report.held),
+        "warnings": report.warnings,
+        "in_doubt": report.in_doubt,
+        "onefile": onefile_text(report.onefile),
+    }
+
+
+def _run(run: RunSummary) -> dict[str, Any]:
+    counts = ("creates", "updates", "leavers", "returners", "held", "warnings", "unchanged")
+    outcomes = ("applied", "refused", "in_doubt", "calls")
+    return {
+        "run": run.id,
+        "trigger": run.trigger,
+        "state": run.state,
+        "started_at": moment(run.started_at),
+        "finished_at": moment(run.finished_at),
+        **{name: getattr(run, name) for name in (*counts, *outcomes)},
+        "reason": run.reason,
+    }
+
+
+def onefile_text(onefile: OneFileReachability) -> str:
+    """``onefile`` of the status document."""
+    match onefile.status:
+        case None:
+            return "unknown"
+        case OneFileStatus.OK:
+            return "ok"
+        case OneFileStatus.UNREACHABLE:
+            return f"unreachable since {moment(onefile.unreachable_since)}"
+
+
+def stopped_run_document(number: int, counts: Counts) -> dict[str, Any]:
+    """A run that is approved or rejected, and what it would have done."""
+    return {"run": number, "creates": counts.creates, "updates": counts.updates, "leavers": counts.leavers}
+
+
+def account_document(account: AccountEntry) -> dict[str, Any]:
+    """An entry of ``syncd accounts --json``."""
+    return {
+        "organisation_id": account.organisation_id,
+        "role": account.role,
+        "misid": account.misid,
+        "user_id": account.user_id,
+        "status": account.status,
+        "synced_at": moment(account.synced_at),
+    }
+
+
+def held_document(entry: HeldEntry) -> dict[str, Any]:
+    """An entry of ``syncd held --json``."""
+    return {
+        "organisation_id": entry.organisation_id,
+        "role": entry.role,
+        "misid": entry.misid,
+        "reason": entry.reason,
+        "field": entry.field,
+        "detail": entry.detail,
+        "feed": entry.feed,
+        "first_seen_at": moment(entry.first_seen_at),
+    }
+
+
+def history_document(change: ChangeEntry) -> dict[str, Any]:
+    """An entry of ``syncd history MISID --json``."""
+    return {
+        "run": change.run_id,
+        "at": moment(change.at),
+        "action": change.action,
+        "fields": list(change.fields),
+        "outcome": change.outcome,
+        "attempts": change.attempts,
+        "http_status": change.http_status,
+        "detail": change.message,
+    }
+
+
+def change_document(change: ChangeEntry) -> dict[str, Any]:
+    """An entry of ``syncd history --json`` without a MISID: it also says which account was changed."""
+    return {
+        "organisation_id": change.organisation_id,
+        "role": change.role,
+        "misid": change.misid,
+        "user_id": change.user_id,
+        **history_document(change),
+    }
+
+
+def report_document(report: Report, *, is_whole: bool) -> dict[str, Any]:
+    """The document of ``syncd report --json``, without details; ``is_whole`` says that nothing in it was purged."""
+    return {
+        "since": moment(report.since),
+        "until": moment(report.until),
+        "organisations": list(report.organisations),
+        "is_whole": is_whole,
+        "runs": [asdict(each) for each in report.runs],
+        "calls": report.calls,
+        "approvals": [asdict(each) | {"at": moment(each.at)} for each in report.approvals],
+        "rejections": [asdict(each) | {"began": moment(each.began)} for each in report.rejections],
+        "requests": [asdict(each) | {"at": moment(each.at)} for each in report.requests],
+        "changes": [asdict(each) for each in report.changes],
+        "verifies": report.verifies,
+        "drift": [asdict(each) | {"at": moment(each.at)} for each in report.drift],
+        "accounts": dict(report.accounts),
+        "held": [asdict(each) | {"oldest": moment(each.oldest)} for each in report.held],
+        "warnings": report.warnings,
+        "in_doubt": report.in_doubt,
+    }
+
+
+def report_change_document(change: ChangeEntry) -> dict[str, Any]:
+    """An entry of ``each_change`` of ``syncd report --details --json``."""
+    return {
+        "run": change.run_id,
+        "at": moment(change.at),
+        "organisation_id": change.organisation_id,
+        "role": change.role,
+        "misid": change.misid,
+        "user_id": change.user_id,
+        "action": change.action,
+        "fields": list(change.fields),
+        "outcome": change.outcome,
+    }
+
+
+def report_held_document(entry: HeldEntry) -> dict[str, Any]:
+    """An entry of ``each_held`` of ``syncd report --details --json``."""
+    return {
+        "organisation_id": entry.organisation_id,
+        "role": entry.role,
+        "misid": entry.misid,
+        "reason": entry.reason,
+        "field": entry.field,
+        "first_seen_at": moment(entry.first_seen_at),
+    }

@@ -1,0 +1,197 @@
+"""Records each change before its call and its outcome after it, so that the process may be killed at any time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, TypeAlias
+
+from sqlalchemy import Connection
+
+from syncd.core.records import Held, Key
+from syncd.core.redaction import redact
+from syncd.core.run import Action, Outcome
+from syncd.core.values import Sent
+from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreachable, Refused
+from syncd.onefile import Created, Interrupted, Response
+from syncd.state import changes, credentials, held_records
+from syncd.state.in_doubt import mark_in_doubt
+from syncd.sync.accepted import AcceptedCreates
+from syncd.sync.context import SyncContext
+from syncd.sync.tally import RunTally
+
+#: After this many lost answers, with none received in between, OneFile is considered down.
+_LOST_IN_A_ROW: Final = 5
+
+Call: TypeAlias = Callable[[], tuple[Created | None, Response]]
+"""Sends a change. Raises what the client does."""
+Accept: TypeAlias = Callable[[Connection, int | None], None]
+"""Stores with the account what OneFile has accepted, given its id if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change as the state store records it."""
+
+    key: Key
+    action: Action
+    fields: Mapping[str, Sent]
+    user_id: int | None
+    """``None`` for a create."""
+    feed: str = ""
+    fingerprint: str = ""
+    note: str = ""
+    """What its fields do not say about it."""
+
+
+class ChangeRecorder:
+    """Records the changes of one run, and holds the records that OneFile refuses. Any thread may use it."""
+
+    def __init__(self, context: SyncContext, run: int, tally: RunTally, accepted: AcceptedCreates) -> None:
+        self._context = context
+        self._store = context.store
+        self._run = run
+        self._tally = tally
+        self._accepted = accepted
+        self._lock = Lock()
+        self._lost_in_a_row = 0
+        self._held: set[Key] = set()
+
+    def attempt(self, change: Change, call: Call, accept: Accept) -> str:
+        """Carry out one change from intent to outcome; returns OneFile's refusal, or an empty text.
+
+        Raises `OneFileUnreachable`, `CredentialsRefused`, `LockLost`, `Interrupted` and `StateUnusable`, which end the
+        sending.
+        """
+        number = self._record_intent(change)
+        log = self._context.log.bind(
+            change=number,
+            action=change.action,
+            misid=change.key.misid,
+            role=change.key.role,
+            user_id=change.user_id,
+            fields=sorted(change.fields),
+        )
+
+        def doubt(connection: Connection) -> None:
+            mark_in_doubt(
+                connection, self._store.cipher, change.key, change.action, change.fields, self._context.clock()
+            )
+
+        try:
+            created, response = call()
+        except (OneFileUnreachable, CredentialsRefused, LockLost, Interrupted) as problem:
+            # An earlier attempt may have been carried out, and its answer lost.
+            attempts = getattr(problem, "attempts", None)
+            also = None if attempts == 1 else doubt
+            self._record_outcome(number, Outcome.NOT_DONE, attempts=attempts or 1, also=also)
+            raise
+        except Refused as refused:
+            message = redact(refused.message, change.fields.values())
+            refusal = f"OneFile refused it with status {refused.status}" + (f": {message}" if message else "")
+            self._record_outcome(
+                number,
+                Outcome.REFUSED,
+                http_status=refused.status,
+                attempts=refused.attempts,
+                message=refusal,
+                also=doubt if refused.attempts > 1 else None,
+            )
+            log.warning("change_refused", http_status=refused.status)
+            self._tally.count(Outcome.REFUSED)
+            return refusal
+        except AnswerLost as lost:
+            self._record_outcome(number, Outcome.IN_DOUBT, http_status=lost.status, attempts=lost.attempts, also=doubt)
+            log.warning("change_in_doubt", http_status=lost.status)
+            self._tally.count(Outcome.IN_DOUBT)
+            self._raise_if_down(lost)
+            return ""
+
+        self._lost_in_a_row = 0
+        new_id = change.user_id if created is None else created.user_id
+        outcome = Outcome.APPLIED if new_id is not None else Outcome.ACCEPTED
+        with self._store.begin() as connection:
+            accept(connection, new_id)
+            if created is not None and new_id is not None and created.password:
+                self._save_password(connection, change.key, new_id, created)
+            changes.record_outcome(
+                connection,
+                number,
+                outcome,
+                self._context.clock(),
+                http_status=response.status,
+                user_id=new_id,
+                attempts=response.attempts,
+            )
+        if outcome is Outcome.ACCEPTED:
+            self._accepted.add(change.key, number, change.fields, log)
+        else:
+            log.info("change_applied", http_status=response.status, **({"user_id": new_id} if created else {}))
+            self._tally.count(outcome, change.action)
+        return ""
+
+    def hold(self, hold: Held) -> None:
+        """Put a record on the held list that cannot be sent as it is."""
+        with self._store.begin() as connection:
+            held_records.hold(connection, hold, self._context.clock())
+        self._context.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
+        self._tally.count_held()
+        with self._lock:
+            self._held.add(hold.key)
+
+    def is_held(self, key: Key) -> bool:
+        """Whether the record was held while the plan was sent, so that nothing more of it may be sent."""
+        return key in self._held
+
+    def _record_intent(self, change: Change) -> int:
+        with self._store.begin() as connection:
+            return changes.record_intent(
+                connection,
+                self._store.cipher,
+                self._run,
+                change.key,
+                change.action,
+                change.fields,
+                user_id=change.user_id,
+                feed=change.feed,
+                fingerprint=change.fingerprint,
+                now=self._context.clock(),
+                message=change.note,
+            )
+
+    def _record_outcome(
+        self,
+        number: int,
+        outcome: Outcome,
+        *,
+        attempts: int,
+        http_status: int | None = None,
+        message: str = "",
+        also: Callable[[Connection], None] | None = None,
+    ) -> None:
+        with self._store.begin() as connection:
+            if also is not None:
+                also(connection)
+            changes.record_outcome(
+                connection,
+                number,
+                outcome,
+                self._context.clock(),
+                http_status=http_status,
+                attempts=attempts,
+                message=message,
+            )
+
+    def _save_password(self, connection: Connection, key: Key, user_id: int, created: Created) -> None:
+        is_saved = credentials.save(
+            connection, self._store.cipher, key, user_id, created.username, created.password, self._context.clock()
+        )
+        if not is_saved:
+            self._tally.count_dropped_password()
+
+    def _raise_if_down(self, lost: AnswerLost) -> None:
+        with self._lock:
+            self._lost_in_a_row += 1
+            is_down = self._lost_in_a_row >= _LOST_IN_A_ROW
+        if is_down:
+            answer = f"answers status {lost.status}" if lost.status else "does not answer"
+            raise OneFileUnreachable(f"OneFile {answer}: {_LOST_IN_A_ROW} calls running came to nothing.") from lost
