@@ -133,8 +133,8 @@ def test_an_account_with_a_known_users_id_under_another_misid_is_not_linked_twic
         ([("NOBODY", "NEW")], "no account for the Learner NOBODY"),
         ([("OLD", "L2")], "L2 is the MISID of another account"),
         ([("OLD", "TAKEN")], "UserID 400000"),
-        ([("OLD", "NEW"), ("L2", "NEW")], "NEW is named 2 times"),
-        ([("OLD", "NEW"), ("OLD", "NEW2")], "OLD is named 2 times"),
+        ([("OLD", "NEW"), ("L2", "NEW")], "NEW is listed 2 times"),
+        ([("OLD", "NEW"), ("OLD", "NEW2")], "OLD is listed 2 times"),
     ],
 )
 def test_a_rekey_that_cannot_be_meant_changes_nothing(
