@@ -139,7 +139,7 @@ def _finding(syncd: Syncd) -> dict[str, str]:
         (
             {"refuses": Failure(208, "Invalid object name 'person'.")},
             "Invalid object name 'person'",
-            "Correct its query, and look again.",
+            "Correct its query, then run 'syncd doctor' again.",
         ),
     ],
 )
