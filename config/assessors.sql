@@ -1,10 +1,10 @@
--- The assessors' feed: one row for each assessor who is to have an account in OneFile. learners.sql explains the rest.
+-- The assessors' feed: one row for each assessor who needs an account in OneFile. learners.sql explains the rest.
 --
 -- With this feed a learner's DefaultAssessorMISID may name an assessor who has no account yet: the assessor is created
 -- first, in the same run. Feeds for the other roles look the same; an Employer and an Observer need a placement too.
 
 SELECT
-    tutor.code        AS MISID,        -- what DefaultAssessorMISID in learners.sql gives
+    tutor.code        AS MISID,        -- the value of DefaultAssessorMISID in learners.sql
     tutor.forename    AS FirstName,
     tutor.surname     AS LastName,
     tutor.email       AS Email,

@@ -1,19 +1,19 @@
--- The learners' feed: one row for each learner who is to have an account in OneFile.
+-- The learners' feed: one row for each learner who needs an account in OneFile.
 --
--- syncd runs this SELECT as it stands, in the SQL of your MIS, and sends what has changed since the last time. The tables
--- here are made up: put in your own. What counts is the names after AS. They are OneFile's, in any letter case; a name
--- that OneFile does not know is an error, and so is a mandatory one left out.
+-- syncd runs this SELECT unchanged, in the SQL of your MIS, and sends what has changed since the last run. The tables
+-- here are made up: use your own. The names after AS are OneFile's fields, in any letter case; an unknown name is an
+-- error, and so is a missing mandatory one.
 --
--- A column that is not here is never sent, and never cleared. Leave out what you do not need OneFile to have.
--- A learner who is in two rows is held until one of them is gone: see the WHERE at the end.
+-- A column that is not here is never sent and never cleared. Leave out what OneFile does not need.
+-- A learner with two rows is held until one of them is gone: see the WHERE at the end.
 
 SELECT
     -- Mandatory: a row in which one of these is empty is held, and the others are sent.
-    learner.reference           AS MISID,                 -- your number for the person, up to the end of time: syncd
-                                                          -- knows by it who is who, and a new one is a new person
+    learner.reference           AS MISID,                 -- your number for the person, which must never change:
+                                                          -- a new number is a new person to syncd
     learner.forename            AS FirstName,
     learner.surname             AS LastName,
-    learner.email               AS Email,                 -- where OneFile writes to
+    learner.email               AS Email,                 -- OneFile sends e-mails to it
 
     -- Mandatory, and each can be given in one of several ways: as your own code or name for it, which syncd looks up
     -- in OneFile, or as OneFile's id (AS ClassroomID, AS PlacementID, AS DefaultAssessorID).
@@ -22,7 +22,7 @@ SELECT
                                 AS PlacementName,         -- or AS PlacementMISID
     course.tutor_code           AS DefaultAssessorMISID,
 
-    -- Optional: an empty one is not sent, and one that cannot be right is left out and listed as a warning.
+    -- Optional: an empty value is not sent; an invalid one is left out and listed as a warning.
     learner.date_of_birth       AS DOB,                   -- a date, or text such as 2007-05-31
     learner.uln                 AS ULN,                   -- ten digits; the check digit is tested
     learner.mobile              AS MobileNumber,
@@ -30,7 +30,7 @@ SELECT
     enrolment.starts_on         AS StartOn,
     enrolment.planned_end_on    AS PlannedEndDate
 
-    -- There is more, should you need it:
+    -- Further columns:
     --   HomeAddress, WorkAddress                          text, its lines parted by line breaks
     --   DefaultEmployerMISID, or DefaultEmployerID        the person with the role Employer
     --   LearnerStatusName, or LearnerStatusID             one of the statuses that your organisation has in OneFile
@@ -38,15 +38,15 @@ SELECT
     --   L12, L13, L14, L15, L16                           ethnicity, sex, difficulty or disability: special-category
     --                                                     data, so send them only if you have to
     --   CompanyName, Website, EpisodeName, CentreRegister, CreatedOn, SupportFunding, ProviderID
-    --   OrganisationID                                    where it is not the one in syncd.toml
+    --   OrganisationID                                    if onefile.organisations is set in syncd.toml
 
 FROM learner
 JOIN enrolment ON enrolment.learner_id = learner.id
 JOIN course ON course.id = enrolment.course_id
 LEFT JOIN employer ON employer.id = learner.employer_id
 
--- One row a learner: of several enrolments the current one that began last. A learner whom this no longer finds is a
--- leaver; [leavers] in syncd.toml says what becomes of the account.
+-- One row per learner: of several current enrolments, the latest. A learner that this query no longer returns is a
+-- leaver; [leavers] in syncd.toml says what happens to the account.
 WHERE enrolment.id = (
     SELECT MAX(latest.id)
     FROM enrolment AS latest

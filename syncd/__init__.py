@@ -1,3 +1,3 @@
-"""syncd keeps a training provider's OneFile accounts in step with its MIS."""
+"""syncd keeps a training provider's OneFile accounts in sync with its MIS."""
 
 __version__ = "0.1.0"

@@ -13,7 +13,7 @@ from syncd.core.compare import Clear
 from syncd.core.fields import Role
 from syncd.core.schedule import When
 from syncd.settings import Environment, Settings, configuration_file, onefile_named
-from tests.configuration import GOOD, SECRET, Configuration
+from tests.support.configuration import GOOD, SECRET, Configuration
 
 
 def database(url: SecretStr) -> URL:

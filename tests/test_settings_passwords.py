@@ -14,7 +14,7 @@ from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.wiring.doctor import examine
 from syncd.wiring.store import bare_store
-from tests.configuration import SECRET, USER, Configuration
+from tests.support.configuration import SECRET, USER, Configuration
 from tests.support.tds import TdsServer
 
 _URLS = {"source": "mssql+mssqlpython://reader@mis/db", "state": "postgresql://writer@state/db"}

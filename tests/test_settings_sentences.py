@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.errors import ConfigurationError
 from syncd.settings import load_settings
-from tests.configuration import GOOD, SECRET, USER, Configuration
+from tests.support.configuration import GOOD, SECRET, USER, Configuration
 
 FEED = GOOD["[[feeds]]"]
 

@@ -9,7 +9,7 @@ import typer
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
 from syncd.cli.output.csv import as_text
 from syncd.cli.output.json import print_json
-from syncd.cli.output.text import print_table
+from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
 from syncd.cli.state import reading_state
 from syncd.state import accounts as accounts_
@@ -22,15 +22,14 @@ _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "sy
 def accounts(
     *,
     json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List which MISID is which OneFile UserID."""
+    """List the accounts: MISID, OneFile UserID, status, and when OneFile last accepted a change."""
     with reading_state(config, organisation) as (session, organisations):
-        documents = [
-            account_document(row) for each in organisations for row in accounts_.listing(session.for_organisation(each))
-        ]
+        entries = [entry for each in organisations for entry in accounts_.listing(session.for_organisation(each))]
+    documents = [account_document(entry) for entry in entries]
     if json:
         print_json(documents)
     elif as_csv:
@@ -39,7 +38,10 @@ def accounts(
         writer.writerows({**one, "misid": as_text(one["misid"])} for one in documents)
     else:
         print_table(
-            ("organisation", "role", "MISID", "UserID", "status", "in step since"),
-            (tuple(document.values()) for document in documents),
-            "There are no accounts yet.",
+            ("organisation", "role", "MISID", "UserID", "status", "last synced"),
+            (
+                (entry.organisation_id, entry.role, entry.misid, entry.user_id, entry.status, shortly(entry.synced_at))
+                for entry in entries
+            ),
+            "There are no accounts yet. 'syncd sync' creates them.",
         )

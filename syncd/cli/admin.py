@@ -6,7 +6,7 @@ import typer
 
 from syncd.cli.program import app
 
-admin = typer.Typer(no_args_is_help=True, help="Settle who may use the pages.")
+admin = typer.Typer(no_args_is_help=True, help="Manage access to the web pages.")
 app.add_typer(admin, name="admin", rich_help_panel="Setting up")
 
 
@@ -14,10 +14,10 @@ app.add_typer(admin, name="admin", rich_help_panel="Setting up")
 def password() -> None:
     """Print the hash of a password, for admin.password_hash or admin.viewer_password_hash.
 
-    The password is typed twice, or comes from standard input, as it does in
-    'syncd admin password < FILE > HASH-FILE'. From the hash nobody can tell it.
+    Asks for the password twice, or reads it from standard input: 'syncd admin password < FILE > HASH-FILE'.
+    The password cannot be recovered from its hash.
     """
-    # Nobody else waits for this to load.
+    # Imported here, so that other commands do not wait for it.
     from syncd.web.auth.credentials import SHORTEST_PASSWORD, hash_of  # noqa: PLC0415
 
     given = _typed() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")

@@ -14,7 +14,7 @@ from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
 _NOW_DO: Final[dict[Trigger, str]] = {
-    trigger: f"Now repeat the '{command}' that was stopped; nothing else uses this approval."
+    trigger: f"Now repeat '{command}'; only that command uses this approval."
     for trigger, command in (
         (Trigger.LINK, "syncd link --apply"),
         (Trigger.REKEY, "syncd rekey"),
@@ -25,15 +25,18 @@ _NOW_DO: Final[dict[Trigger, str]] = {
 
 
 RunArgument = Annotated[
-    int | None, typer.Argument(metavar="RUN", parser=whole_number, help="The run; the one that waits if left out.")
+    int | None,
+    typer.Argument(
+        metavar="RUN", parser=whole_number, help="The number of the stopped run. Omit it for the run that waits."
+    ),
 ]
 
 
 @app.command(rich_help_panel="Deciding")
 def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
-    """Let a stopped run go: the next run may do as much as it planned, and no more, for 24 hours.
+    """Approve a stopped run: the next run may make as many changes as it planned, within 24 hours.
 
-    'syncd plan' shows what that is. Ends with 1 when no run waits.
+    Look at 'syncd plan' first. Exit code 1: no run waits for approval.
     """
     settings = settings_of(config)
     organisations = settings.onefile.all_organisations
@@ -41,17 +44,17 @@ def approve(run: RunArgument = None, *, config: ConfigOption = None) -> None:
         organisation_id = approvals.organisation_of(session, organisations, run)
         stopped = approvals.approve(session.for_organisation(organisation_id), run, whoami())
     typer.echo(
-        f"Run {stopped.id} is approved: {text.counts_in_words(stopped.counts)}, and no more, within 24 hours.\n"
-        + _NOW_DO.get(stopped.trigger, "The next run does it: 'syncd sync', or the daemon by itself.")
+        f"Run {stopped.id} is approved: at most {text.counts_in_words(stopped.counts)}, within 24 hours.\n"
+        + _NOW_DO.get(stopped.trigger, "The next run makes them: 'syncd sync', or the daemon's next poll.")
     )
 
 
 @app.command(rich_help_panel="Deciding")
 def reject(run: RunArgument = None, *, config: ConfigOption = None) -> None:
-    """Put a stopped run aside; nothing of it is sent. Ends with 1 when no run waits."""
+    """Reject a stopped run: nothing of it is sent. Exit code 1: no run waits for approval."""
     settings = settings_of(config)
     organisations = settings.onefile.all_organisations
     with writing_session(open_store(settings), organisations[0], now) as session:
         organisation_id = approvals.organisation_of(session, organisations, run)
         stopped = approvals.reject(session.for_organisation(organisation_id), run, whoami())
-    typer.echo(f"Run {stopped.id} is rejected. A later run that is as large will stop and ask again.")
+    typer.echo(f"Run {stopped.id} is rejected; nothing of it was sent. A later run of that size stops again.")

@@ -1,4 +1,4 @@
-"""What commands that make a run share: the context of a run, locks, signals, the progress bar."""
+"""Shared by the commands that make a run: its context, locks, signals, the progress bar."""
 
 import signal
 import sys
@@ -27,20 +27,18 @@ from syncd.state.db.lock import Purpose, locked
 from syncd.sync.context import SyncContext
 from syncd.sync.run import PlanMaker, RunResult, execute
 from syncd.sync.tally import Progress as OnProgress
+from syncd.wiring.clock import now
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 
 _IN_SYNC, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
-
-
-_IN_SYNC, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
-#: Of several organisations the gravest exit code counts.
+#: With several organisations, the gravest exit code is returned.
 GRAVEST_FIRST: Final = (AnotherRun.exit_code, _AWAITING_APPROVAL, _SOME_HELD, _IN_SYNC)
 
 
 @contextmanager
 def at_work(config: Path | None, organisation: int | None = None) -> Iterator[SyncContext]:
-    """All that a run by hand needs, under the lock of the organisation, which must be chosen where there are several.
+    """The context of a run of a command, under the organisation's lock; with several, one must be chosen.
 
     Raises `AnotherRun`, `ConfigurationError` and `StateUnusable`.
     """
@@ -52,7 +50,7 @@ def at_work(config: Path | None, organisation: int | None = None) -> Iterator[Sy
 
 @contextmanager
 def open_run_context(settings: Settings) -> Iterator[SyncContext]:
-    """All that a run needs, for the main organisation; SIGTERM and SIGINT stop it. Raises `SyncdError`."""
+    """The context of a run, for the main organisation; SIGTERM and SIGINT stop it. Raises `SyncdError`."""
     log = set_up_logs(settings, is_watched=True)
     store = open_store(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
@@ -67,13 +65,13 @@ def locked_organisation(context: SyncContext, organisation_id: int) -> Iterator[
 
 
 def head(organisation_id: int, organisations: Collection[int]) -> None:
-    """Say which organisation comes next, where there are several."""
+    """Print the organisation as a heading, if there are several."""
     if len(organisations) > 1:
         typer.echo(f"\nOrganisation {organisation_id}")
 
 
 def exit_code(done: RunResult) -> int:
-    """What a command that made a run ends with."""
+    """The exit code for the result of a run."""
     if done.state is RunState.AWAITING_APPROVAL:
         return _AWAITING_APPROVAL
     return _IN_SYNC if done.is_in_sync else _SOME_HELD
@@ -98,22 +96,22 @@ def stopped_by_signals() -> Iterator[Event]:
 
 @contextmanager
 def set_by(name: str) -> Iterator[Event]:
-    """An event that a signal sets, where there is one of this name."""
-    told = Event()
+    """An event that the signal of this name sets, if this system has it."""
+    received = Event()
     number = getattr(signal, name, None)
     if number is None:
-        yield told
+        yield received
         return
-    before = signal.signal(number, lambda _number, _frame: told.set())
+    before = signal.signal(number, lambda _number, _frame: received.set())
     try:
-        yield told
+        yield received
     finally:
         signal.signal(number, before)
 
 
 @contextmanager
 def progress_bar() -> Iterator[OnProgress]:
-    """A bar on a terminal; in a pipe nothing."""
+    """A progress bar on a terminal; nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
@@ -124,8 +122,8 @@ def progress_bar() -> Iterator[OnProgress]:
 
 
 def run_plan(where: tuple[Path | None, int | None], trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
-    """Make the run of a plan that a command has made, print how it ended, and end with its exit code."""
+    """Run the plan of a command, print the result, and exit with its code."""
     with at_work(*where) as context:
         done = execute(context, trigger, maker, approved_by=whoami() if approve else "")
-    print_done(done)
+    print_done(done, now(), only=None)
     raise typer.Exit(exit_code(done))

@@ -18,7 +18,7 @@ from syncd.state.session import writing_session
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
 
-credentials = typer.Typer(no_args_is_help=True, help="Hand over the first passwords of new accounts.")
+credentials = typer.Typer(no_args_is_help=True, help="Export the first passwords of new accounts.")
 app.add_typer(credentials, name="credentials", rich_help_panel="Running")
 
 _COLUMNS: Final = tuple(column.name for column in fields(FirstPassword))
@@ -26,22 +26,23 @@ _COLUMNS: Final = tuple(column.name for column in fields(FirstPassword))
 
 @credentials.command()
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; it must not be there yet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The CSV file to write. It must not exist yet.")],
     *,
     config: ConfigOption = None,
 ) -> None:
-    """Write the first passwords of new accounts to a CSV file, once: they are then erased from the state store.
+    """Write the first passwords of new accounts to a CSV file, once, and erase them from the state store.
 
-    They are kept only where an encryption key is set and OneFile tells them, as it does while Keychain creation is
-    off. The file is for its owner's eyes only; delete it when they are handed over.
-    Ends with 0, also when there are none and no file is written, and with 1 when nothing was handed over.
+    syncd has first passwords only if an encryption key is set and Keychain creation is off in OneFile. Only the
+    owner of the file can read it; delete it after handing the passwords over.
+
+    Exit codes: 0 done, or no passwords (then no file is written); 1 error, nothing was erased.
     """
     settings = settings_of(config)
     log = set_up_logs(settings)
     store = open_store_to_read(settings)
     if not store.cipher.has_key:
         raise ConfigurationError(
-            "There is no encryption key, and without one no first passwords are kept: set SYNCD_STATE__ENCRYPTION_KEY."
+            "No encryption key is set, so syncd keeps no first passwords: set SYNCD_STATE__ENCRYPTION_KEY."
         )
     organisations = settings.onefile.all_organisations
     # What cannot be written is not erased: only once the file is safe on its disk does the transaction end.
@@ -50,17 +51,17 @@ def export(
         if taken:
             write_passwords(file, taken)
     if not taken:
-        typer.echo("There are no first passwords to hand over; no file was written.")
+        typer.echo("There are no first passwords to export; no file was written.")
         return
     log.info("credentials_exported", count=len(taken), by=whoami())
     typer.echo(
-        f"{len(taken)} first password{'s are' if len(taken) > 1 else ' is'} in {file}, and nowhere else any more. "
-        "Delete it when they are handed over."
+        f"{len(taken)} first password{'s are' if len(taken) > 1 else ' is'} in {file} and erased from the state store. "
+        "Delete the file after handing them over."
     )
 
 
 def write_passwords(file: Path, taken: Iterable[FirstPassword]) -> None:
-    """Write the CSV and see it safe on its disk; what could not be is taken away again. Raises `ConfigurationError`."""
+    """Write the CSV and sync it to disk; a failed write removes the file. Raises `ConfigurationError`."""
     text = StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)
@@ -80,10 +81,10 @@ def write_passwords(file: Path, taken: Iterable[FirstPassword]) -> None:
             raise
     except FileExistsError:
         raise ConfigurationError(
-            f"{file} is there already and is not overwritten; nothing was handed over. Name another file."
+            f"{file} already exists and is not overwritten; no password was erased. Name another file."
         ) from None
     except OSError as problem:
-        raise ConfigurationError(f"{file} cannot be written: {problem.strerror}. Nothing was handed over.") from None
+        raise ConfigurationError(f"{file} cannot be written: {problem.strerror}. No password was erased.") from None
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -14,18 +14,18 @@ from syncd.cli.program import app
 def demo(
     *,
     folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where to put it: a folder that is empty or not there yet.")
+        Path, typer.Option(metavar="DIR", help="The folder to use. It must be empty or not exist yet.")
     ] = Path("syncd-demo"),
     keychain: Annotated[
-        bool, typer.Option("--keychain", help="With a OneFile that creates a Keychain for every new account.")
+        bool, typer.Option("--keychain", help="Simulate a OneFile that creates a Keychain for every new account.")
     ] = False,
 ) -> None:
-    """Show the whole story on this machine in under a minute.
+    """Show the whole story on this machine in under a minute. Needs no OneFile account and no MIS.
 
-    A made-up MIS, a simulated OneFile, and the real commands between the two: a plan, a first run, a week of
-    changes, a second run. It touches nothing but its folder, and needs no OneFile.
+    Runs the real commands between a made-up MIS and a simulated OneFile: a plan, a first run, a week of changes, a
+    second run. Writes only to its folder.
     """
-    # However it is told to end, the simulator must not outlive it.
+    # Whichever signal ends the demo, the simulator must end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         demo_.run_demo(folder, keychain=keychain)

@@ -27,17 +27,17 @@ _NAME_COLUMNS: Final = 14
 
 @app.command(rich_help_panel="Setting up")
 def doctor(*, json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Check all that a run needs: configuration, state store, MIS, feeds, OneFile.
+    """Check what a run needs: configuration, state store, MIS, feeds, OneFile.
 
-    Each check is a line: what was found and, where that is not as it should be, what to do next.
-    Reads every feed once for each organisation, makes a handful of calls to OneFile, changes nothing in either, and
-    sends nobody a message. Ends with 0 when all is well, also with warnings (!), and with 1 when something (✗, or x
-    where a terminal has no such sign) must be put right.
+    Prints one line per check: the result and, for a problem, what to do. Reads every feed once per organisation,
+    makes a few calls to OneFile, changes nothing and sends no message.
 
-    The document of --json is a list, in the order of the checks:
+    Exit codes: 0 no problems (warnings, marked !, are allowed); 1 a check failed (marked ✗ or x).
+
+    --json prints a list, in the order of the checks:
 
     each: check, state, found, advice: what to do next, if anything
-      state: ok, warning, failed, or skipped where something else must come first
+      state: ok, warning, failed, or skipped because an earlier check failed
     """
     # The configuration, which could say more of it, may be what is broken.
     log = logs.set_up("console" if sys.stderr.isatty() else "json", "warning")
@@ -67,12 +67,12 @@ def _conclusion(findings: Sequence[Finding], marks: Mapping[State, str]) -> str:
     counts = Counter(finding.state for finding in findings)
     said = [
         f"{counts[state]} {what} ({marks[state]})"
-        for state, what in ((State.FAILED, "to put right"), (State.WARNING, "to think about"))
+        for state, what in ((State.FAILED, "to fix"), (State.WARNING, "to consider"))
         if counts[state]
     ]
     if counts[State.FAILED]:
-        return f"{', '.join(said)}. When you have, run 'syncd doctor' again."
-    return f"All is well{f', with {said[0]}' if said else ''}. 'syncd plan' shows what a run would do."
+        return f"{', '.join(said)}. Then run 'syncd doctor' again."
+    return f"No problems found{f', {said[0]}' if said else ''}. 'syncd plan' shows what a run would do."
 
 
 def _print(finding: Finding, marks: Mapping[State, str]) -> None:

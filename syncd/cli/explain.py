@@ -23,28 +23,27 @@ from syncd.sync.reasons import describe
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store_to_read
 
-_GUARD = "not asked: it judges a run as a whole, and 'syncd plan' tells what it says"
+_GUARD = "not checked: it applies to a run as a whole; 'syncd plan' shows its result"
 
 
 @app.command(rich_help_panel="Looking")
 def explain(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose.")],
+    misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID of the record.")],
     *,
-    values: Annotated[
-        bool, typer.Option("--values", help="Show personal values too. They are in no log; mind who sees the screen.")
-    ] = False,
+    values: Annotated[bool, typer.Option("--values", help="Show personal values too. They are never logged.")] = False,
     json: JsonOption = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Explain one record end to end: the row, the account, what a run would do, and by which rule.
+    """Explain one record end to end: its row, its account, what a run would do, and why. Sends nothing.
 
-    Reads the feeds twice, asks OneFile only what a run would have to ask for this record, and changes nothing anywhere.
-    Ends with 0, also when nobody has the MISID, and with 1 when the MIS, OneFile or the configuration cannot be used.
+    Reads the feeds twice and asks OneFile only what a run would ask for this record.
 
-    The document of --json:
+    Exit codes: 0 done, also if the MISID is unknown; 1 the MIS, OneFile or the configuration cannot be used.
 
-    misid; guard; alike: if nobody has it, MISIDs that are nearly the same
+    --json prints one document:
+
+    misid; guard; alike: if the MISID is unknown, MISIDs that resemble it
     records: one for each organisation and role that has the MISID, with
       organisation_id, role, sentence, why
       decision: create, update, link, rekey, unarchive, assign, held,
@@ -86,13 +85,11 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
     records = [record for each in explained.values() for record in each.records]
     if not records:
         where = "The feed has no row" if feeds == 1 else f"None of the {feeds} feeds has a row"
-        typer.echo(f"{where} with the MISID {misid}, and syncd knows no account of it: there is nothing to send.")
+        typer.echo(f"{where} with the MISID {misid}, and syncd has no account for it: nothing to send.")
         if alike := _alike(explained.values()):
-            typer.echo(f"Is it {' or '.join(alike)} that you mean?")
+            typer.echo(f"Did you mean {' or '.join(alike)}?")
         else:
-            typer.echo(
-                "If the person is in the MIS, the feed's query leaves them out, or they have another MISID there."
-            )
+            typer.echo("If the person is in the MIS, the feed's query leaves them out, or they have a different MISID.")
         return
     for number, record in enumerate(records):
         if number:
@@ -123,14 +120,14 @@ def _lines(record: RecordExplanation, *, shows: bool) -> Iterator[tuple[str, str
     if record.account:
         yield from _account(record.account)
     else:
-        yield "account", "none that syncd knows"
+        yield "account", "none in the state store"
     for entry in record.entries:
         what = "left out" if entry.is_warning else "held" if record.decided.decision is Decision.HELD else "was held"
         yield what, f"{entry.detail} ({describe(entry.reason)}), since {shortly(entry.since)}"
     if record.in_doubt_since:
         yield (
             "in doubt",
-            f"a create has no answer since {shortly(record.in_doubt_since)}; the next run settles it first",
+            f"a create without an answer since {shortly(record.in_doubt_since)}; the next run resolves it first",
         )
     if last := record.last_change:
         what = f"{last.action}, {describe(last.outcome)}, {shortly(last.at)}, in run {last.run}"
@@ -142,10 +139,10 @@ def _lines(record: RecordExplanation, *, shows: bool) -> Iterator[tuple[str, str
 
 def _account(account: Account) -> Iterator[tuple[str, str]]:
     known_by = "no UserID yet" if account.user_id is None else f"UserID {account.user_id}"
-    in_step = f"in step since {shortly(account.synced_at)}, from the feed {account.feed}"
-    yield "account", f"{known_by}, {describe(account.status)}, {in_step}"
+    synced = f"last synced {shortly(account.synced_at)}, from the feed {account.feed}"
+    yield "account", f"{known_by}, {describe(account.status)}, {synced}"
     if account.left_at:
-        yield "gone since", shortly(account.left_at)
+        yield "left on", shortly(account.left_at)
     yield "accepted", ", ".join(sorted(account.accepted)) or "nothing yet"
 
 
@@ -184,7 +181,7 @@ def _cell(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value so that nothing in it can be overlooked or do harm to a terminal."""
+    """A value with every invisible or control character escaped."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

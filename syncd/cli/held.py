@@ -20,12 +20,12 @@ def held(
     *,
     json: JsonOption = False,
     warnings: Annotated[
-        bool, typer.Option("--warnings", help="The values left out of records that are sent, instead.")
+        bool, typer.Option("--warnings", help="List warnings instead: values left out of records that are sent.")
     ] = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List the records that cannot be sent: each with its reason, since when, and what to do about it."""
+    """List the records that cannot be sent: reason, date, and what to do."""
     with reading_state(config, organisation) as (session, organisations):
         entries = [
             entry
@@ -37,7 +37,7 @@ def held(
         return
     several = len(organisations) > 1
     print_table(
-        (*(["organisation"] if several else []), "reason", "role", "MISID", "what", "since"),
+        (*(["organisation"] if several else []), "reason", "role", "MISID", "detail", "since"),
         (
             (
                 *([entry.organisation_id] if several else []),
@@ -45,7 +45,7 @@ def held(
             )
             for entry in entries
         ),
-        "Nothing is left out." if warnings else "Nobody is held.",
+        "There are no warnings." if warnings else "No records are held.",
     )
     advice = LEFT_OUT if warnings else HELD
     for reason in sorted({entry.reason for entry in entries} & advice.keys()):

@@ -17,11 +17,11 @@ from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
 
 _PAGES: Final = "Pages of the documentation: 'syncd help PAGE' prints one"
-_HELD: Final = "Why a record is held, so that nothing of it is sent: 'syncd held' lists who"
-_LEFT_OUT: Final = "Why a value is left out of a record that is sent: 'syncd held --warnings' lists them"
+_HELD: Final = "Reasons why a record is held (not sent): 'syncd held' lists the records"
+_LEFT_OUT: Final = "Reasons why a value is left out of a record that is sent: 'syncd held --warnings' lists them"
 #: A link to another page, which leads nowhere on a terminal.
 _LINK: Final = re.compile(r"\[([^]]+)\]\(([\w-]+)\.md[^)]*\)")
-_ERRORS: Final = "Errors, whose message says where and what; the command ends with exit code 1"
+_ERRORS: Final = "Errors: the message says what is wrong and where; the exit code is 1 unless stated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def help_(
         list[str] | None,
         typer.Argument(
             metavar="TOPIC",
-            help="A page, a reason, an error or a command. Without one: the pages, and every reason and error.",
+            help="A page, a reason, an error or a command. Omit it to list them all.",
         ),
     ] = None,
 ) -> None:
-    """Print a page of the documentation, or say what a reason, a warning or an error means and what to do about it.
+    """Print a page of the documentation, or explain a reason, a warning or an error and what to do about it.
 
-    'syncd help' lists the pages, the reasons and the errors. 'syncd help getting-started' prints a page, 'syncd help
-    missing' explains a reason, and 'syncd help sync' a command. The daemon serves the same pages under /docs.
+    'syncd help' lists the pages, reasons and errors; 'syncd help getting-started' prints a page, 'syncd help missing'
+    explains a reason, 'syncd help sync' a command. The daemon serves the same pages under /docs.
     """
     if not topic:
         _print_all()
@@ -116,8 +116,8 @@ def _nothing(topic: str) -> str:
     wanted = _bare(topic)
     nearest = get_close_matches(wanted, names, n=1) or [bare for bare in names if wanted in bare or bare in wanted]
     if nearest:
-        return f"there is no {topic!r} in it; did you mean {names[nearest[0]]!r}?"
-    return f"there is no {topic!r} in it; 'syncd help' lists what there is"
+        return f"there is no topic {topic!r}; did you mean {names[nearest[0]]!r}?"
+    return f"there is no topic {topic!r}; 'syncd help' lists them"
 
 
 def _commands() -> frozenset[str]:

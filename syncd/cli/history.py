@@ -40,24 +40,24 @@ _CSV_COLUMNS: Final = (
 def history(
     misid: Annotated[
         str | None,
-        typer.Argument(metavar="MISID", help="Whose; everybody's if left out, and then --since is needed."),
+        typer.Argument(metavar="MISID", help="The MISID to show. Omit it to show everyone (requires --since)."),
     ] = None,
     *,
     since: SinceOption = None,
     until: UntilOption = None,
     json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show every change that was sent for one person, or for everybody in a time, the oldest first.
+    """List the changes sent for one MISID, or for everyone in a period, oldest first.
 
-    A day begins and ends by the clock of schedule.timezone. Changes are kept as long as state.keep_days says.
+    Days are days in schedule.timezone. Changes are kept for state.keep_days.
     """
     if misid is None and since is None:
-        raise typer.BadParameter("name one, or say --since for everybody's changes", param_hint="MISID")
+        raise typer.BadParameter("give a MISID, or --since to list everyone's changes", param_hint="MISID")
     if json and as_csv:
-        raise typer.BadParameter("is not to be had with --json", param_hint="--csv")
+        raise typer.BadParameter("cannot be combined with --json", param_hint="--csv")
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
     span = Span.read(since, until, zone_of(settings), now())
@@ -89,7 +89,7 @@ def _print_of_one(misid: str, entries: list[ChangeEntry]) -> None:
             )[: 7 if details else 6]
             for entry in entries
         ),
-        f"Nothing was ever sent for {misid}.",
+        f"No change is on record for {misid}.",
     )
 
 
@@ -114,7 +114,7 @@ def _print_of_all(entries: Iterable[ChangeEntry]) -> None:
             )
         )
     if not begun:
-        typer.echo("Nothing was sent in that period.")
+        typer.echo("No change is on record for that period.")
 
 
 def _print_csv(entries: Iterable[ChangeEntry]) -> None:

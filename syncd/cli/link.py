@@ -53,46 +53,43 @@ _NO: Final = frozenset({"", "no", "n", "0"})
 def link(
     *,
     apply: Annotated[
-        Path | None, typer.Option("--apply", metavar="FILE", help="Link the rows of FILE that say yes.")
+        Path | None, typer.Option("--apply", metavar="FILE", help="Apply the rows of FILE that say yes.")
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help=f"Where the proposals go; {_DEFAULT_FILE} if left out.", show_default=False
+            "--out",
+            metavar="FILE",
+            help=f"The CSV file for the proposals. (default: {_DEFAULT_FILE})",
+            show_default=False,
         ),
     ] = None,
     approve: Annotated[
-        bool, typer.Option("--approve", help="With --apply: approve it beforehand, however many they are.")
+        bool, typer.Option("--approve", help="With --apply: approve the run beforehand, whatever its size.")
     ] = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Find out which of OneFile's accounts is whose, before the first run makes anybody a second one.
+    """Match existing OneFile accounts to MIS records, so that the first run does not create duplicates.
 
-    Accounts that have somebody's MISID are recorded as that person's at once, and OneFile is not changed. This is
-    also how a state store that was lost is made anew. A MISID on several accounts is listed, for you to settle in
-    OneFile.
+    Accounts that have a record's MISID are linked at once in the state store; OneFile is not changed. (This also
+    rebuilds a lost state store.) Accounts without a MISID that share the ULN, e-mail and date of birth, or names and
+    date of birth with a record are proposed in a CSV file, with names: keep it confidential.
 
-    For people without an account by MISID, accounts without a MISID are proposed that have the same ULN, the same
-    e-mail address and date of birth, or the same names and date of birth. The proposals go into a CSV file, with
-    names, so keep it to yourself. Look at each row, put yes into the column apply where it is right, and
-    'syncd link --apply FILE' gives those accounts their MISIDs. That is a run like any other: the guard may stop it,
-    and then it is 'syncd approve' and the same command again. Let no daemon run meanwhile: whoever is not linked yet
-    would be created.
+    Check each row, write yes into the column apply if the match is right, and run 'syncd link --apply FILE'. If the
+    guard stops it, run 'syncd approve' and the same command again. Stop the daemon until you are done: it would
+    create accounts for records that are not linked yet.
 
-    It takes a call for every 50 accounts in OneFile, for each role and once more over all, and one for each account
-    whose names resemble somebody's; how many that are is said before more than 50 are made.
-
-    Ends with 0, with 1 when it could not be done and nothing was changed, with 3 when it waits for 'syncd approve',
-    with 4 when some links were refused, with 5 when another run is at work.
+    Exit codes: 0 done; 1 error, nothing was changed; 3 waits for 'syncd approve'; 4 some links were refused; 5
+    another run is in progress.
     """
     if apply is not None:
         if out is not None:
-            raise typer.BadParameter("--out is where proposals are written; --apply reads them", param_hint="--out")
+            raise typer.BadParameter("cannot be combined with --apply", param_hint="--out")
         _apply(apply, config, organisation, approve=approve)
         return
     if approve:
-        raise typer.BadParameter("there is nothing to approve without --apply", param_hint="--approve")
+        raise typer.BadParameter("requires --apply", param_hint="--approve")
     file = out or _DEFAULT_FILE
     _refuse_existing(file)
     with at_work(config, organisation) as context:
@@ -105,13 +102,13 @@ def link(
 def _apply(file: Path, config: Path | None, organisation: int | None, *, approve: bool) -> None:
     links = _links_in(file)
     if not links:
-        typer.echo(f"No row of {file} says yes, so there is nothing to link.")
+        typer.echo(f"No row of {file} says yes: nothing to link.")
         return
     with at_work(config, organisation) as context:
         done = apply_links(context, links, approved_by=whoami() if approve else "")
     if done.state is RunState.AWAITING_APPROVAL:
-        typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")
-        typer.echo("'syncd approve' lets it, and then the same command does it; 'syncd reject' puts it aside.")
+        typer.echo(f"Run {done.run} sent nothing and waits for approval: {'; '.join(done.objections)}.")
+        typer.echo("Run 'syncd approve' and then the same command again, or 'syncd reject'.")
     else:
         _print_applied(done, len(links))
     raise typer.Exit(exit_code(done))
@@ -122,14 +119,14 @@ def _print_applied(done: RunResult, chosen: int) -> None:
     typer.echo(f"Run {done.run}: {linked} linked; {done.calls} calls.")
     trouble = (
         (chosen - linked - done.refused - done.in_doubt, "were linked already"),
-        (done.refused, "refused by OneFile: 'syncd history MISID' says why; it refuses changes of archived accounts"),
+        (done.refused, "refused by OneFile, which refuses changes to archived accounts: see 'syncd history MISID'"),
         (done.in_doubt, "without an answer"),
     )
     for count, what in trouble:
         if count:
             typer.echo(f"  {count} {what}")
     if done.refused or done.in_doubt:
-        typer.echo("Apply the file again before the next run, which would create another account for those it misses.")
+        typer.echo("Apply the file again before the next run: it would create new accounts for those not linked.")
 
 
 def _say_how_many(context: SyncContext) -> Callable[[int], None]:
@@ -137,8 +134,7 @@ def _say_how_many(context: SyncContext) -> Callable[[int], None]:
         if calls > _MANY_CALLS:
             minutes = ceil(calls / context.onefile.rate_limiter.calls_per_second / 60)
             typer.echo(
-                f"{calls} accounts are looked at one by one: {calls} calls, {minutes} minute{'s' * (minutes > 1)} "
-                "at most.",
+                f"Reading {calls} accounts one by one: {calls} calls, at most {minutes} minute{'s' * (minutes > 1)}.",
                 err=True,
             )
 
@@ -148,11 +144,15 @@ def _say_how_many(context: SyncContext) -> Callable[[int], None]:
 def _print_found(found: LinkProposals, file: Path) -> None:
     typer.echo(f"Linked by MISID: {len(found.linked)}.")
     if found.duplicates:
-        typer.echo("On several accounts of one role, and for you to settle in OneFile, archived accounts included:")
+        typer.echo(
+            "These MISIDs are on several accounts of one role (archived ones included); correct that in OneFile:"
+        )
         for misid, user_ids in found.duplicates:
             typer.echo(f"  MISID {misid}: UserIDs {', '.join(map(str, user_ids))}")
     if found.taken:
-        typer.echo("Known here under another MISID than OneFile has, and for you to settle with rekey or unlink:")
+        typer.echo(
+            "These accounts have another MISID in the state store than in OneFile; use 'syncd rekey' or 'syncd unlink':"
+        )
         for key, user_id in sorted(found.taken.items()):
             typer.echo(f"  MISID {key.misid}: UserID {user_id}")
     if found.proposals:
@@ -160,20 +160,18 @@ def _print_found(found: LinkProposals, file: Path) -> None:
         listed = ", ".join(f"{reasons[likeness]} by {likeness}" for likeness in Likeness if reasons[likeness])
         ambiguous = sum(proposal.is_ambiguous for proposal in found.proposals)
         typer.echo(f"Proposed in {file}: {listed}" + (f"; {ambiguous} of them ambiguous." if ambiguous else "."))
-        typer.echo(
-            f"Look at each row, put yes into the column apply where it is right, then: syncd link --apply {file}"
-        )
+        typer.echo(f"Check each row, write yes into the column apply if it is right, then: syncd link --apply {file}")
     if found.without:
-        typer.echo(f"Without an account that could be theirs: {found.without}; the next run creates them.")
+        typer.echo(f"Records without a matching account: {found.without}; the next run creates them.")
 
 
 def _refuse_existing(file: Path) -> None:
     if file.exists():
         raise LinksUnusable(
-            f"{file} is there already and is not overwritten. Apply it or move it away, or name another with --out."
+            f"{file} already exists and is not overwritten. Apply it, move it away, or name another file with --out."
         )
     if not file.absolute().parent.is_dir():
-        raise LinksUnusable(f"{file} cannot be written: there is no such folder.")
+        raise LinksUnusable(f"{file} cannot be written: its folder does not exist.")
 
 
 def _write(file: Path, proposals: Iterable[Proposal]) -> None:
@@ -216,7 +214,7 @@ def _links_in(file: Path) -> list[LinkRow]:
             columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
             for name in _NEEDED:
                 if name not in columns:
-                    raise LinksUnusable(f"{file}, line 1: there is no column {name}. Nothing was changed.")
+                    raise LinksUnusable(f"{file}, line 1: the column {name} is missing. Nothing was changed.")
             links = []
             for row in rows:
                 cells = {name: from_text((row[columns[name]] or "").strip()) for name in _NEEDED}
@@ -226,7 +224,7 @@ def _links_in(file: Path) -> list[LinkRow]:
     except OSError as problem:
         raise LinksUnusable(f"{file} cannot be read: {problem.strerror}.") from None
     except UnicodeDecodeError:
-        raise LinksUnusable(f"{file} is not UTF-8 text; save it as 'CSV UTF-8'.") from None
+        raise LinksUnusable(f"{file} is not UTF-8: save it as 'CSV UTF-8'.") from None
     except csv.Error:
         raise LinksUnusable(f"{file} is not a CSV file with commas between its columns.") from None
 
@@ -234,7 +232,7 @@ def _links_in(file: Path) -> list[LinkRow]:
 def _says_yes(cells: Mapping[str, str], where: str) -> bool:
     said = cells["apply"].casefold()
     if said not in _YES | _NO:
-        raise LinksUnusable(f"{where}, column apply: write yes, or leave it empty. Nothing was changed.")
+        raise LinksUnusable(f"{where}, column apply: must be yes or empty. Nothing was changed.")
     return said in _YES
 
 
@@ -242,10 +240,10 @@ def _link(cells: Mapping[str, str], where: str) -> LinkRow:
     roles = {role.casefold(): role for role in Role}
     role = roles.get(cells["role"].casefold())
     if role is None:
-        raise LinksUnusable(f"{where}, column role: it is one of {', '.join(Role)}. Nothing was changed.")
+        raise LinksUnusable(f"{where}, column role: must be one of {', '.join(Role)}. Nothing was changed.")
     if not cells["misid"]:
-        raise LinksUnusable(f"{where}, column misid: it is empty. Nothing was changed.")
+        raise LinksUnusable(f"{where}, column misid: must not be empty. Nothing was changed.")
     user_id = cells["user_id"]
     if not (user_id.isascii() and user_id.isdigit() and len(user_id) <= 18 and int(user_id)):
-        raise LinksUnusable(f"{where}, column user_id: it is not a UserID. Nothing was changed.")
+        raise LinksUnusable(f"{where}, column user_id: must be a UserID. Nothing was changed.")
     return LinkRow(role, cells["misid"], int(user_id), where)

@@ -7,18 +7,19 @@ from syncd.cli.program import app
 from syncd.core.alerts import test_notification
 from syncd.errors import ConfigurationError, NotTold
 
-notify = typer.Typer(no_args_is_help=True, help="Look after who is told when syncd needs somebody.")
+notify = typer.Typer(no_args_is_help=True, help="Manage notifications.")
 app.add_typer(notify, name="notify", rich_help_panel="Setting up")
 
 
 @notify.command("test")
 def try_out(*, config: ConfigOption = None) -> None:
-    """Send a test message to each of notify.urls, and say of each whether it went.
+    """Send a test message to each of notify.urls, and report the result for each.
 
-    Of a URL only its place in the list and the kind of service are said, for the rest may be secret.
-    Ends with 0 when all went, and with 1 when one did not.
+    A URL may be secret, so only its position and the kind of service are printed.
+
+    Exit codes: 0 all were sent; 1 at least one failed.
     """
-    # Apprise takes time to load, which only who needs it waits for.
+    # Apprise takes time to load; only this command waits for it.
     from syncd.notify.channels import channels_of  # noqa: PLC0415
     from syncd.notify.notifier import send  # noqa: PLC0415
 
@@ -26,7 +27,7 @@ def try_out(*, config: ConfigOption = None) -> None:
     set_up_logs(settings)
     addresses = channels_of(settings.notify.urls)
     if not addresses:
-        raise ConfigurationError("Nobody is told of anything: set SYNCD_NOTIFY__URLS, or notify.urls_file.")
+        raise ConfigurationError("No notification URL is configured: set SYNCD_NOTIFY__URLS or notify.urls_file.")
     failures = 0
     for address in addresses:
         try:

@@ -18,21 +18,21 @@ from syncd.settings import Settings, configuration_file, load_settings
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", help="The configuration file. [SYNCD_CONFIG, else ./syncd.toml]", show_default=False
+        "--config", "-c", help="The configuration file. (default: $SYNCD_CONFIG, else ./syncd.toml)", show_default=False
     ),
 ]
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs instead.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 MisidOption = Annotated[
-    list[str] | None, typer.Option("--misid", metavar="MISID", help="Only this person; may be given several times.")
+    list[str] | None, typer.Option("--misid", metavar="MISID", help="Only this MISID; repeat it for several.")
 ]
 
 
 def whole_number(text: str) -> int:
-    """What a person has typed where a number is meant. Raises a sentence for what is none."""
+    """Parse a whole number. Raises `typer.BadParameter`."""
     try:
         return int(text)
     except ValueError:
@@ -40,12 +40,12 @@ def whole_number(text: str) -> int:
 
 
 def role_named(text: str) -> Role:
-    """The role that a person has typed, in any letter case. Raises a sentence with the nearest one."""
+    """Parse a role in any letter case. Raises `typer.BadParameter`, with the nearest role."""
     named = {role.lower(): role for role in Role}
     if role := named.get(text.strip().lower()):
         return role
     nearest = get_close_matches(text.lower(), named, n=1)
-    meant = f"did you mean {named[nearest[0]].value!r}?" if nearest else f"it is one of {', '.join(Role)}"
+    meant = f"did you mean {named[nearest[0]].value!r}?" if nearest else f"it must be one of {', '.join(Role)}"
     raise typer.BadParameter(f"{text!r} is not a role; {meant}")
 
 
@@ -55,7 +55,7 @@ OrganisationOption = Annotated[
         "--organisation",
         metavar="ID",
         parser=whole_number,
-        help="Only this organisation, where the configuration has several.",
+        help="Only this organisation, if several are configured.",
         show_default=False,
     ),
 ]
@@ -66,39 +66,41 @@ config_before_command: Final[ContextVar[Path | None]] = ContextVar("config_befor
 
 
 def file_of(config: Path | None) -> Path:
-    """The configuration file that this command goes by."""
+    """The configuration file of this command."""
     return configuration_file(config or config_before_command.get())
 
 
 def settings_of(config: Path | None) -> Settings:
-    """The configuration that this command goes by. Raises `ConfigurationError`."""
+    """The configuration of this command. Raises `ConfigurationError`."""
     return load_settings(file_of(config))
 
 
 def organisations_of(settings: Settings, chosen: int | None) -> tuple[int, ...]:
-    """The organisations that a command is about: the one chosen, else all. Raises for one that is not configured."""
+    """The organisation chosen, else all that are configured. Raises `typer.BadParameter` for one that is not."""
     configured = settings.onefile.all_organisations
     if chosen is None:
         return configured
     if chosen not in configured:
         listed = ", ".join(map(str, configured))
         raise typer.BadParameter(
-            f"{chosen} is not in the configuration, which has {listed}", param_hint="--organisation"
+            f"{chosen} is not configured; the configuration has {listed}", param_hint="--organisation"
         )
     return (chosen,)
 
 
 def organisation_of(settings: Settings, chosen: int | None) -> int:
-    """The one organisation that a command is about. Raises when there are several and none is chosen."""
+    """The one organisation of a command. Raises `typer.BadParameter` if there are several and none is chosen."""
     organisations = organisations_of(settings, chosen)
     if len(organisations) > 1:
         listed = ", ".join(map(str, organisations))
-        raise typer.BadParameter(f"say which one: {listed}", param_hint="--organisation")
+        raise typer.BadParameter(
+            f"several organisations are configured; choose one: {listed}", param_hint="--organisation"
+        )
     return organisations[0]
 
 
 def set_up_logs(settings: Settings, *, is_watched: bool = False) -> FilteringBoundLogger:
-    """Logging as configured; where a person watches a progress bar, only what they must know is said beside it."""
+    """Set up logging as configured; beside a progress bar on a terminal, only warnings and errors are logged."""
     on_terminal = sys.stderr.isatty()
     format_ = settings.log.format or ("console" if on_terminal else "json")
     is_quiet = is_watched and on_terminal and not settings.log.format and settings.log.level == "info"
@@ -106,7 +108,7 @@ def set_up_logs(settings: Settings, *, is_watched: bool = False) -> FilteringBou
 
 
 def whoami() -> str:
-    """Who is at the keyboard, for the audit trail; a number where the system knows no name."""
+    """The user's name for the audit trail; the uid if the system has no name for it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -125,4 +127,4 @@ RoleOption = Annotated[
 ]
 
 
-ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it beforehand, however much it is.")]
+ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve the run beforehand, whatever its size.")]

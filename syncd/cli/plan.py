@@ -56,25 +56,26 @@ def plan(
     json: JsonOption = False,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a page to sign off to FILE, which must not be there yet."),
+        typer.Option("--html", metavar="FILE", help="Write a page to sign off. FILE must not exist yet."),
     ] = None,
     values: Annotated[
-        bool, typer.Option("--values", help="With --html: show personal values of some people on it too.")
+        bool, typer.Option("--values", help="With --html: include the personal values of a sample.")
     ] = False,
     misid: MisidOption = None,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show what a run would do, and change nothing anywhere.
+    """Show what a run would do. Changes nothing.
 
-    Reads the MIS, compares it with what OneFile was last told, and asks OneFile only for what it must know. Of
-    everybody the MISID is shown and which fields would be sent, not what is in them.
-    Ends with 0, or with 1 when the MIS, OneFile or the configuration cannot be used.
+    Reads the MIS, compares it with the values OneFile last accepted, and asks OneFile only for what the plan needs.
+    Shows MISIDs and field names, no values.
+
+    Exit codes: 0 done; 1 the MIS, OneFile or the configuration cannot be used.
     """
     if json and html:
-        raise typer.BadParameter("is not to be had with --json", param_hint="--html")
+        raise typer.BadParameter("cannot be combined with --json", param_hint="--html")
     if values and not html:
-        raise typer.BadParameter("needs --html FILE, the page that they are to be on", param_hint="--values")
+        raise typer.BadParameter("requires --html FILE", param_hint="--values")
     if html:
         refuse_existing(html)
     settings = settings_of(config)
@@ -132,8 +133,8 @@ class Shown:
         if said := ", ".join(f"{count} {what}" for count, what in counts if count):
             return said
         if self.only:
-            return f"No feed has {' or '.join(self.only)}. 'syncd explain MISID' finds MISIDs that are nearly the same."
-        return "The MIS has nobody."
+            return f"No feed has {' or '.join(self.only)}. 'syncd explain MISID' lists MISIDs that resemble it."
+        return "The feeds have no records."
 
     @property
     def cost(self) -> str:
@@ -148,10 +149,10 @@ class Shown:
     def guard(self) -> Sequence[str]:
         """What the guard would say, and what follows from it."""
         if not self.planned.objections:
-            return ["The guard lets it pass."]
+            return ["The guard would not stop it."]
         return [
             f"The guard would stop it: {'; '.join(self.planned.objections)}.",
-            "'syncd sync' will wait for 'syncd approve'.",
+            "'syncd sync' would then wait for 'syncd approve'.",
         ]
 
     @property
@@ -163,8 +164,8 @@ class Shown:
         for create in plan.creates:
             if create.former_role:
                 yield (
-                    f"{create.key.misid} was {create.former_role} and is {create.key.role} now: another role is "
-                    "another account, and the old one is a leaver's."
+                    f"{create.key.misid} was {create.former_role} and is now {create.key.role}: a different role needs "
+                    "a new account; the old one is treated as a leaver."
                 )
 
     def sections(self, named: int) -> Iterator[Section]:
@@ -211,8 +212,8 @@ def _write(file: Path, settings: Settings, plans: Sequence[Shown], store: Store 
     where = onefile.environment or onefile.url
     which = ", ".join(str(shown.organisation_id) for shown in plans)
     title = f"syncd, organisation{'s' * (len(plans) > 1)} {which} on {where}: what a run would do"
-    made = f"Made on {now().astimezone():%d %b %Y %H:%M} for {whoami()}, and nothing was changed. "
-    made += "It has personal values: show it to nobody who may not see them." if store else "It has no personal values."
+    made = f"As of {now().astimezone():%d %b %Y %H:%M %Z}, made for {whoami()}; nothing was changed. "
+    made += "It contains personal values: handle it as confidential." if store else "It contains no personal values."
     write_page(
         file,
         title,
@@ -220,8 +221,8 @@ def _write(file: Path, settings: Settings, plans: Sequence[Shown], store: Store 
         [sentence for shown in plans for sentence in _summary(shown, several=len(plans) > 1)],
         [section for shown in plans for section in _sections(shown, store, several=len(plans) > 1)],
         to_sign=(
-            "I have read this plan and agree to what it would do. Whatever changes in the MIS after it was made is not "
-            "on it; an approval in syncd covers as many changes as the stopped run has, and no more."
+            "I have read this plan and agree to it. Changes made in the MIS after the plan are not on it; an approval "
+            "in syncd covers at most as many changes as the stopped run has."
         ),
     )
 
@@ -406,4 +407,4 @@ def _return(returner: Returner) -> str:
 
 
 def _leave(leaver: Leaver) -> str:
-    return "archived" if leaver.to_archive else "reported, and left as it is"
+    return "archived" if leaver.to_archive else "reported only"

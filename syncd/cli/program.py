@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from syncd import __version__
+from syncd.cli.examples import EXAMPLES
 from syncd.cli.options import ConfigOption, config_before_command
 from syncd.errors import SyncdError
 from syncd.logs import with_priority
@@ -79,10 +80,10 @@ class Commands(TyperGroup):
         if cmd_name not in self.commands:
             for module in {COMMANDS[cmd_name]} if cmd_name in COMMANDS else {*COMMANDS.values()}:
                 import_module(f"syncd.cli.{module}")
-            _unwrap_help(app)
             self.commands = getattr(typer.main.get_command(app), "commands", {})
         command = self.commands.get(cmd_name)
         if command is not None:
+            _complete_help(command, cmd_name)
             _name_values(command, ctx)
         return command
 
@@ -110,10 +111,10 @@ def syncd(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Keep a training provider's OneFile accounts in step with its MIS.
+    """Keep a training provider's OneFile accounts in sync with its MIS.
 
     New here? [bold]syncd demo[/bold] shows the whole story on this machine in a minute, and
-    [bold]syncd init[/bold] writes a configuration to start from.
+    [bold]syncd init[/bold] writes a first configuration.
     """
     config_before_command.set(config)
 
@@ -125,30 +126,30 @@ def main() -> None:
     except SyncdError as problem:
         _end(str(problem), problem.exit_code)
     except (Interrupted, KeyboardInterrupt):
-        _end("Stopped before it was done; nothing is lost, and the next run goes on from here.", 1)
+        _end("Stopped before the end. Nothing is lost: the next run continues from here.", 1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except Exception as problem:  # noqa: BLE001 - a traceback is a defect, and may hold personal values
         place = traceback.extract_tb(problem.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
-        _end(f"syncd met something it does not know: {type(problem).__name__} at {where}. Please report this.", 1)
+        _end(f"Unexpected error in syncd: {type(problem).__name__} at {where}. Please report this.", 1)
 
 
-def _unwrap_help(commands: typer.Typer) -> None:
-    """Have lines of --help end where the terminal does, and not where the source's do; lists stay as they are."""
-    for command in commands.registered_commands:
+def _complete_help(command: Any, name: str) -> None:
+    """Wrap paragraphs of --help at the terminal's width, not the source's, and end it with an example."""
+    for below, each in getattr(command, "commands", {}).items():
+        _complete_help(each, f"{name} {below}")
+    if name in EXAMPLES:
         command.help = "\n\n".join(
             paragraph if "\n  " in paragraph else paragraph.replace("\n", " ")
             for paragraph in (getdoc(command.callback) or "").split("\n\n")
         )
-    for group in commands.registered_groups:
-        if group.typer_instance is not None:
-            _unwrap_help(group.typer_instance)
+        command.epilog = f"Example: [bold]{EXAMPLES[name]}[/bold]"
 
 
 def _name_values(command: Any, ctx: Any) -> None:
-    """Have --help name what an option takes as an operator would, and not by its type in Python."""
+    """Show in --help what an option takes (FILE, N), not its Python type."""
     for each in getattr(command, "commands", {}).values():
         _name_values(each, ctx)
     for parameter in command.get_params(ctx):

@@ -17,21 +17,23 @@ from syncd.operations.rekey import Move, rekey_plan
 
 @app.command(rich_help_panel="Deciding")
 def rekey(
-    old: Annotated[str | None, typer.Argument(metavar="OLD", help="The MISID that the account has.")] = None,
-    new: Annotated[str | None, typer.Argument(metavar="NEW", help="The MISID that the same person has now.")] = None,
+    old: Annotated[str | None, typer.Argument(metavar="OLD", help="The MISID of the account.")] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="The same person's new MISID.")] = None,
     *,
     from_csv: Annotated[
-        Path | None, typer.Option("--from", metavar="CSV", help="Many at once: a file with the columns old and new.")
+        Path | None,
+        typer.Option("--from", metavar="CSV", help="A CSV file with the columns old and new, for several people."),
     ] = None,
     role: RoleOption = Role.LEARNER,
     approve: ApproveOption = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Say that a person has a new MISID: the account keeps its UserID and its history.
+    """Give an account a new MISID: the same person under a new number. UserID and history stay.
 
-    OneFile is sent the new MISID, and the account is known by it from then on. Many at once pass the guard like any
-    run, and wait for 'syncd approve' when they are too many. Ends with 1 when an account cannot be moved so.
+    The new MISID is sent to OneFile. The guard applies: too many at once wait for 'syncd approve'.
+
+    Exit code 1: an account cannot be given that MISID; nothing was sent.
     """
     if from_csv is not None and old is None:
         moves = _moves_in(from_csv, role)

@@ -24,29 +24,29 @@ def report(
     since: SinceOption = "7d",
     until: UntilOption = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Name the MISIDs too: every change, and everybody who is held.")
+        bool, typer.Option("--details", help="Include MISIDs: every change, and every held record.")
     ] = False,
     json: JsonOption = False,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a page to print to FILE, which must not be there yet."),
+        typer.Option("--html", metavar="FILE", help="Write a page to print. FILE must not exist yet."),
     ] = None,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Report what was done in a time, for a manager or an auditor: runs, who approved them, changes, what is held.
+    """Report a period for a manager or an auditor: runs, approvals, changes, held records.
 
-    It tells of the last seven days unless you say otherwise. No value of a person is ever in it, and no MISID unless
-    --details asks for them. A day begins and ends by the clock of schedule.timezone.
+    Covers the last seven days by default; days are days in schedule.timezone. Contains no personal values, and MISIDs
+    only with --details.
 
-    The document of --json:
+    --json prints one document:
 
       since, until, organisations, is_whole: false if some of that time is no longer kept
       runs: trigger, state, count, calls
       calls; verifies: how many runs read accounts back; warnings; in_doubt
       approvals: run, at, by, creates, updates, leavers
       rejections: run, began, by
-      requests: at, by, people: 0 is everybody, run
+      requests: at, by, people: 0 is everyone, run
       changes: role, action, outcome, count
       drift: run, at, accounts
       accounts: how many there are now of each role
@@ -54,7 +54,7 @@ def report(
     With --details also each_change and each_held.
     """
     if json and html:
-        raise typer.BadParameter("is not to be had with --json", param_hint="--html")
+        raise typer.BadParameter("cannot be combined with --json", param_hint="--html")
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
     here = now()

@@ -14,15 +14,15 @@ from syncd.operations.rekey import restore_plan
 
 @app.command(rich_help_panel="Deciding")
 def restore(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="Whose account.")],
+    misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID of the account.")],
     *,
     role: RoleOption = Role.LEARNER,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Take back that a leaver's account was archived.
+    """Unarchive a leaver's account.
 
-    As long as the MIS does not have the person, the account is a leaver's still, and its grace begins anew; name the
-    MISID in leavers.protect to keep it for good. Ends with 1 when the account is not an archived one.
+    While the MIS does not have the person, the account stays a leaver and its grace period starts again; add the MISID
+    to leavers.protect to keep it. Exit code 1: the account is not archived.
     """
     run_plan((config, organisation), Trigger.RESTORE, restore_plan(misid, role), approve=False)

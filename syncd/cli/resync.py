@@ -1,6 +1,7 @@
 """resync: asking the daemon for a run."""
 
 import time
+from collections.abc import Collection
 from datetime import timedelta
 from threading import Event
 from typing import Annotated, Final
@@ -34,12 +35,12 @@ from syncd.wiring.clock import now
 from syncd.wiring.store import open_store
 
 _LOOK_AGAIN_SECONDS: Final = 0.5
-#: How long there may be no daemon: long enough for one to be started again.
+#: How long to wait for a daemon: long enough for one to restart.
 _PATIENCE_SECONDS: Final = 10.0
 
 _COULD_NOT_RUN: Final = 1
 _GRAVEST_FIRST: Final = (_COULD_NOT_RUN, 3, 4, 0)
-#: A run that was stopped may have been settled before we look.
+#: A stopped run may have been approved or rejected by the time it is read.
 _STOPPED: Final = frozenset({RunState.AWAITING_APPROVAL, RunState.APPROVED, RunState.REJECTED, RunState.SUPERSEDED})
 
 
@@ -47,16 +48,17 @@ _STOPPED: Final = frozenset({RunState.AWAITING_APPROVAL, RunState.APPROVED, RunS
 def resync(
     *,
     misid: MisidOption = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the run, and end as 'syncd sync' does.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the run, and return its exit code.")] = False,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Ask the running daemon for a run now, from any machine that reaches the state store.
 
-    It begins within two seconds, or after the run that is at work, or after a quiet window. With --misid the run that
-    is at work gives way to it, even one that was begun by hand. Who asks meanwhile shares it. With --wait it ends with
-    0 when everybody is in step, 1 when it could not run or nobody answers, 3 when it waits for 'syncd approve', 4 when
-    it is done but some records are held or were refused.
+    The run starts within two seconds, or after the run in progress or a quiet window. With --misid, a run in progress
+    pauses for it. Requests made in the meantime are answered by the same run.
+
+    Exit codes with --wait: 0 in sync; 1 could not run, or no daemon; 3 waits for 'syncd approve'; 4 done, but some
+    records are held or were refused.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
@@ -69,44 +71,44 @@ def resync(
             }
         if quiet := seconds_of_quiet(now(), settings.schedule.quiet, ZoneInfo(settings.schedule.timezone)):
             ends_at = now() + timedelta(seconds=quiet)
-            typer.echo(f"It is a quiet window, in which no call leaves: the run begins after it, at {moment(ends_at)}.")
+            typer.echo(f"No calls are made during a quiet window: the run starts after it, at {moment(ends_at)}.")
         elif not wait:
-            at_work = "ahead of one that is at work" if misid else "or after the one that is at work"
-            typer.echo(f"A run is asked for; the daemon begins it within two seconds, {at_work}.")
+            in_progress = "ahead of a run in progress" if misid else "or after the run in progress"
+            typer.echo(f"Run requested. The daemon starts it within two seconds, {in_progress}.")
         if not wait:
             return
         codes = set()
         try:
             for each, request in requests.items():
                 head(each, organisations)
-                codes.add(_outcome(store, each, request, stopping, is_named=bool(misid)))
+                codes.add(_outcome(store, each, request, stopping, misid or ()))
         except Interrupted:
-            typer.echo("No longer waiting. The request stands, and the daemon makes the run all the same.", err=True)
+            typer.echo("No longer waiting. The request stands: the daemon makes the run.", err=True)
             raise typer.Exit(_COULD_NOT_RUN) from None
     raise typer.Exit(next(code for code in _GRAVEST_FIRST if code in codes))
 
 
-def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, *, is_named: bool) -> int:
-    """Wait for the answer and print it; gives what to end with. Raises `Interrupted` when told to stop."""
-    run = _answer(store, organisation_id, request, stopping, is_named=is_named)
+def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, misids: Collection[str]) -> int:
+    """Wait for the run, print its result and return the exit code. Raises `Interrupted` if asked to stop."""
+    run = _answer(store, organisation_id, request, stopping, is_named=bool(misids))
     if run is None:
         problem = (
-            f"No daemon works for organisation {organisation_id} on the state store {store}: start 'syncd run'. "
-            "The request stands, and the next daemon answers it."
+            f"No daemon is running for organisation {organisation_id} on the state store {store}: start 'syncd run'. "
+            "The request stands; the next daemon answers it."
         )
     elif run.state is RunState.FINISHED or run.state in _STOPPED:
         with reading_session(store, organisation_id, now) as session:
             done = _done(session, run)
-        text.print_done(done)
+        text.print_done(done, run.started_at, only=misids)
         return exit_code(done)
     else:
-        problem = f"Run {run.id} could not be made: {run.reason or 'the daemon broke off; its log says why.'}"
+        problem = f"Run {run.id} failed: {run.reason or 'the daemon stopped; see its log.'}"
     typer.echo(problem, err=True)
     return _COULD_NOT_RUN
 
 
 def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *, is_named: bool) -> RunSummary | None:
-    """The run that answers, once it is over, and meanwhile how far it is; ``None`` when there is nobody to make it."""
+    """Return the run that answers, once it is over, showing its progress; ``None`` if there is no daemon."""
     told = None
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     with progress_bar() as progress:
@@ -119,12 +121,12 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *
                 return answer
             if newest and newest.state is RunState.RUNNING:
                 if newest.id != told:
-                    typer.echo(f"Run {newest.id} is at work{_and_yours(newest, is_named=is_named)}.")
+                    typer.echo(f"Run {newest.id} is in progress{_and_yours(newest, is_named=is_named)}.")
                     told = newest.id
                 if begun:
                     progress(begun, newest.creates + newest.updates)
             if time.monotonic() > give_up_at:
-                # To look whether the other one is held keeps a run from beginning, so that comes second.
+                # Trying the lock of writing keeps a run from starting, so the other one is tried first.
                 if not any(_is_held(store, organisation_id, each) for each in (Purpose.LEADING, Purpose.WRITING)):
                     return None
                 give_up_at = time.monotonic() + _PATIENCE_SECONDS
@@ -135,11 +137,11 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *
 def _and_yours(in_progress: RunSummary, *, is_named: bool) -> str:
     if in_progress.trigger is Trigger.REQUEST:
         return ""
-    return ", and gives way to yours" if is_named else "; yours comes after it"
+    return " and pauses for yours" if is_named else "; yours starts after it"
 
 
 def _is_held(store: Store, organisation_id: int, purpose: Purpose) -> bool:
-    """Whether somebody has this lock: a daemon for as long as it lives, and whoever makes a run."""
+    """Whether a daemon (leading) or a run (writing) holds this lock."""
     try:
         with locked(store, organisation_id, purpose):
             return False
@@ -148,7 +150,7 @@ def _is_held(store: Store, organisation_id: int, purpose: Purpose) -> bool:
 
 
 def _done(session: StateSession, run: RunSummary) -> RunResult:
-    """What is on record of a run, as the run itself would tell it."""
+    """The stored result of a run, as the run itself would return it."""
     return RunResult(
         run.id,
         RunState.AWAITING_APPROVAL if run.state in _STOPPED else run.state,

@@ -16,16 +16,17 @@ from syncd.wiring.store import open_store
 @app.command(rich_help_panel="Deciding")
 def retry(
     misid: Annotated[
-        list[str] | None, typer.Argument(metavar="MISID", help="Whom; everybody who was refused if left out.")
+        list[str] | None,
+        typer.Argument(metavar="MISID", help="The MISIDs to retry. Omit it to retry every refused record."),
     ] = None,
     *,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let the next run send again what OneFile has refused.
+    """Let the next run retry records that OneFile refused.
 
-    Of somebody held as "rekeyed?" and named here it says that they are somebody new, who is to have an account of
-    their own. Records held for another reason need no retry: every run looks at them afresh.
+    For a record held as "rekeyed?", this confirms it is a new person who needs a new account. Records held for other
+    reasons need no retry: every run checks them again.
     """
     settings = settings_of(config)
     store = open_store(settings)
@@ -33,6 +34,6 @@ def retry(
     with writing_session(store, organisations[0], now) as session:
         count = sum(held_records.retry(session.for_organisation(each), misid or []) for each in organisations)
     if not count:
-        typer.echo("There is nothing to try again: 'syncd held' lists who is held, and every run looks at them afresh.")
+        typer.echo("There is nothing to retry: 'syncd held' lists the held records, and every run checks them again.")
         return
-    typer.echo(f"{plural(count, 'held record')} will be tried again by the next run.")
+    typer.echo(f"The next run retries {plural(count, 'held record')}.")

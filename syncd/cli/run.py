@@ -21,12 +21,11 @@ _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 
 @app.command(rich_help_panel="Running")
 def run(*, config: ConfigOption = None) -> None:
-    """Run the daemon: poll on the schedule until told to stop.
+    """Run the daemon: poll on the schedule until it is stopped.
 
-    The first poll is made at once; 'syncd resync' and SIGUSR1 ask for another one. SIGTERM or Ctrl+C finishes the
-    calls in flight and ends it with 0; SIGHUP has it read its configuration and feeds again. Of several daemons on
-    one state store one works and the others wait to take over. While the state store cannot be reached, the daemon
-    waits, from the start on.
+    The first poll starts at once; 'syncd resync' or SIGUSR1 requests another. SIGTERM or Ctrl+C finishes the calls in
+    flight and exits with 0; SIGHUP reloads the configuration and the feeds. Of several daemons on one state store,
+    one works and the others wait to take over. If the state store cannot be reached, the daemon waits for it.
     """
     # Only the daemon needs its scheduler and its server, which take time to load.
     from syncd.daemon.daemon import Daemon, Signals  # noqa: PLC0415

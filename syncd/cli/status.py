@@ -1,6 +1,7 @@
 """The command status: the state of the whole, read from the state store alone."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import typer
 
@@ -11,15 +12,16 @@ from syncd.cli.state import reading_state
 from syncd.core.rate import humanise_duration
 from syncd.core.records import Reason
 from syncd.state.views import status as status_view
-from syncd.state.views.documents import moment, onefile_text, status_document
+from syncd.state.views.documents import onefile_text, status_document
 from syncd.state.views.progress import Progress
-from syncd.state.views.status import StatusReport
+from syncd.state.views.status import OneFileReachability, StatusReport
 from syncd.sync.reasons import describe
+from syncd.wiring.clock import now
 
 
 @app.command(rich_help_panel="Looking")
 def status(*, json: JsonOption = False, organisation: OrganisationOption = None, config: ConfigOption = None) -> None:
-    """Show how things stand: the last run and the next, what waits, who is held."""
+    """Show the status: last and next run, what waits for approval, accounts, held records, what is in doubt."""
     limit = settings_of(config).onefile.calls_per_minute
     with reading_state(config, organisation) as (session, organisations):
         reports = status_view.status_by_organisation(session, organisations, limit)
@@ -38,28 +40,41 @@ def status(*, json: JsonOption = False, organisation: OrganisationOption = None,
 def _print_status(report: StatusReport) -> None:
     last, waiting = report.last_run, report.waiting
     lines = {
+        "as of": f"{now().astimezone():%d %b %Y %H:%M %Z}",
         "last run": last
-        and f"{last.id} ({last.trigger}), {describe(last.state)}, {moment(last.started_at)}"
+        and f"{last.id} ({last.trigger}), {describe(last.state)}, {_local(last.started_at)}"
         + (f": {last.reason}" if last.reason else ""),
         **({"in progress": _in_progress(report.progress)} if report.progress else {}),
-        "next run": moment(report.next_run_at) or "no daemon is running",
+        "next run": _local(report.next_run_at) if report.next_run_at else "no daemon is running",
         "waiting for approval": waiting and f"run {waiting.id}: {waiting.reason}",
         "accounts": _by_kind(report.accounts),
         "left the MIS": report.leavers,
         "held": _by_kind(report.held),
         "warnings": report.warnings,
         "in doubt": report.in_doubt,
-        "OneFile": onefile_text(report.onefile),
+        "OneFile": _onefile(report.onefile),
     }
     for name, value in lines.items():
         typer.echo(f"{name + ':':<22}{'none' if value is None else value}")
+
+
+def _local(at: datetime) -> str:
+    """A moment in local time, and how far away it is."""
+    here = now()
+    far = humanise_duration(int(abs((here - at).total_seconds())))
+    return f"{at.astimezone():%d %b %Y %H:%M %Z} ({f'{far} ago' if at <= here else f'in {far}'})"
+
+
+def _onefile(onefile: OneFileReachability) -> str:
+    since = onefile.unreachable_since
+    return f"unreachable since {_local(since)}" if since else onefile_text(onefile)
 
 
 def _in_progress(progress: Progress) -> str:
     if not progress.planned:
         return f"run {progress.run}: reading and comparing"
     left = f", {humanise_duration(progress.seconds_left)} left" if progress.seconds_left else ""
-    return f"run {progress.run}: {progress.begun:,} of {progress.planned:,} changes begun{left}"
+    return f"run {progress.run}: {progress.begun:,} of {progress.planned:,} changes started{left}"
 
 
 def _by_kind(counts: Mapping[str, int] | Mapping[Reason, int]) -> str | None:

@@ -21,6 +21,7 @@ from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import AnotherRun
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import run_once
+from syncd.wiring.clock import now
 
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 
@@ -29,16 +30,16 @@ _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 def sync(
     *,
     approve: Annotated[
-        bool, typer.Option("--approve", help="Approve this run's plan beforehand, however large it is.")
+        bool, typer.Option("--approve", help="Approve this run's plan beforehand, whatever its size.")
     ] = False,
     misid: MisidOption = None,
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make one run now, and wait for it; of several organisations one for each in turn.
+    """Make one run now, in the foreground; with several organisations, one run for each in turn.
 
-    Ends with 0 when everybody is in step, 1 when it could not run, 3 when it waits for 'syncd approve',
-    4 when it is done but some records are held or were refused, 5 when another run is at work.
+    Exit codes: 0 in sync; 1 could not run; 3 waits for 'syncd approve'; 4 done, but some records are held or were
+    refused; 5 another run is in progress.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
@@ -46,6 +47,7 @@ def sync(
     with open_run_context(settings) as context:
         for each in organisations:
             head(each, organisations)
+            started = now()
             try:
                 with locked_organisation(context, each) as here, progress_bar() as progress:
                     running = partial(
@@ -58,10 +60,10 @@ def sync(
                     )
                     done = running(here) if misid else run_yielding_to_resyncs(here, running)
             except AnotherRun as problem:
-                # What holds this organisation up does not hold up the others.
+                # The other organisations are not affected.
                 typer.echo(str(problem), err=True)
                 codes.add(problem.exit_code)
             else:
-                text.print_done(done)
+                text.print_done(done, started, only=misid or ())
                 codes.add(exit_code(done))
     raise typer.Exit(next(code for code in GRAVEST_FIRST if code in codes))

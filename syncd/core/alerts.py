@@ -1,4 +1,4 @@
-"""What people are to be told: each trouble once, however long it lasts, and once that it is over."""
+"""Which notifications are due: one when a problem starts, however long it lasts, and one when it is over."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ from syncd.core.text import plural
 
 
 class AlertKind(StrEnum):
-    """What somebody may have to be told of."""
+    """What a notification is about."""
 
     APPROVAL = "awaiting_approval"
     CREDENTIALS = "credentials_refused"
     ONEFILE = "onefile_unreachable"
     MIS = "mis_unreachable"
     FAILING = "runs_failing"
-    STORE = "store_unusable"
+    STORE = "state_store_unavailable"
     DIGEST = "digest"
-    """The records that are newly held; no trouble, and told of once a day."""
+    """The records that are newly held; not a problem, and sent once a day."""
 
 
 TROUBLES: Final = tuple(subject for subject in AlertKind if subject is not AlertKind.DIGEST)
 
-#: What mends itself more often than not, and is worth telling of only when it lasts.
+#: Problems that mostly resolve by themselves: notified only if they last.
 _TRANSIENT: Final = frozenset({AlertKind.ONEFILE, AlertKind.MIS, AlertKind.STORE})
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that is so now, and that somebody should know."""
+    """A problem that exists now."""
 
     since: datetime
     reason: str
-    """Why, in a sentence, or what of the plan is too large; nothing personal."""
+    """Why, in a sentence, or the guard's objections; no personal values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is to be told, in words; of a trouble, or that it is over."""
+    """The text of a notification: a problem, or that it is over."""
 
     subject: AlertKind
     title: str
@@ -55,10 +55,9 @@ def due_notifications(
     patience: timedelta,
     zone: tzinfo,
 ) -> list[Notification]:
-    """What somebody has yet to be told who was ``told`` of these subjects and not yet that they are over.
+    """Return the notifications due to a channel that was ``told`` of these subjects and not yet that they are over.
 
-    Of a server that does not answer they are told once it has been so for as long as ``patience``.
-    Moments are written in ``zone``.
+    A server that does not answer is notified after ``patience``. Times are written in ``zone``.
     """
     news = [
         _notification(subject, troubles[subject], zone)
@@ -69,23 +68,23 @@ def due_notifications(
 
 
 def digest(new: Mapping[Reason, int], held: int) -> Notification | None:
-    """The notification of records that are held since the last digest, by reason; ``None`` if there are none.
+    """Return the digest of the records held since the last one, by reason; ``None`` if there are none.
 
-    ``held`` is the number of held records in all.
+    ``held`` is the number of all held records.
     """
     number = sum(new.values())
     if not number:
         return None
     lines = [f"{count}: {reason.replace('_', ' ')}" for reason, count in sorted(new.items())]
     head = plural(number, "record is newly held", "records are newly held")
-    rest = f"{plural(held, 'is', 'are')} held in all: 'syncd held' lists them, and says why."
+    rest = f"{plural(held, 'is', 'are')} held in total: 'syncd held' lists them with their reasons."
     return Notification(AlertKind.DIGEST, head, "\n".join([*lines, "", rest]))
 
 
 def test_notification() -> Notification:
-    """What is sent to find out whether anything arrives."""
+    """The message of 'syncd notify test'."""
     return Notification(
-        AlertKind.DIGEST, "This is a test", "If you can read this, syncd can tell you when it needs you.", True
+        AlertKind.DIGEST, "This is a test", "If you can read this, syncd can send you notifications.", True
     )
 
 
@@ -100,41 +99,41 @@ def _notification(subject: AlertKind, trouble: Condition, zone: tzinfo) -> Notif
         case AlertKind.APPROVAL:
             title = "A run waits for approval"
             body = (
-                f"It was stopped on {since} and has sent nothing: {reason}. "
-                "'syncd plan' shows it; 'syncd approve' lets it go, and 'syncd reject' puts it aside."
+                f"The guard stopped it on {since}, nothing was sent: {reason}. "
+                "'syncd plan' shows the plan; decide with 'syncd approve' or 'syncd reject'."
             )
         case AlertKind.CREDENTIALS:
             title = "OneFile refuses the customer token"
-            body = f"{reason}. Nobody is kept in step until that is put right; 'syncd doctor' checks it."
+            body = f"{reason}. Accounts are not kept in sync until this is fixed; 'syncd doctor' checks it."
         case AlertKind.ONEFILE:
             title = f"OneFile has not answered since {since}"
-            body = f"{reason}. Nothing is lost: syncd tries again by itself, and you are told when it answers."
+            body = f"{reason}. Nothing is lost: syncd retries by itself and notifies you when OneFile answers."
         case AlertKind.MIS:
             title = f"The MIS has not answered since {since}"
             body = (
-                f"{reason}. Nobody is taken for a leaver meanwhile, and nobody is kept in step; "
-                "'syncd doctor' checks what syncd needs of it."
+                f"{reason}. Until it answers, accounts are not kept in sync and no record is treated as a leaver; "
+                "'syncd doctor' checks the connection."
             )
         case AlertKind.STORE:
-            title = f"The state store has been of no use since {since}"
-            body = f"{reason}. Until that is put right syncd does nothing."
+            title = f"The state store has been unavailable since {since}"
+            body = f"{reason}. Until this is fixed, syncd makes no runs."
         case _:
             title = "Runs are failing"
-            body = f"Since {since}: {reason}. 'syncd doctor' says what to put right."
+            body = f"Since {since}: {reason}. 'syncd doctor' says what to correct."
     return Notification(subject, title, body)
 
 
-#: What is said when it is over.
+#: Title and text when the problem is over.
 _OVER: Final = {
     AlertKind.APPROVAL: (
         "No run waits for approval any more",
-        "It was settled, or the MIS no longer asks for so much.",
+        "The run was approved or rejected, or the plan became small enough.",
     ),
-    AlertKind.CREDENTIALS: ("OneFile accepts the customer token again", "Runs go on from where they were."),
-    AlertKind.ONEFILE: ("OneFile answers again", "What had to wait is being sent."),
-    AlertKind.MIS: ("The MIS answers again", "Runs go on from where they were."),
-    AlertKind.FAILING: ("Runs come to their end again", "There is nothing to do."),
-    AlertKind.STORE: ("The state store can be used again", "Runs go on from where they were."),
+    AlertKind.CREDENTIALS: ("OneFile accepts the customer token again", "Runs continue."),
+    AlertKind.ONEFILE: ("OneFile answers again", "Runs continue and send what waited."),
+    AlertKind.MIS: ("The MIS answers again", "Runs continue."),
+    AlertKind.FAILING: ("Runs succeed again", "There is nothing to do."),
+    AlertKind.STORE: ("The state store is available again", "Runs continue."),
 }
 
 

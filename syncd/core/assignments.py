@@ -62,7 +62,7 @@ class AssignmentLayout:
                 hint = f"did you mean {_COLUMNS[nearest[0]]}?" if nearest else "leave it out"
                 raise UnusableColumns(f"column {column!r} is not one of an assignments feed; {hint}")
             if name in positions:
-                raise UnusableColumns(f"column {name} is there twice; keep one")
+                raise UnusableColumns(f"column {name} appears twice; keep one")
             positions[name] = position
         if missing := [name for name in (LEARNER_COLUMN, USER_COLUMN) if name not in positions]:
             raise UnusableColumns(f"mandatory for assignments and not among the columns: {'; '.join(missing)}")
@@ -204,7 +204,7 @@ def _warn_of_gone(changed: ChangedAssignments, known: Mapping[Key, Known]) -> It
     pairs = (pair for pair in changed.gone if all(key in known and known[key].is_settled for key in pair))
     for learner, users in users_by_learner(pairs).items():
         named = ", ".join(f"{user.role} {user.misid}" for user in sorted(users))
-        detail = f"{named}: assigned in OneFile and no longer in the MIS; only a person can take that back"
+        detail = f"{named}: assigned in OneFile and no longer in the MIS; unassign by hand in OneFile"
         yield Warned(learner, "", Reason.CLEARED, USER_COLUMN, detail)
 
 

@@ -85,9 +85,9 @@ def required_approval(plan: Plan, limits: Limits, accounts: int, feeds: Iterable
 
 def _shrunk(feed: FeedSize) -> str:
     if feed.rows == 0 and (feed.accounts or not feed.elsewhere):
-        return f"feed {feed.name} yielded no rows"
+        return f"feed {feed.name} returned no rows"
     if feed.rows * 2 < feed.accounts:
-        return f"feed {feed.name} yielded {feed.rows} rows where it had {feed.accounts} accounts"
+        return f"feed {feed.name} returned {feed.rows} rows where it had {feed.accounts} accounts"
     if feed.gone * 2 > feed.accounts:
         return f"feed {feed.name} no longer has {feed.gone} of the {feed.accounts} people it had"
     return ""

@@ -220,11 +220,11 @@ class Layout:
             if name is None:
                 raise UnusableColumns(_unknown_column(role, column, spellings))
             if name in positions:
-                raise UnusableColumns(f"column {name} is there twice; keep one")
+                raise UnusableColumns(f"column {name} appears twice; keep one")
             positions[name] = position
         if watermark and watermark.lower() not in map(str.lower, columns):
             nearest = get_close_matches(watermark, columns, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else "have the query give it"
+            hint = f"did you mean {nearest[0]!r}?" if nearest else "add it to the query"
             raise UnusableColumns(f"the watermark {watermark!r} is not among the columns; {hint}")
         defaults = {name: value for name, value in (defaults or {}).items() if role in FIELDS[name].roles}
         matched = tuple(_column(name, position) for name, position in positions.items() if name != ORGANISATION_COLUMN)

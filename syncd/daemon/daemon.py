@@ -25,8 +25,7 @@ from syncd.state.db.lock import Lock, Purpose, locked_when_free
 from syncd.state.session import reading_session, writing_session
 
 #: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
-_LOOK_AGAIN_SECONDS: Final = 1.0
-_EVERY_SECOND: Final = When("every second", timedelta(seconds=_LOOK_AGAIN_SECONDS))
+LOOK_AGAIN_SECONDS: Final = 1.0
 #: When nobody works, in the fields of cron.
 _AT_NIGHT: Final = "30 2 * * *"
 
@@ -58,6 +57,7 @@ class Daemon:
     the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by. ``telling`` tells
     people of what happens. ``open_store`` makes the state store ready for use, and raises `StateUnreachable` if it may
     succeed later; any other error of its ends the daemon. ``manager`` is the service manager.
+    Every ``look_again_seconds`` it looks for requests and at the clock, and whether its turn to lead has come.
     """
 
     def __init__(
@@ -69,7 +69,9 @@ class Daemon:
         telling: Notifier | None = None,
         open_store: Callable[[], object] = lambda: None,
         manager: ServiceManager | None = None,
+        look_again_seconds: float = LOOK_AGAIN_SECONDS,
     ) -> None:
+        self._look_again_seconds = look_again_seconds
         self._telling = telling or NullNotifier()
         self._open_store = open_store
         self._manager = manager or ServiceManager()
@@ -85,6 +87,10 @@ class Daemon:
         self._store, self._log, self._clock = main.store, main.log, main.clock
         self._organisations = [context.organisation_id for context in orders.turns]
         self._jobs = Jobs(self._clock)
+
+    def due(self, job: str) -> datetime | None:
+        """When a job is done next: ``poll``, ``verify``, ``requests`` or ``daily NAME``; ``None`` if it is not done."""
+        return self._jobs.due(job)
 
     def run(self) -> None:
         """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
@@ -108,7 +114,7 @@ class Daemon:
                 work()
             except unreachable as problem:
                 if not is_known:
-                    self._log.error("store_unusable", reason=str(problem))
+                    self._log.error("state_store_unavailable", reason=str(problem))
                     self._ready(f"Waits for the state store: {problem}")
                 is_known = True
                 self._wait()
@@ -137,12 +143,12 @@ class Daemon:
     def _watch(self, leads: Sequence[Lock]) -> None:
         """Mind everything but the runs, until told to stop or no longer in the lead."""
         # On Windows, Ctrl+C is not heard of by somebody who waits without an end.
-        while not self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+        while not self._signals.stopping.wait(self._look_again_seconds):
             if self._reload_if_requested():
                 self._schedule_all()
                 self._log.info("configuration_reloaded", **self._about())
             if by := self._jobs.check_clock():
-                self._log.warning("clock_was_set", seconds=round(by.total_seconds()))
+                self._log.warning("clock_jumped", seconds=round(by.total_seconds()))
                 self._note_next_run()
             if not self._jobs.are_alive:
                 # Nothing would ever be done again, and nobody would be told.
@@ -150,7 +156,7 @@ class Daemon:
                 self._log.error("daemon_failed", reason="its schedule has ended")
                 raise DaemonBroken("The daemon's schedule has ended, for an unknown reason. Start the daemon again.")
             if not all(lead.is_held() for lead in leads):
-                self._log.error("lead_lost", reason="the connection to the state store that kept it was lost")
+                self._log.error("leadership_lost", reason="the connection to the state store that kept it was lost")
                 self._say("Waits until no other daemon works on this state store.")
                 return
         self._manager.stopping()
@@ -163,7 +169,8 @@ class Daemon:
         self._schedule_job(_POLL, partial(self._make, _POLL, self._work.poll), schedule.poll, at_once)
         missed = self._missed_verify(now) if begins else None
         self._schedule_job(_VERIFY, partial(self._make, _VERIFY, self._work.verify), schedule.verify, missed)
-        self._schedule_job("requests", self._work.answer_requests, _EVERY_SECOND)
+        look_again = When("again and again", timedelta(seconds=self._look_again_seconds))
+        self._schedule_job("requests", self._work.answer_requests, look_again)
         for daily in self._work.orders.daily:
             when = When(_AT_NIGHT, timezone=schedule.timezone)
             self._schedule_job(f"daily {daily.name}", partial(self._work.do, daily), when, now if begins else None)
@@ -203,7 +210,7 @@ class Daemon:
         until = self._clock() + by
         self._jobs.postpone(name, until)
         self._note_next_run()
-        self._log.info("put_off", job=name, until=_written(until), why=why)
+        self._log.info("job_postponed", job=name, until=_written(until), why=why)
 
     def _reload_if_requested(self) -> bool:
         """Read the configuration again when told to; gives whether another one is gone by from now on.
@@ -214,14 +221,14 @@ class Daemon:
             self._signals.reload.clear()
             self._manager.reloading()
             self._rereading = _begun(self._reread)
-        if self._rereading is not None and self._rereading in wait([self._rereading], _LOOK_AGAIN_SECONDS).done:
+        if self._rereading is not None and self._rereading in wait([self._rereading], self._look_again_seconds).done:
             rereading, self._rereading = self._rereading, None
             try:
                 orders = rereading.result()
             except SyncdError as problem:
-                self._log.error("configuration_refused", reason=str(problem))
+                self._log.error("configuration_reload_failed", reason=str(problem))
             except Exception as problem:  # noqa: BLE001 - the old one still serves
-                self._log.error("configuration_refused", reason=f"unexpected {type(problem).__name__}")
+                self._log.error("configuration_reload_failed", reason=f"unexpected {type(problem).__name__}")
             else:
                 self._retired.append(self._work.orders)
                 self._work.orders = orders
@@ -269,7 +276,7 @@ class Daemon:
         self._manager.doing(status)
 
     def _wait(self) -> None:
-        if self._signals.stopping.wait(_LOOK_AGAIN_SECONDS):
+        if self._signals.stopping.wait(self._look_again_seconds):
             self._manager.stopping()
             raise Interrupted
         self._work.forward_requests()

@@ -129,9 +129,9 @@ class Runner:
         try:
             daily.work(self._store, self._clock())
         except StateUnusable as problem:
-            self._log.error("daily_failed", job=daily.name, reason=str(problem))
+            self._log.error("daily_job_failed", job=daily.name, reason=str(problem))
         except Exception as problem:  # noqa: BLE001 - the next day may fare better
-            self._log.error("daily_failed", job=daily.name, reason=f"unexpected {type(problem).__name__}")
+            self._log.error("daily_job_failed", job=daily.name, reason=f"unexpected {type(problem).__name__}")
 
     def seconds_of_quiet(self) -> float:
         """How long no call leaves, because of the time of day."""

@@ -88,7 +88,7 @@ class Narrator:
             said = log.read().decode("utf-8", "replace")
         if code != ends_with:
             raise StoryBroken(
-                f"The demo stops here: 'syncd {command[0]}' ended with exit code {code}, and not with {ends_with:d}. "
+                f"The demo stops here: 'syncd {command[0]}' ended with exit code {code}, expected was {ends_with:d}. "
                 f"{_sentences_in(said) or f'{self._folder / LOG} may say why.'}"
             )
         if meaning := ends_with.meaning:

@@ -56,7 +56,7 @@ class OneFile:
         try:
             return self._control.request(method, f"/simulator/{at}", **content).raise_for_status()
         except httpx.HTTPError:
-            raise StoryBroken("The simulated OneFile has gone away in the middle of the demo.") from None
+            raise StoryBroken("The simulated OneFile stopped during the demo.") from None
 
 
 @contextmanager

@@ -90,43 +90,45 @@ class _Story:
             f"The commands below are the real ones, run for you in the folder {self.folder}."
         )
         self.say(
-            "Two files tell syncd all it needs to know. syncd.toml says where the MIS and OneFile are. learners.sql is "
-            "one SELECT that gives a row for each learner, with every column named after a OneFile field."
+            "syncd needs two files. syncd.toml says where the MIS and OneFile are. learners.sql is one SELECT that "
+            "returns a row for each learner, with every column named after a OneFile field."
         )
 
     def a_plan(self) -> None:
         self.teller.chapter("What would syncd do?")
         self.say(
-            "A plan reads the MIS, compares it with what OneFile was last told, and changes nothing anywhere. It names "
-            "people by their MISID, the MIS's own number for them, and never shows what is in a field."
+            "A plan reads the MIS, compares it with the values OneFile last accepted, and changes nothing. It names "
+            "people by their MISID, the MIS's own number for them, and shows field names but no values."
         )
         self.run("plan")
 
     def the_first_run_waits(self) -> None:
         self.teller.chapter("The first run")
         self.say(
-            "That many new accounts are more than the guard lets through unasked, so that a broken query can never "
-            "flood OneFile or empty it. A run that is too large stops before its first change, and waits for you."
+            "That is more new accounts than the guard allows without approval, so that a broken query can never "
+            "flood OneFile or empty it. A run that is too large stops before its first change and waits for you."
         )
         self.run("sync", ends_with=Ending.WAITS)
 
     def the_first_run_is_approved(self) -> None:
-        self.say("You have read the plan and agree with it. Your approval covers what was planned, and no more.")
+        self.say(
+            "You have read the plan and agree with it. Your approval covers at most as many changes as were planned."
+        )
         self.run("approve")
-        self.say("OneFile allows 300 calls a minute. syncd keeps to that, so the next run takes about 15 seconds.")
+        self.say("OneFile allows 300 calls a minute. syncd stays below that, so the next run takes about 15 seconds.")
         now = self.onefile.number_of_users
         growth = Growth("Accounts in OneFile", lambda: self.onefile.number_of_users - now, sample_college.SENDABLE)
         self.run("sync", ends_with=Ending.SOME_HELD, growth=growth)
         self.say(
-            "Nobody goes missing without a word. Whoever cannot be sent is held, and the reason is kept until the "
-            "record is put right. A value that cannot be right, as the ULN and the date of birth in the plan, is left "
-            "out, and its person is sent all the same ('syncd held --warnings' lists those)."
+            "No record disappears silently. A record that cannot be sent is held, and its reason is stored until the "
+            "record is corrected. An invalid optional value, like the ULN and the date of birth in the plan, is left "
+            "out and the rest of its record is sent ('syncd held --warnings' lists those)."
         )
         self.run("held")
 
     def a_week_passes(self) -> None:
         self.teller.chapter("A week later")
-        self.say("Meanwhile people have been at work in the MIS, and somebody in OneFile:")
+        self.say("In the meantime the MIS has changed, and a class was added in OneFile:")
         self.college.let_a_week_pass()
         self.onefile.take_in(self.college.onefile_a_week_later())
         self.show(
@@ -135,53 +137,53 @@ class _Story:
                 (sample_college.NEW_PHONE, "has a new mobile number"),
                 (sample_college.LEFT, "has left the college"),
                 (sample_college.JOINED, "has joined it"),
-                (sample_college.NO_EMAIL, "was held for want of an e-mail address, and now has one"),
+                (sample_college.NO_EMAIL, "was held because the e-mail address was missing, and now has one"),
                 (sample_college.NEW_COURSE, "was held because OneFile did not have the class, and now it does"),
                 (sample_college.LOST_EMAIL, "has an account, but the e-mail address has been blanked in the MIS"),
             ]
         )
         self.run("plan")
-        self.say("So few changes need no approval:")
+        self.say("These few changes need no approval:")
         self.run("sync", ends_with=Ending.SOME_HELD)
 
     def nothing_to_do(self) -> None:
-        self.say("And once more. Nothing has changed since, so OneFile is not even called:")
+        self.say("Once more. Nothing has changed since, so OneFile is not called at all:")
         self.run("sync", ends_with=Ending.SOME_HELD)
 
     def what_onefile_was_told(self, before: int, after: int) -> None:
-        self.teller.chapter("What OneFile was told")
+        self.teller.chapter("What OneFile received")
         calls = self.onefile.calls
         learners = self.onefile.learners
         misids = {user["ID"]: user["MISID"] for user in learners}
-        self.say("We now ask the simulated OneFile, and not syncd. These changes reached it in the week's run:")
+        self.say("This is from the simulated OneFile, not from syncd. These changes reached it in the week's run:")
         self.show(_told(calls[before:after], misids), ("who", "change", "fields"))
         self.say(
             f"The run after that made {_number(len(calls) - after, 'call')}. OneFile now has {len(learners)} learners, "
             f"and {_twice(list(misids.values()))}."
         )
         self.say(
-            f"{sample_college.LEFT}, who has left, keeps the account: leavers are reported, and archived only if "
-            f"syncd.toml says so. {sample_college.LOST_EMAIL} keeps it unchanged, and is held because OneFile demands "
-            "an e-mail address. syncd never deletes anything."
+            f"{sample_college.LEFT} has left and keeps the account: leavers are reported, and archived only if "
+            f"syncd.toml says so. {sample_college.LOST_EMAIL} keeps an unchanged account and is held, because OneFile "
+            "requires an e-mail address. syncd never deletes anything."
         )
         if emails := sum(user["Emails"] for user in learners):
             self.say(f"Keychain creation is on in this OneFile, so it has sent {emails} e-mails, one to each learner.")
 
     def your_turn(self) -> None:
         self.teller.chapter("Your turn")
-        self.say("The simulated OneFile has gone. The folder is yours to look around in, and these need no OneFile:")
+        self.say("The simulated OneFile has stopped. Look around in the folder; these commands need no OneFile:")
         self.show(
             [
                 (f"cd {self.folder}", ""),
-                ("syncd status", "how things stand"),
-                ("syncd held", "who is held, and why"),
-                (f"syncd history {sample_college.MARRIED}", "every change that was sent for one person"),
+                ("syncd status", "last run, accounts, held records"),
+                ("syncd held", "the held records, and why"),
+                (f"syncd history {sample_college.MARRIED}", "every change sent for one person"),
                 ("syncd accounts", "which MISID is which OneFile UserID"),
             ]
         )
         self.say(
-            f"{LOG} there has what the commands logged, one line an event: MISIDs and names of fields, but nobody's "
-            "name, address or number. When you are done, delete the folder."
+            f"{LOG} has what the commands logged, one line per event: MISIDs and field names, but no names, addresses "
+            "or numbers of people. When you are done, delete the folder."
         )
         self.say("'syncd init' writes a configuration for your own college.")
 

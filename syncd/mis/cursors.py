@@ -1,4 +1,4 @@
-"""Rows as they come from a driver, a page at a time, none of which is lost because of one value in it."""
+"""Cursors that stream the rows of a query in pages; one value that cannot be decoded does not end the reading."""
 
 import re
 import sqlite3
@@ -16,8 +16,8 @@ from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many
 from sqlalchemy import Connection
 
-#: How many rows drivers fetch ahead; what a feed takes in memory.
-AT_ONCE: Final = 1000
+#: How many rows a driver fetches at a time. It bounds the memory that a feed needs.
+PAGE_SIZE: Final = 1000
 
 Page: TypeAlias = Sequence[Sequence[object]]
 Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
@@ -26,48 +26,55 @@ _SQLSTATE: Final = re.compile(r"\[(\w{5})\]")
 
 
 class MoreResults(Exception):
-    """The query gives more than one result."""
+    """The query returns more than one result set."""
 
 
-class Pages:
-    """What a query gives over one connection, by a cursor that leaves the rows at the server until they are wanted.
+class RowCursor:
+    """The rows of one query over one connection; the server keeps them until they are fetched.
 
-    A partial result never looks complete: a driver must raise an error when the connection breaks.
-    What the driver raises goes through, and `MoreResults`.
+    A partial result never looks complete: an error must be raised when the connection breaks.
+    Raises what the driver raises, and `MoreResults`.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._is_over = False
+        self._is_finished = False
         self._driver = connection.connection.dbapi_connection
         self._dialect = connection.dialect
         self.cursor: Any = self._streaming_cursor()
         # For drivers that fetch ahead.
-        self.cursor.arraysize = AT_ONCE
+        self.cursor.arraysize = PAGE_SIZE
 
-    def run(self, query: str, parameters: Parameters | None = None) -> None:
-        """Run the query as it stands: neither a colon nor a percent sign means anything in one without parameters."""
+    def execute(self, query: str, parameters: Parameters | None = None) -> None:
+        """Run the query. Without parameters it goes to the driver as it is: colons and percent signs stay."""
         if parameters is None:
             self.cursor.execute(query)
         else:
             self.cursor.execute(query, parameters)
+        self._skip_to_rows()
 
-    def page(self, rows: int) -> Page:
-        """The next rows, about so many; none at the end, and then no question to the driver any more."""
-        if self._is_over:
+    def fetch(self, rows: int) -> Page:
+        """Return about this many rows; none at the end, after which the driver is not called again."""
+        if self._is_finished:
             return ()
         page = self._fetch(rows)
         if not page:
-            self._is_over = True
+            self._is_finished = True
             self._finish()
         return page
 
+    def _skip_to_rows(self) -> None:
+        """Advance to the first result that has columns: a message or a count of rows may come before it."""
+        advance = getattr(self.cursor, "nextset", None)
+        while advance and self.cursor.description is None and advance():
+            pass
+
     def _fetch(self, rows: int) -> Page:
-        """The next rows from the driver."""
+        """Return the driver's next rows."""
         page: Page = self.cursor.fetchmany(rows)
         return page
 
     def _finish(self) -> None:
-        """Make sure that the result is complete, and the only one. After that no driver allows a fetch."""
+        """Check that the result is complete and the only one. After that no driver allows a fetch."""
         advance = getattr(self.cursor, "nextset", None)
         while advance and advance():
             # A count of rows is a result without columns.
@@ -75,149 +82,153 @@ class Pages:
                 raise MoreResults
 
     def close(self) -> None:
-        """Give the cursor back."""
+        """Close the cursor."""
         self.cursor.close()
 
     def _streaming_cursor(self) -> Any:
         return self._driver.cursor()  # type: ignore[union-attr]
 
 
-class _CheckedPages(Pages):
-    """For drivers that may end the rows without an error when the connection breaks.
+class _ConfirmingCursor(RowCursor):
+    """For drivers that may report the end of the rows, without an error, when the connection breaks.
 
-    They return what they have, of which the last row may be damaged, and say only in the cursor's messages what
-    happened. So no page is handed on before the next fetch has shown that the connection was whole behind it.
+    They return the rows that they have, of which the last may be damaged; only the cursor's messages contain the
+    error. Therefore a page is returned only after the next fetch has shown that the connection was intact behind it.
     """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._next: Page | None = None
 
-    def page(self, rows: int) -> Page:
-        page = super().page(rows) if self._next is None else self._next
-        self._next = super().page(rows) if page else ()
+    def fetch(self, rows: int) -> Page:
+        page = super().fetch(rows) if self._next is None else self._next
+        self._next = super().fetch(rows) if page else ()
         return page
 
+    def _skip_to_rows(self) -> None:
+        with self._checking_messages():
+            super()._skip_to_rows()
+
     def _fetch(self, rows: int) -> Page:
-        with self._reading_messages():
+        with self._checking_messages():
             return super()._fetch(rows)
 
     def _finish(self) -> None:
-        with self._reading_messages():
+        with self._checking_messages():
             super()._finish()
 
     @contextmanager
-    def _reading_messages(self) -> Iterator[None]:
-        """Raise an error for what is more than information. What the driver raises after that is its consequence."""
+    def _checking_messages(self) -> Iterator[None]:
+        """Raise the first message that is an error. It replaces what the driver raises, which only follows from it."""
         try:
             yield
         finally:
-            for said in getattr(self.cursor, "messages", None) or ():
-                state = _SQLSTATE.match(str(said[0]))
+            for message in getattr(self.cursor, "messages", None) or ():
+                state = _SQLSTATE.match(str(message[0]))
                 if state is not None and not state[1].startswith(("00", "01")):
-                    raise self._error_of(state[1], str(said[1]))
+                    raise self._error_of(state[1], str(message[1]))
 
     def _error_of(self, sqlstate: str, text: str) -> Exception:
         error: Exception = self._dialect.loaded_dbapi.OperationalError(sqlstate, text)
         return error
 
 
-class _MssqlPythonPages(_CheckedPages):
-    """mssql-python has names of its own for the SQLSTATEs of its errors."""
+class _MssqlPythonCursor(_ConfirmingCursor):
+    """mssql-python has its own names for the SQLSTATEs of its errors."""
 
     def _error_of(self, sqlstate: str, text: str) -> Exception:
         named = import_module("mssql_python.exceptions").sqlstate_to_exception
-        # It cuts out the second name in brackets, and takes no text without.
+        # The function removes the second name in brackets, and fails on a text that has none.
         error: Exception | None = named(sqlstate, text if text.count("]") > 1 else f"[Microsoft][ODBC]{text}")
         return error or super()._error_of(sqlstate, text)
 
 
-class _AskedPages(_CheckedPages):
-    """Of a driver that syncd is not tested with, the server is asked for an answer after the last row."""
+class _PingingCursor(_ConfirmingCursor):
+    """For drivers that syncd is not tested with: after the last row the server must still answer."""
 
     def _finish(self) -> None:
         super()._finish()
         self._dialect.do_ping(self._driver)  # type: ignore[arg-type]
 
 
-class _NamedPages(Pages):
-    """PostgreSQL keeps the rows of a cursor that has a name, and sends all those of one that has none."""
+class _NamedCursor(RowCursor):
+    """For psycopg2: PostgreSQL keeps the rows of a named cursor, and sends all rows of one without a name."""
 
     def _streaming_cursor(self) -> Any:
         return self._driver.cursor("syncd")  # type: ignore[union-attr]
 
     def _finish(self) -> None:
-        """A cursor that is declared has one result."""
+        """A declared cursor has one result."""
 
 
-class _PsycopgPages(Pages):
-    """PostgreSQL keeps the rows of a cursor that is declared, and makes the next page while this one is looked at.
+class _PsycopgCursor(RowCursor):
+    """For psycopg: PostgreSQL keeps the rows of a declared cursor, and computes the next page in the meantime.
 
-    It has days that Python has no name for: infinity, 44 BC, the year 10000.
+    PostgreSQL has dates that Python cannot represent: infinity, 44 BC, the year 10000.
     """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._transformer = Transformer(self.cursor)
-        self._is_coming = False
-        """Whether a page was asked for and has not been taken."""
+        self._is_requested = False
+        """Whether a page was requested and has not been received."""
 
-    def run(self, query: str, parameters: Parameters | None = None) -> None:
-        # As binary, because that way no second statement can stand behind it.
+    def execute(self, query: str, parameters: Parameters | None = None) -> None:
+        # In binary, because that protocol does not allow a second statement.
         self.cursor.execute(f"DECLARE syncd NO SCROLL CURSOR FOR {query}", parameters, binary=True)
-        # There is no row before the first, but its columns are told.
+        # This returns no row, and the columns.
         self.cursor.execute("FETCH RELATIVE 0 FROM syncd")
-        self._ask()
+        self._request_page()
 
-    def _fetch(self, rows: int) -> Page:  # noqa: ARG002 - so many were asked for already
-        result = self._answer()
+    def _fetch(self, rows: int) -> Page:  # noqa: ARG002 - the page was requested before
+        result = self._receive_page()
         if result.ntuples:
-            self._ask()
+            self._request_page()
         self._transformer.set_pgresult(result)
         try:
             page: Page = self._transformer.load_rows(0, result.ntuples, tuple)
         except psycopg.DataError as problem:
             if problem.sqlstate is not None:
                 raise
-            return self._value_by_value(result)
+            return self._load_each_value(result)
         return page
 
     def _finish(self) -> None:
-        """A cursor that is declared has one result."""
+        """A declared cursor has one result."""
 
     def close(self) -> None:
-        if self._is_coming:
-            self._answer()
+        if self._is_requested:
+            self._receive_page()
         super().close()
 
-    def _ask(self) -> None:
-        self._driver.pgconn.send_query(b"FETCH FORWARD %d FROM syncd" % AT_ONCE)  # type: ignore[union-attr]
-        self._is_coming = True
+    def _request_page(self) -> None:
+        self._driver.pgconn.send_query(b"FETCH FORWARD %d FROM syncd" % PAGE_SIZE)  # type: ignore[union-attr]
+        self._is_requested = True
 
-    def _answer(self) -> pq.abc.PGresult:
-        if not self._is_coming:
-            self._ask()
-        self._is_coming = False
+    def _receive_page(self) -> pq.abc.PGresult:
+        if not self._is_requested:
+            self._request_page()
+        self._is_requested = False
         result: pq.abc.PGresult
         (result,) = self._driver.wait(fetch_many(self._driver.pgconn))  # type: ignore[union-attr]
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise error_from_result(result)
         return result
 
-    def _value_by_value(self, result: pq.abc.PGresult) -> Page:
-        """The page that could not be read, with the text of each value that has no type in Python."""
+    def _load_each_value(self, result: pq.abc.PGresult) -> Page:
+        """Load a page that failed to load, with the text of each value that Python cannot represent."""
         transformer = Transformer(self.cursor)
         loaders = [
             transformer.get_loader(result.ftype(column), pq.Format(result.fformat(column))).load
             for column in range(result.nfields)
         ]
         return [
-            tuple(_loaded(load, result.get_value(row, column)) for column, load in enumerate(loaders))
+            tuple(_load_or_decode(load, result.get_value(row, column)) for column, load in enumerate(loaders))
             for row in range(result.ntuples)
         ]
 
 
-def _loaded(load: Callable[[Any], object], content: bytes | None) -> object:
+def _load_or_decode(load: Callable[[Any], object], content: bytes | None) -> object:
     if content is None:
         return None
     try:
@@ -226,8 +237,8 @@ def _loaded(load: Callable[[Any], object], content: bytes | None) -> object:
         return content.decode(errors="replace")
 
 
-class _UnbufferedPages(Pages):
-    """MySQL's drivers take all rows at once unless they are given this cursor."""
+class _UnbufferedCursor(RowCursor):
+    """For MySQL's drivers, which fetch all rows at once unless this cursor is used."""
 
     def _streaming_cursor(self) -> Any:
         cursors = import_module(f"{self._dialect.loaded_dbapi.__name__}.cursors")
@@ -237,71 +248,73 @@ class _UnbufferedPages(Pages):
         try:
             super().close()
         finally:
-            # Of a connection that is gone pymysql would go on reading when its result is let go of.
+            # On a lost connection PyMySQL would go on reading when its result is deleted.
             result = getattr(self._driver, "_result", None)
             if result is not None:
                 result.unbuffered_active = False
 
 
-class _SqlitePages(Pages):
-    """SQLite has no time-out of its own, and takes any bytes for text."""
+class _SqliteCursor(RowCursor):
+    """SQLite has no time-out of its own, and accepts any bytes as text."""
 
     def __init__(self, connection: Connection, seconds: float) -> None:
         super().__init__(connection)
         self._seconds = seconds
-        self._until = monotonic() + seconds
+        self._stop_at = monotonic() + seconds
         self._query: tuple[Any, ...] = ()
-        self._given = 0
-        self._driver.set_progress_handler(lambda: monotonic() > self._until, 100_000)  # type: ignore[union-attr]
+        self._fetched = 0
+        self._driver.set_progress_handler(lambda: monotonic() > self._stop_at, 100_000)  # type: ignore[union-attr]
 
-    def run(self, query: str, parameters: Parameters | None = None) -> None:
+    def execute(self, query: str, parameters: Parameters | None = None) -> None:
         self._query = (query, parameters or ())
-        super().run(query, parameters)
+        super().execute(query, parameters)
 
     def _fetch(self, rows: int) -> Page:
-        self._until = monotonic() + self._seconds
+        self._stop_at = monotonic() + self._seconds
         try:
             page = super()._fetch(rows)
         except sqlite3.OperationalError as problem:
             if not str(problem).startswith("Could not decode"):
                 raise
-            page = self._again(rows)
-        self._given += len(page)
+            page = self._fetch_with_bytes(rows)
+        self._fetched += len(page)
         return page
 
-    def _again(self, rows: int) -> Page:
-        """From here on with bytes for what is not UTF-8.
+    def _fetch_with_bytes(self, rows: int) -> Page:
+        """Run the query again and return the page, with bytes for text that is not UTF-8.
 
-        The driver has given the query up. It is the same transaction, so the rows come in the same order; and asking
-        for each text whether it can be decoded would make every reading half as slow again.
+        The driver has ended the query. In the same transaction the rows come in the same order. Checking every text
+        from the start would make each reading take half as long again.
         """
         self._driver.text_factory = bytes  # type: ignore[union-attr]
         self.cursor.execute(*self._query)
-        for _ in islice(self.cursor, self._given):
+        for _ in islice(self.cursor, self._fetched):
             pass
-        self._driver.text_factory = _text_if_it_is  # type: ignore[union-attr]
+        self._driver.text_factory = _decode_or_keep  # type: ignore[union-attr]
         page: Page = self.cursor.fetchmany(rows)
         return page
 
 
-def _text_if_it_is(content: bytes) -> str | bytes:
+def _decode_or_keep(content: bytes) -> str | bytes:
     try:
         return content.decode()
     except UnicodeDecodeError:
         return content
 
 
-_PAGES: Final[Mapping[str, type[Pages]]] = {
-    "psycopg": _PsycopgPages,
-    "psycopg2": _NamedPages,
-    "pymysql": _UnbufferedPages,
-    "mysqldb": _UnbufferedPages,
-    "oracledb": Pages,
-    "mssqlpython": _MssqlPythonPages,
+_CURSORS: Final[Mapping[str, type[RowCursor]]] = {
+    "psycopg": _PsycopgCursor,
+    "psycopg2": _NamedCursor,
+    "pymysql": _UnbufferedCursor,
+    "mysqldb": _UnbufferedCursor,
+    "oracledb": RowCursor,
+    "mssqlpython": _MssqlPythonCursor,
 }
 
 
-def pages_of(connection: Connection, seconds: float) -> Pages:
-    """How the rows of one query come over this connection; a page may take so many seconds on SQLite."""
+def cursor_for(connection: Connection, seconds: float) -> RowCursor:
+    """Return the cursor for the connection's driver; on SQLite a page may take this many seconds."""
     driver = connection.dialect.driver
-    return _SqlitePages(connection, seconds) if driver == "pysqlite" else _PAGES.get(driver, _AskedPages)(connection)
+    return (
+        _SqliteCursor(connection, seconds) if driver == "pysqlite" else _CURSORS.get(driver, _PingingCursor)(connection)
+    )

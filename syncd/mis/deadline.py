@@ -1,11 +1,12 @@
-"""A limit for the calls of a driver, which may wait without end for a database that has fallen silent."""
+"""A time limit for the calls of a driver, which may wait without end for a database that does not answer."""
 
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
+from time import monotonic
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -13,10 +14,14 @@ from sqlalchemy import Connection
 _T = TypeVar("_T")
 
 GRACE: Final = 10.0
-"""How many seconds a call has beyond the time of a statement, in which a database that is well stops the statement."""
+"""How many seconds a call has in addition to the time limit of a statement, so that the database can stop the statement
+first."""
 
-#: So that the socket that appears meanwhile is the one of this connection.
-_ONE_AT_A_TIME: Final = Lock()
+_SHUTDOWN_SECONDS: Final = 5.0
+"""How long to wait for a call to end after its socket was shut down."""
+
+#: One connection is opened at a time, so that the socket that appears in the meantime belongs to it.
+_CONNECTING: Final = Lock()
 
 
 class Overdue(Exception):
@@ -24,26 +29,40 @@ class Overdue(Exception):
 
 
 class Deadline:
-    """The time that each call of one connection may take; ``None`` if its driver keeps the limit itself.
+    """The time limit for each call of one connection; ``None`` if the driver keeps the limit itself.
 
-    Each call runs in a thread of its own, which is abandoned if it is overdue. The connection's socket is shut down
-    then, which ends the call. That needs ``/proc``: on Windows the thread, and the connection, stay until the server
-    or the operating system ends them.
+    Each call runs in its own thread. If it is overdue, the connection's socket is shut down, which ends the call and
+    the thread. Otherwise the thread would remain in the driver's native code, and abort the process when Python ends.
+    Finding the socket needs ``/proc`` and the server's port. Without them (on Windows, or for a named instance) the
+    thread and the connection remain until the server or the operating system ends them.
     """
 
     def __init__(self, seconds: float | None, port: int | None) -> None:
         self._seconds = None if seconds is None else seconds + GRACE
         self._port = port
         self._sockets: list[socket.socket] = []
+        self._earlier: frozenset[str] | None = None
+        """The sockets of this process from before the connection; ``None`` unless it is being opened."""
 
     def call(self, action: Callable[[], _T]) -> _T:
         """Return what the action returns. Raises what it raises, and `Overdue`."""
         return action() if self._seconds is None else self._call(action, self._seconds)
 
     def connect(self, action: Callable[[], _T]) -> _T:
-        """Do the same with an action that opens the connection."""
-        with self._noting_sockets():
-            return self.call(action)
+        """Call an action that opens the connection. Returns and raises what `call` does."""
+        if self._seconds is None:
+            return action()
+        with _CONNECTING:
+            self._earlier = frozenset(_open_sockets())
+            try:
+                connection = self._call(action, self._seconds)
+                self._find_socket()
+            except BaseException:
+                self._release_sockets()
+                raise
+            finally:
+                self._earlier = None
+        return connection
 
     def end(self, action: Callable[[], object]) -> bool:
         """Whether an action that ends something succeeds. Its errors are not raised: the first error is reported."""
@@ -57,12 +76,11 @@ class Deadline:
         return True
 
     def close(self, connection: Connection) -> None:
-        """Close the connection; give it up if it is broken."""
-        # A driver that cannot roll back has not closed it either.
+        """Close the connection; discard it if it is broken."""
+        # If the driver cannot roll back, it has not closed the connection either.
         if not self.end(connection.close):
             self.end(connection.invalidate)
-        for each in self._sockets:
-            each.close()
+        self._release_sockets()
 
     def _call(self, action: Callable[[], _T], seconds: float) -> _T:
         results: list[_T] = []
@@ -80,64 +98,75 @@ class Deadline:
             thread.join(seconds)
         except BaseException:
             # The operator has interrupted it.
-            self._shut_down()
+            self._shut_down(thread)
             raise
         if thread.is_alive():
-            self._shut_down()
-            thread.join(1)
+            self._shut_down(thread)
             raise Overdue
         if problems:
             raise problems.pop()
         return results.pop()
 
-    def _shut_down(self) -> None:
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+    def _shut_down(self, thread: Thread) -> None:
+        """Shut down the connection's socket until the call ends: a driver may open another one and try again."""
+        until = monotonic() + _SHUTDOWN_SECONDS
+        while thread.is_alive() and monotonic() < until:
+            self._find_socket()
+            for each in self._sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            thread.join(0.1)
 
-    @contextmanager
-    def _noting_sockets(self) -> Iterator[None]:
-        """Note the socket of the connection: the only new one whose peer has the database's port."""
-        if self._seconds is None or self._port is None:
-            yield
+    def _find_socket(self) -> None:
+        """While connecting, find the connection's socket: the only new one to the database's port.
+
+        If there are several, one of them may belong to another part of syncd, and none is shut down.
+        """
+        if self._earlier is None or self._port is None:
             return
-        with _ONE_AT_A_TIME:
-            before = set(_open_sockets())
-            yield
-            new = [number for inode, number in _open_sockets().items() if inode not in before]
-        found = [each for each in map(_duplicate, new) if each is not None]
-        theirs = [each for each in found if _port_of_peer(each) == self._port]
-        if len(theirs) == 1:
-            # Of another one, such as one to OneFile, the connection must not be cut.
-            self._sockets = theirs
-        for each in found:
-            if each not in self._sockets:
-                each.close()
+        self._release_sockets()
+        new = {inode: number for inode, number in _open_sockets().items() if inode not in self._earlier}
+        ports = _remote_ports()
+        found = [_duplicate(number) for inode, number in new.items() if ports.get(inode) == self._port]
+        self._sockets = [each for each in found if each is not None]
+        if len(self._sockets) > 1:
+            self._release_sockets()
+
+    def _release_sockets(self) -> None:
+        for each in self._sockets:
+            each.close()
+        self._sockets = []
 
 
 def _open_sockets() -> dict[str, int]:
-    """The descriptors of this process that are sockets, by what identifies the socket; none without ``/proc``."""
+    """Return the descriptors of this process that are sockets, by inode; none without ``/proc``."""
     sockets: dict[str, int] = {}
     with suppress(OSError):
         for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
                 target = str(entry.readlink())
-                if target.startswith("socket:"):
-                    sockets[target] = int(entry.name)
+                if target.startswith("socket:["):
+                    sockets[target[8:-1]] = int(entry.name)
     return sockets
 
 
+def _remote_ports() -> dict[str, int]:
+    """Return the port at the other end of each TCP socket, by inode, also of those that are still connecting.
+
+    `socket.getpeername` does not know the latter.
+    """
+    ports: dict[str, int] = {}
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path("/proc/self/net", name).read_text().splitlines()[1:]:
+                columns = line.split()
+                ports[columns[9]] = int(columns[2].rpartition(":")[2], 16)
+    return ports
+
+
 def _duplicate(number: int) -> socket.socket | None:
-    """A descriptor of our own for the socket: the driver may close its own, and the number be given to another."""
+    """Return a descriptor of syncd's own: if the driver closes its own, the number may be given to another socket."""
     try:
         return socket.socket(fileno=os.dup(number))
     except OSError:
         return None
-
-
-def _port_of_peer(one: socket.socket) -> int | None:
-    try:
-        peer = one.getpeername()
-    except OSError:
-        return None
-    return peer[1] if isinstance(peer, tuple) else None

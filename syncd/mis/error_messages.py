@@ -1,4 +1,4 @@
-"""What a database said, as one or two plain sentences without a value of anybody's."""
+"""A database's errors as one or two plain sentences: the cause, without personal values, and the remedy."""
 
 import re
 from dataclasses import dataclass
@@ -6,34 +6,39 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-#: Codes for unknown things, missing rights, and writing where only reading is allowed, besides those that the drivers
-#: call programming errors. Their messages name things, not people.
-_TELLING_CODES: Final = {
+#: Codes for missing objects, missing permissions and refused writes, in addition to what drivers class as programming
+#: errors. Their messages name objects of the database, not people, and are repeated.
+_REPEATABLE_CODES: Final = {
     *("1044", "1054", "1142", "1143", "1305", "1356", "1370", "1792"),  # MySQL, MariaDB
     *("0A000", "25006"),  # PostgreSQL
     *("ORA-01031", "ORA-01456"),
 }
 
-#: How each database calls a statement that was stopped: PostgreSQL, MariaDB, MySQL, Oracle, SQL Server, SQLite.
-_STOPPED: Final = {"57014", "1969", "3024", "DPY-4024", "Timeout expired", "SQLITE_INTERRUPT"}
+#: The codes for a statement that took too long: PostgreSQL, MariaDB, MySQL, Oracle, mssql-python, pyodbc, SQLite.
+_TIMEOUT_CODES: Final = {"57014", "1969", "3024", "DPY-4024", "Timeout expired", "HYT00", "SQLITE_INTERRUPT"}
+
+#: What mssql-python puts before a SQLSTATE that it does not know; without one it says nothing.
+_UNKNOWN_SQLSTATE: Final = "An error occurred with SQLSTATE code:"
+
+_READS_AGAIN: Final = "The next run reads again"
 
 
 @dataclass(frozen=True, slots=True)
 class _ServerError:
-    """A kind of error of SQL Server: its numbers, how its messages begin, and what syncd says."""
+    """A kind of SQL Server error: its numbers, how its messages begin, and syncd's explanation."""
 
     numbers: frozenset[int]
-    words: re.Pattern[str]
-    """In English, unless the login has another language. Messages may quote values, so only their start counts."""
-    says: str = ""
-    """Empty if the message names only things of the database and is repeated."""
+    pattern: re.Pattern[str]
+    """For a login whose language is English. Messages may quote values, so only their beginning is compared."""
+    explanation: str = ""
+    """Empty if the message names only objects of the database and is repeated."""
 
 
-def _server_error(numbers: set[int], words: str, says: str = "") -> _ServerError:
-    return _ServerError(frozenset(numbers), re.compile(words, re.IGNORECASE), says)
+def _server_error(numbers: set[int], pattern: str, explanation: str = "") -> _ServerError:
+    return _ServerError(frozenset(numbers), re.compile(pattern, re.IGNORECASE), explanation)
 
 
-#: The classes that drivers give these errors are unrelated to what they mean: 1222 is a "ProgrammingError".
+#: The drivers' exception classes say nothing about these errors: 1222 is a "ProgrammingError".
 _SERVER_ERRORS: Final = (
     _server_error(
         {102, 156, 195, 207, 208, 209, 229, 230, 371, 1033, 2812, 4104, 4121, 8120, 8155},
@@ -46,30 +51,30 @@ _SERVER_ERRORS: Final = (
         {1205},
         r"transaction \(process id \d+\) was deadlocked",
         "this query and another program waited for each other's locks, and SQL Server stopped the query (deadlock, "
-        "error 1205); the next run reads again",
+        f"error 1205). {_READS_AGAIN}",
     ),
     _server_error(
         {1222},
         "lock request time ?out period exceeded",
-        "another program keeps the rows locked (error 1222); the next run reads again",
+        f"another program keeps the rows locked (error 1222). {_READS_AGAIN}",
     ),
     _server_error(
         {241, 242, 244, 245, 248, 295, 296, 8114, 8115, 8169, 9807},
         r"conversion failed when converting|error converting data type|arithmetic overflow error"
         r"|the conversion of (?:a|an|the) ",
-        "a value cannot be converted to the type that the query asks for; use TRY_CONVERT in the query",
+        "a value cannot be converted to the type that the query asks for. Use TRY_CONVERT in the query",
     ),
-    _server_error({8134}, "divide by zero", "the query divides by zero"),
+    _server_error({8134}, "divide by zero", "the query divides by zero. Use NULLIF in the query"),
     _server_error(
         {596, 6005}, "cannot continue the execution because the session is in the kill state|shutdown is in progress",
-        "the server ended the session; an administrator stopped it, or the server is shutting down",
+        f"the server ended the session: an administrator stopped it, or the server is shutting down. {_READS_AGAIN}",
     ),
 )  # fmt: skip
 
-#: What mssql-python and pyodbc put before a message.
+#: What mssql-python and pyodbc put before a server's message.
 _PREFIX: Final = re.compile(r"^(?:\[[0-9A-Z]{5}\] ?)?(?:\[(?:Microsoft|unixODBC|FreeTDS|SQL Server|ODBC[^\]]*)\])+")
 
-#: Sockets' errors, by the numbers that Windows and Linux give them.
+#: Errors of sockets, by their numbers on Windows and Linux.
 _NETWORK_ERRORS: Final = {
     "the network cannot be reached": (10051, 101),
     "the server closed the connection": (10053, 10054, 32, 103, 104),
@@ -80,7 +85,7 @@ _NETWORK_ERRORS: Final = {
 }
 _BY_NUMBER: Final = {number: words for words, numbers in _NETWORK_ERRORS.items() for number in numbers}
 
-#: What helps against the usual reasons for not getting through, by what drivers and servers say; the first one counts.
+#: The remedies for failed connections, by parts of the driver's or server's message; the first match counts.
 _REMEDIES: Final = {
     "mssql-python needs libraries of the system: install libltdl7, libkrb5-3 and libgssapi-krb5-2": (
         "failed to load the driver",
@@ -89,8 +94,9 @@ _REMEDIES: Final = {
         "ssl provider: certificate verify failed: self-signed",
         "ssl provider: certificate verify failed: self signed",
     ),
-    "Add the certificate of the authority that issued it (a ca_file) to this machine's certificate store, since the "
-    "driver has no option for such a file; or add TrustServerCertificate=yes to source.url": (
+    "Add the certificate of the authority that issued it (a ca_file) to this machine's certificate store, or on Linux "
+    "to the file that SSL_CERT_FILE names, since the driver has no option for such a file; or add "
+    "TrustServerCertificate=yes to source.url": (
         "ssl provider: certificate verify failed: unable to get",
         "ssl provider: the certificate chain was issued by an authority that is not trusted",
     ),
@@ -132,12 +138,14 @@ _REMEDIES: Final = {
         "the server principal",
         *("ora-12514", "ora-12505", "dpy-6001", "dpy-6003"),
     ),
+    "Check the user and the password in source.url, and the database's name: SQL Server's driver reports a database "
+    "that does not exist, or that this login may not use, with the same words; a password in the key source.password "
+    "needs no encoding": ("login failed",),
     "Check the user and the password in source.url; a password in the key source.password needs no encoding": (
         "password authentication",
         "no password supplied",
         'role "',
         "access denied for user",
-        "login failed",
         *("ora-01017", "ora-01005", "dpy-4001"),
     ),
     "Check that the port in source.url is the database's own, and that the server takes connections": (
@@ -150,68 +158,103 @@ _REMEDIES: Final = {
 }
 
 
-def why_unreachable(problem: Exception) -> str:
-    """Why no connection came about, and what helps against it."""
-    said = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
-    if not isinstance(problem, SQLAlchemyError) and not is_of_oracle_client(problem):
-        return _of_options(problem)
-    words = _in_words(said)
-    remedy = next((remedy for remedy, signs in _REMEDIES.items() if any(sign in words.lower() for sign in signs)), "")
-    return f"{words}. {remedy}." if remedy else f"{words}."
+def explain_unreachable(problem: Exception) -> str:
+    """Return why the connection failed, and the remedy, as sentences."""
+    cause = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
+    if not isinstance(problem, SQLAlchemyError) and not is_oracle_client_error(problem):
+        return _explain_driver_error(problem)
+    message = _sentence_of(cause)
+    remedy = next((remedy for remedy, signs in _REMEDIES.items() if any(sign in message.lower() for sign in signs)), "")
+    return f"{message}. {remedy}." if remedy else f"{message}."
 
 
-def is_of_oracle_client(problem: Exception) -> bool:
-    """Whether Oracle's driver says that it cannot work with Oracle's client libraries."""
-    return code_of(problem) in {"DPI-1047", "DPY-2019", "DPY-2053"}
+def is_oracle_client_error(problem: Exception) -> bool:
+    """Whether the error means that Oracle's driver cannot use Oracle's client libraries."""
+    return error_code(problem) in {"DPI-1047", "DPY-2019", "DPY-2053"}
 
 
-def why_unreadable(problem: Exception, *, is_about_query: bool, is_lost: bool, seconds: float) -> str:
-    """Why a feed cannot be read. What a database says of data may quote the data, so that is not repeated."""
-    code = code_of(problem)
-    if code in _STOPPED:
-        return f"the database stopped it, as a rule because it takes more than source.timeout_seconds ({seconds:g})"
-    if (kind := _server_error_of(problem)) and kind.says:
-        return kind.says
-    if kind or _is_telling(problem, code, is_about_query=is_about_query):
-        return _in_words(problem)
+def explain_unreadable(
+    problem: Exception,
+    *,
+    is_about_query: bool,
+    is_lost: bool,
+    is_overdue: bool = False,
+    has_rows: bool,
+    seconds: float,
+) -> str:
+    """Return why a feed cannot be read, and the remedy if there is one that fits the cause, without a full stop.
+
+    A message about data may quote the data, so such a message is not repeated.
+    """
+    code = error_code(problem)
+    if code in _TIMEOUT_CODES or is_overdue:
+        return (
+            "the database stopped it, usually because it takes longer than source.timeout_seconds "
+            f"({seconds:g}). Make the query faster, or raise source.timeout_seconds"
+        )
+    if (kind := _server_error_of(problem)) and kind.explanation:
+        return kind.explanation
+    if kind or _is_repeatable(problem, code, is_about_query=is_about_query):
+        return _sentence_of(problem)
     if isinstance(problem, UnicodeError):
-        return "it has text that is not in the character set that the database says"
-    what = "the connection was lost" if is_lost else "the database refused to read on"
-    return f"{what} ({type(problem).__name__}{f', code {code}' if code else ''})"
+        return (
+            "it has text that is not in the character set that the database declares. Correct the text, or the "
+            "character set in source.url"
+        )
+    named = f"({type(problem).__name__}{f', code {code}' if code else ''})"
+    if is_lost:
+        return (
+            f"the connection was lost {named}. {_READS_AGAIN}; if it is lost again, check the network and the "
+            "database server's log"
+        )
+    # The database's own words may quote values.
+    advice = "Run the query as this login in another program, such as SSMS for SQL Server, which shows the reason"
+    return f"the database refused {'to read on' if has_rows else 'the query'} {named}. {advice}"
 
 
-def code_of(problem: BaseException) -> str:
-    """The database's own code for an error; empty where it gives none."""
+def explain_silence(seconds: float) -> str:
+    """Return why a call of the driver was given up, and what to check, without a full stop."""
+    return (
+        "the database has not answered, and not stopped the statement, within source.timeout_seconds "
+        f"({seconds:g}). {_READS_AGAIN}; if that happens again, check the database server and the network to it"
+    )
+
+
+def error_code(problem: BaseException) -> str:
+    """Return the database's own code for an error; empty if it has none."""
     first = problem.args[0] if problem.args else None
     if isinstance(first, int):
         return str(first)
-    for said, name in [
+    for holder, name in [
         (problem, "sqlstate"),
         (first, "full_code"),
         (problem, "sqlite_errorname"),
         (problem, "driver_error"),
     ]:
-        code = getattr(said, name, None)
+        code = getattr(holder, name, None)
         if isinstance(code, str):
-            return code
+            return code.removeprefix(_UNKNOWN_SQLSTATE).strip()
+    # pyodbc's errors begin with the SQLSTATE.
+    if isinstance(first, str) and len(problem.args) > 1 and re.fullmatch(r"[0-9A-Z]{5}", first):
+        return first
     return ""
 
 
 def _server_error_of(problem: BaseException) -> _ServerError | None:
-    """The kind of SQL Server's error: by its number if the driver gives one, else by how the message begins."""
-    text = _server_said(problem)
+    """Return the kind of SQL Server error: by its number if the driver has it, else by how the message begins."""
+    text = _server_message(problem)
     if text is None:
         return None
-    # pyodbc ends with the number and its own function; mssql-python gives no number.
+    # In pyodbc the number and the function of ODBC follow the message; mssql-python has no number.
     number = re.search(r"\((\d+)\) \(SQL\w+\)$", text)
     for kind in _SERVER_ERRORS:
-        if int(number[1]) in kind.numbers if number else kind.words.match(text):
+        if int(number[1]) in kind.numbers if number else kind.pattern.match(text):
             return kind
     return None
 
 
-def _server_said(problem: BaseException) -> str | None:
-    """SQL Server's message without what drivers put before it; nothing for an error of another database."""
+def _server_message(problem: BaseException) -> str | None:
+    """Return SQL Server's message without the drivers' prefixes; ``None`` for an error of another database."""
     text = getattr(problem, "ddbc_error", None)
     if not isinstance(text, str):
         text = problem.args[-1] if problem.args and isinstance(problem.args[-1], str) else ""
@@ -220,58 +263,58 @@ def _server_said(problem: BaseException) -> str | None:
     return _PREFIX.sub("", text).strip()
 
 
-def _is_telling(problem: Exception, code: str, *, is_about_query: bool) -> bool:
-    if _server_said(problem) is not None:
-        # SQL Server's messages quote values, and its drivers' classes say nothing: only _SERVER_ERRORS are repeated.
+def _is_repeatable(problem: Exception, code: str, *, is_about_query: bool) -> bool:
+    if _server_message(problem) is not None:
+        # SQL Server's messages quote values, and the drivers' classes say nothing: only _SERVER_ERRORS are repeated.
         return False
     match type(problem).__module__.partition(".")[0]:
         case "sqlite3":
             return not str(problem).startswith("Could not decode")
         case "oracledb":
-            # From 900 to 999 it is the statement that is not understood.
-            return code in _TELLING_CODES or code.startswith("ORA-009")
+            # The codes from 900 to 999 are errors in the statement.
+            return code in _REPEATABLE_CODES or code.startswith("ORA-009")
         case _:
-            return is_about_query or code in _TELLING_CODES
+            return is_about_query or code in _REPEATABLE_CODES
 
 
-def _of_options(problem: Exception) -> str:
+def _explain_driver_error(problem: Exception) -> str:
     errors = getattr(problem, "errors", None)
     if not isinstance(problem, TypeError | ValueError) and errors is None:
         return f"its driver failed ({type(problem).__name__})."
-    # Its name may be told; its value may be a secret.
+    # The option's name is shown. Its value may be a secret.
     named = re.search(r"(?:keyword argument|[Kk]eyword) '(\w+)'", str(errors or problem))
     if isinstance(problem, TypeError) and named is None:
-        # It is about anything, such as a defect of the driver.
+        # Any TypeError, such as a defect of the driver.
         return "its driver failed (TypeError)."
     what = f"its option {named[1]}" if named else "one of its options"
-    return f"the driver does not take {what} ({type(problem).__name__}). Put source.url right."
+    return f"the driver does not take {what} ({type(problem).__name__}). Correct source.url."
 
 
-def _in_words(problem: BaseException) -> str:
-    """The sentence in what a driver raises, without codes that nobody can look up, and without a full stop."""
-    server_said = _server_said(problem)
-    if server_said is not None:
-        # The driver's own words for it are unrelated to what the server means, and count only where it said nothing.
-        text = _without_numbers(server_said) or str(getattr(problem, "driver_error", ""))
+def _sentence_of(problem: BaseException) -> str:
+    """Return the sentence in a driver's error, without internal codes and without the full stop."""
+    server_message = _server_message(problem)
+    if server_message is not None:
+        # The driver's own text is unrelated to what the server means; it is used only if the server's is empty.
+        text = _without_numbers(server_message) or str(getattr(problem, "driver_error", ""))
     elif hasattr(problem.args[0] if problem.args else None, "full_code"):
         lines = re.sub(r" ?\(CONNECTION_ID=[^)]*\)", "", str(problem)).splitlines()
         text = ": ".join(line.rstrip(".") for line in lines[:2] if not line.startswith("Help:"))
         text = re.sub(r"\.? See https?://\S+ for help$", "", text)
     else:
-        # Some drivers give a number and a sentence.
+        # Some drivers have a number and a sentence.
         text = next((part for part in reversed(problem.args) if isinstance(part, str)), str(problem))
         text = re.sub(r"^connection failed: |FATAL: +", "", text.strip().partition("\n")[0])
     return text.strip().rstrip(".")
 
 
 def _without_numbers(text: str) -> str:
-    """SQL Server's message without numbers of other libraries, in words if these are known."""
+    """Return SQL Server's message without the numbers of other libraries; known ones are put in words."""
     text = re.sub(r" \(\d+\) \(SQL\w+\)$", "", text)
     text = re.sub(r"\[error:[0-9A-F]+:[^:\]]*:[^:\]]*:([^\]]*)\]", lambda found: f"{found[1]}; ", text)
     text = re.sub(r"(?<=verify failed):(?=\S)", ": ", text.removesuffix("; "))
     text = re.sub(r"Error code 0x([0-9A-F]+)", _network_error, text)
     text = re.sub(r" ?\[x[0-9A-F]+\]\.?", "", text)
-    # Two of its sentences guess at causes.
+    # Two of the messages go on with guesses at causes.
     return text.partition(" Common causes include")[0].strip()
 
 

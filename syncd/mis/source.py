@@ -1,13 +1,14 @@
-"""One MIS database, read and never written."""
+"""One MIS database, which syncd only reads."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -15,216 +16,268 @@ from syncd.core.records import FetchRows
 from syncd.database_url import parse_database_url, without_secrets
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import cursors
-from syncd.mis.cursors import MoreResults, Page, Pages, pages_of
+from syncd.mis.cursors import MoreResults, Page, RowCursor, cursor_for
 from syncd.mis.deadline import Deadline, Overdue
-from syncd.mis.dialects import Make, completed, file_of, is_cut_short, make_of, port_of, refuse_wrong_words
-from syncd.mis.error_messages import is_of_oracle_client, why_unreachable, why_unreadable
-from syncd.mis.statement import without_end
-from syncd.mis.watermark_query import Since
+from syncd.mis.dialects import (
+    DatabaseKind,
+    check_choices,
+    complete_url,
+    has_option,
+    is_truncated,
+    kind_of,
+    port_of,
+    sqlite_file,
+)
+from syncd.mis.error_messages import (
+    error_code,
+    explain_silence,
+    explain_unreachable,
+    explain_unreadable,
+    is_oracle_client_error,
+)
+from syncd.mis.statement import strip_terminators
+from syncd.mis.watermark_query import WatermarkQuery
 
-# That a broken connection cannot be closed properly is no news: why it broke has been reported.
-logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
+_POOL_NAME: Final = "mis"
+# SQLAlchemy logs that a broken connection cannot be closed. The error that broke it is reported already.
+_pool_logger = logging.getLogger(f"{NullPool.__module__}.{NullPool.__name__}.{_POOL_NAME}")
+_pool_logger.propagate = False
+# Without a handler Python would write to standard error.
+_pool_logger.addHandler(logging.NullHandler())
 
 TIMEOUT_SECONDS: Final = 300.0
-"""How long a statement may take unless the configuration says otherwise."""
+"""How long a statement may take by default."""
 
 
 class Rows:
-    """A feed's result: its columns, and its rows as they come.
+    """The result of a feed's query: its columns, and its rows as a stream.
 
-    ``take`` gives the next rows, about so many, and none at the end; ``stream`` is all that are left, one by one.
-    Both raise `MisUnreachable`.
+    ``take`` returns about as many of the next rows as it is asked for, and none at the end. ``stream`` iterates over
+    the remaining rows. Both raise `MisUnreachable`.
     """
 
     def __init__(self, columns: tuple[str, ...], take: FetchRows) -> None:
         self.columns = columns
         self.take = take
-        self.stream = self._one_by_one()
+        self.stream = self._iterate()
 
-    def _one_by_one(self) -> Iterator[Sequence[object]]:
-        while page := self.take(cursors.AT_ONCE):
+    def _iterate(self) -> Iterator[Sequence[object]]:
+        while page := self.take(cursors.PAGE_SIZE):
             yield from page
 
 
 class Mis:
-    """An MIS that can be reached at a SQLAlchemy URL; no statement may take longer than ``timeout_seconds``.
+    """An MIS at a SQLAlchemy URL; no statement may take longer than ``timeout_seconds``.
 
-    ``oracle_client`` is the folder of Oracle's client libraries, with which Oracle's driver works in thick mode.
+    ``oracle_client`` is the folder of Oracle's client libraries; with them Oracle's driver works in thick mode.
     Raises `ConfigurationError` if the driver is missing or does not accept the URL.
     """
 
     def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS, oracle_client: Path | None = None) -> None:
         try:
             given = parse_database_url(url)
-            self._make = make_of(given)
-            refuse_wrong_words(given, self._make)
+            self._kind = kind_of(given)
+            check_choices(given, self._kind)
         except ValueError as problem:
             raise ConfigurationError(f"source.url: {problem}.") from None
-        if oracle_client and self._make.name != "Oracle":
+        if oracle_client and self._kind.name != "Oracle":
             raise ConfigurationError("source.oracle_client is set, and source.url is not an Oracle database.")
-        self._file = file_of(given)
+        self._file = sqlite_file(given)
         self._name = without_secrets(given)
         self._timeout_seconds = timeout_seconds
-        self._port = port_of(given, self._make)
-        self._engine = _engine(completed(given, self._make, timeout_seconds), self._make, oracle_client)
+        self._port = port_of(given, self._kind)
+        self._is_strict = has_option(given, "Encrypt", "strict")
+        self._engine = _engine(complete_url(given, self._kind, timeout_seconds), self._kind, oracle_client)
+
+    @property
+    def subquery_advice(self) -> str:
+        """What to do if a query does not work in parentheses, as a watermark needs it; without a full stop."""
+        return self._kind.subquery_advice
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection of its own for reading, and only for that. Raises `MisUnreachable`."""
+        """Open a read-only connection. Raises `MisUnreachable`."""
         with self._connect() as (connection, _):
             yield connection
 
     @contextmanager
     def _connect(self) -> Iterator[tuple[Connection, Deadline]]:
-        """The same, with the time that each of its calls may take."""
+        """Open a connection, with the deadline for its calls."""
         if self._file and not self._file.exists():
             raise MisUnreachable(f"The MIS at {self} cannot be reached: there is no such file.")
         try:
-            if self._file and is_cut_short(self._file):
+            if self._file and is_truncated(self._file):
                 raise MisUnreachable(f"The MIS at {self} cannot be read: the file is cut short. Copy it again.")
         except OSError as problem:
             raise MisUnreachable(f"The MIS at {self} cannot be read: {problem.strerror}.") from problem
-        # SQLite is no server, and its statements are stopped between two rows.
+        # SQLite is not a server; its statements are stopped by a progress handler.
         deadline = Deadline(None if self._engine.dialect.name == "sqlite" else self._timeout_seconds, self._port)
         try:
             connection = deadline.connect(self._engine.connect)
         except Overdue:
+            also = "; Encrypt=strict needs SQL Server 2022 or later, so also try Encrypt=yes" * self._is_strict
             raise MisUnreachable(
                 f"The MIS at {self} cannot be reached: it does not answer. "
-                "Check the host and the port in source.url, and that no firewall is in between."
+                f"Check the host and the port in source.url, and that no firewall is in between{also}."
             ) from None
         except Exception as problem:
-            # For an option that it does not know, a driver raises what it likes.
-            raise MisUnreachable(f"The MIS at {self} cannot be reached: {why_unreachable(problem)}") from problem
+            # For an unknown option, drivers raise errors of any class.
+            raise MisUnreachable(f"The MIS at {self} cannot be reached: {explain_unreachable(problem)}") from problem
         try:
             try:
-                deadline.call(partial(self._make.settle, connection, self._timeout_seconds))
+                deadline.call(partial(self._kind.prepare_connection, connection, self._timeout_seconds))
             except Overdue:
-                raise MisUnreachable(f"The MIS at {self} cannot be read: {_silent(self._timeout_seconds)}.") from None
+                raise MisUnreachable(
+                    f"The MIS at {self} cannot be read: {explain_silence(self._timeout_seconds)}."
+                ) from None
             except SQLAlchemyError as problem:
-                raise MisUnreachable(f"The MIS at {self} cannot be read: {why_unreachable(problem)}") from problem
+                raise MisUnreachable(f"The MIS at {self} cannot be read: {explain_unreachable(problem)}") from problem
             yield connection, deadline
         finally:
             deadline.close(connection)
 
     @contextmanager
-    def read(self, feed: str, query: str, since: Since | None = None) -> Iterator[Rows]:
-        """Run a feed's query and stream its rows; nothing is held in memory but the pages that are being read.
+    def read(self, feed: str, query: str, watermark: WatermarkQuery | None = None) -> Iterator[Rows]:
+        """Run a feed's query and stream its rows; only one or two pages are in memory at a time.
 
-        ``since`` limits it to what has changed.
+        ``watermark`` limits it to the rows that have changed.
         Raises `MisUnreachable`, also while the rows are read, with a sentence that names the feed and no value.
         """
         with self._connect() as (connection, deadline):
-            reading = _Reading(feed, connection, deadline, self._timeout_seconds)
+            feed_query = _FeedQuery(feed, connection, deadline, self._timeout_seconds)
             try:
-                columns = reading.run(without_end(query, connection.dialect.name), since)
-                yield Rows(columns, reading.take)
+                columns = feed_query.execute(strip_terminators(query, connection.dialect.name), watermark)
+                yield Rows(columns, feed_query.fetch)
             finally:
-                reading.close()
+                feed_query.close()
 
     def __str__(self) -> str:
         return self._name
 
 
-def _engine(url: URL, make: Make, oracle_client: Path | None) -> Engine:
-    options: dict[str, Any] = dict(make.engine) if url.drivername == make.drivername else {}
+def _engine(url: URL, kind: DatabaseKind, oracle_client: Path | None) -> Engine:
+    options: dict[str, Any] = dict(kind.engine_options) if url.drivername == kind.drivername else {}
     if oracle_client:
         options["thick_mode"] = {"lib_dir": str(oracle_client)}
     try:
-        # A poll is rare and the MIS has others to serve: no connection is kept, so none has gone away meanwhile.
-        engine = create_engine(url, poolclass=NullPool, hide_parameters=True, **options)
+        # Polls are rare and the MIS serves other programs, so no connection is kept open between them.
+        engine = create_engine(url, poolclass=NullPool, pool_logging_name=_POOL_NAME, hide_parameters=True, **options)
     except (ImportError, NoSuchModuleError):
-        raise ConfigurationError(_without_driver(url, make)) from None
+        raise ConfigurationError(_explain_missing_driver(url, kind)) from None
     except Exception as problem:
-        if oracle_client and is_of_oracle_client(problem):
-            raise ConfigurationError(f"source.oracle_client: {why_unreachable(problem)}") from None
+        if oracle_client and is_oracle_client_error(problem):
+            raise ConfigurationError(f"source.oracle_client: {explain_unreachable(problem)}") from None
         if not isinstance(problem, SQLAlchemyError | TypeError | ValueError):
             raise
-        raise ConfigurationError(f"source.url: {why_unreachable(problem)}") from None
+        raise ConfigurationError(f"source.url: {explain_unreachable(problem)}") from None
     if engine.dialect.driver == "pyodbc":
-        # As text it has them in capital letters, and mssql-python in small ones: the MISID would depend on the driver.
+        # As text pyodbc has GUIDs in capital letters, mssql-python in small ones: the MISID would depend on the driver.
         engine.dialect.loaded_dbapi.native_uuid = True  # type: ignore[attr-defined]
+    if engine.dialect.name == "mssql" and url.password and url.password != url.password.strip():
+        _keep_blanks(engine, url.password)
     return engine
 
 
-def _without_driver(url: URL, make: Make) -> str:
+def _keep_blanks(engine: Engine, password: str) -> None:
+    """Put the password in braces: SQLAlchemy writes it without, and the drivers then strip its blanks."""
+
+    @event.listens_for(engine, "do_connect")
+    def put_in_braces(_dialect: object, _record: object, arguments: list[str], _options: object) -> None:
+        # One with a semicolon or a brace in it is in braces already.
+        parts = arguments[0].partition(f"PWD={password}")
+        if parts[1]:
+            arguments[0] = f"{parts[0]}PWD={{{password}}}{parts[2]}"
+
+
+def _explain_missing_driver(url: URL, kind: DatabaseKind) -> str:
     missing = f"source.url: there is no driver for {url.drivername}"
-    if url.drivername != make.drivername:
-        return f"{missing}. Install it beside syncd, or write {make.drivername}://… for the one that syncd knows best."
-    if make.extra:
-        return f"{missing}. Install it with: pip install 'syncd[{make.extra}]'."
+    if url.drivername != kind.drivername:
+        return f"{missing}. Install it beside syncd, or write {kind.drivername}://…, with which syncd is tested."
+    if kind.extra:
+        return f"{missing}. Install it with: pip install 'syncd[{kind.extra}]'."
     return (
         f"{missing}. SQLite, PostgreSQL, MariaDB and MySQL come with syncd, SQL Server and Oracle with "
         "'syncd[mssql]' and 'syncd[oracle]'; any other is installed beside it."
     )
 
 
-def _silent(seconds: float) -> str:
-    return f"the database has not answered, and not stopped the statement, within source.timeout_seconds ({seconds:g})"
-
-
-class _Reading:
-    """One query being read; whatever goes wrong is said in a sentence that names its feed."""
+class _FeedQuery:
+    """One feed's query while it is read. Every error becomes a sentence that names the feed."""
 
     def __init__(self, feed: str, connection: Connection, deadline: Deadline, timeout_seconds: float) -> None:
         self._feed = feed
         self._connection = connection
         self._deadline = deadline
         self._timeout_seconds = timeout_seconds
-        self._pages: Pages = pages_of(connection, timeout_seconds)
+        self._cursor: RowCursor = cursor_for(connection, timeout_seconds)
+        self._has_rows = False
+        self._started_at = monotonic()
 
-    def run(self, query: str, since: Since | None) -> tuple[str, ...]:
-        """Run it, and give its columns."""
-        with self._in_plain_words():
-            wanted = (query,) if since is None else since.of(query, self._connection.dialect)
-            self._deadline.call(lambda: self._pages.run(*wanted))
-        described = self._pages.cursor.description
+    def execute(self, query: str, watermark: WatermarkQuery | None) -> tuple[str, ...]:
+        """Run the query and return its columns."""
+        self._started_at = monotonic()
+        with self._explaining_errors():
+            statement = (query,) if watermark is None else watermark.compile(query, self._connection.dialect)
+            self._deadline.call(lambda: self._cursor.execute(*statement))
+        described = self._cursor.cursor.description
         if not described:
-            raise MisUnreachable(
-                f"The feed {self._feed} cannot be read from the MIS: the query gives no rows; it must be one SELECT."
-            )
+            raise self._error("the query returns no rows; it must be one SELECT")
         return tuple(column[0] for column in described)
 
-    def take(self, rows: int) -> Page:
-        """Its next rows, about so many."""
-        with self._in_plain_words():
-            return self._deadline.call(lambda: self._pages.page(rows))
+    def fetch(self, rows: int) -> Page:
+        """Return about this many rows; none at the end."""
+        with self._explaining_errors():
+            page = self._deadline.call(lambda: self._cursor.fetch(rows))
+        self._has_rows = self._has_rows or bool(page)
+        return page
 
     def close(self) -> None:
-        """End it, wherever it is."""
-        # A driver may stumble over what has been broken off; there is nothing left to do about it.
-        self._deadline.end(self._pages.close)
+        """End the query, even before its last row."""
+        # A driver may fail to close a query that was not read to its end; nothing depends on it.
+        self._deadline.end(self._cursor.close)
 
     @contextmanager
-    def _in_plain_words(self) -> Iterator[None]:
+    def _explaining_errors(self) -> Iterator[None]:
         try:
             yield
         except MoreResults:
             # The people in the other results would be taken for leavers.
-            why = "the query gives more than one result; it must be one SELECT"
-            raise MisUnreachable(f"The feed {self._feed} cannot be read from the MIS: {why}.") from None
+            raise self._error("the query returns more than one result; it must be one SELECT") from None
         except Overdue:
-            why = _silent(self._timeout_seconds)
-            raise MisUnreachable(f"The feed {self._feed} cannot be read from the MIS: {why}.") from None
+            raise self._error(explain_silence(self._timeout_seconds)) from None
         except Exception as problem:
-            # On a broken connection mssql-python raises a RuntimeError, which is no error of the database API.
-            why = self._why(problem)
-            raise MisUnreachable(f"The feed {self._feed} cannot be read from the MIS: {why}.") from problem
+            # On a broken connection mssql-python raises a RuntimeError, which is not an error of the database API.
+            raise self._error(self._explain(problem)) from problem
 
-    def _why(self, problem: Exception) -> str:
-        dialect = self._connection.dialect
-        driver = dialect.loaded_dbapi
-        if isinstance(problem, driver.Error):
-            is_lost = dialect.is_disconnect(problem, self._connection.connection.dbapi_connection, None)
-        else:
-            # The class does not say it, as with a RuntimeError of mssql-python.
-            is_lost = isinstance(problem, RuntimeError) and not self._deadline.end(self._connection.connection.rollback)
-        said = why_unreadable(
+    def _error(self, why: str) -> MisUnreachable:
+        return MisUnreachable(f"The feed {self._feed} cannot be read from the MIS: {why}.")
+
+    def _explain(self, problem: Exception) -> str:
+        is_lost = self._is_lost(problem)
+        explanation = explain_unreadable(
             problem,
-            is_about_query=isinstance(problem, driver.ProgrammingError),
+            is_about_query=isinstance(problem, self._connection.dialect.loaded_dbapi.ProgrammingError),
             is_lost=is_lost,
+            is_overdue=not is_lost and self._is_overdue(problem),
+            has_rows=self._has_rows,
             seconds=self._timeout_seconds,
         )
         if is_lost:
             self._deadline.end(self._connection.invalidate)
-        return said
+        return explanation
+
+    def _is_overdue(self, problem: Exception) -> bool:
+        """Whether it is how mssql-python reports a time-out within a long value: it has no code and no message."""
+        elapsed = monotonic() - self._started_at
+        return isinstance(problem, RuntimeError) and not error_code(problem) and elapsed >= self._timeout_seconds
+
+    def _is_lost(self, problem: Exception) -> bool:
+        dialect, connection = self._connection.dialect, self._connection.connection
+        if not isinstance(problem, dialect.loaded_dbapi.Error | RuntimeError):
+            return False
+        if isinstance(problem, dialect.loaded_dbapi.Error) and dialect.is_disconnect(
+            problem, connection.dbapi_connection, None
+        ):
+            return True
+        # Without a code, such as in a RuntimeError of mssql-python, only the connection itself can show it.
+        return not error_code(problem) and not self._deadline.end(connection.rollback)

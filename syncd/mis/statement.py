@@ -1,10 +1,10 @@
-"""A feed's query as one statement, which can stand in parentheses."""
+"""Removes the semicolons that end a feed's query, so that the query can stand in parentheses."""
 
 import re
 from functools import cache
 from typing import Final
 
-#: What ends a statement, and what may stand behind that; everything else is code.
+#: Blanks and comments may follow the semicolon that ends a statement; everything else is code.
 _BLANK: Final = r"(?P<blank>\s+)"
 _LINE: Final = r"--[^\n]*"
 _BLOCK: Final = r"/\*(?:(?!\*/).)*\*/"
@@ -24,14 +24,14 @@ _QUOTED: Final = {
     "sqlite": rf"\[[^\]]*\]|{_TEXT}",
     "oracle": rf"[qQ]'(?:\[.*?\]|\{{.*?\}}|\(.*?\)|<.*?>|(?P<mark>.).*?(?P=mark))'|{_TEXT}",
 }
-#: SQLAlchemy's other name for the same.
+#: SQLAlchemy's other name for the same dialect.
 _ALIASES: Final = {"mariadb": "mysql"}
 
 
-def without_end(query: str, dialect: str) -> str:
-    """The query without the semicolons that end it, also if there is a comment behind them.
+def strip_terminators(query: str, dialect: str) -> str:
+    """Return the query without the semicolons that end it, also if a comment follows them.
 
-    Those between two statements stay: that is for the database to refuse.
+    Semicolons between two statements stay: the database refuses them.
     """
     query = query.rstrip().rstrip(";")
     ends: list[int] = []

@@ -1,4 +1,4 @@
-"""The part of a feed that has changed: its query, wrapped in one that asks for no more."""
+"""A feed's query, wrapped in one that selects only the rows that have changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,28 +12,29 @@ from syncd.mis.cursors import Parameters
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
-    """What is asked for: rows from a mark on, or after it, and some that are wanted whatever theirs is."""
+class WatermarkQuery:
+    """Selects the rows whose watermark is above a value, and the rows of some keys whatever their watermark is."""
 
     column: str
-    """The watermark, as the query names it."""
-    mark: WatermarkValue
-    is_included: bool
+    """The watermark's column, as the query names it."""
+    since: WatermarkValue
+    is_inclusive: bool
+    """Whether rows that have exactly this value are selected too."""
     key: str
     """The column of the MISID, as the query names it."""
     keys: Sequence[str | int] = ()
 
-    def of(self, query: str, dialect: Dialect) -> tuple[str, Parameters]:
-        """The query and its parameters, as this make of database wants them."""
-        # A colon in it would be taken for a parameter; on its last line may be a comment.
+    def compile(self, query: str, dialect: Dialect) -> tuple[str, Parameters]:
+        """Return the statement for this dialect, and its parameters."""
+        # A colon would be read as a parameter; the last line may be a comment.
         feed = text("\n{}\n".format(query.replace(":", r"\:"))).columns().subquery("feed")
-        # Without types no driver is told to make another value of it.
-        here: ColumnElement[Any] = column(self.column)
-        mark = bindparam("since", self.mark, NullType())
-        wanted = [here >= mark if self.is_included else here > mark]
+        # Without a type SQLAlchemy hands the value to the driver as it is.
+        watermark: ColumnElement[Any] = column(self.column)
+        since = bindparam("since", self.since, NullType())
+        conditions = [watermark >= since if self.is_inclusive else watermark > since]
         if self.keys:
-            wanted.append(column(self.key).in_(bindparam("keys", self.keys, NullType(), expanding=True)))
-        statement: Select[Any] = select(literal_column("*")).select_from(feed).where(or_(*wanted))
+            conditions.append(column(self.key).in_(bindparam("keys", self.keys, NullType(), expanding=True)))
+        statement: Select[Any] = select(literal_column("*")).select_from(feed).where(or_(*conditions))
         compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         parameters = compiled.construct_params()
         if compiled.positional:

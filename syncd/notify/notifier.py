@@ -1,7 +1,7 @@
-"""Telling people: a thread beside the runs looks at how things stand, and tells what has not been told yet.
+"""Sending notifications: a thread beside the runs compares current problems with what each channel was sent.
 
-It compares what is so with what each address was told, so that nothing is told twice, whatever is restarted, and
-nothing is lost when a service is down: that message is simply still to be told at the next look.
+So no notification is sent twice, even after a restart, and none is lost if a service is down: it is still due at the
+next check.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,9 +27,9 @@ from syncd.state.session import reading_session, writing_session
 _EVERY_SECONDS: Final = 30.0
 _ATTEMPTS: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 1.0
-#: How long an address is left alone that takes nothing, longer each time.
+#: Back-off of a channel that fails, longer each time.
 _PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60))
-#: A message that is being sent when syncd is told to end may be finished, but not for ever.
+#: How long a message that is being sent may take once syncd is asked to stop.
 _PATIENCE_AT_THE_END_SECONDS: Final = 5.0
 
 _NEVER: Final = When()
@@ -37,7 +37,7 @@ _NEVER: Final = When()
 
 @dataclass(frozen=True, slots=True)
 class NotifyPolicy:
-    """When to tell: after how long of something that does not answer, and when of what is newly held."""
+    """When to notify: how long a server may not answer, and when the digest of newly held records is sent."""
 
     patience: timedelta = timedelta(minutes=30)
     digest: When = _NEVER
@@ -54,14 +54,14 @@ class _Listener:
     failures: int = 0
     not_before: datetime | None = None
     knows_of_store: set[AlertKind] = field(default_factory=set)
-    """What it was told that the store could not remember."""
+    """What it was sent while the store could not record it."""
 
 
 class Notifier:
-    """Tells each address of each organisation's troubles, once and once that they are over, and daily what is held.
+    """Notifies each channel of each organisation's problems, once each and when they are over, and of held records.
 
-    ``clock`` gives the time in UTC. It never raises: what cannot be told is logged once, and tried again.
-    Of several daemons the one in the lead tells; of the state store each tells for itself, as none can lead without.
+    ``clock`` returns the time in UTC. It never raises: a notification that cannot be sent is logged once and retried.
+    Of several daemons, the leader notifies; each notifies of the state store itself, because none can lead without it.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Notifier:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Look and tell, beside whatever else is done, for as long as the block lasts."""
+        """Check and notify in a thread for as long as the block lasts."""
         if not self._listeners:
             yield
             return
@@ -103,7 +103,7 @@ class Notifier:
 
     @contextmanager
     def leading(self) -> Iterator[None]:
-        """Tell what the runs tell, too, for as long as the block lasts."""
+        """Notify of the organisations too for as long as the block lasts."""
         self._leads = True
         self._wake.set()
         try:
@@ -112,11 +112,11 @@ class Notifier:
             self._leads = False
 
     def check_soon(self) -> None:
-        """Something may have changed: look now rather than in a while. Comes back at once."""
+        """Check now, because something may have changed; returns at once."""
         self._wake.set()
 
     def check(self) -> None:
-        """Tell whatever is to be told now."""
+        """Send the notifications that are due."""
         try:
             if self._leads:
                 for organisation_id in self._organisations:
@@ -144,24 +144,24 @@ class Notifier:
         now = self._clock()
         with writing_session(self._store, organisation_id, self._clock) as session:
             notifications.forget_others(session, [one.address.key for one in self._listeners])
-            amiss = current_conditions(session)
+            conditions = current_conditions(session)
         for listener in self._listeners:
             with reading_session(self._store, organisation_id, self._clock) as session:
                 known = notifications.sent_to(session, listener.address.key)
-            self._send_notifications(organisation_id, listener, amiss, known, now)
+            self._send_notifications(organisation_id, listener, conditions, known, now)
             self._send_digest(organisation_id, listener, known.get(AlertKind.DIGEST), now)
 
     def _send_notifications(
         self,
         organisation_id: int,
         listener: _Listener,
-        amiss: Mapping[AlertKind, Condition],
+        conditions: Mapping[AlertKind, Condition],
         known: Mapping[AlertKind, datetime],
         now: datetime,
     ) -> None:
         subjects = known.keys() & {*TROUBLES}
         for notice in due_notifications(
-            amiss, subjects, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)
+            conditions, subjects, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)
         ):
             if self._send_once(listener, notice, organisation_id):
                 with writing_session(self._store, organisation_id, self._clock) as session:
@@ -171,7 +171,7 @@ class Notifier:
                         notifications.record_sent(session, listener.address.key, notice.subject, now)
 
     def _send_digest(self, organisation_id: int, listener: _Listener, last: datetime | None, now: datetime) -> None:
-        """Once a day what is newly held; from the first look on, for what was held before that is nothing new."""
+        """Once a day, what is newly held since the first check; records held before that are not new."""
         if not self._occasions.digest:
             return
         if last is not None and not self._occasions.digest_is_due(last, now):
@@ -184,17 +184,17 @@ class Notifier:
             with writing_session(self._store, organisation_id, self._clock) as session:
                 notifications.record_sent(session, listener.address.key, AlertKind.DIGEST, now)
 
-    def _report_store(self, amiss: Mapping[AlertKind, Condition]) -> None:
-        """The same of the state store itself, in which nothing can be remembered meanwhile."""
+    def _report_store(self, conditions: Mapping[AlertKind, Condition]) -> None:
+        """Notify of the state store itself, which cannot record that meanwhile."""
         occasions = self._occasions
         for listener in self._listeners:
             known, zone = listener.knows_of_store, ZoneInfo(occasions.timezone)
-            for notice in due_notifications(amiss, known, self._clock(), occasions.patience, zone):
+            for notice in due_notifications(conditions, known, self._clock(), occasions.patience, zone):
                 if self._send_once(listener, notice):
                     (known.discard if notice.is_over else known.add)(notice.subject)
 
     def _send_once(self, listener: _Listener, notice: Notification, organisation_id: int | None = None) -> bool:
-        """Send it, unless syncd is to end or the address has just failed and is left alone for a while."""
+        """Send it, unless syncd is stopping or the channel's back-off has not passed."""
         if self._is_over.is_set() or (listener.not_before and self._clock() < listener.not_before):
             return False
         whose = str(organisation_id) if organisation_id and len(self._organisations) > 1 else ""
@@ -214,7 +214,7 @@ class Notifier:
 
 
 def send(address: Channel, notice: Notification, whose: str = "") -> None:
-    """Send a notice, and try again a few times when that fails. Raises `NotTold`."""
+    """Send a notification, with a few retries. Raises `NotTold`."""
     for attempt in stamina.retry_context(
         on=NotTold, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_PAUSE_SECONDS
     ):
@@ -223,17 +223,17 @@ def send(address: Channel, notice: Notification, whose: str = "") -> None:
 
 
 class NullNotifier:
-    """Tells nobody anything."""
+    """Sends nothing."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Nothing is looked at."""
+        """Check nothing."""
         yield
 
     @contextmanager
     def leading(self) -> Iterator[None]:
-        """Nor then."""
+        """Send nothing while leading either."""
         yield
 
     def check_soon(self) -> None:
-        """Nor soon."""
+        """Check nothing."""

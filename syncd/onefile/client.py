@@ -70,20 +70,21 @@ class OneFile:
         max_in_flight: int = 16,
         on_throttled: Callable[[float], None] = lambda _seconds: None,
         on_request: OnRequest = lambda _request: None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.rate_limiter: Final = rate_limiter
         self._on_throttled = on_throttled
         self._page_sizes = PageSizes()
-        punctual = DeadlineTransport(
+        punctual = transport or DeadlineTransport(
             timeout_seconds,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             proxy=_proxy_for(httpx.URL(base_url)),
         )
-        transport = TimedTransport(punctual, httpx.URL(base_url).path, on_request)
+        timed = TimedTransport(punctual, httpx.URL(base_url).path, on_request)
         self._http = httpx.Client(
             base_url=base_url,
             auth=SessionAuth(f"{base_url}/Authentication", customer_token, clock),
-            transport=RateLimitedTransport(transport, rate_limiter, clock=clock, on_throttled=self._report_throttling),
+            transport=RateLimitedTransport(timed, rate_limiter, clock=clock, on_throttled=self._report_throttling),
             timeout=timeout_seconds,
             headers={"Accept": "application/json, text/plain", "User-Agent": f"syncd/{__version__}"},
         )

@@ -3,7 +3,7 @@
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, time, timedelta
 from threading import Lock
 from time import sleep as pause_for
@@ -66,7 +66,8 @@ class RateLimiter:
 
     ``calls_per_minute`` is OneFile's limit; ``quiet`` are windows of the day, in ``zone``, in which no call leaves.
     ``clock`` gives the time in UTC. ``sleep`` waits, and is to come back early with true when syncd is to stop;
-    ``pause`` waits whatever is to be.
+    ``pause`` waits whatever is to be. ``line`` is a lock: one thread at a time waits for the next slot, so that they
+    are taken in order.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class RateLimiter:
         pause: Callable[[float], object] = pause_for,
         quiet: tuple[tuple[time, time], ...] = (),
         zone: str = "UTC",
+        line: AbstractContextManager[object] | None = None,
     ) -> None:
         self._turns = turns
         self._rates = [rate_of(calls_per_minute)]
@@ -89,8 +91,7 @@ class RateLimiter:
         self._ends_at: datetime | None = None
         self._quiet = quiet
         self._zone = ZoneInfo(zone)
-        # One at a time waits at the line, so that turns are taken in order.
-        self._line = Lock()
+        self._line = line or Lock()
         self._closing = Lock()
         self._throttled_at = self._closed_until = datetime.min.replace(tzinfo=UTC)
         self._is_called_aside: Callable[[], bool] = lambda: False

@@ -79,7 +79,7 @@ class Check:
         try:
             outcome = self.look()
         except Interrupted:
-            why = "not checked: OneFile is not to be called now, in a quiet window or because others are calling it"
+            why = "not checked: no call is allowed now, because of a quiet window or other programs' calls"
             return Finding(self.name, State.SKIPPED, why, "Try again later.")
         except SyncdError as problem:
             return failed(self.name, problem, self.otherwise)
@@ -109,7 +109,7 @@ def not_checked(name: str, needs: str) -> Finding:
     return Finding(name, State.SKIPPED, f"not checked: needs the {needs}")
 
 
-_BEHIND: Final = Outcome("not checked: needs the schema brought up to date", state=State.SKIPPED)
+_BEHIND: Final = Outcome("not checked: the schema must be upgraded first", state=State.SKIPPED)
 
 
 def of_schedule(poll: str, quiet: Sequence[tuple[time, time]], *, is_live: bool) -> Outcome:
@@ -119,7 +119,7 @@ def of_schedule(poll: str, quiet: Sequence[tuple[time, time]], *, is_live: bool)
         windows = ", ".join(f"{start:%H:%M}-{end:%H:%M}" for start, end in quiet)
         return Outcome(f"{polls}; no calls: {windows or 'never'}")
     return Outcome(
-        f"{polls}; there is no time of day without calls",
+        f"{polls}; no quiet window is set",
         'OneFile\'s releases usually go out from 7:00 to 7:30: set schedule.quiet = ["07:00-07:30"].',
         State.WARNING,
     )
@@ -128,9 +128,9 @@ def of_schedule(poll: str, quiet: Sequence[tuple[time, time]], *, is_live: bool)
 def of_leavers(grace: timedelta, protected: int, *, archives: bool) -> Outcome:
     """What becomes of leavers, of whom ``protected`` are never archived."""
     if not archives:
-        return Outcome("leavers are reported, and their accounts stay as they are")
+        return Outcome("leavers are reported only; their accounts are not changed")
     return Outcome(
-        f"who is gone for {grace.days} days is archived; protected are {protected or 'none'}",
+        f"leavers are archived after {grace.days} days; protected MISIDs: {protected or 'none'}",
         'Until you trust the feeds, leavers.action = "report" only lists them; leavers.protect names exceptions.',
         State.WARNING,
     )
@@ -152,8 +152,8 @@ def of_admin(listen: str, *, is_loopback: bool) -> Outcome:
 def of_notify(names: Sequence[str]) -> Outcome:
     """Who is told when syncd needs somebody: the names of the addresses, of which nothing is sent to any."""
     if not names:
-        return Outcome("nobody is told when syncd needs somebody: notify.urls is empty")
-    return Outcome(f"Apprise knows how to write to {', '.join(names)}; 'syncd notify test' tries")
+        return Outcome("no notifications are sent: notify.urls is empty")
+    return Outcome(f"notifications go to {', '.join(names)}; 'syncd notify test' sends a test message")
 
 
 def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
@@ -175,19 +175,19 @@ def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
     if revision != NEWEST:
         old = f"{store} has the older schema {revision}"
         if upgrades_itself:
-            return Outcome(f"{old}, which the next run brings up to date")
+            return Outcome(f"{old}, which the next run upgrades")
         return Outcome(old, "Run 'syncd db upgrade'.", State.FAILED)
     maintenance.check_key(store)
-    return Outcome(f"{store}, schema {revision}" + (", opens with the configured key" * store.cipher.has_key))
+    return Outcome(f"{store}, schema {revision}" + (", decrypts with the configured key" * store.cipher.has_key))
 
 
 def _of_new_store(store: Store) -> Outcome:
     folder = store.file.absolute().parent if store.file else None
     if folder and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        why = "cannot be written to" if folder.is_dir() else "is not there"
-        advice = "Make it a folder that syncd may write to, or name another in state.url."
-        return Outcome(f"the state store cannot be made: {folder} {why}", advice, State.FAILED)
-    return Outcome(f"{store} is not there yet; the first run makes it")
+        why = "cannot be written to" if folder.is_dir() else "does not exist"
+        advice = "Create it and let syncd write to it, or name another folder in state.url."
+        return Outcome(f"the state store cannot be created: {folder} {why}", advice, State.FAILED)
+    return Outcome(f"{store} does not exist yet; the first run creates it")
 
 
 def of_runs(store: Store, organisation_id: int, clock: Callable[[], datetime], *, is_live: bool) -> Outcome:
@@ -201,19 +201,19 @@ def of_runs(store: Store, organisation_id: int, clock: Callable[[], datetime], *
     if waiting:
         return Outcome(
             f"run {waiting.id} waits for approval: {waiting.reason}",
-            "See 'syncd plan', then 'syncd approve' or 'syncd reject'.",
+            "Look at 'syncd plan', then run 'syncd approve' or 'syncd reject'.",
             State.WARNING,
         )
     if last:
         said = f"the last one is run {last.id}, {describe(last.state)}, {moment(last.started_at)}"
         if last.state == RunState.FAILED:
-            return Outcome(f"{said}: {last.reason or 'it broke off'}", "Put that right, and run again.", State.WARNING)
+            return Outcome(f"{said}: {last.reason or 'it stopped'}", "Correct that, then run again.", State.WARNING)
         return Outcome(said)
     if not is_live:
-        return Outcome("none was made yet; 'syncd plan' shows what the first would do")
+        return Outcome("no run yet; 'syncd plan' shows what the first would do")
     return Outcome(
-        "none was made yet, and this is the live OneFile",
-        'Try onefile.environment = "practice" first, with a state store of its own; then, on live, begin with '
+        "no run yet, and this is the live OneFile",
+        'Try onefile.environment = "practice" first, with its own state store; then, on live, start with '
         "'syncd link' and 'syncd plan'.",
         State.WARNING,
     )
@@ -228,12 +228,12 @@ def of_daemon(store: Store, organisation_id: int, clock: Callable[[], datetime])
         with reading_session(store, organisation_id, clock) as session:
             due = daemons.next_run_at(session)
     if due is None:
-        return Outcome("none is running; 'syncd run' is one")
+        return Outcome("none is running; start it with 'syncd run'")
     if clock() < due + daemons.OVERDUE_AFTER:
-        return Outcome(f"one is running, and looks next at {moment(due)}")
+        return Outcome(f"running; next run at {moment(due)}")
     return Outcome(
-        f"one was to look at {moment(due)}, and has not",
-        "Is it still running, or at work for long? Its log tells; otherwise start it again.",
+        f"a run was due at {moment(due)} and has not started",
+        "Check in its log whether the daemon is still running or a run takes long; otherwise restart it.",
         State.WARNING,
     )
 
@@ -309,13 +309,13 @@ def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str
     if left_out:
         said += f"; unusable values to be left out: {', '.join(f'{n} {name}' for name, n in left_out.most_common())}"
     if not held:
-        return Outcome(f"{said}; nobody would be held")
+        return Outcome(f"{said}; none would be held")
     reasons = ", ".join(
         f"{count} {field} {_IN_WORDS.get(reason, reason)}" for (reason, field), count in held.most_common()
     )
     return Outcome(
         f"{said}; {held.total()} would be held: {reasons}",
-        "'syncd plan' says who. Put their values right in the MIS; everybody else is sent.",
+        "'syncd plan' lists them. Correct their values in the MIS; all others are sent.",
         State.WARNING,
     )
 
@@ -342,7 +342,7 @@ def of_login(onefile: OneFile) -> Outcome:
     try:
         customer = onefile.customer()
     except Refused:
-        return Outcome("the customer token is good; OneFile does not say whose it is")
+        return Outcome("the customer token is valid; OneFile does not say whose it is")
     return Outcome(f"the customer token is that of {customer.name} ({customer.id})")
 
 
@@ -356,10 +356,10 @@ def of_keychain(organisation: Organisation) -> Outcome:
     told = {None: "", True: "; EmailSuppression is on", False: "; EmailSuppression is off"}
     suppression = told[organisation.suppresses_emails]
     if not organisation.creates_keychains:
-        return Outcome(f"creation is off: OneFile tells new accounts' passwords{suppression}")
+        return Outcome(f"creation is off: OneFile returns new accounts' passwords{suppression}")
     return Outcome(
         f"creation is on: OneFile e-mails the person of each new account{suppression}",
-        "These are real e-mails to real people: be sure of 'syncd plan' before you approve a run.",
+        "These are real e-mails to real people: check 'syncd plan' before you approve a run.",
         State.WARNING,
     )
 
@@ -398,10 +398,10 @@ def of_references(
     if missing:
         return Outcome(
             f"OneFile has no {' and no '.join(missing)}",
-            "Correct [defaults]: ids of one environment mean nothing in another.",
+            "Correct [defaults]: ids differ between environments.",
             State.FAILED,
         )
-    said = (("OneFile has", there), ("the feeds are to make", to_come))
+    said = (("OneFile has", there), ("the feeds will create", to_come))
     return Outcome("; ".join(f"{which} {', '.join(names)}" for which, names in said if names))
 
 

@@ -363,7 +363,7 @@ class _Case:
             how = "empty, and holds the record" if is_why_held else "empty"
             return Cell(column.name, name, how, None, is_cleared, "differs" if is_cleared else "")
         if isinstance(record, Record) and value != record.codes.get(name, record.fields.get(name)):
-            return Cell(column.name, name, "not used: another column says it more surely", _plain(value))
+            return Cell(column.name, name, "not used: another column takes precedence", _plain(value))
         how = self._meant(name, value) if column.field.referent else _KINDS[column.field.kind]
         return Cell(column.name, name, how, _plain(value), name in self._sent, self._difference(name))
 
@@ -404,18 +404,18 @@ class _Case:
             sentence = f"would be {', then '.join(each.sentence for each in decided)}"
             return Decided(decided[0].decision, sentence, " ".join(dict.fromkeys(each.why for each in decided)))
         if self._is_back:
-            why = "Its record was gone and is back, and the account was not archived meanwhile."
+            why = "Its record had disappeared and is back; the account was not archived in the meantime."
         elif self._refresh:
-            why = "Compared field by field, everything is what OneFile last accepted."
+            why = "Compared field by field, every value is the one OneFile last accepted."
         else:
-            why = "The row reads as it did when OneFile last accepted it."
-        return Decided(Decision.IN_STEP, "is in step: nothing to send", why)
+            why = "The row is unchanged since OneFile last accepted it."
+        return Decided(Decision.IN_STEP, "is in sync: nothing to send", why)
 
     def _describe(self, step: Step) -> Decided:
         noun = _noun(self._key.role)
         match step:
             case Returner():
-                decision, sentence, why = Decision.UNARCHIVE, "unarchived", "Its record was gone and is back."
+                decision, sentence, why = Decision.UNARCHIVE, "unarchived", "Its record had disappeared and is back."
             case Rekey():
                 decision, sentence = Decision.REKEY, f"given the account of {step.old.misid}, {noun} {step.user_id}"
                 why = "The record looks like that one's, which is gone, and OneFile has the new MISID on that account."
@@ -424,27 +424,29 @@ class _Case:
                 why = _why_created(step)
             case Update(is_link=True):
                 decision, sentence = Decision.LINK, f"linked to {noun} {step.user_id}"
-                why = "OneFile has the account already and syncd did not know it: it is linked, not created again."
+                why = (
+                    "OneFile already has an account with this MISID: syncd adopts it instead of creating a second one."
+                )
             case Update():
                 decision, sentence = Decision.UPDATE, f"updated: {', '.join(sorted(self._fields(step)))}"
-                why = "The MIS has something else there than OneFile last accepted; what is the same is not sent."
+                why = "These values differ from those OneFile last accepted; equal values are not sent."
                 if step.after_assigning is not None:
-                    why = "A learner's default employer is sent after the employer is assigned to the learner."
+                    why = "A learner's default employer is sent once the employer is assigned to the learner."
             case Grant():
                 decision, sentence = Decision.ASSIGN, "assigned to the placement"
-                why = "An employer is assigned to their placement by a call of its own."
+                why = "An employer is assigned to their placement by a separate call."
             case Assign():
                 decision, sentence = Decision.ASSIGN, f"assigned the {step.user.role} {step.user.misid}"
-                why = "An assignments feed has this assignment, and it is not made in OneFile yet."
+                why = "An assignments feed has this assignment, and it has not been sent to OneFile."
             case Leaver():
                 decision, sentence = Decision.ARCHIVED, "archived"
-                why = "Its record is gone."
+                why = "Its record has disappeared."
         return Decided(decision, sentence, why)
 
     def _without_rows(self) -> Decided:
         account = self._account
         if account is None:
-            why = "No feed has a row with this MISID in this role, and syncd knows no account of it."
+            why = "No feed has a row with this MISID in this role, and syncd has no account for it."
             return Decided(Decision.NOTHING, "has no record and no account: nothing to send", why)
         if self._successor:
             why = "The person's record has that MISID now, and OneFile has it on the account."

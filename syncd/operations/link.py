@@ -283,7 +283,7 @@ class _Checks:
                 "A spreadsheet may have dropped the zeros at its front"
             )
         if key in self.unsettled:
-            return "column misid: a create for this person is not settled; the next 'syncd sync' settles it"
+            return "column misid: a create for this person is in doubt; the next 'syncd sync' resolves it"
         if key in self.known:
             return f"column misid: this person has an account already, UserID {self.known[key].user_id}"
         if others:
@@ -300,7 +300,7 @@ class _Checks:
         if role is not key.role:
             return f"column role: the account is that of a role {role}"
         if _misid_in(told) not in {"", key.misid}:
-            return "column user_id: the account has another MISID in OneFile by now"
+            return "column user_id: the account now has another MISID in OneFile"
         return ""
 
 

@@ -86,7 +86,7 @@ def _rekey(organisation_id: int, move: Move, known: Mapping[Key, Known]) -> Reke
 def _refuse_repeated(misids: Sequence[str]) -> None:
     misid, times = Counter(misids).most_common(1)[0]
     if times > 1:
-        raise NothingToSettle(f"{misid} is named {times} times; once is all that can be meant. Nothing was changed.")
+        raise NothingToSettle(f"{misid} is listed {times} times; list each MISID once. Nothing was changed.")
 
 
 def _guarded(context: SyncContext, plan: Plan, known: Mapping[Key, Known], lookup: OneFileLookup) -> GuardedPlan:

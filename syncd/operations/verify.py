@@ -222,7 +222,7 @@ def _log_result(context: SyncContext, findings: Findings) -> None:
             fields=list(one.fields),
         )
     if findings.not_returned:
-        context.log.info("fields_not_told", fields=sorted(findings.not_returned))
+        context.log.info("fields_not_returned", fields=sorted(findings.not_returned))
 
 
 def _plan(context: SyncContext, check: _Check, *, fix: bool) -> GuardedPlan:

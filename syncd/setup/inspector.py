@@ -1,52 +1,55 @@
-"""What an MIS has: its tables and views, and what the values of their columns look like."""
+"""Reads the schema of an MIS: its tables and views, and samples of their values."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnClause, Connection, LargeBinary, column, inspect, select, table
 from sqlalchemy.engine.reflection import ObjectKind
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SAWarning, SQLAlchemyError
 
 from syncd.errors import MisUnreachable
+from syncd.mis.error_messages import error_code
 from syncd.mis.source import Mis
 from syncd.setup.profiling import look_of
 from syncd.setup.schema import Column, Reference, Table
 from syncd.setup.sql import Dialect
 
-#: How many rows of a table are looked at.
-_ROWS: Final = 200
+#: How many rows of a table are sampled.
+_SAMPLE_ROWS: Final = 200
 
 
-class Inspected:
-    """The tables and views of one schema of an MIS: the one that its login works in, unless another is named.
+class SchemaInspector:
+    """Reads the tables and views of one schema of an MIS; by default the schema that the login works in.
 
-    Raises `MisUnreachable`.
+    ``unread`` says which parts of the database's catalogue could not be read, and why; without them the tables are
+    known, and fewer joins are proposed. Raises `MisUnreachable`.
     """
 
     def __init__(self, mis: Mis, schema: str = "") -> None:
         self._mis = mis
         self._schema = schema or None
         self._binary: dict[str, frozenset[str]] = {}
+        unread: list[str] = []
         with mis.connect() as connection:
             self.dialect: Final = Dialect(connection.dialect.name, connection.dialect.identifier_preparer.quote, schema)
             try:
-                self.tables: Final = self._read(connection)
+                self.tables: Final = self._read(connection, unread)
             except (SQLAlchemyError, NotImplementedError):
                 which = f" of the schema {schema}" if schema else ""
                 raise MisUnreachable(
                     f"The tables{which} of the MIS at {mis} cannot be listed. "
                     "Are they there, and may this login see them?"
                 ) from None
+        self.unread: Final = tuple(unread)
 
-    def looked_at(self, one: Table) -> Table:
-        """The same table with what its values look like; as it is where it cannot be read in time."""
+    def profiled(self, one: Table) -> Table:
+        """Return the table with profiles of its columns; unchanged if it cannot be read in time."""
         names = [each.name for each in one.columns if each.name not in self._binary[one.name]]
         named: list[ColumnClause[object]] = [column(name) for name in names]
-        query = select(*named).select_from(table(one.name, schema=self._schema)).limit(_ROWS)
+        query = select(*named).select_from(table(one.name, schema=self._schema)).limit(_SAMPLE_ROWS)
         try:
             with self._mis.connect() as connection:
                 rows = connection.execute(query).all()
@@ -55,16 +58,15 @@ class Inspected:
         looks = {name: look_of([row[place] for row in rows]) for place, name in enumerate(names)}
         return replace(one, columns=tuple(replace(each, look=looks.get(each.name, each.look)) for each in one.columns))
 
-    def _read(self, connection: Connection) -> tuple[Table, ...]:
+    def _read(self, connection: Connection, unread: list[str]) -> tuple[Table, ...]:
         inspector = inspect(connection)
         with warnings.catch_warnings():
-            # For a type that SQLAlchemy has no name for, which is none of our business.
+            # SQLAlchemy warns of types that it does not know.
             warnings.simplefilter("ignore", SAWarning)
             wanted: dict[str, Any] = {"schema": self._schema, "kind": ObjectKind.ANY}
             columns = inspector.get_multi_columns(**wanted)
-            # Without its keys a table is proposed by the names of its columns.
-            keys = _readable(partial(inspector.get_multi_pk_constraint, **wanted))
-            references = _readable(partial(inspector.get_multi_foreign_keys, **wanted))
+            keys = _read_if_allowed("primary keys", partial(inspector.get_multi_pk_constraint, **wanted), unread)
+            references = _read_if_allowed("foreign keys", partial(inspector.get_multi_foreign_keys, **wanted), unread)
         for (_, name), described in columns.items():
             self._binary[name] = frozenset(each["name"] for each in described if isinstance(each["type"], LargeBinary))
         return tuple(
@@ -86,8 +88,12 @@ class Inspected:
         )
 
 
-def _readable(read: Callable[[], Any]) -> Any:
-    """What is read; nothing if this login may not see it, or SQLAlchemy cannot make it out."""
-    with suppress(Exception):
+def _read_if_allowed(name: str, read: Callable[[], Any], unread: list[str]) -> Any:
+    """Return what is read; nothing if the login may not see it or the database does not have it, with a note."""
+    try:
         return read()
-    return {}
+    except Exception as problem:  # noqa: BLE001 - SQLAlchemy raises errors of any class for an unusual catalogue
+        cause = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
+        code = error_code(cause)
+        unread.append(f"{name} ({type(cause).__name__}{f', code {code}' if code else ''})")
+        return {}

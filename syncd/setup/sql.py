@@ -81,7 +81,7 @@ def _lines(feed: Feed, tables: dict[str, Table], dialect: Dialect, condition: st
         ways = [name, *(column.name for column in REFERENCE_COLUMNS.values() if column.field == name)]
         yield f"{_INDENT}-- STILL MISSING, and mandatory: a column AS {' or '.join(ways)}, or a key in [defaults]."
     if off := [one for one in feed.supplied if one.off]:
-        yield f"{_INDENT}-- Left out until you have thought about it; take away the two dashes to have one:"
+        yield f"{_INDENT}-- Left out until you decide; remove the two dashes to send one:"
         for one in off:
             yield _commented(f"{_INDENT}-- , {_expression(one, dialect)} AS {one.name}", one.off)
     yield from _from(feed, dialect)
@@ -90,13 +90,13 @@ def _lines(feed: Feed, tables: dict[str, Table], dialect: Dialect, condition: st
 
 def _head(feed: Feed) -> Iterator[str]:
     what = f"each {feed.role.lower()}"
-    who = "" if feed.role.is_place else " who is to have an account in OneFile"
+    who = "" if feed.role.is_place else " who needs an account in OneFile"
     yield f"-- The feed {feed.name}: one row for {what}{who}."
     yield "--"
-    yield "-- Proposed by 'syncd init' from the names of tables and columns and the looks of a few values: read it, and"
-    yield "-- put right what it got wrong. The names after AS are OneFile's; a column that is not here is never sent."
+    yield "-- Proposed by 'syncd init' from the names of tables and columns and a few of their values: read it, and"
+    yield "-- correct what is wrong. The names after AS are OneFile's; a column that is not here is never sent."
     if feed.role is not Role.LEARNER and not feed.role.is_place:
-        yield "-- Many have accounts in OneFile already: run 'syncd link' before the first run, or they get others."
+        yield "-- Many already have accounts in OneFile: run 'syncd link' before the first run to avoid duplicates."
     yield ""
 
 
@@ -134,7 +134,7 @@ def _newest(table: str, mine: list[str], newest_by: tuple[Column, ...], dialect:
     telling = [column for column in newest_by if column.name not in mine] or newest_by
     order = [part for column in telling for part in _descending(dialect.column(table, column.name), column, dialect)]
     partition = ", ".join(dialect.column(table, column) for column in mine)
-    yield f"{_INDENT}-- of several rows for one learner the one that is last"
+    yield f"{_INDENT}-- of several rows for one learner, the latest"
     yield f"{_INDENT}(SELECT {name}.*, ROW_NUMBER() OVER (PARTITION BY {partition}"
     yield f"{_INDENT}     ORDER BY {', '.join(order)}) AS newest"
     yield f"{_INDENT} FROM {dialect.table(table)}) {name}"
@@ -158,7 +158,7 @@ def _where(feed: Feed, tables: dict[str, Table], dialect: Dialect, condition: st
         yield f"WHERE {' AND '.join(conditions)}"
     if feed.role is Role.LEARNER and not condition:
         yield (
-            "-- Everybody is in it, also those who have left. To have fewer, add a condition"
+            "-- This returns everyone, also people who have left. To select fewer, add a condition"
             + (" with AND" if conditions else ", beginning with WHERE")
             + ", such as"
         )

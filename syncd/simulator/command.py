@@ -19,68 +19,77 @@ from syncd.simulator.switches import (
 )
 
 _DEFAULT = Switches()
-_UNKNOWNS = "What nobody knows of OneFile"
+_UNKNOWNS = "Behaviour of OneFile that is not documented"
 
 
 def simulate(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes any that is free.")] = 8021,
-    host: Annotated[str, typer.Option(help="Address to serve on; loopback only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to serve on; 0 for any free port.")] = 8021,
+    host: Annotated[str, typer.Option(help="The address to serve on; loopback only.")] = "127.0.0.1",
     seed: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file with organisations (with LearnerStatuses), classrooms, placements and users to start with."
+            help="A JSON file of organisations (with LearnerStatuses), classrooms, placements and users to start with."
         ),
     ] = None,
     keychain: Annotated[
         bool,
-        typer.Option("--keychain", help="Organisations create Keychains: a create answers nothing and e-mails."),
+        typer.Option(
+            "--keychain", help="Organisations create Keychains: a create returns an empty body and sends an e-mail."
+        ),
     ] = _DEFAULT.keychain,
-    session_seconds: Annotated[float, typer.Option(min=0, help="How long a session lives.")] = _DEFAULT.session_seconds,
+    session_seconds: Annotated[
+        float, typer.Option(min=0, help="The lifetime of a session.")
+    ] = _DEFAULT.session_seconds,
     limiter: Annotated[LimiterShape, typer.Option(help="How calls are counted.")] = _DEFAULT.limiter,
-    calls_per_minute: Annotated[int, typer.Option(min=1, help="The limit.")] = _DEFAULT.calls_per_minute,
+    calls_per_minute: Annotated[int, typer.Option(min=1, help="The rate limit.")] = _DEFAULT.calls_per_minute,
     retry_after: Annotated[
-        bool, typer.Option("--retry-after", help="Say in a 429 how many seconds to wait.", rich_help_panel=_UNKNOWNS)
+        bool, typer.Option("--retry-after", help="Send Retry-After with a 429.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.retry_after,
-    latency: Annotated[float, typer.Option(min=0, help="Seconds that every call takes longer.")] = 0.0,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds to delay every response.")] = 0.0,
     fault_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Chance of a call to be refused, answered wrongly, or dropped.")
+        float, typer.Option(min=0, max=1, help="The probability that a call is refused, answered wrongly or dropped.")
     ] = 0.0,
-    fault_seed: Annotated[int, typer.Option(help="Makes that chance repeatable.")] = 0,
+    fault_seed: Annotated[int, typer.Option(help="The seed of those faults, to repeat them.")] = 0,
     page_cap: Annotated[
-        int, typer.Option(min=1, help="Largest page a search gives.", rich_help_panel=_UNKNOWNS)
+        int, typer.Option(min=1, help="The largest page of a search.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.page_cap,
     over_cap: Annotated[
-        OverCap, typer.Option(help="What becomes of larger ones.", rich_help_panel=_UNKNOWNS)
+        OverCap, typer.Option(help="How a larger page size is treated.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.over_cap,
     full_rows: Annotated[
-        bool, typer.Option("--full-rows", help="Paged searches give all fields.", rich_help_panel=_UNKNOWNS)
+        bool, typer.Option("--full-rows", help="Paged searches return all fields.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.full_rows,
     shuffle: Annotated[
-        bool, typer.Option("--shuffle", help="Searches give rows in no stable order.", rich_help_panel=_UNKNOWNS)
+        bool, typer.Option("--shuffle", help="Searches return rows in no stable order.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.shuffle,
     misid_filter: Annotated[
-        MisidFilter, typer.Option(help="How searches take MISID.", rich_help_panel=_UNKNOWNS)
+        MisidFilter, typer.Option(help="How searches match a MISID.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.misid_filter,
     search_lag: Annotated[
-        float, typer.Option(min=0, help="Seconds until searches find what is new.", rich_help_panel=_UNKNOWNS)
+        float, typer.Option(min=0, help="Seconds until searches find new users.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.search_lag_seconds,
     archived_in_searches: Annotated[
         bool,
-        typer.Option("--archived-in-searches", help="Searches by role find archived users.", rich_help_panel=_UNKNOWNS),
+        typer.Option(
+            "--archived-in-searches", help="Searches by role include archived users.", rich_help_panel=_UNKNOWNS
+        ),
     ] = _DEFAULT.archived_in_searches,
     refuse_duplicate_misid: Annotated[
-        bool, typer.Option("--refuse-duplicate-misid", help="A MISID in use is 400.", rich_help_panel=_UNKNOWNS)
+        bool,
+        typer.Option(
+            "--refuse-duplicate-misid", help="Refuse a MISID in use with status 400.", rich_help_panel=_UNKNOWNS
+        ),
     ] = _DEFAULT.refuse_duplicate_misid,
     done_status: Annotated[
         int,
-        typer.Option(min=200, max=204, help="Status of a done archive or assign.", rich_help_panel=_UNKNOWNS),
+        typer.Option(min=200, max=204, help="The status of a successful archive or assign.", rich_help_panel=_UNKNOWNS),
     ] = _DEFAULT.done_status,
     learner_in_assign_path: Annotated[
         bool,
         typer.Option(
             "--learner-in-assign-path",
-            help="Assign has the learner in its path, not the assignee.",
+            help="The path of Assign has the learner, not the assignee.",
             rich_help_panel=_UNKNOWNS,
         ),
     ] = _DEFAULT.learner_in_assign_path,
@@ -88,35 +97,35 @@ def simulate(
         bool,
         typer.Option(
             "--employer-must-be-assigned",
-            help="A default employer must have been assigned before.",
+            help="A default employer must be assigned first.",
             rich_help_panel=_UNKNOWNS,
         ),
     ] = _DEFAULT.employer_must_be_assigned,
     clearing: Annotated[
-        bool, typer.Option("--clearing", help='null and "" in an update clear.', rich_help_panel=_UNKNOWNS)
+        bool, typer.Option("--clearing", help='null and "" in an update clear the field.', rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.clearing,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Check ULN, NINO, L codes, e-mail and lengths.", rich_help_panel=_UNKNOWNS),
     ] = _DEFAULT.strict,
     error_body: Annotated[
-        ErrorBody, typer.Option(help="How errors are worded.", rich_help_panel=_UNKNOWNS)
+        ErrorBody, typer.Option(help="The form of error bodies.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.error_body,
     keychain_body: Annotated[
-        KeychainBody, typer.Option(help="Body of a create under Keychain.", rich_help_panel=_UNKNOWNS)
+        KeychainBody, typer.Option(help="The body of a create's response with Keychain.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.keychain_body,
     date_form: Annotated[
-        DateForm, typer.Option(help="How answers write dates.", rich_help_panel=_UNKNOWNS)
+        DateForm, typer.Option(help="The format of dates in responses.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.date_form,
     flags_as_text: Annotated[
         bool,
-        typer.Option("--flags-as-text", help='Places have "true" and "false" as texts.', rich_help_panel=_UNKNOWNS),
+        typer.Option("--flags-as-text", help='Places return "true" and "false" as text.', rich_help_panel=_UNKNOWNS),
     ] = _DEFAULT.flags_as_text,
 ) -> None:
-    """Serve a simulated OneFile on this machine, to try syncd or any other client on.
+    """Serve a simulated OneFile on this machine, to try syncd or another client.
 
-    It starts with one organisation, one classroom and one placement, unless a seed says otherwise, keeps
-    everything in memory, and shows what it was asked under /simulator/journal. Stop it with Ctrl+C.
+    Starts with one organisation, one classroom and one placement unless --seed is given. Keeps everything in memory
+    and lists the calls it received under /simulator/journal. Stop it with Ctrl+C.
     """
     if not is_loopback(host):
         raise _refused(f"The simulator serves this machine only: {host} is not a loopback address.")

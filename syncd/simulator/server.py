@@ -56,7 +56,6 @@ class Simulator:
         self.customer_token = customer_token
         self.world = World(clock, self.switches)
         self.journal = Journal()
-        self.faults = Faults(clock)
         self.sessions = Sessions(clock, self.switches.session_seconds)
         start(self.world, _as_seed(seed))
         self._host = host
@@ -64,7 +63,7 @@ class Simulator:
         self._front_door = FrontDoor(
             world=self.world,
             journal=self.journal,
-            faults=self.faults,
+            faults=Faults(clock),
             sessions=self.sessions,
             lock=threading.RLock(),
             clock=clock,
@@ -72,6 +71,15 @@ class Simulator:
         )
         self._server: QuickServer | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def faults(self) -> Faults:
+        """The faults that calls meet; others can be set in their place."""
+        return self._front_door.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._front_door.faults = faults
 
     @property
     def origin(self) -> str:

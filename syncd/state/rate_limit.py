@@ -47,7 +47,7 @@ class StoredRateLimit:
         if not self._store.may_write():
             raise LockLost(
                 f"The connection to the state store {self._store} that kept the lock of this run was lost, and another "
-                "run may have begun. Nothing is lost; the next run goes on from here."
+                "run may have started. Nothing is lost; the next run continues from here."
             )
         return seconds
 

@@ -12,7 +12,7 @@ from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, resync_request, run
 
 #: So few at a time that whoever else writes waits for milliseconds.
-_AT_ONCE: Final = 500
+BATCH_ROWS: Final = 500
 
 
 class _Batch(NamedTuple):
@@ -79,7 +79,7 @@ def _purge_changes(
             ),
         )
         .order_by(change.c.at)
-        .limit(_AT_ONCE)
+        .limit(BATCH_ROWS)
     ).all()
     connection.execute(change.delete().where(change.c.id.in_([row.id for row in rows])))
     return _Batch(changes=len(rows), reached=rows[-1].at if rows else None)
@@ -113,7 +113,7 @@ def _purge_runs(
             ~exists().where(approval.c.run_id == run.c.id, approval.c.expires_at > now),
         )
         .order_by(run.c.id)
-        .limit(_AT_ONCE)
+        .limit(BATCH_ROWS)
     ).all()
     numbers = [row.id for row in rows]
     for belonging in (approval, resync_request):

@@ -22,8 +22,8 @@ def confirm_customer(context: SyncContext) -> None:
         return
     if not is_same_customer(context.store, context.onefile, context.customer):
         raise ConfigurationError(
-            f"The state store {context.store} knows the accounts of another customer: this customer token sees none of "
-            "its organisations. Give this customer a store of its own in state.url, or put the right token back."
+            f"The state store {context.store} belongs to another customer: this customer token has access to none of "
+            "its organisations. Name another state store for this customer in state.url, or set the right token."
         )
     with context.store.begin() as connection:
         owner.note_customer(connection, context.customer)

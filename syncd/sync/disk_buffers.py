@@ -19,7 +19,7 @@ from syncd.core.buffers import Buffer, BufferFactory
 from syncd.errors import StateUnusable
 
 #: How many things are written at a time; as many of each kind stay in memory.
-_SHEET: Final = 500
+SHEET_ROWS: Final = 500
 
 _Laid = TypeVar("_Laid")
 
@@ -83,7 +83,7 @@ class _DiskBuffer(Buffer[_Laid], Collection[_Laid]):
 
     def append(self, one: _Laid) -> None:
         super().append(one)
-        if len(self._laid) == _SHEET and (reader := self._scratch.write(msgspec.msgpack.encode(self._laid))):
+        if len(self._laid) == SHEET_ROWS and (reader := self._scratch.write(msgspec.msgpack.encode(self._laid))):
             self._sheets.append(reader)
             self._laid = []
 
@@ -93,7 +93,7 @@ class _DiskBuffer(Buffer[_Laid], Collection[_Laid]):
         yield from self._laid
 
     def __len__(self) -> int:
-        return len(self._sheets) * _SHEET + len(self._laid)
+        return len(self._sheets) * SHEET_ROWS + len(self._laid)
 
     def __contains__(self, one: object) -> bool:
         return any(each == one for each in self)

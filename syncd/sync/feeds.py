@@ -22,7 +22,7 @@ from syncd.core.records import (
 )
 from syncd.core.watermark import WatermarkReading
 from syncd.errors import ConfigurationError, MisUnreachable
-from syncd.mis.watermark_query import Since
+from syncd.mis.watermark_query import WatermarkQuery
 from syncd.sync.context import Feed, SyncContext
 
 _Row = TypeVar("_Row", Record, AssignmentRecord)
@@ -90,7 +90,7 @@ def all_rows(reader: FeedReader[_Row]) -> Iterator[_Row | Held | OtherOrganisati
 
 
 @contextmanager
-def open_feed(context: SyncContext, feed: Feed, since: Since | None = None) -> Iterator[FeedReader[Record]]:
+def open_feed(context: SyncContext, feed: Feed, since: WatermarkQuery | None = None) -> Iterator[FeedReader[Record]]:
     """Run the query of a feed of people or places, or only for its changed rows.
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
@@ -191,15 +191,17 @@ def check_watermark_query(context: SyncContext, watermark: WatermarkReading, mis
     (feed,) = context.feeds
     if watermark.highest is None:
         return
-    since = Since(watermark.column, watermark.highest, True, watermark.misid_column, watermark.misids_to_query(misids))
+    since = WatermarkQuery(
+        watermark.column, watermark.highest, True, watermark.misid_column, watermark.misids_to_query(misids)
+    )
     try:
         with open_feed(context, feed, since) as reader:
             reader.fetch(1)
     except MisUnreachable as problem:
         said = str(problem).removesuffix(".")
         raise MisUnreachable(
-            f"{said}, when it is asked only for changes, for which it stands in parentheses in another SELECT. "
-            "Change the query so that it can, or remove the feed's watermark."
+            f"{said}. The query works alone, but not in parentheses in the SELECT that a poll for changes uses. "
+            f"{context.mis.subquery_advice}, or remove the feed's watermark."
         ) from None
 
 

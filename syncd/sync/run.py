@@ -144,10 +144,10 @@ def execute(
         with context.onefile.on_throttled(run.log_throttling):
             return run.make(maker, approved_by)
     except Yielded:
-        run.end(RunState.INTERRUPTED, "gave way to what is more urgent, and goes on after it")
+        run.end(RunState.INTERRUPTED, "paused for a more urgent run, continues after it")
         raise
     except Interrupted:
-        run.end(RunState.INTERRUPTED, "told to stop")
+        run.end(RunState.INTERRUPTED, "syncd was stopped")
         raise
     except SyncdError as problem:
         run.end(RunState.FAILED, str(problem), problem)
@@ -339,8 +339,8 @@ class _Run:
 
 def _unexpected(defect: Exception) -> Unforeseen:
     return Unforeseen(
-        f"The run met an unexpected problem ({type(defect).__name__}), which is a defect of syncd. "
-        "The line run_finished in the log says where; please report it. The next run continues from here."
+        f"The run ended with an unexpected error ({type(defect).__name__}), a defect of syncd. "
+        "The line run_finished of its log says where; please report that. The next run continues from here."
     )
 
 

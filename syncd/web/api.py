@@ -72,9 +72,9 @@ def _monitoring(
 
     return [
         Operation(Route("/healthz", healthz), "Is the process alive?", {200: Alive}, is_open=True),
-        Operation(Route("/readyz", readyz), "Can it work?", {200: Ready, 503: Ready}),
+        Operation(Route("/readyz", readyz), "Is the daemon ready to work?", {200: Ready, 503: Ready}),
         Operation(Route("/metrics", metrics), "Metrics for Prometheus", {200: "Prometheus' text"}, refuses=[503]),
-        Operation(Route("/api/status", status), "How things stand", {200: Status}, refuses=[503]),
+        Operation(Route("/api/status", status), "Status of the organisations", {200: Status}, refuses=[503]),
     ]
 
 
@@ -92,17 +92,17 @@ def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], da
     post, runs_ = ["POST"], "/api/runs/{run:int}"
     return [
         Operation(
-            Route("/api/resync", resync, methods=post), "Ask for a run now", {202: Taken}, Asked, refuses=[400, 503]
+            Route("/api/resync", resync, methods=post), "Request a run now", {202: Taken}, Asked, refuses=[400, 503]
         ),
         Operation(
             Route(f"{runs_}/approve", approve, methods=post),
-            "Let a stopped run go: the next one may do as much, and no more, for 24 hours",
+            "Approve a stopped run: the next one may make as many changes, within 24 hours",
             {200: Settled},
             refuses=[409, 503],
         ),
         Operation(
             Route(f"{runs_}/reject", reject, methods=post),
-            "Put a stopped run aside; nothing of it is sent",
+            "Reject a stopped run: nothing of it is sent",
             {200: Settled},
             refuses=[409, 503],
         ),
@@ -136,10 +136,10 @@ def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, cloc
         asked = Asked.model_validate_json(body) if body else Asked()
     except ValidationError:
         example = '{"misids": ["L1", "L2"], "organisation_id": 5740}'
-        return _bad_request(f"The body must be empty, or JSON such as {example}, of which either part may be left out.")
+        return _bad_request(f"The body must be empty or JSON such as {example}; both keys are optional.")
     if asked.organisation_id not in {None, *organisations}:
         configured = ", ".join(map(str, organisations))
-        return _bad_request(f"organisation_id is not in the configuration, which has {configured}.")
+        return _bad_request(f"organisation_id is not configured; the configuration has {configured}.")
     chosen = organisations if asked.organisation_id is None else [asked.organisation_id]
     with writing_session(store, organisations[0], clock) as session:
         numbers = [resync_requests.add(session.for_organisation(each), who, asked.misids) for each in chosen]

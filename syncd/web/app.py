@@ -27,8 +27,8 @@ from syncd.web.auth.sessions import Sessions, SignedIn
 from syncd.web.error_responses import refused
 from syncd.web.metrics import Metrics
 
-_PLAINLY: Final = {404: "There is nothing at this address.", 405: "This address does not take that method."}
-_UNKNOWN: Final = "syncd met something it does not know. Its log has a line about it."
+_PLAINLY: Final = {404: "There is no page at this address.", 405: "This address does not accept that method."}
+_UNKNOWN: Final = "Unexpected error in syncd. Its log has the details."
 
 
 def make_app(

@@ -1,4 +1,4 @@
-"""The labels of the pages: states, actions and reasons in words, and the tone in which each is shown."""
+"""The labels of the pages: states, actions and reasons in words, and the tone each is shown in."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Tone(StrEnum):
-    """How a label is coloured; its words say the same."""
+    """The colour of a badge; the words beside it say the same."""
 
     GOOD = "good"
     WAITING = "waiting"
@@ -50,11 +50,11 @@ TRIGGERS: Final[Mapping[Trigger, str]] = {
     Trigger.LINK: "syncd link",
     Trigger.REKEY: "syncd rekey",
     Trigger.RESTORE: "syncd restore",
-    Trigger.VERIFY: "verifying",
+    Trigger.VERIFY: "syncd verify",
 }
 
 OUTCOMES: Final[Mapping[Outcome, tuple[str, Tone]]] = {
-    Outcome.PENDING: ("under way", Tone.BUSY),
+    Outcome.PENDING: ("in progress", Tone.BUSY),
     Outcome.APPLIED: ("done", Tone.GOOD),
     Outcome.ACCEPTED: ("accepted, UserID to be found", Tone.BUSY),
     Outcome.REFUSED: ("refused", Tone.BAD),
@@ -63,8 +63,8 @@ OUTCOMES: Final[Mapping[Outcome, tuple[str, Tone]]] = {
 }
 
 STATUSES: Final[Mapping[Status | None, tuple[str, Tone]]] = {
-    Status.ACTIVE: ("in use", Tone.GOOD),
-    Status.LEAVER: ("has left the MIS", Tone.WAITING),
+    Status.ACTIVE: ("active", Tone.GOOD),
+    Status.LEAVER: ("leaver", Tone.WAITING),
     Status.ARCHIVED: ("archived", Tone.PLAIN),
     Status.UNSURE: ("archived or not: in doubt", Tone.WAITING),
     None: ("no account", Tone.PLAIN),
@@ -78,8 +78,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     Action.UNARCHIVE: "unarchive",
     Action.REKEY: "new MISID",
     Action.ASSIGN: "assign",
-    "return": "has come back",
-    "leave": "has left the MIS",
+    "return": "returned",
+    "leave": "left the MIS",
 }
 
 #: The same words as in the commands.

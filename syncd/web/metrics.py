@@ -24,13 +24,13 @@ _Sample: TypeAlias = tuple[Sequence[str], float]
 
 
 class Described(NamedTuple):
-    """What a metric measures."""
+    """The type, help text and labels of a metric."""
 
     kind: str
     what: str
     labels: tuple[str, ...] = ()
     is_stored: bool = True
-    """Whether it is read from the state store; otherwise it starts at zero with the process."""
+    """Whether it is read from the state store; otherwise it starts at 0 with the process."""
 
 
 #: The labels of a metric of one organisation.
@@ -44,35 +44,34 @@ METRICS: Final[Mapping[str, Described]] = {
     "syncd_in_doubt": Described("gauge", "Creates whose outcome is unknown.", _OF),
     "syncd_lag_seconds": Described(
         "gauge",
-        "Seconds that the oldest change not in OneFile yet has waited, because it is held, in doubt or queued; "
+        "Age in seconds of the oldest unsent change, by the reason why it waits: held, in doubt or queued; "
         "0 if none waits.",
-        (*_OF, "because"),
+        (*_OF, "reason"),
     ),
-    "syncd_trouble_seconds": Described(
-        "gauge", "Seconds since the problem was first seen by a run; 0 if there is none.", (*_OF, "what")
+    "syncd_problem_seconds": Described(
+        "gauge", "Seconds since the problem was first seen; 0 if there is none.", (*_OF, "problem")
     ),
-    "syncd_runs_total": Described("counter", "Runs, by their final state.", (*_OF, "state")),
+    "syncd_runs_total": Described("counter", "Runs, by final state.", (*_OF, "state")),
     "syncd_run_duration_seconds": Described("histogram", "Duration of finished runs.", _OF),
     "syncd_changes_total": Described(
         "counter",
-        "Changes, by outcome; a change in doubt counts again when it is settled.",
+        "Changes, by action and outcome; a change in doubt counts again when it is resolved.",
         (*_OF, "action", "outcome"),
     ),
-    "syncd_calls_total": Described("counter", "Requests that ended runs have sent to OneFile.", _OF),
+    "syncd_calls_total": Described("counter", "Requests sent to OneFile by completed runs.", _OF),
     "syncd_allowance_used_ratio": Described(
-        "gauge",
-        "Approximate share of onefile.calls_per_minute that all processes together used in the last minute.",
+        "gauge", "Approximate share of onefile.calls_per_minute used in the last minute, by all processes."
     ),
     "syncd_last_success_timestamp_seconds": Described(
-        "gauge", "When a run that covers every record last finished; 0 if none has.", _OF
+        "gauge", "When the last complete run (not limited to MISIDs) finished; 0 if none has.", _OF
     ),
     "syncd_next_run_timestamp_seconds": Described(
-        "gauge", "When the daemon polls next; 0 if no daemon is running, or it runs only on request.", _OF
+        "gauge", "When the daemon starts the next run; 0 if no daemon is running or it polls only on request.", _OF
     ),
-    "syncd_build_info": Described("gauge", "1, with the version in its labels.", ("version", "python")),
+    "syncd_build_info": Described("gauge", "Always 1; the labels are the versions.", ("version", "python")),
     "syncd_throttled_total": Described("counter", "Requests that OneFile answered with 429.", is_stored=False),
     "syncd_onefile_request_duration_seconds": Described(
-        "histogram", "Time OneFile took to answer.", ("endpoint", "answer"), is_stored=False
+        "histogram", "Response time of OneFile.", ("endpoint", "answer"), is_stored=False
     ),
 }
 
@@ -81,7 +80,7 @@ _REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
 
 
 class Requests(Collector):
-    """The requests that this process has sent to OneFile; any thread may add one."""
+    """The requests to OneFile that this process has made since it started. Thread-safe."""
 
     def __init__(self) -> None:
         throttled, durations = "syncd_throttled_total", "syncd_onefile_request_duration_seconds"
@@ -106,8 +105,8 @@ class Requests(Collector):
 class Metrics:
     """All metrics.
 
-    ``clock`` returns the time in UTC. ``allowance_used`` returns the share of the allowed calls that was used in the
-    last minute. ``requests`` are the requests that this process has sent to OneFile.
+    ``clock`` returns the time in UTC, ``allowance_used`` the share of the allowed calls made in the last minute, and
+    ``requests`` are the requests of this process.
     """
 
     def __init__(
@@ -123,7 +122,7 @@ class Metrics:
         self._registry.register(requests or Requests())
 
     def scrape(self) -> bytes:
-        """Everything, in Prometheus' text format. Raises `StateUnusable` when the store cannot be read."""
+        """Return every metric in Prometheus' text format. Raises `StateUnusable` when the store cannot be read."""
         return generate_latest(self._registry)
 
 
@@ -181,15 +180,15 @@ _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[str, Iterable[_Sample]]:
     held, warnings = held_records.counts(session)
     waits = lag.oldest(session.connection, session.organisation_id)
-    amiss = {subject: each.since for subject, each in current_conditions(session).items()}
+    since = {subject: each.since for subject, each in current_conditions(session).items()}
     last_success_at = runs.last_success_at(session)
     return {
         "syncd_accounts": _by_label(accounts.count_by_role(session)),
         "syncd_held": _by_label(held),
         "syncd_warnings": [((), warnings)],
         "syncd_in_doubt": [((), changes.in_doubt(session))],
-        "syncd_lag_seconds": [((why,), _age(waits[why], now)) for why in UnsentChange],
-        "syncd_trouble_seconds": [((what,), _age(amiss.get(what), now)) for what in _TOLD_BY_RUNS],
+        "syncd_lag_seconds": [((reason,), _age(waits[reason], now)) for reason in UnsentChange],
+        "syncd_problem_seconds": [((problem,), _age(since.get(problem), now)) for problem in _SEEN_BY_RUNS],
         "syncd_runs_total": [((state,), number) for state, number in counted[counters.RUNS].items()],
         "syncd_changes_total": [(label.split(), number) for label, number in counted[counters.CHANGES].items()],
         "syncd_calls_total": [((), counted[counters.CALLS].get("", 0))],
@@ -199,7 +198,7 @@ def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[st
 
 
 #: Without the store there is no scrape.
-_TOLD_BY_RUNS: Final = tuple(subject for subject in TROUBLES if subject is not AlertKind.STORE)
+_SEEN_BY_RUNS: Final = tuple(subject for subject in TROUBLES if subject is not AlertKind.STORE)
 
 
 def _run_durations(counted: _Counted) -> tuple[list[tuple[str, float]], float]:

@@ -21,10 +21,10 @@ Answer = type[BaseModel] | str
 
 _TEXT: Final = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
 _REFUSALS: Final = {
-    400: "The body is invalid.",
+    400: "Invalid request body.",
     401: "Not authenticated.",
     403: "Cross-site request, or read-only access.",
-    404: "There is nothing at this address.",
+    404: "Not found.",
     409: "No such run waits for approval.",
     503: "The state store cannot be used.",
 }
@@ -32,10 +32,9 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an endpoint takes and answers, in addition to what every endpoint does.
+    """The request and responses of an endpoint, beside those common to all.
 
-    ``refuses`` are the statuses whose body is a `Problem`. ``is_open`` says that this machine may call it without
-    credentials.
+    ``refuses`` are the statuses whose body is a `Problem`. ``is_open``: requests from this machine need no credentials.
     """
 
     route: Route
@@ -59,7 +58,7 @@ class Operation:
 def document(
     operations: Sequence[Operation], organisations: Sequence[int], cookie: str, *, is_open: bool
 ) -> dict[str, Any]:
-    """The document. ``cookie`` is the name of the session cookie; ``is_open`` says that no credentials are needed."""
+    """The whole document. ``cookie`` is the name of the session cookie; ``is_open``: no credentials are required."""
     _, schemas = models_json_schema(
         [(model, "validation") for model in _models(operations)], ref_template="#/components/schemas/{model}"
     )
@@ -92,12 +91,12 @@ def _security_schemes(cookie: str) -> dict[str, Any]:
             "scheme": "bearer",
             "description": "admin.token, or admin.viewer_token for read-only access",
         },
-        "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "a signed-in browser"},
+        "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "the session of a signed-in user"},
         "form": {
             "type": "apiKey",
             "in": "header",
             "name": CSRF_HEADER,
-            "description": "the csrf_token in the forms of the pages",
+            "description": "the csrf_token of the session's forms",
         },
     }
 

@@ -1,4 +1,4 @@
-"""The requests and responses of the API."""
+"""The request and response bodies of the API."""
 
 from typing import Annotated, Literal
 
@@ -11,26 +11,26 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Exact(BaseModel):
-    """A model without unknown keys."""
+    """A body without undocumented keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Asked(Exact):
-    """The records that a run is limited to, all if none is named; and their organisation, all if none is named."""
+    """The MISIDs and the organisation of a requested run; all of them if omitted."""
 
     misids: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
     organisation_id: int | None = None
 
 
 class Problem(Exact):
-    """What is wrong, where, and what to do."""
+    """An error: what is wrong, where, what to do."""
 
     error: str
 
 
 class Document(BaseModel):
-    """This API, as OpenAPI describes it."""
+    """The OpenAPI document of this API."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -44,7 +44,7 @@ class Alive(Exact):
 
 
 class Ready(Exact):
-    """Whether it can work: 200 when all of it holds, else 503."""
+    """Whether the daemon is ready: 200 if every check is true, else 503."""
 
     state_reachable: bool
     state_writable: bool
@@ -59,13 +59,13 @@ class Request(Exact):
 
 
 class Taken(Request):
-    """The request; with several organisations that of the first, and each one by itself."""
+    """The request; with several organisations, the first one's, and one for each."""
 
     organisations: dict[str, Request] = {}
 
 
 class Settled(Exact):
-    """A stopped run that was approved or rejected, and what it would have done."""
+    """A stopped run that was approved or rejected, with its counts."""
 
     run: int
     creates: Count
@@ -74,7 +74,7 @@ class Settled(Exact):
 
 
 class LastRun(Settled):
-    """The newest run: what it planned and did."""
+    """The newest run: its plan and its outcome."""
 
     trigger: Trigger
     state: RunState
@@ -107,7 +107,7 @@ class Progress(Exact):
 
 
 class OneStatus(Exact):
-    """The state of one organisation."""
+    """The status of one organisation."""
 
     last_run: LastRun | None
     progress: Progress | None
@@ -122,6 +122,6 @@ class OneStatus(Exact):
 
 
 class Status(OneStatus):
-    """The state; with several organisations the newest run, the totals, and each one by itself."""
+    """The status; with several organisations, the newest run, the totals, and one for each."""
 
     organisations: dict[str, OneStatus] = {}

@@ -15,7 +15,7 @@ from syncd.errors import ConfigurationError
 #: An answer that is being made when syncd is told to end may be finished, but not for ever.
 _PATIENCE_AT_THE_END_SECONDS: Final = 10.0
 #: How often it looks at the clock, for the date of its answers.
-_LOOK_AGAIN_SECONDS: Final = 1.0
+_TICK_SECONDS: Final = 1.0
 
 
 class _Server(uvicorn.Server):
@@ -24,8 +24,9 @@ class _Server(uvicorn.Server):
     Left to itself it looks ten times a second, which is two fifths of what a daemon does that has nothing to do.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tick_seconds: float) -> None:
         super().__init__(config)
+        self._tick_seconds = tick_seconds
         self._told = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -43,14 +44,15 @@ class _Server(uvicorn.Server):
         # It renews the date at every tenth, from nought.
         while not await self.on_tick(0):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), _LOOK_AGAIN_SECONDS)
+                await asyncio.wait_for(self._told.wait(), self._tick_seconds)
 
 
 @contextmanager
-def served(app: ASGIApp, address: tuple[str, int]) -> Iterator[None]:
+def served(app: ASGIApp, address: tuple[str, int], tick_seconds: float = _TICK_SECONDS) -> Iterator[None]:
     """Serve an application at a host and port for as long as the block lasts.
 
-    Raises `ConfigurationError` when the address cannot be listened on.
+    It renews the date of its answers every ``tick_seconds``. Raises `ConfigurationError` when the address cannot be
+    listened on.
     """
     host, port = address
     try:
@@ -66,7 +68,7 @@ def served(app: ASGIApp, address: tuple[str, int]) -> Iterator[None]:
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
     )
-    server = _Server(config)
+    server = _Server(config, tick_seconds)
     thread = threading.Thread(target=server.run, args=([listener],), name="admin", daemon=True)
     with listener:
         thread.start()

@@ -38,7 +38,7 @@ def open_context(
     token = onefile.customer_token.get_secret_value()
     if not token:
         raise ConfigurationError(
-            "There is no customer token: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or write it into the file of "
+            "No customer token is set: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or write it into the file of "
             "onefile.customer_token_file (with the unit of systemd, /etc/syncd/customer-token)."
         )
     if not (token.isascii() and token.isprintable()):

@@ -79,8 +79,8 @@ class DaemonConfigFile:
         changed = _lasting(self.settings, settings)
         if changed:
             raise ConfigurationError(
-                f"{self._file}: {', '.join(changed)} cannot change while the daemon works, so nothing was reloaded. "
-                "Put it back, or restart the daemon."
+                f"{self._file}: {', '.join(changed)} cannot change while the daemon runs, so nothing was reloaded. "
+                "Undo the change, or restart the daemon."
             )
         orders = self._orders(settings)
         try:

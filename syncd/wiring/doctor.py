@@ -83,7 +83,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
 
     def customer_token() -> Outcome:
         onefile()
-        return Outcome("there is one")
+        return Outcome("set")
 
     yield Check("configuration", lambda: _of_configuration(file, settings))
     yield Check("schedule", lambda: doctor.of_schedule(schedule.poll, schedule.quiet, is_live=is_live))
@@ -93,7 +93,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     yield Check(
         "state store",
         lambda: _of_store(store(), settings),
-        "Put it right, or correct state.url.",
+        "Correct that, or correct state.url.",
     )
     for number in organisations:
         yield Check(
@@ -105,13 +105,13 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     yield Check(
         "MIS",
         lambda: doctor.of_mis(parts_of("source").mis),
-        "Correct source.url; can this machine reach that database, and its login read there?",
+        "Correct source.url, or check that this machine reaches the database and the login may read it.",
     )
     for feed in settings.feeds:
         yield Check(
             f"feed {feed.name}",
             partial(lambda feed: census.of_feed(parts_of("source", feeds=(feed,))), feed),
-            "Correct its query, and look again.",
+            "Correct its query, then run 'syncd doctor' again.",
             needs="MIS",
         )
     yield Check(
@@ -126,7 +126,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     yield Check(
         "log-in",
         lambda: _of_login(onefile(), settings),
-        "Is onefile.environment, or onefile.base_url, the right one, and can this machine reach it?",
+        "Check onefile.environment or onefile.base_url, and that this machine reaches it.",
         needs="customer token",
     )
     for number in organisations:
@@ -193,7 +193,7 @@ def _of_login(onefile: OneFile, settings: Settings) -> Outcome:
     outcome = doctor.of_login(onefile)
     token = settings.onefile.customer_token.get_secret_value()
     if not is_same_customer(_store_for_turns(settings), onefile, customer_hash(token)):
-        found = f"{outcome.found}, and not of the customer whose accounts the state store knows"
+        found = f"{outcome.found}, not of the customer that the state store belongs to"
         return Outcome(found, A_STORE_OF_ITS_OWN, State.FAILED)
     return outcome
 

@@ -13,7 +13,7 @@ from syncd.state.db.store import Store, empty_store
 from syncd.wiring.clock import now
 
 A_STORE_OF_ITS_OWN: Final = (
-    "Name another one in state.url: it is made by the first run, and 'syncd link' finds out whose accounts are whose."
+    "Name another one in state.url: the first run creates it, and 'syncd link' matches existing accounts to records."
 )
 
 
@@ -78,8 +78,8 @@ def others(owner: Owner | None, settings: Settings) -> str:
         return ""
     since = f"{owner.since.astimezone():%d %b %Y}"
     return (
-        f"is about {onefile_named(owner.onefile)} since {since}, and the configuration about {onefile_named(host)}, "
-        "where its UserIDs and approvals mean nothing"
+        f"belongs to {onefile_named(owner.onefile)} since {since}, but the configuration is for {onefile_named(host)}, "
+        "which has other UserIDs"
     )
 
 
@@ -91,6 +91,6 @@ def _refuse_others(store: Store, owner: Owner | None, settings: Settings) -> Non
 def _refuse_old_schema(store: Store) -> None:
     if not store.is_current:
         raise StateUnusable(
-            f"The schema of the state store {store} is {store.revision() or 'not there'}, "
-            f"and this syncd needs {NEWEST}. Run 'syncd db upgrade'."
+            f"The schema of the state store {store} is {store.revision() or 'missing'}, "
+            f"but this version of syncd needs {NEWEST}. Run 'syncd db upgrade'."
         )

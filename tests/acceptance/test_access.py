@@ -19,16 +19,17 @@ from syncd.settings import load_settings
 from syncd.web.auth.credentials import EVERYTHING, Credentials
 from syncd.wiring.admin import admin_app
 from syncd.wiring.store import open_store
-from tests.web.test_wall import every_address
-from tests.web.visitor import PASSWORD
-
-from .command import COMMAND, Exit, Syncd, wait_until
-from .test_daemon import free_address, wait_until_it_listens
+from tests.support.addresses import free_address
+from tests.support.command import COMMAND, Exit, Syncd
+from tests.support.polling import wait_until
+from tests.support.routes import every_address
 
 on_sqlite = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
 _TOKEN: Final = "zz-admin-token"
 _BEARER: Final = {"Authorization": f"Bearer {_TOKEN}"}
+
+_PASSWORD = "correct horse battery"
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def _served(syncd: Syncd, host: str = "0.0.0.0") -> Iterator[str]:  # noqa: S104
     address = free_address()
     syncd.configure(admin={"listen": address.replace("127.0.0.1", host)}, schedule={"poll": "1h"})
     with syncd.start("run") as daemon:
-        wait_until_it_listens(daemon, address)
+        daemon.wait_until_it_listens(address)
         wait_until(lambda: {"run_stopped"} & {event["event"] for event in daemon.events}, "a poll")
         yield f"http://{address}"
         finished = daemon.terminate()
@@ -97,7 +98,7 @@ def test_without_any_secret_it_does_not_listen_to_others(syncd: Syncd) -> None:
 @on_sqlite
 def test_a_password_is_hashed_by_a_command_and_then_admits_a_browser(syncd: Syncd) -> None:
     hashed = subprocess.run(
-        [*COMMAND, "admin", "password"], input=f"{PASSWORD}\n", capture_output=True, text=True, check=True
+        [*COMMAND, "admin", "password"], input=f"{_PASSWORD}\n", capture_output=True, text=True, check=True
     ).stdout.strip()
     (syncd.folder / "password-hash").write_text(hashed)
     syncd.configure(admin={"password_hash_file": "password-hash"})
@@ -105,13 +106,13 @@ def test_a_password_is_hashed_by_a_command_and_then_admits_a_browser(syncd: Sync
         _, _, after = browser.get("/sign-in").text.partition('name="csrf_token" value="')
         form = {"csrf_token": after.partition('"')[0], "name": "Jo"}
         wrong = browser.post("/sign-in", data=form | {"secret": "wrong"})
-        right = browser.post("/sign-in", data=form | {"secret": PASSWORD})
+        right = browser.post("/sign-in", data=form | {"secret": _PASSWORD})
         status = browser.get("/api/status")
         browser.cookies.clear()
         over_tls = browser.get("/sign-in", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
     assert (wrong.status_code, right.status_code, status.status_code) == (403, 303, 200)
     assert "; secure" in over_tls.lower()
-    assert PASSWORD not in "".join(text for _, text in syncd.everything_said())
+    assert _PASSWORD not in "".join(text for _, text in syncd.everything_said())
 
 
 def test_a_password_typed_at_a_terminal_is_typed_twice_and_not_shown() -> None:
@@ -123,11 +124,11 @@ def test_a_password_typed_at_a_terminal_is_typed_twice_and_not_shown() -> None:
         for question in (b"Password: ", b"Once more: "):
             while not shown.endswith(question):
                 shown += os.read(terminal, 1000)
-            os.write(terminal, f"{PASSWORD}\n".encode())
+            os.write(terminal, f"{_PASSWORD}\n".encode())
         hashed, _ = asking.communicate(timeout=60)
     os.close(terminal)
-    assert PASSWORD.encode() not in shown
-    assert Credentials(password_hash=hashed.strip()).of_secret(PASSWORD) == EVERYTHING
+    assert _PASSWORD.encode() not in shown
+    assert Credentials(password_hash=hashed.strip()).of_secret(_PASSWORD) == EVERYTHING
 
 
 @pytest.mark.slow

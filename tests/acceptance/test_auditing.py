@@ -19,12 +19,11 @@ from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.state import approvals, changes, resync_requests, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from tests.support.command import Exit, Syncd
+from tests.support.provider.expected import sendable
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 from tests.support.sessions import session_on
-
-from .command import Exit, Syncd
-from .expected import sendable
-from .mis import Mis
-from .onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -226,7 +225,7 @@ def test_a_report_as_a_page_needs_nothing_else_and_can_be_read_by_anybody(syncd:
     again = syncd("report", "--html", page.name)
 
     assert again.exit == Exit.COULD_NOT_RUN
-    assert again.stderr == "page.html is there already and is not overwritten. Name another file.\n"
+    assert again.stderr == "page.html already exists and is not overwritten. Name another file.\n"
     read = _Page()
     read.feed(page.read_text(encoding="utf-8"))
     assert read.open == []
@@ -266,6 +265,6 @@ class _Page(HTMLParser):
 def test_a_report_of_nothing_says_so(syncd: Syncd) -> None:
     said = syncd("report")
     assert said.exit == Exit.IN_STEP, said.stderr
-    for sentence in ("There was no run.", "Nothing was changed.", "Nobody is held.", "No verify was made"):
+    for sentence in ("There were no runs.", "There were no changes.", "No records are held.", "Not checked"):
         assert sentence in said.stdout
     assert not Path(syncd.folder, "state.db").exists()

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from .command import Exit, Syncd
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 

@@ -4,11 +4,12 @@ from collections import Counter
 
 import pytest
 
-from .command import SLOW, UNHURRIED, VERY_SLOW, Exit, Syncd, wait_until
-from .conftest import STATES
-from .expected import sendable
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.command import SLOW, UNHURRIED, VERY_SLOW, Exit, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.expected import sendable
+from tests.support.provider.fixtures import STATES
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 _ENOUGH = 20
 

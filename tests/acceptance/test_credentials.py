@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .command import Exit, Syncd
-from .conftest import STATES
-from .onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.fixtures import STATES
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 

@@ -1,6 +1,5 @@
 """The daemon: it looks, it sends, it ends when told to."""
 
-import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -10,10 +9,12 @@ import httpx
 import pytest
 from sqlalchemy import URL, NullPool, create_engine
 
-from .command import SLOW, UNHURRIED, Exit, Running, Syncd, wait_until
-from .expected import sendable
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.addresses import free_address
+from tests.support.command import SLOW, UNHURRIED, Exit, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.expected import sendable
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 on_sqlite = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -69,7 +70,7 @@ def test_monitors_can_ask_how_it_is(onefile: OneFile, syncd: Syncd) -> None:
 
     with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}") as monitor:
         daemon.wait_for_event("run_finished")
-        wait_until_it_listens(daemon, address)
+        daemon.wait_until_it_listens(address)
         alive, ready, metrics, status = (
             monitor.get(path) for path in ("/healthz", "/readyz", "/metrics", "/api/status")
         )
@@ -101,8 +102,8 @@ def test_a_store_that_is_not_there_at_the_start_is_waited_for(
         bring = partial(_create_database, server, name)
 
     with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}", timeout=30) as monitor:
-        unusable = daemon.wait_for_event("store_unusable")
-        wait_until_it_listens(daemon, address)
+        unusable = daemon.wait_for_event("state_store_unavailable")
+        daemon.wait_until_it_listens(address)
         assert unusable["level"] == "error"
         assert ("later does not exist" if where == "a folder" else name) in unusable["reason"]
         assert monitor.get("/healthz").status_code == 200
@@ -115,7 +116,7 @@ def test_a_store_that_is_not_there_at_the_start_is_waited_for(
         finished = daemon.terminate()
 
     assert finished.exit == Exit.IN_STEP, finished.stderr
-    assert [event["event"] for event in finished.events].count("store_unusable") == 1
+    assert [event["event"] for event in finished.events].count("state_store_unavailable") == 1
     assert syncd("accounts", "--json").json
 
 
@@ -129,20 +130,3 @@ def _landmarks(events: list[dict[str, str]]) -> list[str]:
     """The events of a daemon's life, each where it first appears."""
     wanted = ("daemon_started", "run_started", "run_finished", "daemon_stopped")
     return list(dict.fromkeys(event["event"] for event in events if event["event"] in wanted))
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def wait_until_it_listens(daemon: Running, address: str) -> None:
-    host, port = address.split(":")
-
-    def look() -> bool:
-        assert daemon.process.poll() is None
-        with socket.socket() as probe:
-            return probe.connect_ex((host, int(port))) == 0
-
-    wait_until(look, f"{address} to listen")

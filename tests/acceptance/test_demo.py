@@ -6,7 +6,6 @@ import re
 import socket
 import sqlite3
 import subprocess
-import time
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +18,8 @@ from filelock import FileLock
 
 from syncd.demo import StoryBroken
 from syncd.demo.narrator import Narrator
-
-from .command import COMMAND, Exit, Finished
+from tests.support.command import COMMAND, Exit, Finished
+from tests.support.polling import wait_until
 
 _NAMES = ("forename", "surname")
 _NUMBERS = ("email", "telephone", "mobile", "date_of_birth", "uln", "nino", "address")
@@ -44,7 +43,7 @@ _LANDMARKS = (
     "$ syncd sync",
     "nothing to send; ",
     "0 calls",
-    "What OneFile was told",
+    "What OneFile received",
     "create",
     "update",
     "LastName",
@@ -264,11 +263,12 @@ def _started(folder: Path, **variables: str) -> _Demo:
 
 def _wait_for_the_first_run(folder: Path, demo: _Demo) -> None:
     log = folder / "syncd-demo" / "syncd.log"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and "run_started" in log.read_text(encoding="utf-8")):
+
+    def look() -> bool:
         assert demo.poll() is None, demo.communicate()
-        assert time.monotonic() < deadline, "the demo's first run does not begin"
-        time.sleep(0.05)
+        return log.exists() and "run_started" in log.read_text(encoding="utf-8")
+
+    wait_until(look, "the demo's first run to begin")
 
 
 def _environment() -> dict[str, str]:

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from .command import Exit, Finished, Syncd, wait_until
-from .expected import expect
-from .mis import FEED, Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Finished, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.expected import expect
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from .command import Exit, Finished, Syncd
-from .mis import FEED
+from tests.support.command import Exit, Finished, Syncd
+from tests.support.provider.mis import FEED
 
 _CLOSED_PORT = "127.0.0.1:1"
 

@@ -6,11 +6,11 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from .command import Exit, Finished, Syncd
-from .ilr import Learner
-from .mis import FEED, Mis
-from .onefile import OneFile
-from .small_return import made_up_learners
+from tests.support.command import Exit, Finished, Syncd
+from tests.support.provider.generator import made_up_learners
+from tests.support.provider.ilr import Learner
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -60,7 +60,7 @@ def test_it_is_told_why_a_learner_has_no_account_and_nothing_is_sent(
 
         assert not any(call.is_write for call in calls)
         assert for_people.stdout.startswith(f"Learner {held['misid']} is held: {held['detail']}.\n")
-        assert "account:     none that syncd knows" in for_people.stdout
+        assert "account:     none in the state store" in for_people.stdout
         (record,) = for_programs.json["records"]
         assert (record["decision"], record["calls"], record["account"]) == ("held", [], None)
         assert [one["detail"] for one in record["held"]] == [held["detail"]]
@@ -86,7 +86,7 @@ def test_a_create_and_an_update_are_told_as_they_are_then_sent(
     user_id = onefile.learner(misid).id
     assert told.stdout.startswith(f"Learner {misid} would be updated: LastName.\n")
     assert f"call:        POST /User/{user_id} with LastName\n" in told.stdout
-    assert f"account:     UserID {user_id}, active, in step since" in told.stdout
+    assert f"account:     UserID {user_id}, active, last synced" in told.stdout
     assert "accepted:    " in told.stdout
     assert "ClassroomMISID" in told.stdout
     _assert_it_gives_nobody_away([*learners, replace(somebody, family_name="Zz-New-Surname")], told, before_any_run)
@@ -146,10 +146,10 @@ def test_a_leaver_and_a_misid_that_nobody_has(
     assert gone.stdout.startswith(f"Learner {leaver} is a leaver: no feed has a row with this MISID")
     assert 'leavers.action is "report"' in gone.stdout
     assert f"UserID {onefile.learner(leaver).id}, leaver" in gone.stdout
-    assert nobody.stdout.startswith("The feed has no row with the MISID NOBODY, and syncd knows no account of it")
+    assert nobody.stdout.startswith("The feed has no row with the MISID NOBODY, and syncd has no account for it")
     assert nobody.exit == Exit.IN_STEP
     another = next(one.learn_ref_number for one in mis.enrolled if not one.learn_ref_number.startswith("0"))
-    assert f"Is it {another} that you mean?" in syncd("explain", f"00{another.lower()}").stdout
+    assert f"Did you mean {another}?" in syncd("explain", f"00{another.lower()}").stdout
     assert syncd("explain", "NOBODY", "--json").json["records"] == []
     _assert_it_gives_nobody_away(learners, gone, nobody)
 

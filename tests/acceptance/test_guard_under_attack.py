@@ -6,12 +6,12 @@ from typing import Final
 import pytest
 from sqlalchemy import create_engine
 
-from .command import Exit, Finished, Syncd
-from .expected import expect
-from .ilr import Learner
-from .mis import FEED, College, Mis
-from .onefile import OneFile
-from .small_return import SEED, made_up_learners
+from tests.support.command import Exit, Finished, Syncd
+from tests.support.provider.expected import expect
+from tests.support.provider.generator import SEED, made_up_learners
+from tests.support.provider.ilr import Learner
+from tests.support.provider.mis import FEED, College, Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("mis", ["sqlite"], indirect=True)]
 
@@ -52,8 +52,8 @@ def in_step(syncd: Syncd) -> Syncd:
 @pytest.mark.parametrize(
     ("feed", "reasons"),
     [
-        pytest.param(f"{FEED} LIMIT 0", ["87 leavers", "feed learners yielded no rows"], id="it is empty"),
-        pytest.param(f"{FEED} LIMIT 43", ["44 leavers", "yielded 43 rows where it had 87 accounts"], id="half of it"),
+        pytest.param(f"{FEED} LIMIT 0", ["87 leavers", "feed learners returned no rows"], id="it is empty"),
+        pytest.param(f"{FEED} LIMIT 43", ["44 leavers", "returned 43 rows where it had 87 accounts"], id="half of it"),
         pytest.param(f"{FEED} LIMIT 78", ["9 leavers where 8 are allowed"], id="a little too little of it"),
         pytest.param(FEED.replace(_KEY, "learner.uln AS MISID"), ["87 leavers"], id="another number for the key"),
         pytest.param(FEED.replace(_KEY, "learner.email AS MISID"), ["87 leavers"], id="another text for the key"),
@@ -86,7 +86,7 @@ def test_a_feed_of_which_no_row_can_be_sent_is_held(onefile: OneFile, in_step: S
     finished = _sync_without_a_write(onefile, in_step)
 
     assert finished.exit == Exit.SOME_HELD, finished.stderr
-    assert "87 held: 'syncd held' says why" in finished.stdout
+    assert "87 held: see 'syncd held'" in finished.stdout
     in_step.write_feed(FEED)
     _assert_nothing_to_mend(onefile, in_step)
 

@@ -16,8 +16,7 @@ from syncd.core.fields import Role, columns_of
 from syncd.core.records import Layout
 from syncd.resources import shipped
 from syncd.settings import Environment, FeedSettings, OneFileSettings, Section, Settings, load_settings
-
-from .command import COMMAND, Exit, Finished
+from tests.support.command import COMMAND, Exit, Finished
 
 _FILES = {"syncd.toml", "learners.sql", "assessors.sql"}
 #: Shown in the example, but not with what holds while they are left alone: nothing does, or another key excludes them.

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from .command import Exit, Syncd
-from .expected import Expected, expect
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.expected import Expected, expect
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -32,7 +32,7 @@ def owners(mis: Mis, onefile: OneFile) -> dict[int, str]:
     for number, one in enumerate(fit[:_ACCOUNTS]):
         rows.append({**_account(one, number), "ID": _FIRST_ID + number, "OrganisationID": onefile.organisation_id})
         owners[_FIRST_ID + number] = one.fields["MISID"]
-    onefile._simulator.sow({"users": rows})
+    onefile.sow(*rows)
     return owners
 
 
@@ -160,7 +160,7 @@ def test_a_file_that_is_there_is_not_overwritten_and_onefile_is_not_asked(onefil
     refused = syncd("link")
 
     assert refused.exit == Exit.COULD_NOT_RUN
-    assert "onefile-links.csv is there already and is not overwritten." in refused.stderr
+    assert "onefile-links.csv already exists and is not overwritten." in refused.stderr
     assert file.read_text(encoding="utf-8") == "a person's work"
     assert onefile.calls == []
 
@@ -172,14 +172,14 @@ _HEAD = "apply,role,misid,user_id\n"
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (_HEAD + "yes,Learner,L1,1\nmaybe,Learner,L2,2\n", "links.csv, line 3, column apply: write yes"),
-        (_HEAD + "X,Pupil,L1,1\n", "links.csv, line 2, column role: it is one of Learner, "),
-        (_HEAD + "Y,learner,,1\n", "links.csv, line 2, column misid: it is empty"),
+        (_HEAD + "yes,Learner,L1,1\nmaybe,Learner,L2,2\n", "links.csv, line 3, column apply: must be yes or empty"),
+        (_HEAD + "X,Pupil,L1,1\n", "links.csv, line 2, column role: must be one of Learner, "),
+        (_HEAD + "Y,learner,,1\n", "links.csv, line 2, column misid: must not be empty"),
         (_HEAD + "1,learner,L1,1e6\n", "links.csv, line 2, column user_id: it is not a UserID"),
         (_HEAD + "1,learner,L1\n", "links.csv, line 2, column user_id: it is not a UserID"),
-        ("apply;role;misid;user_id\n", "links.csv, line 1: there is no column apply"),
+        ("apply;role;misid;user_id\n", "links.csv, line 1: the column apply is missing"),
         (_HEAD + "yes,Learner,zz-nobody,700001\n", "links.csv, line 2, column misid: no feed has this MISID"),
-        ("", "links.csv, line 1: there is no column apply"),
+        ("", "links.csv, line 1: the column apply is missing"),
         (None, "links.csv cannot be read: No such file or directory."),
     ],
 )
@@ -203,7 +203,7 @@ def test_duplicates_are_listed_and_a_wrong_link_is_taken_back(
 ) -> None:
     double, wrong = owners[_FIRST_ID], owners[_FIRST_ID + 2]
     twin = {"ID": 800_000, "OrganisationID": onefile.organisation_id, "Role": 1, "MISID": double, "Archived": True}
-    onefile._simulator.sow({"users": [twin]})
+    onefile.sow(twin)
 
     found = syncd("link")
     assert found.exit == Exit.IN_STEP
@@ -229,18 +229,14 @@ def test_duplicates_are_listed_and_a_wrong_link_is_taken_back(
 def test_a_spreadsheet_takes_nothing_in_the_file_for_a_formula(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     somebody = next(one for one in mis.enrolled if "ULN" in expect(one, mis.college).fields)
     mis.correct(somebody.learn_ref_number, given_names="=HYPERLINK(1)", family_name="Unheard-of")
-    onefile._simulator.sow(
+    onefile.sow(
         {
-            "users": [
-                {
-                    "ID": _FIRST_ID,
-                    "OrganisationID": onefile.organisation_id,
-                    "Role": 1,
-                    "FirstName": "@Ann",
-                    "LastName": "Unheard of",
-                    "ULN": str(somebody.uln),
-                }
-            ]
+            "ID": _FIRST_ID,
+            "OrganisationID": onefile.organisation_id,
+            "Role": 1,
+            "FirstName": "@Ann",
+            "LastName": "Unheard of",
+            "ULN": str(somebody.uln),
         }
     )
     assert syncd("link").exit == Exit.IN_STEP

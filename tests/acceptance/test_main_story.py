@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from .command import Exit, Syncd
-from .expected import Expected, expect
-from .ilr import Learner
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.expected import Expected, expect
+from tests.support.provider.ilr import Learner
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 _HANDFUL = 10
 

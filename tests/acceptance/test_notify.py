@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.inbox import Inbox, open_inbox
-
-from .command import Exit, Syncd, wait_until
-from .test_daemon import free_address, wait_until_it_listens
+from tests.support.addresses import free_address
+from tests.support.command import Exit, Syncd
+from tests.support.inbox import Inbox, open_inbox
+from tests.support.polling import wait_until
 
 _SECRET = "zz-inbox-secret"
 
@@ -28,7 +28,7 @@ def test_a_test_message_goes_to_all_and_it_is_said_of_each_whether_it_went(syncd
     tried = syncd("notify", "test")
     assert tried.exit == Exit.COULD_NOT_RUN
     assert tried.stdout == "URL 1 (JSON): sent.\n"
-    assert tried.stderr == "URL 2 (JSON) of notify.urls cannot be reached, or did not take the message.\n"
+    assert tried.stderr == "URL 2 (JSON) of notify.urls cannot be reached, or did not accept the message.\n"
     assert inbox.titles == ["syncd: This is a test"]
 
     syncd.environment["SYNCD_NOTIFY__URLS"] = inbox.url
@@ -43,7 +43,7 @@ def test_nobody_to_tell_and_a_url_that_is_none_are_said_in_a_sentence(syncd: Syn
     for arguments in (("notify", "test"), ("run",)):
         wrong = syncd(*arguments)
         assert wrong.exit == Exit.COULD_NOT_RUN
-        assert wrong.stderr.startswith("notify.urls: Apprise cannot write to URL 1.")
+        assert wrong.stderr.startswith("notify.urls: Apprise does not recognise URL 1.")
         assert _SECRET not in wrong.stderr
 
 
@@ -56,7 +56,7 @@ def test_a_daemon_tells_once_that_a_run_waits_and_that_it_no_longer_does_whateve
     syncd.environment = {"SYNCD_NOTIFY__URLS": json.dumps([inbox.url]), "SYNCD_LOG__LEVEL": "debug"}
     for _ in range(2):
         with syncd.start("run") as daemon, httpx.Client(base_url=f"http://{address}") as monitor:
-            wait_until_it_listens(daemon, address)
+            daemon.wait_until_it_listens(address)
             wait_until(lambda: inbox.titles, "somebody to be told")
             daemon.wait_for_event("run_stopped")
             measured = monitor.get("/metrics").text

@@ -9,11 +9,10 @@ from sqlalchemy import create_engine
 
 from syncd.simulator import Switches
 from syncd.simulator.switches import LimiterShape
-
-from .command import Exit, Finished, Syncd
-from .mis import FEED, College, Mis
-from .onefile import onefile_of
-from .small_return import made_up_learners
+from tests.support.command import Exit, Finished, Syncd
+from tests.support.provider.generator import made_up_learners
+from tests.support.provider.mis import FEED, College, Mis
+from tests.support.provider.onefile import onefile_of
 
 _CALLS_PER_MINUTE = 300
 _LEARNERS = 600

@@ -6,11 +6,12 @@ from dataclasses import astuple, replace
 import pytest
 from cryptography.fernet import Fernet
 
-from .command import SLOW, UNHURRIED, Exit, Syncd, wait_until
-from .ilr import Learner
-from .mis import FEED, Mis
-from .onefile import OneFile
-from .small_return import NO_ULN_YET, made_up_learners
+from tests.support.command import SLOW, UNHURRIED, Exit, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.generator import NO_ULN_YET, made_up_learners
+from tests.support.provider.ilr import Learner
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.onefile import OneFile
 
 _WRONG_TOKEN = "zz-wrong-customer-token"
 _MIS_PASSWORD = "zz-mis-password"

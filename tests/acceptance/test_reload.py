@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from .command import Exit, Running, Syncd, wait_until
-from .mis import FEED, Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Running, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = [
     pytest.mark.parametrize("mis", ["sqlite"], indirect=True),
@@ -76,7 +77,7 @@ def test_a_daemon_takes_up_feeds_and_settings_and_refuses_what_is_wrong_or_takes
         (unknown, r"unknown key 'schedule.pol'; did you mean 'poll'\?"),
         (lasting, r"state\.url, admin\.listen cannot change while the daemon works, .* restart the daemon"),
     ):
-        assert refused["event"] == "configuration_refused"
+        assert refused["event"] == "configuration_reload_failed"
         assert re.search(sentence, refused["reason"], re.IGNORECASE), refused["reason"]
     events = [event["event"] for event in finished.events]
     assert (events.count("daemon_started"), finished.exit) == (1, Exit.IN_STEP)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from .expected import expect
-from .ilr import Learner, read_return
-from .mis import FEED, College, Mis
-from .small_return import made_up_learners, write_return
+from tests.support.provider.expected import expect
+from tests.support.provider.generator import made_up_learners, write_return
+from tests.support.provider.ilr import Learner, read_return
+from tests.support.provider.mis import FEED, College, Mis
 
 
 def test_a_return_is_read_as_it_was_written(tmp_path: Path) -> None:

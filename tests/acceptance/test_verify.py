@@ -2,9 +2,9 @@
 
 import pytest
 
-from .command import Exit, Syncd
-from .mis import Mis
-from .onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -30,7 +30,7 @@ def test_drift_is_reported_by_name_of_field_and_put_right_by_fix(onefile: OneFil
     edited, gone = onefile.learners[0], onefile.learners[1]
     surnames = {str(edited.values["LastName"]), _BY_HAND}
     _edit(onefile, edited.misid)
-    onefile._world.users.pop(gone.id)
+    onefile.lose(gone)
     written = len(onefile.writes)
 
     found = in_step("verify", "--json")
@@ -59,7 +59,7 @@ def test_drift_is_reported_by_name_of_field_and_put_right_by_fix(onefile: OneFil
         (f"/User/{edited.id}", ["LastName"])
     ]
 
-    onefile._world.users[gone.id] = gone
+    onefile.put_back(gone)
     assert in_step("verify", "--full").exit == _NONE
     assert in_step("verify", "--json").json == []
     assert in_step("history", str(edited.misid), "--json").json[-1]["action"] == "update"

@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.core.run import Action, Outcome, Trigger
-from syncd.mis.cursors import AT_ONCE
+from syncd.mis.cursors import PAGE_SIZE
 from syncd.state import accounts, changes, runs
 from syncd.state.db.lock import Purpose, locked
 from syncd.sync.context import SyncContext
@@ -56,7 +56,7 @@ def bare_driver(college: College) -> Iterator[Go]:
                 cursor = stack.enter_context(connection.cursor("bare"))
             cursor.execute(FEED)
             seen = 0
-            while page := cursor.fetchmany(AT_ONCE):
+            while page := cursor.fetchmany(PAGE_SIZE):
                 seen += len(page)
             return seen
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from syncd.resources import shipped
 from syncd.simulator import LimiterShape, Simulator, Switches
+from tests.support.addresses import free_address
 
 from .college import ORGANISATION, College, put_in_step, residents, seed
 from .contenders import Hollow
@@ -77,13 +77,6 @@ def _lay_out(college: College, learners: int) -> int:
     fill(college.source, learners, seed=college.organisation)
     with college.laid_out().context() as context:
         return put_in_step(context)
-
-
-def free_address() -> str:
-    """An address of this machine on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        host, port = listener.getsockname()
-        return f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy import NullPool, create_engine, make_url
 
-from tests.conftest import running_postgres
+from tests.support.databases import running_postgres
 
 Make: TypeAlias = Callable[[str], str]
 """Takes ``sqlite`` or ``postgresql``, gives the URL of a new database."""

@@ -13,10 +13,10 @@ from syncd.core.run import Trigger
 from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.sync.run import run_once
+from tests.support.addresses import free_address
 
 from .college import College, put_in_step, residents, seed
 from .contenders import FETCHED, STORED, Hollow
-from .customers import free_address
 from .databases import Make, databases
 from .learners import ONE_IN, change_some, fill
 from .peers import copy_for_reladiff

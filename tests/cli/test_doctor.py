@@ -20,7 +20,7 @@ def test_when_all_is_well_it_fits_on_one_screen(
         assert syncd("doctor").exit == 0
     assert len(screen) < 24
     assert max(map(len, screen)) <= 80
-    assert "All is well" in screen[-1]
+    assert "No problems found" in screen[-1]
     assert "syncd plan" in screen[-1]
     assert [line[2:].split()[0] for line in screen if line[0] in "✓!"][:6] == (
         ["configuration", "schedule", "leavers", "admin", "notify", "state"]
@@ -41,7 +41,7 @@ def test_a_terminal_without_ticks_gets_plain_signs(
     at = next(at for at, line in enumerate(said) if line.startswith("x notify"))
     assert "URL 2" in said[at]
     assert "slack" in said[at + 1]
-    assert said[-1] == "1 to put right (x), 1 to think about (!). When you have, run 'syncd doctor' again."
+    assert said[-1] == "1 to fix (x), 1 to consider (!). Then run 'syncd doctor' again."
 
 
 def test_each_feed_is_counted_for_every_organisation(college: College, syncd: Syncd) -> None:
@@ -84,5 +84,6 @@ def test_a_query_with_a_watermark_is_also_asked_for_changes(
 
     assert (found["feed learners"]["state"] == "failed") == (state == "failed"), found["feed learners"]
     if state == "failed":
-        assert "when it is asked only for changes" in found["feed learners"]["found"]
+        assert "but not in parentheses in the SELECT that a poll for changes uses" in found["feed learners"]["found"]
+        assert found["feed learners"]["advice"].endswith("or remove the feed's watermark.")
         assert found["log-in"]["state"] == "ok"

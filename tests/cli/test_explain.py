@@ -27,7 +27,7 @@ def test_the_cases_that_people_ask_about(college: College, syncd: Syncd) -> None
     user_id = next(user.id for user in college.onefile.world.users_with_misid(sample_college.MARRIED))
     assert update.startswith(f"Learner {sample_college.MARRIED} would be updated: LastName.")
     assert f"POST /User/{user_id} with LastName\n" in update
-    assert "what is the same is not sent" in update
+    assert "equal values are not sent" in update
     assert _field(update, "LastName") == "text differs, sent"
     assert _field(update, "FirstName") == "text same"
 
@@ -38,10 +38,10 @@ def test_the_cases_that_people_ask_about(college: College, syncd: Syncd) -> None
 
     held = syncd("explain", sample_college.ENROLLED_TWICE).stdout
     assert f"Learner {sample_college.ENROLLED_TWICE} is held" in held
-    assert "Leave one row for each MISID" in held
+    assert "Leave one row per MISID" in held
 
     unchanged = syncd("explain", "L1001").stdout
-    assert unchanged.startswith("Learner L1001 is in step: nothing to send.")
+    assert unchanged.startswith("Learner L1001 is in sync: nothing to send.")
     assert _field(unchanged, "DOB") == "a date same"
 
 

@@ -8,13 +8,14 @@ from typing import get_type_hints
 import pytest
 
 import syncd as package
+from syncd.cli.examples import EXAMPLES
 from syncd.cli.help import entries
 from syncd.cli.program import COMMANDS
 from syncd.core.records import Reason
 from syncd.documentation import pages
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
-from tests.documentation.pages import BEING_WRITTEN
+from tests.support.documentation import BEING_WRITTEN
 
 from .conftest import Syncd, terminal
 
@@ -65,7 +66,14 @@ def test_a_reason_of_both_lists_and_of_an_error_is_told_of_in_all_of_them(syncd:
     told = syncd("help", "refused").stdout
     assert HELD[Reason.REFUSED].meaning in told
     assert LEFT_OUT[Reason.REFUSED].meaning in told
-    assert "OneFile understood a call and said no to it." in told
+    assert "OneFile refused a call." in told
+
+
+def test_the_help_of_every_command_ends_with_its_example(syncd: Syncd) -> None:
+    for name, example in EXAMPLES.items():
+        shown = syncd(*name.split(), "--help")
+        assert shown.exit == 0, name
+        assert shown.stdout.rstrip().endswith(f"\n Example: {example}"), name
 
 
 def test_a_command_is_a_topic_too(syncd: Syncd) -> None:
@@ -119,5 +127,5 @@ def test_a_page_on_a_terminal_is_laid_out_and_says_how_to_get_to_others(
 
 def test_a_page_and_an_error_of_one_name_are_both_shown(syncd: Syncd) -> None:
     shown = syncd("help", "configuration").stdout
-    assert "'syncd doctor' then checks the rest" in shown
+    assert "then run 'syncd doctor'" in shown
     assert "# Configuration" in shown

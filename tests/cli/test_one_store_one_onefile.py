@@ -36,9 +36,9 @@ def test_a_store_of_another_environment_is_refused_before_anything_is_done(in_st
         assert (refused.exit, refused.stdout) == (1, ""), command
         (sentence,) = refused.stderr.splitlines()
         assert re.fullmatch(
-            r"The state store sqlite:///\S*syncd.db is about the simulated OneFile on this machine since "
-            r"\d\d \w{3} \d{4}, and the configuration about the OneFile at onefile\.example, where its UserIDs and "
-            r"approvals mean nothing. Name another one in state.url: .*'syncd link'.*",
+            r"The state store sqlite:///\S*syncd.db belongs to the simulated OneFile on this machine since "
+            r"\d\d \w{3} \d{4}, but the configuration is for the OneFile at onefile\.example, which has other "
+            r"UserIDs. Name another one in state.url: .*'syncd link'.*",
             sentence,
         ), command
 
@@ -47,7 +47,7 @@ def test_doctor_says_so_too_and_a_backup_can_be_made(in_step: College, syncd: Sy
     in_step.configure(base_url=_ELSEWHERE, calls_per_minute="")
     found = {one["check"]: one for one in json.loads(syncd("doctor", "--json").stdout)}
     assert found["state store"]["state"] == "failed"
-    assert "is about the simulated OneFile on this machine" in found["state store"]["found"]
+    assert "belongs to the simulated OneFile on this machine" in found["state store"]["found"]
     assert syncd("db", "current").exit == 0
     assert syncd("db", "backup", "copy.db").exit == 0
 
@@ -100,5 +100,5 @@ def test_another_customers_token_never_gets_at_the_store(
 def _assert_refused(told: Said) -> None:
     assert told.exit == 1
     sentence = told.stderr.splitlines()[-1]
-    assert "knows the accounts of another customer" in sentence
+    assert "belongs to another customer" in sentence
     assert "state.url" in sentence

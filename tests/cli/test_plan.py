@@ -68,12 +68,18 @@ def test_a_page_stands_alone_and_has_no_values_unless_they_are_asked_for(college
     links.feed(page)
     assert links.elsewhere == []
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    for words in ("3 to create, 2 to update, 1 left", "L1008", "LastName", "The guard lets it pass.", "Signed off"):
+    for words in (
+        "3 to create, 2 to update, 1 left",
+        "L1008",
+        "LastName",
+        "The guard would not stop it.",
+        "Signed off",
+    ):
         assert words in page
-    assert "It has no personal values." in page
+    assert "It contains no personal values." in page
     assert not any(value in page for row in _everybody(college) for value in row if len(value) > 5)
     shown = with_values.read_text(encoding="utf-8")
-    assert "It has personal values" in shown
+    assert "It contains personal values" in shown
     assert "LastName: Okonkwo-Whittle (now: " in shown
     assert "Email: found.at.last@learner.example" in shown
 
@@ -84,7 +90,7 @@ def test_nothing_is_overwritten_and_found_out_before_anything_is_read(college: C
     refused = syncd("plan", "--html", "plan.html")
     assert (refused.exit, refused.stderr) == (
         1,
-        "plan.html is there already and is not overwritten. Name another file.\n",
+        "plan.html already exists and is not overwritten. Name another file.\n",
     )
     assert (college.folder / "plan.html").read_text() == "mine"
     assert syncd("plan", "--html", "no/such/folder.html").stderr.startswith("no/such/folder.html cannot be written")

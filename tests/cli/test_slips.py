@@ -34,10 +34,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("db upgrad", "Did you mean 'upgrade'"),
         ("sync --aprove", "--approve"),
         ("rekey A B --role Lerner", "'Lerner' is not a role; did you mean 'Learner'?"),
-        ("rekey A B --role Chef", "'Chef' is not a role; it is one of Learner, Trainee Assessor"),
+        ("rekey A B --role Chef", "'Chef' is not a role; it must be one of Learner, Trainee Assessor"),
         ("approve one", "'one' is not a whole number"),
         ("status --organisation college", "'college' is not a whole number"),
-        ("status --organisation 5741", "5741 is not in the configuration, which has 5740"),
+        ("status --organisation 5741", "5741 is not configured; the configuration has 5740"),
     ],
 )
 @pytest.mark.usefixtures("folder")

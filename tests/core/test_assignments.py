@@ -24,7 +24,7 @@ from syncd.core.fields import Referent, Role
 from syncd.core.plan import Assign
 from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, UnusableColumns, Warned, stamped
 from syncd.core.scope import EVERYONE, Scope
-from tests.core.college import ORGANISATION, College, key, link, person
+from tests.support.records import ORGANISATION, College, key, link, person
 
 COLUMNS = ("LearnerMISID", "UserMISID")
 L1, E1 = key("L1", Role.LEARNER), key("E1", Role.EMPLOYER)
@@ -114,7 +114,7 @@ def test_an_unknown_column_is_refused_with_the_nearest_right_name(column: str, h
 
 @pytest.mark.parametrize("twin", ["UserMISID", " usermisid "])
 def test_a_column_that_is_there_twice_is_refused_in_any_letter_case(twin: str) -> None:
-    assert complaint(*COLUMNS, twin) == "column UserMISID is there twice; keep one"
+    assert complaint(*COLUMNS, twin) == "column UserMISID appears twice; keep one"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_links_that_are_gone_from_the_mis_are_one_warning_a_learner() -> None:
     employers = {key(misid, Role.EMPLOYER): Known(number, Status.ACTIVE, "") for number, misid in enumerate(misids)}
     made = {Pair(L1, who): StoredAssignment(1, number) for number, who in enumerate(employers)}
     named = "Employer E1, Employer E2, Employer E3, Employer E4"
-    detail = f"{named}: assigned in OneFile and no longer in the MIS; only a person can take that back"
+    detail = f"{named}: assigned in OneFile and no longer in the MIS; unassign by hand in OneFile"
 
     assert become(remembered=made, known=KNOWN | employers) == AssignmentPlan(
         (), (), (Warned(L1, "", Reason.CLEARED, "UserMISID", detail),)

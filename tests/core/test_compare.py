@@ -10,7 +10,7 @@ from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan, Update
 from syncd.core.records import Held, Reason
 from syncd.core.values import Sent
-from tests.core.college import NOW, SECRET, College, key, person, unfit
+from tests.support.records import NOW, SECRET, College, key, person, unfit
 
 
 def test_a_person_onefile_does_not_have_is_created_with_everything_the_record_holds() -> None:

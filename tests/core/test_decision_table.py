@@ -12,7 +12,7 @@ from syncd.core.compare import Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Create, Plan, Update
 from syncd.core.records import Code, Held, Key, Reason
-from tests.core.college import NOW, SECRET, College, key, link, person, place, unfit
+from tests.support.records import NOW, SECRET, College, key, link, person, place, unfit
 
 A1, L1 = key("A1"), key("L1", Role.LEARNER)
 ANN = person("A1")

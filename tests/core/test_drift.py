@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from syncd.core.drift import Drift, DriftKind, Findings, is_same
 from syncd.core.fields import Kind
 from syncd.core.values import Value, read_value
+from tests.support.records import key
 
-from .college import key
 from .complaints import written
 
 LONDON: Final = ZoneInfo("Europe/London")

@@ -5,7 +5,7 @@ import pytest
 from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.core.records import Held, Reason, Record
-from tests.core.college import SECRET, College, key, person, unfit
+from tests.support.records import SECRET, College, key, person, unfit
 
 ANN = person("A1")
 

@@ -11,7 +11,7 @@ from syncd.core.fields import GRANT, Referent, Role
 from syncd.core.plan import Assign, Grant, Plan, Refresh
 from syncd.core.records import Code, Held, OtherOrganisation, Reason, Record, Warned
 from syncd.core.scope import Scope
-from tests.core.college import NOW, ORGANISATION, SECRET, College, key, link, person, place
+from tests.support.records import NOW, ORGANISATION, SECRET, College, key, link, person, place
 
 E1, E2, L1 = key("E1", Role.EMPLOYER), key("E2", Role.EMPLOYER), key("L1", Role.LEARNER)
 

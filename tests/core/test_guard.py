@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.core.guard import Counts, FeedSize, Limits, guard, required_approval
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
-from tests.core.college import NOW, key, unfit
+from tests.support.records import NOW, key, unfit
 
 FULL = (FeedSize("learners", 1000, 1000),)
 
@@ -86,20 +86,20 @@ def test_a_leaver_counts_in_the_run_that_first_misses_it_and_not_when_it_is_arch
 
 
 def test_a_feed_that_yields_no_rows_is_stopped_even_if_it_never_had_any() -> None:
-    assert guard(Plan(), Limits(), 1000, [FeedSize("learners", 0, 0)]) == ("feed learners yielded no rows",)
+    assert guard(Plan(), Limits(), 1000, [FeedSize("learners", 0, 0)]) == ("feed learners returned no rows",)
 
 
 @pytest.mark.parametrize(("rows", "is_stopped"), [(499, True), (500, False), (1000, False), (2000, False)])
 def test_a_feed_under_half_of_the_accounts_it_had_is_stopped(rows: int, is_stopped: bool) -> None:
     reasons = guard(Plan(), Limits(percent=100), 1000, [FeedSize("learners", rows, 1000)])
 
-    assert reasons == ((f"feed learners yielded {rows} rows where it had 1000 accounts",) if is_stopped else ())
+    assert reasons == ((f"feed learners returned {rows} rows where it had 1000 accounts",) if is_stopped else ())
 
 
 def test_a_feed_whose_rows_are_all_of_other_organisations_is_stopped_only_where_it_had_accounts() -> None:
     lost, never_ours = FeedSize("learners", 0, 1, elsewhere=900), FeedSize("learners", 0, 0, elsewhere=900)
 
-    assert guard(Plan(), Limits(), 1000, [lost]) == ("feed learners yielded no rows",)
+    assert guard(Plan(), Limits(), 1000, [lost]) == ("feed learners returned no rows",)
     assert guard(Plan(), Limits(), 1000, [never_ours]) == ()
 
 
@@ -119,8 +119,8 @@ def test_every_reason_is_given_in_one_go() -> None:
 
     assert guard(plan(creates=80, leavers=75), Limits(), 750, feeds) == (
         "80 creates where 75 are allowed",
-        "feed employers yielded no rows",
-        "feed learners yielded 3 rows where it had 700 accounts",
+        "feed employers returned no rows",
+        "feed learners returned 3 rows where it had 700 accounts",
     )
 
 
@@ -145,7 +145,7 @@ def test_no_limits_let_a_shrunken_feed_through(
 
     [reason] = guard(plan(counts.creates, counts.updates, counts.leavers), generous, accounts, [*feeds, shrunken])
 
-    assert reason.startswith("feed staff yielded ")
+    assert reason.startswith("feed staff returned ")
 
 
 @given(counts, counts)

@@ -80,12 +80,12 @@ def test_a_learner_s_column_is_no_column_of_an_assessor(column: str) -> None:
 
 @pytest.mark.parametrize("twin", ["Email", "email", " EMAIL "])
 def test_a_column_that_is_there_twice_is_refused_in_any_letter_case(twin: str) -> None:
-    assert complaint(Role.ASSESSOR, *STAFF, twin) == "column Email is there twice; keep one"
+    assert complaint(Role.ASSESSOR, *STAFF, twin) == "column Email appears twice; keep one"
 
 
 def test_the_organisation_column_cannot_be_there_twice_either() -> None:
     assert complaint(Role.IQA, *STAFF, "OrganisationID", "organisationid") == (
-        "column OrganisationID is there twice; keep one"
+        "column OrganisationID appears twice; keep one"
     )
 
 

@@ -10,7 +10,7 @@ from syncd.core.fields import Referent, Role
 from syncd.core.plan import Leaver, Plan, Returner
 from syncd.core.records import Code, Reason
 from syncd.core.scope import Scope
-from tests.core.college import NOW, College, key, person, unfit
+from tests.support.records import NOW, College, key, person, unfit
 
 ANN, BOB = person("A1"), person("A2")
 GRACE = timedelta(days=14)

@@ -22,8 +22,7 @@ from syncd.core.matching import (
     resembling,
 )
 from syncd.core.records import Key
-
-from .college import key, person
+from tests.support.records import key, person
 
 _ULN = "9276308686"
 _FIRST = st.sampled_from(["Siân", "Sian", "Ann", ""])

@@ -76,7 +76,7 @@ def test_a_digest_counts_what_is_newly_held_by_reason() -> None:
         "1: duplicate key",
         "2: missing",
         "",
-        "7 are held in all: 'syncd held' lists them, and says why.",
+        "7 are held in total: 'syncd held' lists them with their reasons.",
     ]
 
 

@@ -9,7 +9,7 @@ from syncd.core.compare import Rules
 from syncd.core.fields import PLACES, Referent, Role
 from syncd.core.plan import Create, Leaver, Plan, Update
 from syncd.core.records import Code, Held, Key, Reason, Record
-from tests.core.college import NOW, ORGANISATION, SECRET, College, key, person, place
+from tests.support.records import NOW, ORGANISATION, SECRET, College, key, person, place
 
 P1, P2 = key("P1", Role.PLACEMENT), key("P2", Role.PLACEMENT)
 BY_NAME = Code(Referent.PLACEMENT, "Name", "The Mill")

@@ -9,7 +9,7 @@ from syncd.core.fields import Referent, Role
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Reason
 from syncd.core.references import Resolved
-from tests.core.college import NOW, ORGANISATION, College, key, person
+from tests.support.records import NOW, ORGANISATION, College, key, person
 
 ASSESSOR = Code(Referent.ASSESSOR, "MISID", "A1")
 CLASSROOM = Code(Referent.CLASSROOM, "Name", "Business L2")

@@ -9,7 +9,7 @@ from syncd.core.compare import Rules
 from syncd.core.fields import Role
 from syncd.core.plan import Plan, Rekey
 from syncd.core.records import Reason
-from tests.core.college import NOW, College, key, person
+from tests.support.records import NOW, College, key, person
 
 BORN = "1999-02-28T00:00:00.000Z"
 ULN = "9276308686"

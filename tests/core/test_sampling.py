@@ -10,8 +10,7 @@ from syncd.core.guard import Counts
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Rekey, Returner, Update
 from syncd.core.plan_sample import sample_plan
 from syncd.core.values import Sent
-
-from .college import NOW, key
+from tests.support.records import NOW, key
 
 SECRET = "Zz-a-personal-value"
 ROLES = st.sampled_from([Role.LEARNER, Role.ASSESSOR])

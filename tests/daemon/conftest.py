@@ -1,5 +1,5 @@
 """The college of the passes, for daemons."""
 
-from tests.sync.conftest import found, no_pauses_between_attempts, quiet_log, state_url
+from tests.support.college import found, no_pauses_between_attempts, quiet_log, state_url
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]

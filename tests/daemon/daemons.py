@@ -1,18 +1,21 @@
 """A daemon alive for a while, in this process."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from syncd.core.schedule import Schedule, When
 from syncd.daemon.config import DaemonConfig, DailyJob
 from syncd.daemon.daemon import Daemon, Signals
 from syncd.daemon.service_manager import ServiceManager
 from syncd.notify.notifier import Notifier
-from tests.sync.conftest import College
+from tests.support.college import College
+
+#: Ten times as often as a daemon does, so that tests wait for a tenth of the time.
+LOOK_AGAIN_SECONDS: Final = 0.1
 
 
 @contextmanager
@@ -31,6 +34,7 @@ def living(
     telling: Notifier | None = None,
     open_store: Callable[[], object] = lambda: None,
     manager: ServiceManager | None = None,
+    look_again_seconds: float = LOOK_AGAIN_SECONDS,
 ) -> Iterator[Daemon]:
     """A daemon, which goes by the time of this machine; what it ends with but its own end is put into ``problems``."""
     signals = Signals(asked=asked or threading.Event(), reload=reload or threading.Event())
@@ -45,7 +49,7 @@ def living(
     )
     turns = [context.for_organisation(each) for each in organisations] or [context]
     orders = DaemonConfig(turns, schedule or Schedule(poll, verifies), daily)
-    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling, open_store, manager)
+    daemon = Daemon(orders, signals, lambda: reread(orders), pauses, telling, open_store, manager, look_again_seconds)
 
     def live() -> None:
         try:
@@ -63,10 +67,3 @@ def living(
         signals.stopping.set()
         thread.join(30)
         assert not thread.is_alive()
-
-
-def wait_for(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

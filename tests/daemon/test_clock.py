@@ -18,13 +18,16 @@ from syncd.state import approvals, daemons, resync_requests
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.tables import run
 from syncd.state.runs import RunSummary
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
+from tests.support.polling import wait_until
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
-from .daemons import living, wait_for
+from .daemons import LOOK_AGAIN_SECONDS, living
 
 _NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _A_QUARTER = When("15m", timedelta(minutes=15))
+_QUIET = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
 _AT_THREE = When("0 3 * * *", timezone="Europe/London")
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
@@ -54,7 +57,7 @@ def _next(college: College) -> datetime:
 
 
 def _let_the_daemon_look_twice() -> None:
-    time.sleep(2.5)
+    time.sleep(2.5 * LOOK_AGAIN_SECONDS)
 
 
 def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
@@ -62,15 +65,15 @@ def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
 ) -> None:
     college = found()
     college.enrol("L1")
-    with living(college, every=1):
-        wait_for(lambda: _over(college) >= 2)
+    with living(college, every=0.2):
+        wait_until(lambda: _over(college) >= 2)
         clock.shift(timedelta(hours=-1))
         seen = _over(college)
-        wait_for(lambda: _over(college) >= seen + 3)
+        wait_until(lambda: _over(college) >= seen + 3)
         # Who asks for a run is looked for by the same clock.
         with college.context.store.begin() as connection:
             request = resync_requests.add(session_on(connection, ORGANISATION, datetime.now(UTC)), "somebody")
-        wait_for(lambda: _answer(college, request) is not None)
+        wait_until(lambda: _answer(college, request) is not None)
     assert [one.state for one in _runs(college)].count(RunState.FINISHED) >= seen + 3
     assert len(college.in_onefile("L1")) == 1
 
@@ -86,15 +89,15 @@ def test_after_a_clock_is_set_back_the_next_poll_is_told_and_made_as_soon_as_eve
 ) -> None:
     college = found()
     with structlog.testing.capture_logs() as log, living(college, schedule=Schedule(poll)):
-        wait_for(lambda: _over(college) == 1)
+        wait_until(lambda: _over(college) == 1)
         clock.shift(timedelta(hours=-1))
-        wait_for(lambda: any(line["event"] == "clock_was_set" for line in log))
+        wait_until(lambda: any(line["event"] == "clock_jumped" for line in log))
         # What the monitors call overdue goes by this.
-        wait_for(lambda: _next(college) <= datetime.now(UTC) + timedelta(minutes=15))
+        wait_until(lambda: _next(college) <= datetime.now(UTC) + timedelta(minutes=15))
         assert _over(college) == 1
         clock.shift(timedelta(minutes=15))
-        wait_for(lambda: _over(college) == 2)
-    (line,) = (line for line in log if line["event"] == "clock_was_set" and line["seconds"] < 0)
+        wait_until(lambda: _over(college) == 2)
+    (line,) = (line for line in log if line["event"] == "clock_jumped" and line["seconds"] < 0)
     assert line["seconds"] == pytest.approx(-3600, abs=5)
 
 
@@ -105,14 +108,14 @@ def test_a_clock_set_back_after_the_daily_verify_does_not_bring_it_twice(
     college = found()
     clock.move_to(datetime(2026, 1, 15, 2, 59, 58, tzinfo=UTC), tick=True)
     with living(college, schedule=Schedule(_A_QUARTER, _AT_THREE)):
-        wait_for(lambda: _over(college, Trigger.VERIFY) == 1)
+        wait_until(lambda: _over(college, Trigger.VERIFY) == 1)
         clock.shift(timedelta(hours=-1))
         _let_the_daemon_look_twice()
         clock.shift(timedelta(hours=1))
         _let_the_daemon_look_twice()
         assert _over(college, Trigger.VERIFY) == 1
         clock.shift(timedelta(days=1))
-        wait_for(lambda: _over(college, Trigger.VERIFY) == 2)
+        wait_until(lambda: _over(college, Trigger.VERIFY) == 2)
 
 
 def test_a_machine_asleep_for_days_wakes_to_one_poll_and_one_verify(
@@ -120,12 +123,12 @@ def test_a_machine_asleep_for_days_wakes_to_one_poll_and_one_verify(
 ) -> None:
     college = found()
     with living(college, schedule=Schedule(_A_QUARTER, _AT_THREE)):
-        wait_for(lambda: _over(college) == 1)
+        wait_until(lambda: _over(college) == 1)
         assert _over(college, Trigger.VERIFY) == 0
         for day in (1, 2):
             clock.shift(timedelta(days=day))
-            wait_for(lambda day=day: _over(college, Trigger.VERIFY) == day)  # type: ignore[misc]
-            wait_for(lambda day=day: _over(college) == day + 1)  # type: ignore[misc]
+            wait_until(lambda day=day: _over(college, Trigger.VERIFY) == day)  # type: ignore[misc]
+            wait_until(lambda day=day: _over(college) == day + 1)  # type: ignore[misc]
         _let_the_daemon_look_twice()
     assert (len(_runs(college)), len(_runs(college, Trigger.VERIFY))) == (3, 2)
 
@@ -138,9 +141,9 @@ def test_what_falls_due_again_and_again_during_a_run_is_made_up_for_once(
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.LATENCY, path="/User", latency_seconds=4))
     with living(college, schedule=Schedule(_A_QUARTER)):
-        wait_for(lambda: bool(_runs(college)))
+        wait_until(lambda: bool(_runs(college)))
         clock.shift(timedelta(hours=2))
-        wait_for(lambda: _over(college) == 2)
+        wait_until(lambda: _over(college) == 2)
         _let_the_daemon_look_twice()
     first, second = _runs(college)
     assert second.started_at >= first.finished_at
@@ -153,9 +156,9 @@ def test_a_run_goes_on_when_the_clock_is_set_back_under_it_and_none_begins_besid
     college.enrol(*(f"L{number}" for number in range(10)))
     college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=0.3))
     with structlog.testing.capture_logs() as log, living(college, every=1):
-        wait_for(lambda: bool(college.in_onefile("L1")))
+        wait_until(lambda: bool(college.in_onefile("L1")))
         clock.shift(timedelta(hours=-1))
-        wait_for(lambda: _over(college) >= 3)
+        wait_until(lambda: _over(college) >= 3)
     ends = [line["event"] for line in log if line["event"] in {"run_started", "run_finished"}]
     assert ends == ["run_started", "run_finished"] * (len(ends) // 2)
     assert [len(college.in_onefile(f"L{number}")) for number in range(10)] == [1] * 10
@@ -173,7 +176,7 @@ def test_when_londons_clock_changes_polls_go_on_every_second(
     clock.move_to(just_before, tick=True)
     every_second = When("1s", timedelta(seconds=1), timezone="Europe/London")
     with living(college, schedule=Schedule(every_second)):
-        wait_for(lambda: any(one.started_at > just_before + timedelta(seconds=4) for one in _runs(college)))
+        wait_until(lambda: any(one.started_at > just_before + timedelta(seconds=4) for one in _runs(college)))
     assert len(_runs(college)) >= 3
 
 
@@ -183,18 +186,18 @@ def test_a_verify_that_fell_due_while_no_daemon_was_there_is_made_when_one_is(
     college = found()
     schedule = Schedule(_A_QUARTER, _AT_THREE)
     with living(college, schedule=schedule):
-        wait_for(lambda: _over(college) == 1)
+        wait_until(lambda: _over(college) == 1)
         clock.shift(timedelta(days=1))
-        wait_for(lambda: _over(college, Trigger.VERIFY) == 1)
+        wait_until(lambda: _over(college, Trigger.VERIFY) == 1)
     # Not at once again …
     with living(college, schedule=schedule):
-        wait_for(lambda: _over(college) == 3)
+        wait_until(lambda: _over(college) == 3)
         _let_the_daemon_look_twice()
         assert _over(college, Trigger.VERIFY) == 1
     # … but when it was switched off at three.
     clock.shift(timedelta(days=1))
     with living(college, schedule=schedule):
-        wait_for(lambda: _over(college, Trigger.VERIFY) == 2)
+        wait_until(lambda: _over(college, Trigger.VERIFY) == 2)
 
 
 def test_an_approval_holds_for_its_day_however_the_clock_is_set_meanwhile(found: Found) -> None:
@@ -213,13 +216,11 @@ def test_an_approval_holds_for_its_day_however_the_clock_is_set_meanwhile(found:
 def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_follows_it(
     found: Found, clock: time_machine.Traveller
 ) -> None:
-    college = found()
+    college = found(quiet=_QUIET)
     college.enrol("L1")
-    rate_limiter = college.context.onefile.rate_limiter
-    rate_limiter._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
-    assert rate_limiter.seconds_of_quiet() == 1800
+    assert college.context.onefile.rate_limiter.seconds_of_quiet() == 1800
     with living(college, schedule=Schedule(_A_QUARTER.apart(ORGANISATION, timedelta(minutes=1)))):
-        wait_for(lambda: _has_next(college))
+        wait_until(lambda: _has_next(college))
         with college.context.store.begin() as connection:
             request = resync_requests.add(session_on(connection, ORGANISATION, datetime.now(UTC)), "somebody")
         _let_the_daemon_look_twice()
@@ -231,8 +232,8 @@ def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_foll
 
         college.clock.now += timedelta(minutes=30)
         clock.shift(timedelta(minutes=32))
-        wait_for(lambda: _over(college) == 1)
-        wait_for(lambda: _answer(college, request) is not None)
+        wait_until(lambda: _over(college) == 1)
+        wait_until(lambda: _answer(college, request) is not None)
     assert len(_runs(college)) == len(_runs(college, Trigger.REQUEST)) == 1
 
 
@@ -244,15 +245,16 @@ def _has_next(college: College) -> bool:
 def test_a_poll_that_falls_due_in_a_quiet_window_is_put_off_to_its_end(
     found: Found, clock: time_machine.Traveller
 ) -> None:
-    college = found()
+    college = found(quiet=_QUIET)
+    college.clock.go_on(minutes=-1)
     with structlog.testing.capture_logs() as log, living(college, schedule=Schedule(_A_QUARTER)):
-        wait_for(lambda: _over(college) == 1)
-        college.context.onefile.rate_limiter._quiet = ((_NOON.time(), (_NOON + timedelta(minutes=30)).time()),)
+        wait_until(lambda: _over(college) == 1)
+        college.clock.go_on(minutes=1)
         clock.shift(timedelta(minutes=15))
-        wait_for(lambda: any(line["event"] == "put_off" for line in log))
+        wait_until(lambda: any(line["event"] == "job_postponed" for line in log))
         assert _over(college) == 1
         assert _next(college) >= _NOON + timedelta(minutes=30)
-    (line,) = (line for line in log if line["event"] == "put_off")
+    (line,) = (line for line in log if line["event"] == "job_postponed")
     assert (line["job"], line["why"]) == ("poll", "quiet window")
 
 
@@ -262,7 +264,7 @@ def test_jitter_keeps_the_first_poll_waiting_for_nothing_and_the_next_ones_a_lit
     college = found()
     poll = _A_QUARTER.apart(ORGANISATION, timedelta(minutes=1))
     with living(college, schedule=Schedule(poll)):
-        wait_for(lambda: _over(college) == 1)
+        wait_until(lambda: _over(college) == 1)
         started_at = _runs(college)[0].started_at
         assert started_at - _NOON < timedelta(minutes=1)
-        wait_for(lambda: _next(college) - _NOON >= timedelta(minutes=15) + poll.later)
+        wait_until(lambda: _next(college) - _NOON >= timedelta(minutes=15) + poll.later)

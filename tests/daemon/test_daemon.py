@@ -8,10 +8,12 @@ import structlog
 from syncd.daemon.purge import purge_job
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
+from tests.support.polling import wait_until
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
-from .daemons import living, wait_for
+from .daemons import living
 
 
 def test_a_onefile_that_is_down_is_asked_less_and_less_often_and_said_to_be_down_once(found: Found) -> None:
@@ -19,10 +21,10 @@ def test_a_onefile_that_is_down_is_asked_less_and_less_often_and_said_to_be_down
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, times=None))
     with structlog.testing.capture_logs() as log, living(college):
-        wait_for(lambda: sum(line["event"] == "run_finished" for line in log) >= 4)
+        wait_until(lambda: sum(line["event"] == "run_finished" for line in log) >= 4)
         college.onefile.faults.clear()
-        wait_for(lambda: bool(college.in_onefile("L1")))
-        wait_for(lambda: any(line["event"] == "onefile_recovered" for line in log))
+        wait_until(lambda: bool(college.in_onefile("L1")))
+        wait_until(lambda: any(line["event"] == "onefile_recovered" for line in log))
     events = [line["event"] for line in log]
     assert events.count("onefile_unreachable") == 1
     assert events.count("onefile_recovered") == 1
@@ -35,29 +37,29 @@ def test_of_two_daemons_on_one_store_one_works_and_the_other_takes_over(found: F
     college.enrol("L1")
     with structlog.testing.capture_logs() as log:
         with living(college):
-            wait_for(lambda: any(line["event"] == "run_finished" for line in log))
+            wait_until(lambda: any(line["event"] == "run_finished" for line in log))
             with living(college):
                 time.sleep(0.5)
                 assert sum(line["event"] == "daemon_started" for line in log) == 1
         assert sum(line["event"] == "daemon_started" for line in log) == 1
     with structlog.testing.capture_logs() as log, living(college):
-        wait_for(lambda: any(line["event"] == "run_finished" for line in log))
+        wait_until(lambda: any(line["event"] == "run_finished" for line in log))
 
 
 def test_it_says_when_it_looks_next_and_no_more_once_it_has_gone(found: Found) -> None:
     college = found()
     college.enrol("L1")
     with living(college):
-        wait_for(lambda: _next(college) is not None)
+        wait_until(lambda: _next(college) is not None)
     assert _next(college) is None
 
 
 def test_polls_never_overlap(found: Found) -> None:
     college = found()
     college.enrol(*(f"L{number}" for number in range(30)))
-    college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=0.3))
-    with structlog.testing.capture_logs() as log, living(college, every=1):
-        wait_for(lambda: sum(line["event"] == "run_finished" for line in log) >= 3)
+    college.onefile.faults.add(Fault(FaultKind.LATENCY, times=None, latency_seconds=0.1))
+    with structlog.testing.capture_logs() as log, living(college, every=0.2):
+        wait_until(lambda: sum(line["event"] == "run_finished" for line in log) >= 3)
     running = 0
     for line in log:
         running += {"run_started": 1, "run_finished": -1}.get(line["event"], 0)
@@ -76,7 +78,7 @@ def test_it_verifies_when_the_schedule_says_so_and_tells_of_drift(found: Found) 
     college.in_onefile("L1")[0].values["LastName"] = "Edited by hand"
     college.onefile.journal.clear()
     with structlog.testing.capture_logs() as log, living(college, verify=1):
-        wait_for(lambda: any(line["event"] == "drift_found" for line in log))
+        wait_until(lambda: any(line["event"] == "drift_found" for line in log))
     (drift, *_) = (line for line in log if line["event"] == "drift_found")
     assert (drift["misid"], drift["fields"]) == ("L1", ["LastName"])
     assert college.writes() == []
@@ -90,7 +92,7 @@ def test_it_lets_go_of_what_is_older_than_it_keeps_as_soon_as_it_begins(found: F
     with structlog.testing.capture_logs() as log:
         purge = purge_job([ORGANISATION], timedelta(days=1), structlog.get_logger(), lambda: False)
         with living(college, daily=[purge]):
-            wait_for(lambda: any(line["event"] == "changes_purged" for line in log))
+            wait_until(lambda: any(line["event"] == "changes_purged" for line in log))
     assert [line["count"] for line in log if line["event"] == "changes_purged"] == [2]
     assert college.outcomes("L1") == []
     assert college.known_id("L1") == college.in_onefile("L1")[0].id

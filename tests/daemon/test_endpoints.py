@@ -13,8 +13,9 @@ from syncd.state import resync_requests
 from syncd.state.db.tables import approval
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
 OTHER_ORGANISATION = 5741
 SECRET = "zz-a-personal-value"

@@ -9,14 +9,16 @@ import pytest
 import structlog
 
 from syncd.core.guard import Limits
-from syncd.core.schedule import Schedule
+from syncd.core.schedule import Schedule, When
 from syncd.daemon.config import DaemonConfig
 from syncd.errors import AnotherRun, ConfigurationError
 from syncd.simulator import Fault, FaultKind
 from syncd.state.db.lock import Purpose, locked
-from tests.sync.conftest import ORGANISATION, Found
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
+from tests.support.polling import wait_until
 
-from .daemons import living, wait_for
+from .daemons import living
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 
@@ -37,16 +39,16 @@ def test_a_run_at_work_ends_by_the_old_orders_and_the_next_goes_by_the_new_ones(
         return replace(orders, turns=turns, close=lambda: None)
 
     with structlog.testing.capture_logs() as log, living(college, every=2, reload=reload, reread=reread):
-        wait_for(lambda: any(line["event"] == "run_started" for line in log))
+        wait_until(lambda: any(line["event"] == "run_started" for line in log))
         reload.set()
-        wait_for(lambda: any(line["event"] == "configuration_reloaded" for line in log))
+        wait_until(lambda: any(line["event"] == "configuration_reloaded" for line in log))
         assert not _is_over(log)
         with pytest.raises(AnotherRun), locked(college.context.store, ORGANISATION, Purpose.LEADING):
             pass
-        wait_for(lambda: _is_over(log))
+        wait_until(lambda: _is_over(log))
         college.enrol("L2")
-        wait_for(lambda: any(line["event"] == "run_stopped" for line in log))
-        wait_for(lambda: bool(closed))
+        wait_until(lambda: any(line["event"] == "run_stopped" for line in log))
+        wait_until(lambda: bool(closed))
     assert closed == [True], "the old orders were closed under a run that went by them"
     assert (len(college.in_onefile("L1")), len(college.in_onefile("L2"))) == (1, 0)
     assert [line["event"] for line in log].count("daemon_started") == 1
@@ -66,12 +68,12 @@ def test_orders_that_are_refused_leave_everything_as_it_was(found: Found, proble
         raise problem
 
     with structlog.testing.capture_logs() as log, living(college, every=1, reload=reload, reread=refuse):
-        wait_for(lambda: _is_over(log))
+        wait_until(lambda: _is_over(log))
         reload.set()
-        wait_for(lambda: any(line["event"] == "configuration_refused" for line in log))
+        wait_until(lambda: any(line["event"] == "configuration_reload_failed" for line in log))
         seen = len(log)
-        wait_for(lambda: _is_over(log[seen:]))
-    (refused,) = (line for line in log if line["event"] == "configuration_refused")
+        wait_until(lambda: _is_over(log[seen:]))
+    (refused,) = (line for line in log if line["event"] == "configuration_reload_failed")
     assert refused["reason"] in {"FILE: unknown key 'x'.", "unexpected RuntimeError"}
 
 
@@ -87,11 +89,11 @@ def test_a_configuration_that_takes_for_ever_to_be_read_keeps_no_daemon_from_its
 
     try:
         with structlog.testing.capture_logs() as log, living(college, every=1, reload=reload, reread=hang):
-            wait_for(lambda: _is_over(log))
+            wait_until(lambda: _is_over(log))
             reload.set()
-            wait_for(lambda: bool(read))
+            wait_until(lambda: bool(read))
             seen = len(log)
-            wait_for(lambda: _is_over(log[seen:]))
+            wait_until(lambda: _is_over(log[seen:]))
             told_to_end_at = time.monotonic()
         assert time.monotonic() - told_to_end_at < 10
     finally:
@@ -110,14 +112,14 @@ def test_a_schedule_that_stays_as_it_is_keeps_its_next_poll_and_another_one_begi
         return replace(orders, schedule=schedules.pop()) if schedules else orders
 
     with structlog.testing.capture_logs() as log, living(college, reload=reload, reread=reread) as daemon:
-        wait_for(lambda: _is_over(log))
-        due = daemon._jobs.due("poll")
+        wait_until(lambda: _is_over(log))
+        due = daemon.due("poll")
         reload.set()
-        wait_for(lambda: any(line["event"] == "configuration_reloaded" for line in log))
-        assert daemon._jobs.due("poll") == due
-        schedules.append(Schedule(replace(daemon._work.orders.schedule.poll, line="")))
+        wait_until(lambda: any(line["event"] == "configuration_reloaded" for line in log))
+        assert daemon.due("poll") == due
+        schedules.append(Schedule(When()))
         reload.set()
-        wait_for(lambda: daemon._jobs.due("poll") is None)
+        wait_until(lambda: daemon.due("poll") is None)
 
 
 def test_a_daemon_that_waits_for_the_lead_reads_it_again_as_well(found: Found) -> None:
@@ -135,6 +137,6 @@ def test_a_daemon_that_waits_for_the_lead_reads_it_again_as_well(found: Found) -
         living(college),
         living(college, reload=reload, reread=reread),
     ):
-        wait_for(lambda: _is_over(log))
+        wait_until(lambda: _is_over(log))
         reload.set()
-        wait_for(lambda: bool(read))
+        wait_until(lambda: bool(read))

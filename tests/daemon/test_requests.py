@@ -14,16 +14,19 @@ from sqlalchemy import Row, select
 from syncd.core.guard import Limits
 from syncd.core.run import Trigger
 from syncd.core.scope import EVERYONE, Scope
+from syncd.daemon import daemon
 from syncd.mis import Mis
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import approvals, resync_requests
 from syncd.state.db.tables import approval, change, resync_request, run
 from syncd.state.runs import RunSummary
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
+from tests.support.polling import wait_until
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
-from .daemons import living, wait_for
+from .daemons import LOOK_AGAIN_SECONDS, living
 
 OTHER_ORGANISATION = 5741
 
@@ -39,7 +42,7 @@ def _answer(college: College, request: int) -> RunSummary | None:
 
 
 def _answered(college: College, request: int) -> RunSummary:
-    wait_for(lambda: _answer(college, request) is not None)
+    wait_until(lambda: _answer(college, request) is not None)
     answer = _answer(college, request)
     assert answer
     return answer
@@ -51,7 +54,7 @@ def _runs(college: College, *triggers: Trigger) -> Sequence[Row[Any]]:
 
 
 def _wait_for_the_first_poll(college: College) -> None:
-    wait_for(lambda: any(poll.finished_at for poll in _runs(college, Trigger.SCHEDULE)))
+    wait_until(lambda: any(poll.finished_at for poll in _runs(college, Trigger.SCHEDULE)))
 
 
 def _changes(college: College) -> Sequence[Row[Any]]:
@@ -70,7 +73,7 @@ def _is_at_work(college: College, trigger: Trigger) -> Callable[[], bool]:
 def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
     college = found()
     waits = []
-    with living(college):
+    with living(college, look_again_seconds=daemon.LOOK_AGAIN_SECONDS):
         _wait_for_the_first_poll(college)
         for _ in range(3):
             request = _ask(college)
@@ -133,7 +136,7 @@ def test_a_process_that_is_asked_passes_it_on_whether_it_works_or_waits(found: F
         _wait_for_the_first_poll(college)
         with living(college, asked=None if is_first else asked):
             asked.set()
-            wait_for(lambda: any(one.finished_at for one in _runs(college, Trigger.REQUEST)))
+            wait_until(lambda: any(one.finished_at for one in _runs(college, Trigger.REQUEST)))
     with college.context.store.begin() as connection:
         assert connection.scalars(select(resync_request.c.requested_by)).all() == ["signal"]
 
@@ -146,7 +149,7 @@ def test_a_onefile_that_is_down_is_an_answer_and_does_not_keep_it_waiting(found:
     with living(college, pauses=(3600,)):
         _wait_for_the_first_poll(college)
         answer = _answered(college, _ask(college))
-        time.sleep(1.5)
+        time.sleep(3 * LOOK_AGAIN_SECONDS)
     assert answer.state == "failed"
     assert answer.reason
     assert len(_runs(college, Trigger.REQUEST)) == 1
@@ -160,7 +163,7 @@ def test_a_run_that_breaks_off_for_an_unknown_reason_is_not_tried_again_and_agai
         _wait_for_the_first_poll(college)
         monkeypatch.setattr(Mis, "connect", _break)
         _answered(college, _ask(college))
-        time.sleep(1.5)
+        time.sleep(3 * LOOK_AGAIN_SECONDS)
     assert len(_runs(college, Trigger.REQUEST)) == 1
 
 
@@ -175,7 +178,7 @@ def test_an_interrupted_run_answers_nobody_and_the_next_daemon_does(found: Found
         college.enrol(*(f"L{number}" for number in range(30)))
         _slow_down(college, 0.3)
         request = _ask(college)
-        wait_for(_is_at_work(college, Trigger.REQUEST))
+        wait_until(_is_at_work(college, Trigger.REQUEST))
     assert [one.state for one in _runs(college, Trigger.REQUEST)] == ["interrupted"]
     assert _answer(college, request) is None
 
@@ -190,7 +193,7 @@ def test_who_asks_while_a_poll_is_at_work_gets_a_run_of_its_own_after_it(found: 
     college.enrol(*(f"L{number}" for number in range(10)))
     _slow_down(college, 0.3)
     with living(college):
-        wait_for(_is_at_work(college, Trigger.SCHEDULE))
+        wait_until(_is_at_work(college, Trigger.SCHEDULE))
         answer = _answered(college, _ask(college))
     (poll,) = _runs(college, Trigger.SCHEDULE)
     assert answer.trigger == "request"
@@ -211,15 +214,15 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
     _slow_down(college, 0.15)
 
     with living(college):
-        wait_for(lambda: len(college.onefile.journal.writes) > 4)
+        wait_until(lambda: len(college.onefile.journal.writes) > 4)
         answer = _answered(college, _ask(college, "L23"))
         sent_by_then = len(college.onefile.journal.writes)
-        wait_for(lambda: len(college.onefile.journal.writes) >= len(misids))
-        wait_for(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
+        wait_until(lambda: len(college.onefile.journal.writes) >= len(misids))
+        wait_until(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
 
     polls = _runs(college, Trigger.SCHEDULE)
     assert [one.state for one in polls] == ["interrupted", "finished"]
-    assert "gave way" in polls[0].reason
+    assert "paused for a more urgent run" in polls[0].reason
     assert (answer.trigger, answer.state, answer.applied) == ("request", "finished", 1)
     assert sent_by_then < len(misids) * 3 / 4
     created = [call.body["MISID"] for call in college.onefile.journal.writes]
@@ -244,18 +247,18 @@ def test_a_long_verify_lets_requests_and_polls_go_first_and_reads_nobody_twice(f
     college.enrol("L20")
 
     with living(college, every=every, verify=3600):
-        wait_for(_is_at_work(college, Trigger.VERIFY))
+        wait_until(_is_at_work(college, Trigger.VERIFY))
         college.correct("L1", surname="Married")
         answer = _answered(college, _ask(college, "L1"))
         _, gave_way, *_ = _runs(college, Trigger.VERIFY)
         college.enrol("L21")
         polled = len(_runs(college, Trigger.SCHEDULE))
-        wait_for(lambda: [one.state for one in _runs(college, Trigger.VERIFY)].count("finished") == 2)
+        wait_until(lambda: [one.state for one in _runs(college, Trigger.VERIFY)].count("finished") == 2)
         polls = [one for one in _runs(college, Trigger.SCHEDULE)[polled:] if one.state == "finished"]
 
     assert (answer.trigger, answer.state, answer.applied) == ("request", "finished", 1)
     assert gave_way.state == "interrupted"
-    assert "gave way" in gave_way.reason
+    assert "paused for a more urgent run" in gave_way.reason
     assert bool(college.in_onefile("L21")) is bool(polls) is (every == 1)
     reads = Counter(call.path for call in college.onefile.journal if call.method == "GET" and "/User/" in call.path)
     assert {path: reads[path] for path in (f"/User/{user_id}" for user_id in ids)} == {
@@ -271,12 +274,12 @@ def test_those_who_ask_without_end_leave_a_long_run_time_to_send(found: Found) -
     college.with_policy(max_in_flight=2)
     _slow_down(college, 0.2)
     with living(college):
-        wait_for(lambda: len(college.onefile.journal.writes) > 2)
+        wait_until(lambda: len(college.onefile.journal.writes) > 2)
         _answered(college, _ask(college, "L29"))
         for number in range(10):
             _ask(college, f"L{number}")
-        wait_for(lambda: all(college.in_onefile(misid) for misid in misids))
-        wait_for(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
+        wait_until(lambda: all(college.in_onefile(misid) for misid in misids))
+        wait_until(lambda: _runs(college, Trigger.SCHEDULE)[-1].state == "finished")
     assert [one.state for one in _runs(college, Trigger.SCHEDULE)] == ["interrupted", "finished"]
 
 
@@ -285,7 +288,7 @@ def test_of_several_organisations_too_one_run_is_at_work_at_a_time(found: Found)
     college.enrol(*(f"L{number}" for number in range(10)))
     _slow_down(college, 0.3)
     with living(college, organisations=(ORGANISATION, OTHER_ORGANISATION)):
-        wait_for(_is_at_work(college, Trigger.SCHEDULE))
+        wait_until(_is_at_work(college, Trigger.SCHEDULE))
         answer = _answered(college, _ask(college, organisation_id=OTHER_ORGANISATION))
     poll, *_ = _runs(college, Trigger.SCHEDULE)
     assert answer.organisation_id == OTHER_ORGANISATION

@@ -13,9 +13,10 @@ import structlog
 from syncd.daemon.config import DaemonConfig
 from syncd.daemon.service_manager import ServiceManager, manager_of_this_process
 from syncd.errors import ConfigurationError, StateUnreachable, StateUnusable, SyncdError
-from tests.sync.conftest import Found
+from tests.support.college import Found
+from tests.support.polling import wait_until
 
-from .daemons import living, wait_for
+from .daemons import living
 
 on_sqlite = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 
@@ -70,9 +71,9 @@ def test_systemd_hears_of_the_start_a_reload_and_the_end(found: Found, systemd: 
     college, reload = found(), threading.Event()
     before = time.monotonic_ns() // 1000
     with living(college, manager=ServiceManager(address), reload=reload):
-        wait_for(lambda: systemd.status().startswith("Works"))
+        wait_until(lambda: systemd.status().startswith("Works"))
         reload.set()
-        wait_for(lambda: systemd.states() == ["READY", "RELOADING", "READY"])
+        wait_until(lambda: systemd.states() == ["READY", "RELOADING", "READY"])
         assert systemd.status().startswith("Works")
     assert systemd.states() == ["READY", "RELOADING", "READY", "STOPPING"]
     (reloading,) = (each for each in systemd.heard if "RELOADING" in each)
@@ -89,10 +90,10 @@ def test_a_reload_that_is_refused_ends_too(found: Found, systemd: Systemd, addre
         structlog.testing.capture_logs() as log,
         living(found(), manager=ServiceManager(address), reload=reload, reread=refuse),
     ):
-        wait_for(lambda: systemd.status().startswith("Works"))
+        wait_until(lambda: systemd.status().startswith("Works"))
         reload.set()
-        wait_for(lambda: systemd.states() == ["READY", "RELOADING", "READY"])
-    assert [line["reason"] for line in log if line["event"] == "configuration_refused"] == ["It makes no sense."]
+        wait_until(lambda: systemd.states() == ["READY", "RELOADING", "READY"])
+    assert [line["reason"] for line in log if line["event"] == "configuration_reload_failed"] == ["It makes no sense."]
 
 
 @on_sqlite
@@ -112,12 +113,12 @@ def test_a_daemon_whose_store_cannot_be_reached_is_started_and_waits(
         structlog.testing.capture_logs() as log,
         living(college, manager=ServiceManager(address), open_store=open_store),
     ):
-        wait_for(lambda: len(tried) == 2)
+        wait_until(lambda: len(tried) == 2)
         assert systemd.states() == ["READY"]
         assert systemd.status() == "Waits for the state store: The state store is away."
-        wait_for(lambda: any(line["event"] == "run_finished" for line in log))
+        wait_until(lambda: any(line["event"] == "run_finished" for line in log))
         assert systemd.status().startswith("Works")
-    assert [line["event"] for line in log][:2] == ["store_unusable", "daemon_started"]
+    assert [line["event"] for line in log][:2] == ["state_store_unavailable", "daemon_started"]
     assert len(tried) == 3
 
 
@@ -130,9 +131,9 @@ def test_a_daemon_that_waits_for_its_store_ends_when_told(found: Found, systemd:
         structlog.testing.capture_logs() as log,
         living(found(), manager=ServiceManager(address), open_store=open_store),
     ):
-        wait_for(lambda: systemd.states() == ["READY"])
+        wait_until(lambda: systemd.states() == ["READY"])
     assert systemd.states() == ["READY", "STOPPING"]
-    assert [line["event"] for line in log] == ["store_unusable"]
+    assert [line["event"] for line in log] == ["state_store_unavailable"]
 
 
 @on_sqlite
@@ -145,7 +146,7 @@ def test_a_store_that_waiting_does_not_mend_ends_the_daemon(
 
     problems: list[BaseException] = []
     with living(found(), manager=ServiceManager(address), open_store=open_store, problems=problems):
-        wait_for(lambda: bool(problems))
+        wait_until(lambda: bool(problems))
     assert problems == [problem]
     assert systemd.states() == []
 

@@ -21,11 +21,13 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import approvals, notifications
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from tests.inbox import Inbox, open_inbox
+from tests.support.college import College, Found
+from tests.support.inbox import Inbox, open_inbox
+from tests.support.onefile import ORGANISATION
+from tests.support.polling import wait_until
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
-from .daemons import living, wait_for
+from .daemons import living
 
 SECRET = "zz-inbox-secret"
 MINUTE = timedelta(minutes=1)
@@ -121,7 +123,7 @@ def test_an_mis_that_is_down_and_a_feed_that_is_wrong_are_told_apart(found: Foun
         "syncd: The MIS has not answered since 15 Jan 2026 12:00",
         "syncd: Runs are failing",
         "syncd: The MIS answers again",
-        "syncd: Runs come to their end again",
+        "syncd: Runs succeed again",
     ]
     assert "FirstNam" in inbox.messages[1]["message"]
     assert "zz-password" not in str(inbox.messages)
@@ -201,7 +203,7 @@ def test_what_could_not_be_told_is_tried_again_later_and_says_nothing_of_where(f
         assert len(other.messages) == 1, "who can be told is told once"
     assert inbox.titles == ["syncd: A run waits for approval"]
     assert [line["reason"] for line in log if line["event"] == "notification_failed"] == [
-        "URL 1 (JSON) of notify.urls cannot be reached, or did not take the message."
+        "URL 1 (JSON) of notify.urls cannot be reached, or did not accept the message."
     ]
     assert SECRET not in str(log)
 
@@ -215,7 +217,7 @@ def test_a_store_that_cannot_be_used_is_told_of_whoever_leads(found: Found, inbo
         with telling.leading() if leads else nullcontext():
             telling.check()
         college.clock.now += 30 * MINUTE
-    assert inbox.titles == ["syncd: The state store has been of no use since 15 Jan 2026 12:00"]
+    assert inbox.titles == ["syncd: The state store has been unavailable since 15 Jan 2026 12:00"]
 
 
 def test_a_daemon_that_waits_for_the_lead_leaves_the_telling_to_the_other(found: Found, inbox: Inbox) -> None:
@@ -259,9 +261,9 @@ def test_the_daemon_tells_after_a_run_and_a_service_that_hangs_holds_nothing_up(
     with socket.create_server(("127.0.0.1", 0)) as silent, structlog.testing.capture_logs() as log:
         hanging = Inbox(f"json://127.0.0.1:{silent.getsockname()[1]}?rto=60")
         with living(college, every=1, telling=_telling(college, inbox, hanging)):
-            wait_for(lambda: bool(inbox.titles))
+            wait_until(lambda: bool(inbox.titles))
             ended = _ended(log)
-            wait_for(lambda: _ended(log) >= ended + 2)
+            wait_until(lambda: _ended(log) >= ended + 2)
     assert inbox.titles == ["syncd: A run waits for approval"]
 
 
@@ -273,7 +275,7 @@ def _ended(log: Sequence[Mapping[str, object]]) -> int:
 def test_a_url_that_apprise_does_not_know_is_named_by_its_place(url: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         channels_of([SecretStr("json://127.0.0.1"), SecretStr(url)])
-    assert str(refusal.value).startswith("notify.urls: Apprise cannot write to URL 2. ")
+    assert str(refusal.value).startswith("notify.urls: Apprise does not recognise URL 2. ")
     assert SECRET not in str(refusal.value)
 
 

@@ -10,14 +10,15 @@ import pytest
 import structlog
 from sqlalchemy import text
 
-from syncd.core.schedule import When
+from syncd.core.schedule import Schedule, When
 from syncd.daemon.config import DailyJob
 from syncd.daemon.jobs import Jobs
 from syncd.errors import DaemonBroken, StateUnusable
 from syncd.state.db.store import Store
-from tests.sync.conftest import College, Found
+from tests.support.college import College, Found
+from tests.support.polling import wait_until
 
-from .daemons import living, wait_for
+from .daemons import living
 
 on_sqlite = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 on_postgresql = pytest.mark.parametrize("state_url", ["postgres_url"], indirect=True)
@@ -46,15 +47,15 @@ def test_a_store_that_fails_for_a_while_ends_no_daemon(found: Found) -> None:
     college = found()
     college.enrol("L1")
     with structlog.testing.capture_logs() as log, living(college, every=1):
-        wait_for(lambda: _count(log, "run_finished") >= 1)
+        wait_until(lambda: _count(log, "run_finished") >= 1)
         with _gone(college, "run"):
-            wait_for(lambda: _count(log, "poll_failed") >= 2)
+            wait_until(lambda: _count(log, "poll_failed") >= 2)
         for table in ("daemon", "resync_request"):
             with _gone(college, table):
                 seen = _count(log, "run_finished")
-                wait_for(lambda seen=seen: _count(log, "run_finished") >= seen + 2)  # type: ignore[misc]
+                wait_until(lambda seen=seen: _count(log, "run_finished") >= seen + 2)  # type: ignore[misc]
         seen = _count(log, "run_finished")
-        wait_for(lambda: _count(log, "run_finished") >= seen + 1)
+        wait_until(lambda: _count(log, "run_finished") >= seen + 1)
     assert (_count(log, "daemon_started"), _count(log, "daemon_stopped")) == (1, 1)
     assert "state store" in next(line["reason"] for line in log if line["event"] == "poll_failed")
 
@@ -64,7 +65,7 @@ def test_a_daemon_that_loses_its_lead_stops_polling_until_it_has_it_again(found:
     college = found()
     college.enrol("L1")
     with structlog.testing.capture_logs() as log, living(college, every=1):
-        wait_for(lambda: _count(log, "run_finished") >= 1)
+        wait_until(lambda: _count(log, "run_finished") >= 1)
         with college.context.store.begin() as connection:
             connection.execute(
                 text(
@@ -72,11 +73,11 @@ def test_a_daemon_that_loses_its_lead_stops_polling_until_it_has_it_again(found:
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
             )
-        wait_for(lambda: _count(log, "daemon_started") == 2)
+        wait_until(lambda: _count(log, "daemon_started") == 2)
         seen = _count(log, "run_finished")
-        wait_for(lambda: _count(log, "run_finished") >= seen + 2)
-    told = [line["event"] for line in log if line["event"] in {"daemon_started", "lead_lost", "daemon_stopped"}]
-    assert told == ["daemon_started", "lead_lost", "daemon_stopped", "daemon_started", "daemon_stopped"]
+        wait_until(lambda: _count(log, "run_finished") >= seen + 2)
+    told = [line["event"] for line in log if line["event"] in {"daemon_started", "leadership_lost", "daemon_stopped"}]
+    assert told == ["daemon_started", "leadership_lost", "daemon_stopped", "daemon_started", "daemon_stopped"]
     assert len(college.in_onefile("L1")) == 1
 
 
@@ -99,10 +100,10 @@ def test_a_daemon_waits_for_a_store_that_is_not_there_and_says_so_once(
 
     monkeypatch.setattr(college.context.store.engine, "connect", away)
     with structlog.testing.capture_logs() as log, living(college):
-        wait_for(lambda: len(tried) >= 3)
+        wait_until(lambda: len(tried) >= 3)
         is_away.clear()
-        wait_for(lambda: _count(log, "run_finished") == 1)
-    assert _count(log, "store_unusable") == 1
+        wait_until(lambda: _count(log, "run_finished") == 1)
+    assert _count(log, "state_store_unavailable") == 1
 
 
 @on_sqlite
@@ -111,14 +112,21 @@ def test_a_daemon_whose_schedule_has_ended_ends_too_and_says_so(found: Found) ->
     college = found()
     college.enrol("L1")
     problems: list[BaseException] = []
-    with structlog.testing.capture_logs() as log, living(college, problems=problems) as daemon:
-        wait_for(lambda: _count(log, "run_finished") == 1)
+    is_broken = threading.Event()
 
-        def break_off() -> None:
-            raise RuntimeError
+    class Breaking(When):
+        """What goes wrong where the next time is worked out, which is within the scheduler."""
 
-        daemon._jobs._scheduler._process_jobs = break_off
-        wait_for(lambda: bool(problems))
+        def after(self, moment: datetime) -> datetime:
+            if is_broken.is_set():
+                raise RuntimeError
+            return super().after(moment)
+
+    schedule = Schedule(Breaking("every so often", timedelta(seconds=0.2)))
+    with structlog.testing.capture_logs() as log, living(college, schedule=schedule, problems=problems):
+        wait_until(lambda: _count(log, "run_finished") >= 1)
+        is_broken.set()
+        wait_until(lambda: bool(problems))
     assert [type(problem) for problem in problems] == [DaemonBroken]
     assert "Start the daemon again" in str(problems[0])
     assert [line["event"] for line in log][-2:] == ["daemon_failed", "daemon_stopped"]
@@ -139,13 +147,13 @@ def test_what_is_done_every_day_is_done_at_the_start_and_one_that_fails_keeps_no
 
     daily = [DailyJob("fail", fail), DailyJob("purge", purge)]
     with structlog.testing.capture_logs() as log, living(college, daily=daily) as daemon:
-        wait_for(lambda: len(done) == 2)
-        wait_for(lambda: _count(log, "run_finished") == 1)
-        due = daemon._jobs.due("daily purge")
+        wait_until(lambda: len(done) == 2)
+        wait_until(lambda: _count(log, "run_finished") == 1)
+        due = daemon.due("daily purge")
         assert due is not None
         assert (due.hour, due.minute) in {(1, 30), (2, 30)}
     assert sorted(done) == [("fail", True), ("purge", True)]
-    (failed,) = (line for line in log if line["event"] == "daily_failed")
+    (failed,) = (line for line in log if line["event"] == "daily_job_failed")
     assert (failed["job"], failed["reason"]) == ("fail", "unexpected RuntimeError")
 
 
@@ -161,11 +169,12 @@ def test_of_one_job_none_is_done_twice_at_once_and_one_that_raises_is_done_again
             raise RuntimeError
 
     with jobs.running():
-        jobs.add("work", work, When("0.1s", timedelta(seconds=0.1)), datetime.now(UTC))
-        wait_for(lambda: "work" in jobs._due_again)
+        began = datetime.now(UTC)
+        jobs.add("work", work, When("0.1s", timedelta(seconds=0.1)), began)
+        wait_until(lambda: (jobs.due("work") or began) > began + timedelta(seconds=0.3))
         assert begun == [0]
         go_on.set()
-        wait_for(lambda: len(begun) >= 3)
+        wait_until(lambda: len(begun) >= 3)
 
 
 def test_a_job_put_off_at_the_end_of_itself_is_done_then() -> None:
@@ -178,4 +187,4 @@ def test_a_job_put_off_at_the_end_of_itself_is_done_then() -> None:
 
     with jobs.running():
         jobs.add("work", work, When("1h", timedelta(hours=1)), datetime.now(UTC))
-        wait_for(lambda: len(done) >= 5)
+        wait_until(lambda: len(done) >= 5)

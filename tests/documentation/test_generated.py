@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from syncd.cli.examples import EXAMPLES
 from syncd.documentation import FOLDER, read
 from syncd.settings import Settings
 
-from .commands import EXAMPLES
 from .configuration import explained, models
 from .generated import PAGES, page_with_generated_part
 from .program import every_command

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .pages import ROOT, TEXTS
+from tests.support.documentation import ROOT, TEXTS
 
 _CITED: Final = re.compile(r"§§? ?(\d+(?:\.\d+)?)|\b([UF]\d{1,2})\b")
 _PAGE: Final = TEXTS["onefile-api"]

@@ -14,9 +14,9 @@ import pytest
 from syncd.documentation import FOLDER, INDEX, pages, read
 from syncd.web.markdown import render_markdown
 from syncd.web.metrics import METRICS
+from tests.support.documentation import BEING_WRITTEN, ROOT, TEXTS, blocks, files, spans
 
 from .configuration import models
-from .pages import BEING_WRITTEN, ROOT, TEXTS, blocks, files, spans
 from .program import every_command, options_of
 
 every_page = pytest.mark.parametrize("name", TEXTS)

@@ -17,15 +17,16 @@ from syncd.core.accounts import Status
 from syncd.core.records import FetchRows
 from syncd.errors import LockLost, MisUnreachable, StateUnusable
 from syncd.mis import Mis, Rows, cursors
-from syncd.mis.watermark_query import Since
+from syncd.mis.watermark_query import WatermarkQuery
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
 from syncd.sync.context import Policy
-from tests.conftest import running_postgres
+from tests.support.college import College, Found
+from tests.support.databases import running_postgres
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
 from .college import College as RealCollege
 from .killing import said
@@ -261,8 +262,8 @@ class _Dropped(Mis):
         self._administrator = create_engine(url, isolation_level="AUTOCOMMIT")
 
     @contextmanager
-    def read(self, feed: str, query: str, since: Since | None = None) -> Iterator[Rows]:
-        with super().read(feed, query, since) as rows:
+    def read(self, feed: str, query: str, watermark: WatermarkQuery | None = None) -> Iterator[Rows]:
+        with super().read(feed, query, watermark) as rows:
             yield Rows(rows.columns, partial(self._broken, rows.take, count()))
 
     def _broken(self, take: FetchRows, pages: Iterator[int], rows: int) -> Any:
@@ -283,7 +284,7 @@ class _Dropped(Mis):
 def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cursors, "AT_ONCE", 10)
+    monkeypatch.setattr(cursors, "PAGE_SIZE", 10)
     people = 40
     engine = create_engine(postgres_url)
     with engine.begin() as connection:

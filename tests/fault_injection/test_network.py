@@ -21,8 +21,9 @@ from syncd.errors import AnswerLost, OneFileUnreachable
 from syncd.onefile import OneFile, RateLimiter
 from syncd.onefile.requests import create
 from syncd.simulator import LimiterShape, Simulator, Switches
-from tests.onefile.conftest import LEARNER, ORGANISATION, SEED, Time, Turns
-from tests.sync.conftest import Found
+from tests.support.clocks import Clock
+from tests.support.college import Found
+from tests.support.onefile import LEARNER, ORGANISATION, SEED, MemoryRateLimit
 
 from .network import Line, Network, Server, Trouble, Work, answer, elsewhere, within
 
@@ -51,8 +52,8 @@ def client(network: Network, simulator: Simulator) -> Iterator[OneFile]:
 
 @contextmanager
 def _client(base_url: str, token: str) -> Iterator[OneFile]:
-    time = Time()
-    rate_limiter = RateLimiter(Turns(), 60_000, clock=time, sleep=time.sleep)
+    time = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 60_000, clock=time, sleep=time.sleep)
     with OneFile(base_url, token, rate_limiter, clock=time, timeout_seconds=_TIMEOUT) as client:
         yield client
 

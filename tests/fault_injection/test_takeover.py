@@ -14,12 +14,13 @@ import httpx
 import pytest
 from sqlalchemy import create_engine
 
-from tests.acceptance.command import UNHURRIED, Exit, Running, Syncd, wait_until
-from tests.acceptance.expected import sendable
-from tests.acceptance.mis import FEED, Mis
-from tests.acceptance.mis import College as Teaching
-from tests.acceptance.onefile import OneFile, onefile_of
-from tests.acceptance.small_return import made_up_learners
+from tests.support.command import UNHURRIED, Exit, Running, Syncd
+from tests.support.polling import wait_until
+from tests.support.provider.expected import sendable
+from tests.support.provider.generator import made_up_learners
+from tests.support.provider.mis import FEED, Mis
+from tests.support.provider.mis import College as Teaching
+from tests.support.provider.onefile import OneFile, onefile_of
 
 pytestmark = pytest.mark.slow
 
@@ -173,7 +174,7 @@ def test_a_run_by_hand_is_refused_while_the_daemon_is_in_one(college: _College) 
         daemon.terminate()
 
     assert (refused.exit, refused.stdout) == (Exit.LOCKED, "")
-    assert "Another run is at work for organisation" in refused.stderr
+    assert "Another run is in progress for organisation" in refused.stderr
 
 
 def _is_alive(address: str) -> bool:

@@ -18,7 +18,7 @@ class _Watched(Faults):
 
 def watch(simulator: Simulator, on_call: Callable[[str, str], Fault | None]) -> None:
     """Have ``on_call`` told the method and path of each call before it is looked at; it may give it a fault to meet."""
-    simulator._front_door.faults = _Watched(on_call)
+    simulator.faults = _Watched(on_call)
 
 
 def watch_creates(simulator: Simulator, on_create: Callable[[int], Fault | None]) -> None:

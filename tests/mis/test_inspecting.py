@@ -8,7 +8,7 @@ from sqlalchemy import Inspector, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from syncd.mis import Mis
-from syncd.setup.inspector import Inspected
+from syncd.setup.inspector import SchemaInspector
 
 
 @pytest.fixture
@@ -36,10 +36,16 @@ def test_tables_are_listed_without_the_keys_that_cannot_be_read(
     def fail(*_: object, **__: object) -> Any:
         raise problem
 
-    whole = {table.name: table for table in Inspected(office).tables}
+    whole_schema = SchemaInspector(office)
+    whole = {table.name: table for table in whole_schema.tables}
     assert whole["learner"].references
     monkeypatch.setattr(Inspector, unreadable, fail)
-    part = {table.name: table for table in Inspected(office).tables}
+    part_schema = SchemaInspector(office)
+    part = {table.name: table for table in part_schema.tables}
     assert part.keys() == whole.keys()
     assert part["learner"].columns == whole["learner"].columns
     assert bool(part["learner"].references) == (unreadable != "get_multi_foreign_keys")
+    assert whole_schema.unread == ()
+    [note] = part_schema.unread
+    assert note.startswith("foreign keys (" if unreadable == "get_multi_foreign_keys" else "primary keys (")
+    assert "denied" not in note

@@ -274,7 +274,8 @@ def test_a_text_that_the_driver_cannot_decode_stops_the_feed_without_being_quote
     """MariaDB lets halves of surrogate pairs in, and its driver none out."""
     with (
         pytest.raises(
-            MisUnreachable, match=r"^The feed learners .* not in the character set that the database says\.$"
+            MisUnreachable,
+            match=r"^The feed learners .* not in the character set that the database declares\. Correct the text",
         ),
         Mis(mariadb_url).read("learners", "SELECT _utf8mb4 x'EDA080' AS MISID") as rows,
     ):
@@ -284,7 +285,7 @@ def test_a_text_that_the_driver_cannot_decode_stops_the_feed_without_being_quote
 def test_a_column_twice_is_named(mis: Mis) -> None:
     with (
         mis.read("learners", "SELECT 1 AS MISID, 2 AS misid") as rows,
-        pytest.raises(UnusableColumns, match="column MISID is there twice"),
+        pytest.raises(UnusableColumns, match="column MISID appears twice"),
     ):
         Layout.from_columns(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
 

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.watermark_query import Since
+from syncd.mis.watermark_query import WatermarkQuery
 
 #: With a colon, a percent sign and a name that is quoted.
 _QUERY: Final = "SELECT misid AS MISID, '10%:x' AS FirstName, updated AS UpdatedAt FROM person;"
@@ -42,7 +42,7 @@ def test_it_gives_what_has_changed_and_who_is_wanted(
     # PostgreSQL has folded the names, and it is what it calls them that is asked for.
     with mis.read("learners", _QUERY) as rows:
         key, _, watermark = rows.columns
-    with mis.read("learners", _QUERY, Since(watermark, mark, is_included, key, keys)) as rows:
+    with mis.read("learners", _QUERY, WatermarkQuery(watermark, mark, is_included, key, keys)) as rows:
         read = sorted(tuple(row) for row in rows.stream)
     assert [row[0] for row in read] == expected
     assert {row[1] for row in read} == {"10%:x"}
@@ -51,6 +51,6 @@ def test_it_gives_what_has_changed_and_who_is_wanted(
 def test_a_query_that_cannot_be_wrapped_is_said_in_a_sentence(mis: Mis) -> None:
     with (
         pytest.raises(MisUnreachable, match="The feed learners cannot be read from the MIS"),
-        mis.read("learners", _QUERY, Since("nowhere", 1, True, "MISID")) as rows,
+        mis.read("learners", _QUERY, WatermarkQuery("nowhere", 1, True, "MISID")) as rows,
     ):
         list(rows.stream)

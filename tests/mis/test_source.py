@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.cursors import AT_ONCE
+from syncd.mis.cursors import PAGE_SIZE
 
 
 @pytest.fixture
@@ -71,7 +71,8 @@ def test_a_database_that_chokes_on_a_value_does_not_get_to_quote_it(postgres_url
 
 def test_postgresql_makes_the_next_page_while_this_one_is_looked_at(postgres_url: str) -> None:
     query = (
-        f"SELECT i, CASE WHEN i > {AT_ONCE} THEN pg_sleep(3)::text END AS slow FROM generate_series(1, {AT_ONCE + 1}) i"
+        f"SELECT i, CASE WHEN i > {PAGE_SIZE} THEN pg_sleep(3)::text END AS slow"
+        f" FROM generate_series(1, {PAGE_SIZE + 1}) i"
     )
     watching = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
     told = text(
@@ -79,7 +80,7 @@ def test_postgresql_makes_the_next_page_while_this_one_is_looked_at(postgres_url
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
     with Mis(postgres_url).read("learners", query) as rows, watching.connect() as watcher:
-        assert len(rows.take(AT_ONCE)) == AT_ONCE
+        assert len(rows.take(PAGE_SIZE)) == PAGE_SIZE
 
         until = monotonic() + 2.5
         while monotonic() < until and ("active", "PgSleep") not in map(tuple, watcher.execute(told)):

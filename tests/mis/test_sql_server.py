@@ -17,8 +17,8 @@ import pytest
 
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.cursors import AT_ONCE
-from syncd.mis.watermark_query import Since
+from syncd.mis.cursors import PAGE_SIZE
+from syncd.mis.watermark_query import WatermarkQuery
 from tests.support.certificates import Authority, self_signed
 from tests.support.tds import (
     Answer,
@@ -86,15 +86,15 @@ class Outcome:
     seconds: float = 0
 
 
-def _read(mis: Mis, query: str = _QUERY, since: Since | None = None) -> Outcome:
+def _read(mis: Mis, query: str = _QUERY, since: WatermarkQuery | None = None) -> Outcome:
     """Read a feed page by page, and once more after the last page, as a poll does."""
     outcome = Outcome([])
     begun = monotonic()
     try:
         with mis.read("learners", query, since) as rows:
-            while page := rows.take(AT_ONCE):
+            while page := rows.take(PAGE_SIZE):
                 outcome.rows += [tuple(row) for row in page]
-            assert not rows.take(AT_ONCE)
+            assert not rows.take(PAGE_SIZE)
     except MisUnreachable as problem:
         outcome.refusal, outcome.cause = str(problem), problem.__cause__
     outcome.seconds = monotonic() - begun
@@ -234,15 +234,9 @@ def test_a_session_that_is_killed_is_told() -> None:
 
 # Time.
 
-_LOST = pytest.mark.xfail(strict=True, reason="a time-out of pyodbc (HYT00) is told as a lost connection")
-
 
 @pytest.mark.parametrize("after_bytes", [0, 60_000], ids=["before the answer", "between two pages"])
-def test_a_statement_that_takes_too_long_is_stopped(
-    request: pytest.FixtureRequest, driver: Driver, after_bytes: int
-) -> None:
-    if driver is _PYODBC:
-        request.applymarker(_LOST)
+def test_a_statement_that_takes_too_long_is_stopped(driver: Driver, after_bytes: int) -> None:
     answer = Silence(_people(2500), after_bytes, acknowledges_attention=True)
     outcome = _read_from(answer, driver, timeout_seconds=1)
     assert outcome.refusal
@@ -255,11 +249,7 @@ def test_a_statement_that_takes_too_long_is_stopped(
     [(_people(2500), 0), (_people(2500), 60_000), (_notes(50), 60_000)],
     ids=["before the answer", "between two pages", "in a long value"],
 )
-def test_a_server_that_falls_silent_is_given_up(
-    request: pytest.FixtureRequest, driver: Driver, answer: Result, after_bytes: int
-) -> None:
-    if driver is _PYODBC:
-        request.applymarker(_LOST)
+def test_a_server_that_falls_silent_is_given_up(driver: Driver, answer: Result, after_bytes: int) -> None:
     outcome = _read_from(Silence(answer, after_bytes), driver, timeout_seconds=1)
     assert outcome.refusal
     assert "source.timeout_seconds (1)" in outcome.refusal
@@ -285,7 +275,6 @@ def test_a_wrong_password_is_told() -> None:
     assert "Zz-wrong" not in outcome.refusal
 
 
-@pytest.mark.xfail(strict=True, reason="the driver tells only the second of two errors, 18456")
 def test_a_database_that_the_login_may_not_use_is_told() -> None:
     with TdsServer({}) as server:
         outcome = _read(Mis(server.url(Encrypt="no").replace("/college", "/colege")))
@@ -349,10 +338,6 @@ def test_a_warning_after_the_rows_is_no_error(driver: Driver) -> None:
     assert (outcome.refusal, outcome.rows) == (None, people.rows)
 
 
-_FIRST_RESULT = "of a statement's results syncd takes the first, and a message or a count is one without rows"
-
-
-@pytest.mark.xfail(strict=True, reason=_FIRST_RESULT)
 def test_a_message_before_the_rows_is_passed_over(driver: Driver) -> None:
     people = _people(40)
     outcome = _read_from([Print("hello from the server"), people], driver)
@@ -360,11 +345,7 @@ def test_a_message_before_the_rows_is_passed_over(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("despite_nocount", [False, True])
-def test_counts_of_a_procedure_are_passed_over(
-    request: pytest.FixtureRequest, driver: Driver, despite_nocount: bool
-) -> None:
-    if despite_nocount and driver is _MSSQL_PYTHON:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=_FIRST_RESULT))
+def test_counts_of_a_procedure_are_passed_over(driver: Driver, despite_nocount: bool) -> None:
     people = _people(40)
     answer = Procedure([Count(2, despite_nocount), people, Count(3, despite_nocount)])
     outcome = _read_from(answer, driver)
@@ -374,7 +355,7 @@ def test_counts_of_a_procedure_are_passed_over(
 def test_a_second_result_is_refused(driver: Driver) -> None:
     outcome = _read_from([_people(2), _people(3)], driver)
     assert outcome.refusal
-    assert "the query gives more than one result" in outcome.refusal
+    assert "the query returns more than one result" in outcome.refusal
 
 
 def test_an_error_behind_the_result_is_told(driver: Driver) -> None:
@@ -408,7 +389,7 @@ def test_a_poll_by_a_watermark_binds_its_mark(driver: Driver, mark: object) -> N
         asked.append(parameters)
         return people
 
-    since = Since("changed", mark, is_included=True, key="code", keys=("L00001", "L00002"))  # type: ignore[arg-type]
+    since = WatermarkQuery("changed", mark, is_inclusive=True, key="code", keys=("L00001", "L00002"))  # type: ignore[arg-type]
     with _Anything(answer) as server:
         outcome = _read(Mis(driver.url(server)), since=since)
         [text] = [each for each in server.texts if "FROM dbo.person" in each]

@@ -4,17 +4,21 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from cryptography.x509 import DNSName, IPAddress
 from sqlalchemy import make_url
 
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.error_messages import why_unreadable
+from syncd.mis.error_messages import explain_unreadable
 from tests.support.certificates import Authority, self_signed
 from tests.support.tds import Encryption, Failure, TdsServer
+
+pytestmark = pytest.mark.mssql
 
 _SECRET = "Pa55word"
 
@@ -65,12 +69,16 @@ def test_an_unknown_issuer_is_named_and_the_machine_s_store_helps(
         assert _connects(url)
 
 
-def test_an_address_is_never_the_name_in_a_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver compares names only, even if the certificate has the address."""
+def test_an_address_is_compared_with_the_names_in_a_certificate_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver does not look at the certificate's addresses, nor at its common name."""
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    with _with_tls(authority.certificate("127.0.0.1")) as server:
+    with _with_tls(authority.certificate("127.0.0.1", [IPAddress(ip_address("127.0.0.1"))])) as server:
         assert "HostNameInCertificate=" in _why_not(server.url())
+    with _with_tls(authority.certificate("127.0.0.1", [DNSName("127.0.0.1")])) as server:
+        assert _connects(server.url())
 
 
 def test_another_host_s_certificate_is_named_and_its_host_can_be_given(
@@ -186,6 +194,17 @@ def test_a_password_reaches_the_server_as_it_is(password: str) -> None:
         assert server.logins[0].password == password
 
 
+@pytest.mark.parametrize("password", [" lead and trail ", " ; ", " {"])
+@pytest.mark.parametrize(
+    "options", [{"Encrypt": "no"}, {"driver": "FreeTDS", "TDS_Version": "7.4"}], ids=["", "pyodbc"]
+)
+def test_blanks_around_a_password_reach_the_server(password: str, options: dict[str, str]) -> None:
+    driver = "mssql+pyodbc" if "driver" in options else "mssql+mssqlpython"
+    with TdsServer({}, password=password) as server:
+        assert _connects(server.url(driver, **options))
+        assert server.logins[0].password == password
+
+
 @pytest.mark.slow
 def test_a_refused_connection_is_said_in_words() -> None:
     """The driver tries for a quarter of a minute."""
@@ -273,7 +292,7 @@ _VALUE = "Zz-Surname"
         (8114, "Error converting data type varchar to numeric.", "a value cannot be converted"),
         (8115, "Arithmetic overflow error converting expression to data type int.", "a value cannot be converted"),
         (8134, "Divide by zero error encountered.", "the query divides by zero"),
-        (50000, f"Nobody is called {_VALUE}: invalid object name.", "the database refused to read on"),
+        (50000, f"Nobody is called {_VALUE}: invalid object name.", "the database refused the query"),
     ],
 )
 def test_an_error_of_a_query_is_told_by_what_it_means_and_shows_no_value(number: int, text: str, said: str) -> None:
@@ -294,12 +313,12 @@ def test_an_error_of_a_query_is_told_by_what_it_means_and_shows_no_value(number:
     [
         ("Objektname 'persons' ist ung\u00fcltig. (208) (SQLExecDirectW)", "Objektname 'persons' ist ung\u00fcltig"),
         ("Fehler bei der Konvertierung von 'Zz-Surname'. (245) (SQLFetch)", "a value cannot be converted"),
-        ("Invalid object name Zz-Surname. (50000) (SQLExecDirectW)", "the database refused to read on"),
+        ("Invalid object name Zz-Surname. (50000) (SQLExecDirectW)", "the database refused the query"),
     ],
 )
 def test_a_number_counts_more_than_the_words_if_the_driver_reports_it(text: str, said: str) -> None:
     """As pyodbc raises them, whatever the language of the login."""
     problem = Exception("42000", f"[42000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]{text}")
-    sentence = why_unreadable(problem, is_about_query=True, is_lost=False, seconds=300)
+    sentence = explain_unreadable(problem, is_about_query=True, is_lost=False, has_rows=False, seconds=300)
     assert sentence.startswith(said)
     assert _VALUE not in sentence

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from syncd.mis import Mis
-from syncd.mis.statement import without_end
-from syncd.mis.watermark_query import Since
+from syncd.mis.statement import strip_terminators
+from syncd.mis.watermark_query import WatermarkQuery
 
 _SELECT = "SELECT misid AS MISID, note AS FirstName, changed AS UpdatedAt FROM person"
 _QUERIES = [
@@ -38,7 +38,7 @@ def test_a_query_runs_as_a_whole_and_for_changes(people: str, query: str) -> Non
     with Mis(people).read("learners", query) as rows:
         key, _, watermark = rows.columns
         assert sorted(str(row[0]) for row in rows.stream) == ["L1", "L2"]
-    with Mis(people).read("learners", query, Since(watermark, 2, True, key)) as rows:
+    with Mis(people).read("learners", query, WatermarkQuery(watermark, 2, True, key)) as rows:
         assert [row[0] for row in rows.stream] == ["L2"]
 
 
@@ -59,4 +59,4 @@ def test_a_query_runs_as_a_whole_and_for_changes(people: str, query: str) -> Non
     ],
 )
 def test_only_the_semicolons_at_the_end_are_removed(dialect: str, query: str, left: str) -> None:
-    assert without_end(query, dialect) == left
+    assert strip_terminators(query, dialect) == left

@@ -23,11 +23,17 @@ from syncd.core.records import Layout, Record
 from syncd.core.values import Unusable, read_value
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
-from syncd.mis.cursors import AT_ONCE
+from syncd.mis.cursors import PAGE_SIZE
 
 _MSSQL = "mssql+mssqlpython://reader:Pa55word@mis.example:1433/ProSolution"
 _MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 _ORACLE = "oracle+oracledb://reader:Pa55word@mis.example:1521/?service_name=mis"
+_RUN_IT = "Run the query as this login in another program, such as SSMS for SQL Server, which shows the reason."
+_READ_AGAIN = "The next run reads again; if it is lost again, check the network and the database server's log."
+_TOO_SLOW = (
+    "the database stopped it, usually because it takes longer than source.timeout_seconds (300). "
+    "Make the query faster, or raise source.timeout_seconds."
+)
 _QUERY = "SELECT code AS MISID, '10%:x ?' AS odd FROM person -- who; :everybody"
 
 
@@ -209,29 +215,29 @@ def test_every_row_is_read_from_a_strict_cursor(url: str, rows: int) -> None:
     connection = Connection(rows=[(number,) for number in range(rows)])
     with _mis(url, connection).read("learners", _QUERY) as read:
         taken: list[object] = []
-        while page := read.take(AT_ONCE):
+        while page := read.take(PAGE_SIZE):
             taken += [tuple(row) for row in page]
         # A poll asks again after the last page.
-        assert not read.take(AT_ONCE)
+        assert not read.take(PAGE_SIZE)
     assert taken == connection.rows
 
 
 @pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
 def test_rows_are_asked_for_a_page_at_a_time(url: str) -> None:
-    connection = Connection(rows=[(number,) for number in range(2 * AT_ONCE + 1)])
+    connection = Connection(rows=[(number,) for number in range(2 * PAGE_SIZE + 1)])
     assert _read(url, connection) == connection.rows
-    assert set(connection.fetched) == {AT_ONCE}
+    assert set(connection.fetched) == {PAGE_SIZE}
     assert len(connection.fetched) == 4
 
 
-@pytest.mark.parametrize("rows", [0, 1, 40, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE + 500])
+@pytest.mark.parametrize("rows", [0, 1, 40, PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1, 2 * PAGE_SIZE + 500])
 @pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
 def test_the_end_may_be_asked_for_again(url: str, rows: int) -> None:
     connection = Connection(rows=[(number,) for number in range(rows)])
     with _mis(url, connection).read("learners", _QUERY) as read:
         assert list(read.stream) == connection.rows
         asked = len(connection.fetched)
-        assert list(read.take(AT_ONCE)) == list(read.take(1)) == []
+        assert list(read.take(PAGE_SIZE)) == list(read.take(1)) == []
         assert len(connection.fetched) == asked
 
 
@@ -254,6 +260,16 @@ def test_the_first_error_is_reported_when_rolling_back_fails(error: Exception, s
     with pytest.raises(MisUnreachable, match=rf"^The feed learners cannot be read from the MIS: {said}"):
         _read(_MSSQL, connection)
     assert connection.told[-1] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, r"the database stopped it, .* \(0\)"), (300, r"the database refused the query \(Runtime")]
+)
+def test_a_time_out_in_a_long_value_is_told_by_the_time_it_took(seconds: float, said: str) -> None:
+    """mssql-python raises a RuntimeError without code or message; the connection still works."""
+    connection = Connection(error=RuntimeError("SQLGetData failed for NVARCHAR column"))
+    with pytest.raises(MisUnreachable, match=said), _mis(_MSSQL, connection, seconds).read("learners", _QUERY):
+        pass
 
 
 def test_rows_that_are_all_read_are_good_when_rolling_back_fails() -> None:
@@ -281,7 +297,7 @@ def test_a_type_error_while_connecting_is_not_blamed_on_an_option() -> None:
 class Variables:
     """What stands in for an oracledb cursor that is asked for a variable to fetch into."""
 
-    arraysize = AT_ONCE
+    arraysize = PAGE_SIZE
 
     def var(self, kind: object, *_: object, **options: object) -> tuple[object, dict[str, object]]:
         return kind, options
@@ -393,29 +409,29 @@ class Said:
                 "Invalid character value for cast specification",
                 f"{_MICROSOFT}Conversion failed when converting the varchar value 'Zz-Surname' to data type int.",
             ),
-            "a value cannot be converted to the type that the query asks for; use TRY_CONVERT in the query.",
+            "a value cannot be converted to the type that the query asks for. Use TRY_CONVERT in the query.",
         ),
         (
             _MSSQL,
             mssql.ProgrammingError("Syntax error or access violation", f"{_MICROSOFT}Nobody called Zz-Surname here."),
-            "the database refused to read on (ProgrammingError, code Syntax error or access violation).",
+            f"the database refused the query (ProgrammingError, code Syntax error or access violation). {_RUN_IT}",
         ),
         (
             _MSSQL,
             mssql.DataError(
                 "Numeric value out of range", f"{_MICROSOFT}The value 'Zz-Surname is ambiguous' overflowed."
             ),
-            "the database refused to read on (DataError, code Numeric value out of range).",
+            f"the database refused the query (DataError, code Numeric value out of range). {_RUN_IT}",
         ),
         (
             _MSSQL,
             mssql.OperationalError("Timeout expired", f"{_MICROSOFT}Query timeout expired"),
-            "the database stopped it, as a rule because it takes more than source.timeout_seconds (300).",
+            _TOO_SLOW,
         ),
         (
             _MSSQL,
             mssql.OperationalError("Communication link failure", f"{_MICROSOFT}TCP Provider: Error code 0x2746"),
-            "the connection was lost (OperationalError, code Communication link failure).",
+            f"the connection was lost (OperationalError, code Communication link failure). {_READ_AGAIN}",
         ),
         (
             _ORACLE,
@@ -427,12 +443,12 @@ class Said:
         (
             _ORACLE,
             oracledb.DatabaseError(Said("ORA-01722", "ORA-01722: cannot convert string value 'Zz-Surname' to number")),
-            "the database refused to read on (DatabaseError, code ORA-01722).",
+            f"the database refused the query (DatabaseError, code ORA-01722). {_RUN_IT}",
         ),
         (
             _ORACLE,
             oracledb.OperationalError(Said("DPY-4024", "DPY-4024: call timeout of 300000 ms exceeded")),
-            "the database stopped it, as a rule because it takes more than source.timeout_seconds (300).",
+            _TOO_SLOW,
         ),
     ],
 )
@@ -450,7 +466,11 @@ def test_what_these_drivers_say_of_a_query_is_told_and_what_they_say_of_a_value_
         (
             "Invalid authorization specification",
             "Login failed for user 'reader'.",
-            "Check the user and the password in source.url; a password in the key source.password needs no encoding.",
+            (
+                "Check the user and the password in source.url, and the database's name: SQL Server's driver reports a "
+                "database that does not exist, or that this login may not use, with the same words; a password in the "
+                "key source.password needs no encoding."
+            ),
         ),
         (
             "Syntax error or access violation",

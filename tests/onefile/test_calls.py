@@ -11,8 +11,10 @@ from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Ref
 from syncd.onefile import OneFile, RateLimiter
 from syncd.onefile.requests import create, update
 from syncd.simulator import ErrorBody, Fault, FaultKind, KeychainBody, LimiterShape, OverCap
+from tests.support.clocks import Clock
+from tests.support.onefile import ASSESSOR, LEARNER, ORGANISATION, MemoryRateLimit
 
-from .conftest import ASSESSOR, LEARNER, ORGANISATION, Open, Pair, Time, Turns
+from .conftest import Open, Pair
 
 
 def _create(pair: Pair) -> Any:
@@ -119,7 +121,7 @@ def test_a_refusal_is_told_in_onefiles_words_however_they_are_wrapped(opened: Op
     assert "PlacementID" not in str(refusal.value)
 
 
-def test_a_429_before_any_work_is_waited_out_and_the_create_made_once(opened: Open, time: Time) -> None:
+def test_a_429_before_any_work_is_waited_out_and_the_create_made_once(opened: Open, time: Clock) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.THROTTLE, path="/User", retry_after_seconds=7))
     pair.simulator.faults.add(Fault(FaultKind.THROTTLE, path="/User"))
@@ -190,11 +192,11 @@ def test_rubbish_for_a_search_is_asked_for_again_and_not_taken_for_nobody(opened
         list(pair.client.users(ORGANISATION))
 
 
-def test_nobody_at_the_port_means_that_nothing_was_done(time: Time) -> None:
+def test_nobody_at_the_port_means_that_nothing_was_done(time: Clock) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    rate_limiter = RateLimiter(Turns(), 6000, clock=time, sleep=time.sleep)
+    rate_limiter = RateLimiter(MemoryRateLimit(), 6000, clock=time, sleep=time.sleep)
     with (
         OneFile(f"http://127.0.0.1:{port}/api/v2.1", "token", rate_limiter, clock=time) as client,
         pytest.raises(OneFileUnreachable, match="cannot be reached") as unreachable,

@@ -11,8 +11,8 @@ from syncd.errors import OneFileUnreachable
 from syncd.onefile import Interrupted, RateLimiter, Yielded
 from syncd.onefile.rate_limit import rate_of, seconds_of_quiet
 from syncd.simulator import LimiterShape, make_limiter
-
-from .conftest import Time, Turns
+from tests.support.clocks import Clock
+from tests.support.onefile import MemoryRateLimit
 
 _SHAPES = [LimiterShape.FIXED, LimiterShape.SLIDING, LimiterShape.BUCKET]
 
@@ -20,8 +20,8 @@ _SHAPES = [LimiterShape.FIXED, LimiterShape.SLIDING, LimiterShape.BUCKET]
 @pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize("starts_at_second", [0, 31.7, 59.9])
 def test_nine_hundred_calls_draw_no_429_and_take_three_minutes(shape: LimiterShape, starts_at_second: float) -> None:
-    clock = Time(datetime(2026, 1, 15, 12, tzinfo=UTC) + timedelta(seconds=starts_at_second))
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    clock = Clock(datetime(2026, 1, 15, 12, tzinfo=UTC) + timedelta(seconds=starts_at_second))
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     limiter = make_limiter(shape, 300)
     began = clock.now
 
@@ -38,8 +38,8 @@ def test_no_sixty_seconds_hold_more_calls_than_the_limit(calls_per_minute: int, 
     rate = rate_of(calls_per_minute)
     assert rate.limit + rate.burst <= max(calls_per_minute, 2)
 
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), calls_per_minute, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), calls_per_minute, clock=clock, sleep=clock.sleep)
     left: list[datetime] = []
     for pause in [*pauses, *[0.0] * 30]:
         clock.now += timedelta(seconds=pause)
@@ -50,7 +50,7 @@ def test_no_sixty_seconds_hold_more_calls_than_the_limit(calls_per_minute: int, 
 
 
 def test_two_processes_with_one_line_share_the_limit() -> None:
-    clock, turns = Time(), Turns()
+    clock, turns = Clock(), MemoryRateLimit()
     pacers = [RateLimiter(turns, 300, clock=clock, sleep=clock.sleep) for _ in range(2)]
     limiter = make_limiter(LimiterShape.BUCKET, 300)
 
@@ -60,7 +60,7 @@ def test_two_processes_with_one_line_share_the_limit() -> None:
 
 
 def test_a_restart_does_not_open_the_bucket_again() -> None:
-    clock, turns = Time(), Turns()
+    clock, turns = Clock(), MemoryRateLimit()
     limiter = make_limiter(LimiterShape.BUCKET, 300)
 
     for _ in range(50):
@@ -71,8 +71,8 @@ def test_a_restart_does_not_open_the_bucket_again() -> None:
 
 
 def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     rate_limiter.wait()
     clock.now -= timedelta(hours=1)
 
@@ -95,9 +95,11 @@ def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
     ],
 )
 def test_no_call_leaves_in_a_quiet_window(now: str, seconds: float) -> None:
-    clock = Time(datetime.fromisoformat(now).replace(tzinfo=UTC))
+    clock = Clock(datetime.fromisoformat(now).replace(tzinfo=UTC))
     quiet = ((time(7), time(7, 30)), (time(23, 50), time(0, 10)))
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London")
+    rate_limiter = RateLimiter(
+        MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London"
+    )
 
     rate_limiter.wait()
 
@@ -105,8 +107,8 @@ def test_no_call_leaves_in_a_quiet_window(now: str, seconds: float) -> None:
 
 
 def test_a_call_whose_turn_would_come_in_a_quiet_window_leaves_after_it() -> None:
-    clock = Time(datetime(2026, 1, 15, 6, 59, 59, 900_000, tzinfo=UTC))
-    rate_limiter = RateLimiter(Turns(), 60, clock=clock, sleep=clock.sleep, quiet=((time(7), time(7, 30)),))
+    clock = Clock(datetime(2026, 1, 15, 6, 59, 59, 900_000, tzinfo=UTC))
+    rate_limiter = RateLimiter(MemoryRateLimit(), 60, clock=clock, sleep=clock.sleep, quiet=((time(7), time(7, 30)),))
     left = []
     for _ in range(3):
         rate_limiter.wait()
@@ -116,14 +118,14 @@ def test_a_call_whose_turn_would_come_in_a_quiet_window_leaves_after_it() -> Non
 
 
 def test_a_quiet_window_ends_when_the_clock_says_so_and_not_when_it_was_to_end() -> None:
-    clock = Time(datetime(2026, 1, 15, 7, tzinfo=UTC))
+    clock = Clock(datetime(2026, 1, 15, 7, tzinfo=UTC))
 
     def sleep(seconds: float) -> bool:
         # Somebody sets the clock on, or the machine sleeps, while a call waits.
         clock.now += timedelta(minutes=29)
         return clock.sleep(seconds)
 
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=sleep, quiet=((time(7), time(7, 30)),))
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=sleep, quiet=((time(7), time(7, 30)),))
     rate_limiter.wait()
     assert sum(clock.slept) <= 60
 
@@ -132,8 +134,8 @@ def test_a_quiet_window_ends_when_the_clock_says_so_and_not_when_it_was_to_end()
 def test_on_the_day_with_two_hours_from_one_to_two_a_window_in_it_is_quiet_twice(minutes_into_the_hour: int) -> None:
     quiet = ((time(1), time(2)),)
     for hour in (0, 1):
-        clock = Time(datetime(2026, 10, 25, hour, minutes_into_the_hour, tzinfo=UTC))
-        RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London").wait()
+        clock = Clock(datetime(2026, 10, 25, hour, minutes_into_the_hour, tzinfo=UTC))
+        RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep, quiet=quiet, zone="Europe/London").wait()
         assert clock.now == datetime(2026, 10, 25, 2, tzinfo=UTC)
 
 
@@ -163,16 +165,16 @@ def test_a_window_within_the_hour_that_spring_leaves_out_is_left_out_too() -> No
 
 
 def test_after_a_429_nobody_calls_for_as_long_as_it_says_however_many_calls_drew_it() -> None:
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     assert [rate_limiter.block_until(30) for _ in range(8)] == [30, *[0] * 7]
     rate_limiter.wait()
     assert sum(clock.slept) == 30
 
 
 def test_a_run_ends_rather_than_wait_for_long_and_no_call_leaves_before_onefile_wants_one() -> None:
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     rate_limiter.block_until(900)
     for _ in range(3):
         with pytest.raises(OneFileUnreachable, match="no call leaves for another"):
@@ -185,8 +187,8 @@ def test_a_run_ends_rather_than_wait_for_long_and_no_call_leaves_before_onefile_
 
 
 def test_no_429_closes_onefile_for_more_than_an_hour() -> None:
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     assert rate_limiter.block_until(10_000_000) == 3600
     clock.now += timedelta(hours=1)
     rate_limiter.wait()
@@ -194,8 +196,8 @@ def test_no_429_closes_onefile_for_more_than_an_hour() -> None:
 
 
 def test_a_clock_set_back_after_a_429_holds_nobody_up() -> None:
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     rate_limiter.block_until(30)
     clock.now -= timedelta(hours=1)
     rate_limiter.wait()
@@ -203,8 +205,8 @@ def test_a_clock_set_back_after_a_429_holds_nobody_up() -> None:
 
 
 def test_a_call_that_waits_when_syncd_is_to_stop_is_not_made() -> None:
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), 60, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 60, clock=clock, sleep=clock.sleep)
     rate_limiter.wait()
     clock.is_stopping = True
 
@@ -215,8 +217,8 @@ def test_a_call_that_waits_when_syncd_is_to_stop_is_not_made() -> None:
 
 
 def test_whoever_is_to_give_way_makes_no_call() -> None:
-    clock = Time()
-    rate_limiter = RateLimiter(Turns(), 300, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     with rate_limiter.yielding_to(lambda: rate_limiter.calls == 2):
         rate_limiter.wait()
         rate_limiter.wait()

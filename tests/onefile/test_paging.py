@@ -12,8 +12,9 @@ from syncd.core.fields import Role
 from syncd.errors import OneFileUnreachable, Refused
 from syncd.onefile.pagination import PageSizes, TooManyPages, every_row
 from syncd.simulator import Fault, FaultKind, OverCap
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION, Open, Pair
+from .conftest import Open, Pair
 
 _REFUSED = [OverCap.REFUSE]
 _CUT_SHORT = [OverCap.CLAMP, OverCap.CUT]

@@ -9,8 +9,10 @@ from syncd.core.fields import Role
 from syncd.errors import CredentialsRefused, OneFileUnreachable
 from syncd.onefile.requests import create
 from syncd.simulator import Fault, FaultKind
+from tests.support.clocks import Clock
+from tests.support.onefile import LEARNER, ORGANISATION
 
-from .conftest import LEARNER, ORGANISATION, Open, Time
+from .conftest import Open
 
 
 def _log_ins(calls: list[tuple[str, int | None]]) -> int:
@@ -31,7 +33,7 @@ def test_many_threads_share_one_log_in(opened: Open) -> None:
     assert _log_ins(pair.calls) == 1
 
 
-def test_a_session_is_renewed_before_it_is_a_day_old(opened: Open, time: Time) -> None:
+def test_a_session_is_renewed_before_it_is_a_day_old(opened: Open, time: Clock) -> None:
     pair = opened()
     pair.client.organisation(ORGANISATION)
     time.now += timedelta(hours=23, minutes=1)

@@ -13,16 +13,16 @@ from syncd.onefile import OneFile, RateLimiter
 from syncd.onefile.instrumentation import Request
 from syncd.onefile.requests import create, update
 from syncd.simulator import Fault, FaultKind, LimiterShape, Simulator, Switches
-
-from .conftest import ASSESSOR, LEARNER, ORGANISATION, SEED, Time, Turns
+from tests.support.clocks import Clock
+from tests.support.onefile import ASSESSOR, LEARNER, ORGANISATION, SEED, MemoryRateLimit
 
 
 def _told(*faults: Fault, learner: dict[str, Any] = LEARNER) -> Counter[tuple[str, str]]:
     """Of a create, with these faults, and of an update and a search."""
     told: list[Request] = []
-    clock = Time()
+    clock = Clock()
     with Simulator(Switches(limiter=LimiterShape.OFF), SEED, clock=clock.timestamp) as simulator:
-        rate_limiter = RateLimiter(Turns(), 600_000, clock=clock, sleep=clock.sleep)
+        rate_limiter = RateLimiter(MemoryRateLimit(), 600_000, clock=clock, sleep=clock.sleep)
         with OneFile(
             simulator.base_url,
             simulator.customer_token,

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Final
 from uuid import uuid4
+
+from tests.support.polling import wait_until
 
 from .machine import children, debian
 
@@ -95,24 +96,27 @@ def booted(root: Path) -> Iterator[Booted]:
 
 
 def _first_process(process: subprocess.Popen[str]) -> int:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    def look() -> int | None:
         if process.poll() is not None:
             assert process.stderr
             raise AssertionError(f"systemd-nspawn ended with {process.returncode}: {process.stderr.read()}")
-        for child in children(process.pid):
-            # Before that it is systemd-nspawn itself, on its way in.
-            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                return child
-        time.sleep(0.1)
-    raise AssertionError("systemd-nspawn did not start the machine")
+        # Before that it is systemd-nspawn itself, on its way in.
+        return next((one for one in children(process.pid) if _name_of(one) == "systemd"), None)
+
+    return wait_until(look, "systemd-nspawn to start the machine", patience=_PATIENCE_SECONDS)
+
+
+def _name_of(process: int) -> str:
+    return Path(f"/proc/{process}/comm").read_text().strip()
 
 
 def _wait_until_booted(machine: Booted) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while (state := machine.run("systemctl", "is-system-running").stdout.strip()) not in {"running", "degraded"}:
-        assert time.monotonic() < deadline, f"the machine is still {state}"
-        time.sleep(0.2)
+    wait_until(
+        lambda: machine.run("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"},
+        "the machine to be running",
+        patience=_PATIENCE_SECONDS,
+        pause=0.2,
+    )
 
 
 def _cgroups() -> Path:

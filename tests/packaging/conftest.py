@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.acceptance.conftest import learners, mis, onefile, state, syncd
+from tests.support.provider.fixtures import learners, mis, onefile, state, syncd
 
 from .engine import Engine, engine
 from .images import Images, prepare

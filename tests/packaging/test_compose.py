@@ -9,7 +9,7 @@ import yaml
 
 from syncd.resources import shipped
 from syncd.settings import Settings, load_settings
-from tests.configuration import GOOD
+from tests.support.configuration import GOOD
 
 from .checkout import REPOSITORY
 

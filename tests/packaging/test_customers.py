@@ -10,7 +10,7 @@ import yaml
 
 from syncd.resources import shipped
 from syncd.settings import load_settings
-from tests.configuration import GOOD
+from tests.support.configuration import GOOD
 
 from .test_compose import assert_log_is_bounded
 

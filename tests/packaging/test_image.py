@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from syncd import __version__
-from tests.acceptance.command import wait_until
+from tests.support.polling import wait_until
 
 from .checkout import REPOSITORY, SECRET, tracked
 from .engine import Engine

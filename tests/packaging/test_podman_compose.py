@@ -16,7 +16,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from syncd.resources import shipped
-from tests.acceptance.command import wait_until
+from tests.support.polling import wait_until
 
 from .engine import Engine
 from .images import represent_postgres

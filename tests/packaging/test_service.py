@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.command import wait_until
+from tests.support.polling import wait_until
 
 from .booted import Booted, booted, installed
 
@@ -155,7 +155,7 @@ def _wait(look: Callable[[], Any], what: str, service: Service) -> None:
 def test_a_missing_credential_is_named_and_sync_as_root_leaves_a_store_for_the_service(service: Service) -> None:
     service.machine.path("/etc/syncd/customer-token").unlink()
     assert service.systemctl("start") != 0
-    assert any("There is no customer token" in error for error in service.errors()), service.journal()
+    assert any("No customer token is set" in error for error in service.errors()), service.journal()
     service.systemctl("stop")
     (owner,) = service.owners()
     assert owner != "0"
@@ -227,7 +227,7 @@ def test_a_reload_needs_no_package_and_keeps_the_process(service: Service) -> No
     _wait(lambda: service.shown("ActiveState") == "active", "the end of the reload", service)
     service.write("syncd.toml", "nonsense", 0o644)
     assert service.systemctl("reload") == 0
-    _wait(lambda: "configuration_refused" in service.events(), "the refusal", service)
+    _wait(lambda: "configuration_reload_failed" in service.events(), "the refusal", service)
     _wait(lambda: service.shown("ActiveState") == "active", "the end of the second reload", service)
     assert service.shown("MainPID") == before
 
@@ -322,9 +322,9 @@ def test_the_journal_has_priorities_and_json_as_it_was(service: Service) -> None
     assert service.errors() == []
     service.write("syncd.toml", "nonsense", 0o644)
     assert service.systemctl("reload") == 0
-    _wait(lambda: "configuration_refused" in service.events(), "the refusal", service)
+    _wait(lambda: "configuration_reload_failed" in service.events(), "the refusal", service)
     (error,) = service.errors()
-    assert json.loads(error)["event"] == "configuration_refused"
+    assert json.loads(error)["event"] == "configuration_reload_failed"
     levels = {"info": "6", "warning": "4", "error": "3"}
     lines = [line for line in service.journal() if line["SYSLOG_IDENTIFIER"] == "syncd"]
     assert {levels[json.loads(line["MESSAGE"])["level"]] == line["PRIORITY"] for line in lines} == {True}

@@ -12,10 +12,10 @@ from sqlalchemy import create_engine
 
 from syncd.resources import shipped
 from syncd.state.db.schema import NEWEST
-from tests.acceptance.command import Exit, Syncd
-from tests.acceptance.expected import sendable
-from tests.acceptance.mis import Mis
-from tests.acceptance.onefile import OneFile
+from tests.support.command import Exit, Syncd
+from tests.support.provider.expected import sendable
+from tests.support.provider.mis import Mis
+from tests.support.provider.onefile import OneFile
 
 on_sqlite = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 

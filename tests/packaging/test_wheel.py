@@ -15,7 +15,7 @@ import pytest
 
 from syncd import __version__
 from syncd.simulator import LimiterShape, Simulator, Switches
-from tests.acceptance.command import wait_until
+from tests.support.polling import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -94,7 +94,7 @@ def test_a_college_begins_with_a_recipe_and_comes_to_be_in_step(installed: Insta
     installed("python", "load_csv.py", "learners.example.csv")
     told = installed("syncd", "doctor", **token)
     assert "✗" not in told
-    assert "2 rows; nobody would be held" in told
+    assert "2 rows; none would be held" in told
     installed("syncd", "db", "upgrade", **token)
     assert "is at" in installed("syncd", "db", "current", **token)
     assert "2 created" in installed("syncd", "sync", "--approve", **token)
@@ -114,7 +114,7 @@ def test_the_example_is_written_where_no_database_is_named(installed: Installed)
         shipped = (_REPOSITORY / "config" / name).read_bytes()
         assert (installed.folder / "example" / name).read_bytes() == shipped
     # The unit that it tells of is there, too.
-    unit = re.search(r"systemd service is (\S+)\.$", said, re.MULTILINE)
+    unit = re.search(r"unit for systemd is (\S+)\.$", said, re.MULTILINE)
     assert unit
     assert Path(unit[1]).is_file()
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Date, Engine, Integer, MetaData, String, Table, insert
 
-from tests.acceptance.ilr import Learner
+from tests.support.provider.ilr import Learner
 
 UKPRN: Final = 10033670
 METADATA: Final = MetaData()

@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Inspector, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 
 from syncd.cli.init import command
 from syncd.demo.data_defects import Dirt, Size
@@ -19,7 +20,7 @@ from syncd.demo.mis_schema import LEARNER
 from syncd.errors import ConfigurationError, MisUnreachable, SyncdError
 from syncd.settings import Environment, load_settings
 from syncd.simulator import LimiterShape, Simulator, Switches
-from tests.acceptance.command import COMMAND
+from tests.support.command import COMMAND
 
 from .office import Office
 
@@ -62,7 +63,7 @@ def test_somebody_is_asked_everything_and_can_put_right_what_is_proposed(
     assert "did you mean 'learner'?" in said
     assert "did you mean Email?" in said
     assert "There is no table or view nowhere." in said
-    assert "The customer token sees 5740 (Ynys Môn College)." in said
+    assert "The customer token has access to 5740 (Ynys Môn College)." in said
     assert office.failed() == []
     assert "CHANGE THIS" not in office.written("syncd.toml")
     settings = load_settings(office.folder / "syncd.toml")
@@ -101,7 +102,7 @@ def test_a_password_is_asked_for_where_it_is_needed_and_never_shown(
             administrator.exec_driver_sql(f"DROP USER {user}@'127.0.0.1'")
     engine.dispose()
     assert "Check the user and the password" in said
-    assert "Give syncd the password of the MIS: set SYNCD_SOURCE__PASSWORD, or source.password_file." in said
+    assert "Set the password of the MIS in SYNCD_SOURCE__PASSWORD, or in source.password_file." in said
     assert "hunter2" not in said + office.written("syncd.toml")
     assert f'url = "{asked}"' in office.written("syncd.toml")
 
@@ -172,10 +173,23 @@ def test_nothing_is_asked_that_has_an_option(office: Office, mis: Path, onefile:
     assert "NINO" in office.columns()
 
 
+@pytest.mark.parametrize("keys", ["foreign", "primary"])
+def test_keys_that_cannot_be_read_are_named(
+    office: Office, mis: Path, onefile: Simulator, monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ProgrammingError("SELECT …", {}, Exception("Zz-Surname"))
+
+    monkeypatch.setattr(Inspector, "get_multi_foreign_keys" if keys == "foreign" else "get_multi_pk_constraint", refuse)
+    said = office.init("--database", str(mis), "--base-url", onefile.base_url)
+    assert f"cannot read the database's catalogue of {keys} keys (Exception)" in " ".join(said.split())
+    assert "Zz-Surname" not in said
+
+
 def test_a_password_is_neither_taken_from_the_command_line_nor_written_down(
     office: Office, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigurationError, match="can be seen by others") as refused:
+    with pytest.raises(ConfigurationError, match="Others can see a password on the command line") as refused:
         office.init("--database", f"postgresql+psycopg://reader:{_SECRET}@127.0.0.1:1/mis")
     assert _SECRET not in str(refused.value)
 
@@ -186,7 +200,7 @@ def test_a_password_is_neither_taken_from_the_command_line_nor_written_down(
     monkeypatch.setenv("SYNCD_SOURCE__URL", with_password)
     said = office.init("--organisation", "5740")
     assert _SECRET not in said + office.written("syncd.toml")
-    assert "SYNCD_SOURCE__URL holds the URL with its password" in said
+    assert "SYNCD_SOURCE__URL has the URL with its password" in said
 
     monkeypatch.delenv("SYNCD_SOURCE__URL")
     file = tmp_path / "mis-url"
@@ -205,7 +219,7 @@ def test_a_password_of_its_own_connects_and_is_not_written_down(
     url = postgres_url.replace("postgres:@", "postgres@")
     said = office.init("--organisation", "5740", "--database", url)
     assert _SECRET not in said + office.written("syncd.toml")
-    assert "SYNCD_SOURCE__PASSWORD holds the password of the MIS: syncd needs it whenever it runs." in said
+    assert "SYNCD_SOURCE__PASSWORD has the password of the MIS: set it wherever syncd runs." in said
     # What was written works with the variable as it is.
     settings = load_settings(office.folder / "syncd.toml")
     assert make_url(settings.source.connection_url).password == _SECRET

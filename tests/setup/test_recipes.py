@@ -19,12 +19,11 @@ from syncd.mis import Mis
 from syncd.resources import shipped
 from syncd.settings import load_settings
 from syncd.simulator import Simulator
-from tests.acceptance.ilr import Learner
-from tests.acceptance.small_return import made_up_learners
+from tests.support.provider.generator import made_up_learners
+from tests.support.provider.ilr import Learner, real_return
 
 from .ilr_tables import fill
 from .office import Office
-from .real_return import real_return
 
 _RECIPES = {one.name: one for one in recipes()}
 
@@ -86,7 +85,7 @@ def test_the_ilr_recipe_gives_each_learner_once_and_doctor_accepts_it(
         assert row["PlacementMISID"] == (newest and newest.emp_id)
     found = office.doctor()["feed learners"].found
     assert found.startswith(f"{len(rows)} rows; ")
-    assert ("nobody would be held" in found) is (url == "mariadb_url")
+    assert ("none would be held" in found) is (url == "mariadb_url")
 
 
 def _main_aim(learner: Learner) -> tuple[object, object]:

@@ -8,23 +8,8 @@ import httpx
 import pytest
 
 from syncd.simulator import Simulator, Switches
-
-ORGANISATION = 5740
-CLASSROOM = 15379
-PLACEMENT = 18928
-
-
-class Clock:
-    """Time that stands still until a test moves it; noon on a winter's day at first."""
-
-    def __init__(self) -> None:
-        self.now = 1_768_478_400.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += seconds
+from tests.support.clocks import Clock
+from tests.support.onefile import CLASSROOM, ORGANISATION, PLACEMENT
 
 
 class Client:
@@ -78,7 +63,7 @@ def open_onefile(clock: Clock) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def open_one(seed: dict[str, Any] | None = None, **switches: Any) -> Client:
-            onefile = stack.enter_context(Simulator(Switches(**switches), seed, clock))
+            onefile = stack.enter_context(Simulator(Switches(**switches), seed, clock.timestamp))
             client = Client(onefile, stack.enter_context(httpx.Client()))
             client.log_in()
             onefile.journal.clear()

@@ -4,7 +4,10 @@ import pytest
 
 from syncd.simulator import Fault, FaultKind
 from syncd.simulator.models import Assignment
-from tests.simulator.conftest import ORGANISATION, PLACEMENT, Client, Clock, Open, assessor, employer, learner, observer
+from tests.support.clocks import Clock
+from tests.support.onefile import ORGANISATION, PLACEMENT
+
+from .conftest import Client, Open, assessor, employer, learner, observer
 
 ELSEWHERE: dict[str, Any] = {
     "organisations": [{"ID": 6000, "Name": "Elsewhere"}],
@@ -138,7 +141,7 @@ def test_an_assign_can_be_repeated_and_is_a_call_each_time(client: Client, clock
     client.onefile.journal.clear()
     assert client.post(f"/User/{staff}/Assign", body).status_code == 204
     changed = client.get(f"/User/{number}").json()["LastModified"]
-    clock.pass_by(60)
+    clock.go_on(seconds=60)
 
     assert client.post(f"/User/{staff}/Assign", body).status_code == 204
 
@@ -171,10 +174,10 @@ def test_an_employer_gets_a_placement_beside_its_own(client: Client, grant: str,
 def test_what_was_said_last_of_an_employer_and_a_placement_holds(client: Client, clock: Clock) -> None:
     number = client.create(employer())
     path = f"/User/{number}/AssignPlacement/{PLACEMENT}"
-    clock.pass_by(60)
+    clock.go_on(seconds=60)
     assert client.post(f"{path}/false").status_code == 204
     assert client.post(f"{path}/true").status_code == 204
-    clock.pass_by(60)
+    clock.go_on(seconds=60)
     assert client.post(f"{path}/true").status_code == 204
 
     assert client.onefile.world.placement_access == {(number, PLACEMENT): True}

@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 
 from syncd.simulator import Seed, SeedRefused, Simulator
-from tests.simulator.conftest import ORGANISATION, PLACEMENT, Client, Open, assessor, employer, learner
+from tests.support.onefile import ORGANISATION, PLACEMENT
+
+from .conftest import Client, Open, assessor, employer, learner
 
 
 def test_another_process_can_read_the_journal_the_users_and_the_state(open_onefile: Open) -> None:

@@ -1,11 +1,13 @@
 import time
-from collections.abc import Callable
 
 import httpx
 import pytest
 
 from syncd.simulator import Fault, FaultKind
-from tests.simulator.conftest import Client, Clock, Open, assessor
+from tests.support.clocks import Clock
+from tests.support.polling import wait_until
+
+from .conftest import Client, Open, assessor
 
 KINDS_OF_REFUSAL = {
     FaultKind.THROTTLE: (429, False),
@@ -66,9 +68,9 @@ def test_onefile_can_be_away_for_a_while_even_for_those_who_would_log_in(client:
     away = client.log_in()
 
     assert (away.status_code, away.headers["Retry-After"]) == (503, "60")
-    clock.pass_by(1799)
+    clock.go_on(seconds=1799)
     assert client.get("/Customer").status_code == 503
-    clock.pass_by(1)
+    clock.go_on(seconds=1)
     assert client.log_in().status_code == 200
 
 
@@ -79,7 +81,7 @@ def test_a_client_that_gives_up_waiting_does_not_stop_the_work(client: Client) -
         client.http.post(f"{client.onefile.base_url}/User", json=assessor(), timeout=0.05)
 
     assert not client.onefile.world.users
-    _wait_for(lambda: len(client.onefile.journal) == 1)
+    wait_until(lambda: len(client.onefile.journal) == 1)
     assert len(client.onefile.world.users) == 1
 
 
@@ -128,10 +130,3 @@ def test_chance_is_the_same_for_the_same_seed(open_onefile: Open) -> None:
 def test_a_rate_that_is_no_chance_is_refused(client: Client) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         client.onefile.faults.at_random(2)
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < give_up_at, "waited 5 s in vain"
-        time.sleep(0.01)

@@ -1,12 +1,14 @@
 import pytest
 
 from syncd.simulator import CUSTOMER_TOKEN, Call
-from tests.simulator.conftest import Client, Clock, assessor
+from tests.support.clocks import Clock
+
+from .conftest import Client, assessor
 
 
 def test_the_journal_tells_each_call_and_what_became_of_it(client: Client, clock: Clock) -> None:
     number = client.create(assessor())
-    clock.pass_by(5)
+    clock.go_on(seconds=5)
     client.get(f"/User/{number}")
     client.post("/user/search/1/10", {"Role": 5})
     client.get("/Nothing")

@@ -2,7 +2,9 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.conftest import ORGANISATION, Client, Open, assessor, learner
+from tests.support.onefile import ORGANISATION
+
+from .conftest import Client, Open, assessor, learner
 
 TWO_CENTRES: dict[str, Any] = {
     "organisations": [

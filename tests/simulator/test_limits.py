@@ -1,7 +1,9 @@
 import pytest
 
 from syncd.simulator import ErrorBody, LimiterShape, make_limiter
-from tests.simulator.conftest import Client, Clock, Open
+from tests.support.clocks import Clock
+
+from .conftest import Client, Open
 
 START = 1_768_478_400.0
 
@@ -60,13 +62,13 @@ def test_the_301st_call_of_a_minute_is_429_and_authentication_was_the_first(clie
     assert refused.status_code == 429
     assert "Retry-After" not in refused.headers
     assert client.post("/Authentication", headers={"X-CustomerToken": client.onefile.customer_token}).status_code == 429
-    clock.pass_by(60)
+    clock.go_on(seconds=60)
     assert client.get("/Customer").status_code == 200
 
 
 def test_a_429_can_say_when_to_come_back(open_onefile: Open, clock: Clock) -> None:
     client = open_onefile(calls_per_minute=2, retry_after=True, limiter=LimiterShape.SLIDING)
-    clock.pass_by(10.5)
+    clock.go_on(seconds=10.5)
     client.get("/Customer")
 
     assert client.get("/Customer").headers["Retry-After"] == "50"

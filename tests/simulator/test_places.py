@@ -3,17 +3,10 @@ from typing import Any
 import pytest
 
 from syncd.simulator import MisidFilter
-from tests.simulator.conftest import (
-    CLASSROOM,
-    ORGANISATION,
-    PLACEMENT,
-    Client,
-    Clock,
-    Open,
-    assessor,
-    employer,
-    learner,
-)
+from tests.support.clocks import Clock
+from tests.support.onefile import CLASSROOM, ORGANISATION, PLACEMENT
+
+from .conftest import Client, Open, assessor, employer, learner
 
 ALL_FIELDS: dict[str, dict[str, Any]] = {
     "Classroom": {
@@ -146,12 +139,12 @@ def test_a_new_place_is_found_only_after_the_lag_but_can_be_read_at_once(
 ) -> None:
     client = open_onefile(search_lag_seconds=30)
     number = client.post(f"/{kind}", {"OrganisationID": ORGANISATION, "Name": "New"}).json()
-    clock.pass_by(29)
+    clock.go_on(seconds=29)
     assert client.search(f"/{kind}/Search", Name="New") == []
     assert len(client.search(f"/{kind}/Search")) == 1
     assert client.get(f"/{kind}/{number}").status_code == 200
 
-    clock.pass_by(1)
+    clock.go_on(seconds=1)
 
     assert [row["ID"] for row in client.search(f"/{kind}/Search", Name="New")] == [number]
 

@@ -3,7 +3,10 @@ from typing import Any
 import pytest
 
 from syncd.simulator import MisidFilter, OverCap
-from tests.simulator.conftest import ORGANISATION, Client, Clock, Open, assessor
+from tests.support.clocks import Clock
+from tests.support.onefile import ORGANISATION
+
+from .conftest import Client, Open, assessor
 
 
 def _crowd(size: int) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def test_filters_on_names_email_and_placement_must_all_fit(client: Client) -> No
 
 def test_last_modified_finds_what_changed_since_then_inclusive(client: Client, clock: Clock) -> None:
     number = client.create(assessor())
-    clock.pass_by(3600)
+    clock.go_on(seconds=3600)
     client.create(assessor())
     assert len(client.search(LastModified="2026-01-15T12:00:00Z")) == 2
     assert len(client.search(LastModified="2026-01-15T12:00:01Z")) == 1
@@ -117,12 +120,12 @@ def test_archived_users_leave_searches_by_role_and_no_others(client: Client, ope
 def test_a_new_user_is_found_only_after_the_lag_but_can_be_read_at_once(open_onefile: Open, clock: Clock) -> None:
     client = open_onefile(seed=_crowd(1), search_lag_seconds=30)
     number = client.create(assessor(MISID="new"))
-    clock.pass_by(29)
+    clock.go_on(seconds=29)
     assert client.search(MISID="new") == []
     assert len(client.search(Role=5)) == 1
     assert client.get(f"/User/{number}").status_code == 200
 
-    clock.pass_by(1)
+    clock.go_on(seconds=1)
 
     assert len(client.search(MISID="new")) == 1
 

@@ -2,7 +2,9 @@ import httpx
 import pytest
 
 from syncd.simulator import CUSTOMER_TOKEN, Simulator
-from tests.simulator.conftest import Client, Clock, Open
+from tests.support.clocks import Clock
+
+from .conftest import Client, Open
 
 
 def test_the_customer_token_fits_the_46_characters_a_client_has_room_for() -> None:
@@ -29,10 +31,10 @@ def test_a_call_without_a_session_is_401(client: Client) -> None:
 
 
 def test_a_session_dies_after_24_hours_however_often_it_is_used(client: Client, clock: Clock) -> None:
-    clock.pass_by(23.9 * 3600)
+    clock.go_on(seconds=23.9 * 3600)
     assert client.get("/Customer").status_code == 200
 
-    clock.pass_by(0.2 * 3600)
+    clock.go_on(seconds=0.2 * 3600)
 
     assert client.get("/Customer").status_code == 401
     assert client.log_in().status_code == 200
@@ -55,7 +57,7 @@ def test_a_test_can_end_every_session_at_once(client: Client) -> None:
 
 def test_an_expired_session_can_be_answered_otherwise(open_onefile: Open, clock: Clock) -> None:
     client = open_onefile(session_seconds=60, expired_session_status=403)
-    clock.pass_by(60)
+    clock.go_on(seconds=60)
 
     assert client.get("/Customer").status_code == 403
 

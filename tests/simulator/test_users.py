@@ -5,7 +5,9 @@ import pytest
 from syncd.core.fields import Role, fields_of
 from syncd.simulator import DateForm, KeychainBody
 from syncd.simulator.field_rules import CLASSROOM_FIELDS, PLACEMENT_FIELDS, ROLES, USER_FIELDS
-from tests.simulator.conftest import ORGANISATION, Client, Open, assessor, employer, learner
+from tests.support.onefile import ORGANISATION
+
+from .conftest import Client, Open, assessor, employer, learner
 
 ELSEWHERE: dict[str, Any] = {
     "organisations": [{"ID": ORGANISATION, "Name": "Here"}, {"ID": 6000, "Name": "Elsewhere"}],

@@ -116,7 +116,7 @@ class Chance(Faults):
 
 def let_it_fail(simulator: Simulator, chance: Chance) -> None:
     """Have every call meet its chance."""
-    simulator._front_door.faults = chance
+    simulator.faults = chance
 
 
 def accounts(simulator: Simulator) -> tuple[Counter[str], dict[str, tuple[str, str]]]:

@@ -28,8 +28,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from syncd.simulator import LimiterShape, Simulator, Switches
-from tests.acceptance.command import UNHURRIED, Exit, Finished, Running, Syncd, wait_until
-from tests.acceptance.test_daemon import free_address, wait_until_it_listens
+from tests.support.addresses import free_address
+from tests.support.command import UNHURRIED, Exit, Finished, Running, Syncd
+from tests.support.polling import wait_until
 
 from .college import FEED, ORGANISATION, SEED, BusyMis, Chance, accounts, let_it_fail
 
@@ -133,7 +134,7 @@ def test_a_daemon_without_rest_grows_no_larger_and_has_everybody_in_step_at_the_
         syncd = _syncd(tmp_path, simulator, postgres_url, address)
         reader, measured = _Reader(address), _Measured()
         with syncd.start("run") as daemon:
-            wait_until_it_listens(daemon, address)
+            daemon.wait_until_it_listens(address)
             daemon.wait_for_event("run_finished")
             with _meanwhile(mis.edit_until, reader.read_until):
                 _watch(daemon, measured)

@@ -111,7 +111,7 @@ def test_nothing_goes_when_it_is_kept_for_ever_and_nothing_of_another_organisati
 def test_batches_are_small_and_it_ends_between_two_when_it_is_told_to(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+    monkeypatch.setattr(retention, "BATCH_ROWS", 2)
     run_id = _run(store, _LONG_AGO)
     for _ in range(5):
         _change(store, run_id, _LONG_AGO)
@@ -130,7 +130,7 @@ def test_batches_are_small_and_it_ends_between_two_when_it_is_told_to(
 
 
 def test_a_batch_goes_on_where_the_one_before_has_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+    monkeypatch.setattr(retention, "BATCH_ROWS", 2)
     run_id = _run(store, _LONG_AGO)
     moments = [_LONG_AGO + timedelta(minutes=minutes) for minutes in (0, 1, 2, 2, 3)]
     for at in moments:

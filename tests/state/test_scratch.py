@@ -17,13 +17,13 @@ from syncd.core.plan_builder import build_plan
 from syncd.core.records import Record
 from syncd.sync import disk_buffers
 from syncd.sync.disk_buffers import DiskBufferFactory
-from tests.core.college import SECRET, College, key, person
-from tests.core.test_populations import Row, populations
+from tests.support.populations import Row, populations
+from tests.support.records import SECRET, College, key, person
 
 
 @pytest.fixture
 def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_buffers, "_SHEET", 2)
+    monkeypatch.setattr(disk_buffers, "SHEET_ROWS", 2)
 
 
 def _create(number: int) -> Create:
@@ -128,7 +128,7 @@ import resource, signal, sys
 from pathlib import Path
 from syncd.errors import StateUnusable
 from syncd.sync.disk_buffers import DiskBufferFactory
-from tests.core.college import person
+from tests.support.records import person
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

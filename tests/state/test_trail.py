@@ -48,7 +48,7 @@ def _between(store: Store, since: int, until: int, misid: str | None = None) -> 
 
 
 def test_the_oldest_is_first_and_the_end_is_not_in_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "_PAGE", 2)
+    monkeypatch.setattr(audit, "PAGE_ROWS", 2)
     _fill(store, [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3"), (3, _HERE, "L1")])
     assert _between(store, 0, 3) == [(0, _HERE, "L1"), (1, _THERE, "L2"), (1, _HERE, "L1"), (2, _HERE, "L3")]
     assert _between(store, 1, 9, "L1") == [(1, _HERE, "L1"), (3, _HERE, "L1")]
@@ -81,6 +81,6 @@ def test_every_change_of_the_time_is_in_it_once(
         if since <= one[0] < until and one[1] != _ELSEWHERE and misid in {None, one[2]}
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "_PAGE", page)
+        patch.setattr(audit, "PAGE_ROWS", page)
         assert _between(store, since, until, misid) == expected
     store.close()

@@ -1,5 +1,6 @@
 """Certificates for servers of tests, signed by themselves or by an authority of their own."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -23,16 +24,19 @@ class Authority:
         self.file = folder / "authority.pem"
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
-    def certificate(self, host: str = "127.0.0.1") -> Path:
-        """Return a file with a certificate for this host, and its key."""
+    def certificate(self, host: str = "127.0.0.1", alternatives: Sequence[x509.GeneralName] = ()) -> Path:
+        """Return a file with a certificate for this host, or for these alternative names, and its key."""
         key = rsa.generate_private_key(65537, 2048)
-        return _saved(self._folder / f"{host}.pem", _sign(_name(host), key, self._name, self._key, host=host), key)
+        signed = _sign(_name(host), key, self._name, self._key, alternatives=alternatives or _alternatives(host))
+        return _saved(self._folder / f"{host}.pem", signed, key)
 
 
 def self_signed(folder: Path, host: str = "127.0.0.1") -> Path:
     """Return a file with a certificate for this host that nothing else vouches for, and its key."""
     key = rsa.generate_private_key(65537, 2048)
-    return _saved(folder / "self-signed.pem", _sign(_name(host), key, _name(host), key, host=host), key)
+    return _saved(
+        folder / "self-signed.pem", _sign(_name(host), key, _name(host), key, alternatives=_alternatives(host)), key
+    )
 
 
 def _name(common: str) -> x509.Name:
@@ -45,7 +49,7 @@ def _sign(
     issuer: x509.Name,
     issuer_key: rsa.RSAPrivateKey,
     *,
-    host: str | None = None,
+    alternatives: Sequence[x509.GeneralName] = (),
     is_authority: bool = False,
 ) -> x509.Certificate:
     now = datetime.now(UTC)
@@ -59,13 +63,13 @@ def _sign(
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
     )
-    if host is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName(_alternatives(host)), critical=False)
+    if alternatives:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
 def _alternatives(host: str) -> list[x509.GeneralName]:
-    # An address stands there as a name too: Microsoft's driver looks for it among the names.
+    # An address is there as a name too: Microsoft's driver compares it with the names only.
     names: list[x509.GeneralName] = [x509.DNSName(host)]
     with suppress(ValueError):
         names.append(x509.IPAddress(ip_address(host)))

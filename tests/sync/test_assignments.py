@@ -8,9 +8,10 @@ from syncd.core.fields import Referent, Role
 from syncd.core.records import Code
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 

@@ -10,10 +10,10 @@ from syncd.core.guard import Limits
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
 from syncd.sync.context import Feed
+from tests.support.college import Found
+from tests.support.onefile import CLASSROOM, PLACEMENT
 from tests.support.tds import Answer, Column, Cut, Failure, Result, TdsServer
 from tests.support.tds.columns import nvarchar
-
-from .conftest import CLASSROOM, PLACEMENT, Found
 
 _QUERY = "SELECT * FROM learner"
 _COLUMNS = ("MISID", "FirstName", "LastName", "Email", "ClassroomID", "PlacementID", "DefaultAssessorID")

@@ -12,9 +12,9 @@ from syncd.errors import Unforeseen
 from syncd.state import accounts, runs
 from syncd.state.conditions import current_conditions
 from syncd.sync.incremental import full_read
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-
-from .conftest import ORGANISATION, College, Found
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 

@@ -10,8 +10,9 @@ from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Key, Reason
 from syncd.simulator import OverCap
 from syncd.sync.lookup import OneFileLookup
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
-from .conftest import ORGANISATION, College, Found
 from .least_calls import calls_made, finds, searches
 
 _PAGE = 50

@@ -14,9 +14,10 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import changes
 from syncd.sync.planner import make_plan
 from syncd.sync.run import execute
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 

@@ -84,7 +84,7 @@ def test_live_without_a_quiet_window_or_a_first_run_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("revision", "upgrades_itself", "state", "words"),
     [
-        ("0000", True, State.OK, "brings up to date"),
+        ("0000", True, State.OK, "next run upgrades"),
         ("0000", False, State.FAILED, "syncd db upgrade"),
         ("9999", True, State.FAILED, "newer syncd"),
     ],

@@ -11,9 +11,10 @@ from syncd.errors import ConfigurationError
 from syncd.operations.explain import Decision, RecordExplanation, explain
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
+from tests.support.college import College, Found
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 from tests.support.sessions import session_on
 
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found
 from .whole import Whole
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
@@ -177,7 +178,7 @@ def test_a_create_without_an_answer_is_in_doubt(college: College) -> None:
     told = _of(college, "L6")
 
     assert (told.decided.decision, told.in_doubt_since) == (Decision.HELD, since)
-    assert "looks for it in OneFile first" in told.decided.why
+    assert "searches OneFile for it" in told.decided.why
 
 
 def test_somebody_who_looks_like_somebody_gone_is_held_though_the_other_was_not_asked_about(college: College) -> None:
@@ -287,7 +288,7 @@ def test_a_default_and_a_column_that_is_passed_over_are_told(college: College) -
 
     columns = _columns(_of(college, "L1"))
 
-    assert columns["ClassroomName"] == "not used: another column says it more surely"
+    assert columns["ClassroomName"] == "not used: another column takes precedence"
     assert columns["PlacementID"] == "empty"
     assert columns["default PlacementID"] == f"from [defaults]: OneFile's own id: {PLACEMENT}"
 

@@ -25,9 +25,9 @@ from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Policy, SyncContext
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.sender import Sender
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
 
-from .conftest import ORGANISATION
 from .passing_time import Line, PassingTime
 
 _CALLS_PER_MINUTE = 300
@@ -88,10 +88,10 @@ def _send(changes: int, latency: float, folder: Path) -> None:
     store = _SlowStore(f"sqlite:///{folder / 'state.db'}", ValueCipher())
     store.time = time
     store.upgrade()
-    rate_limiter = RateLimiter(StoredRateLimit(store, "token"), _CALLS_PER_MINUTE, clock=time, sleep=time.sleep)
-    rate_limiter._line = Line(time)  # type: ignore[assignment]
-    with OneFile("http://127.0.0.1:9/api/v2.1", "token", rate_limiter, clock=time) as client:
-        client._http._transport._inner = onefile  # type: ignore[attr-defined]
+    rate_limiter = RateLimiter(
+        StoredRateLimit(store, "token"), _CALLS_PER_MINUTE, clock=time, sleep=time.sleep, line=Line(time)
+    )
+    with OneFile("http://127.0.0.1:9/api/v2.1", "token", rate_limiter, clock=time, transport=onefile) as client:
         context = SyncContext(ORGANISATION, Mis("sqlite://"), (), client, store, Policy(), structlog.get_logger(), time)
         with store.begin() as connection:
             run = runs.start(session_on(connection, ORGANISATION, time.now), Trigger.COMMAND)

@@ -21,9 +21,9 @@ from syncd.sync import run
 from syncd.sync.context import Feed, SyncContext
 from syncd.sync.feeds import FeedReader
 from syncd.sync.planner import GuardedPlan, make_plan
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-
-from .conftest import ORGANISATION, College, Found
 
 _LEARNERS = """
     SELECT misid AS "MISID", forename AS "FirstName", surname AS "LastName", email AS "Email", phone AS "Telephone",
@@ -198,7 +198,7 @@ def test_an_interrupted_run_leaves_no_snapshot(college: College) -> None:
 
 
 def rename(college: College, old: str, new: str) -> None:
-    college._execute("UPDATE person SET misid = :new WHERE misid = :old", {"new": new, "old": old})
+    college.execute("UPDATE person SET misid = :new WHERE misid = :old", {"new": new, "old": old})
 
 
 def reenrol(college: College, misid: str) -> None:
@@ -380,7 +380,7 @@ def test_the_unassign_warning_ends_when_the_learner_or_the_user_leaves(college: 
     college.context = replace(college.context, assignment_feeds=(Feed("links", Role.ASSESSOR, query),))
     college.enrol("L01", role="link", phone="A2")
     settle(college)
-    college._execute("DELETE FROM person WHERE role = 'link'", {})
+    college.execute("DELETE FROM person WHERE role = 'link'", {})
     college.enrol("L02", role="link", phone="A2")
     settle(college)
     assert college.run().warnings == 1

@@ -31,9 +31,10 @@ from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.run import execute, run_once
+from tests.support.college import College, Found, founded
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 from tests.support.sessions import session_on
 
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College, Found, founded
 from .least_calls import Told, calls_made, finds, pages, searches
 from .whole import PLACES, Whole
 

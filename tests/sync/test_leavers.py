@@ -8,8 +8,7 @@ from syncd.core.run import RunState, Trigger
 from syncd.errors import NothingToSettle
 from syncd.operations.rekey import restore_plan
 from syncd.sync.run import execute
-
-from .conftest import College, Found
+from tests.support.college import College, Found
 
 _DAY = 86_400
 

@@ -23,9 +23,9 @@ from syncd.operations.link import (
     unlink,
 )
 from syncd.simulator import Fault, FaultKind
-
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, College
-from .conftest import Found as Founded
+from tests.support.college import College
+from tests.support.college import Found as Founded
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 
@@ -47,7 +47,7 @@ def contact(found: Founded) -> Contact:
     def found_college(**switches: Any) -> College:
         college = found(**switches)
         for column in ("uln", "dob"):
-            college._execute(f"ALTER TABLE person ADD COLUMN {column}", {})
+            college.execute(f"ALTER TABLE person ADD COLUMN {column}", {})
         college.with_feed(_FEED)
         return college
 
@@ -211,7 +211,7 @@ def test_a_create_that_is_in_doubt_is_left_to_the_next_run(contact: Contact) -> 
     college.run()
 
     assert find_links(college.context).linked == {}
-    with pytest.raises(LinksUnusable, match=r"line 2, column misid: .*not settled"):
+    with pytest.raises(LinksUnusable, match=r"line 2, column misid: .*in doubt"):
         apply_links(college.context, [_link("L1", college.in_onefile("L1")[0].id)])
 
     assert college.run().is_in_sync
@@ -276,7 +276,7 @@ def test_too_many_links_wait_for_approval(contact: Contact) -> None:
 @pytest.mark.parametrize(
     ("link", "why"),
     [
-        (_link("L1", 400_001), "column user_id: the account has another MISID"),
+        (_link("L1", 400_001), "column user_id: the account now has another MISID"),
         (_link("L1", 400_002), "column role: the account is that of a role Assessor"),
         (_link("L1", 999_999), "column user_id: the organisation has no such account"),
         (_link("0L1", 400_000), "column misid: no feed has this MISID for the role Learner"),

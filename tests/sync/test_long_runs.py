@@ -13,7 +13,6 @@ from syncd.core.records import Held, Layout, Record, Row
 from syncd.core.run import RunState, Trigger
 from syncd.core.scope import Scope
 from syncd.onefile import Interrupted, Yielded
-from syncd.onefile.rate_limit import rate_of
 from syncd.simulator import Fault, FaultKind
 from syncd.state import resync_requests, runs
 from syncd.state.views import status
@@ -21,22 +20,19 @@ from syncd.state.views.progress import Progress
 from syncd.sync.context import SyncContext
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import RunResult, run_once
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-
-from .conftest import ORGANISATION, Found
 
 _LIMIT = 2
 """Calls a minute, of which syncd makes one."""
 
 
 def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_window_in_its_midst(found: Found) -> None:
-    college = found()
-    college.enrol(*(f"L{number}" for number in range(20)))
-    rate_limiter = college.context.onefile.rate_limiter
-    rate_limiter._rates = [rate_of(_LIMIT)]
     # It begins at noon.
     begins, ends = time(12, 15), time(12, 45)
-    rate_limiter._quiet = ((begins, ends),)
+    college = found(syncd_calls_per_minute=_LIMIT, quiet=((begins, ends),))
+    college.enrol(*(f"L{number}" for number in range(20)))
     college.with_policy(max_in_flight=1)
     seen: list[Progress] = []
 

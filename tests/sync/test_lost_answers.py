@@ -8,8 +8,8 @@ import pytest
 from syncd.errors import OneFileUnreachable
 from syncd.onefile import Interrupted
 from syncd.simulator import Fault, FaultKind, MisidFilter
-
-from .conftest import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT, Found
+from tests.support.college import Found
+from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 
 _LOST = [
     FaultKind.ERROR_BEFORE,

@@ -9,9 +9,10 @@ from syncd.core.guard import Limits
 from syncd.core.run import RunState, Trigger
 from syncd.state import accounts, held_records
 from syncd.sync.run import RunResult, run_once
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
 
-from .conftest import ORGANISATION, Found
 from .whole import Whole
 
 OTHER = 5741

@@ -9,9 +9,9 @@ from syncd.simulator import Fault, FaultKind
 from syncd.state import approvals
 from syncd.state.db.lock import Purpose, locked
 from syncd.sync.run import RunResult
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-
-from .conftest import ORGANISATION, College, Found
 
 _HOUR = 3600
 
@@ -69,7 +69,10 @@ def test_an_approval_lapses_after_a_day(approved: College) -> None:
 def test_of_two_who_would_write_one_is_turned_away_until_the_other_is_done(found: Found) -> None:
     store = found().context.store
     with locked(store, ORGANISATION, Purpose.WRITING):
-        with pytest.raises(AnotherRun, match="Another run is at work"), locked(store, ORGANISATION, Purpose.WRITING):
+        with (
+            pytest.raises(AnotherRun, match="Another run is in progress"),
+            locked(store, ORGANISATION, Purpose.WRITING),
+        ):
             pytest.fail("there are two of them")
         with locked(store, ORGANISATION + 1, Purpose.WRITING):
             pass

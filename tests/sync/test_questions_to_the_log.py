@@ -18,7 +18,6 @@ from typing import Any, Final
 import pytest
 import structlog
 import time_machine
-from sqlalchemy import text
 
 from syncd import logs
 from syncd.core.run import RunState, Trigger
@@ -26,8 +25,7 @@ from syncd.documentation import read
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.sync.run import run_once
-
-from .conftest import College, Found
+from tests.support.college import College, Found
 
 _DAY: Final = "2026-06-15"
 _WHO: Final = "L1042"
@@ -117,8 +115,7 @@ def _happenings(college: College) -> dict[float, list[Callable[[], None]]]:
 
 
 def _withdraw_the_double(college: College) -> None:
-    with college._engine.begin() as connection:
-        connection.execute(text("DELETE FROM person WHERE surname = 'Doubled'"))
+    college.execute("DELETE FROM person WHERE surname = 'Doubled'")
 
 
 def _asked(day: _Day, question: str, misid: str = _WHO) -> list[list[str]]:

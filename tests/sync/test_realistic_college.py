@@ -98,7 +98,7 @@ def test_doctor_knows_the_default_that_the_feeds_are_to_make(
         findings = {one.check: (one.state, one.found) for one in examine(file, structlog.get_logger())}
         return {check: found for check, found in findings.items() if check.startswith("references")}
 
-    to_come = (State.OK, "the feeds are to make placement with the Name 'At college'")
+    to_come = (State.OK, "the feeds will create placement with the Name 'At college'")
     assert found() == {f"references {number}": to_come for number in (5740, 5741, 5742)}
     file.write_text(file.read_text(encoding="utf-8").replace('"At college"', '"At home"'), encoding="utf-8")
     nowhere = (State.FAILED, "OneFile has no placement with the Name 'At home'")

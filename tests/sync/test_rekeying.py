@@ -11,9 +11,9 @@ from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
 from syncd.sync.run import RunResult, execute
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-
-from .conftest import ORGANISATION, College, Found
 
 _FEED = """
 SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, uln AS ULN, born AS DOB,
@@ -134,8 +134,8 @@ def test_an_account_with_a_known_users_id_under_another_misid_is_not_linked_twic
         ([("NOBODY", "NEW")], "no account for the Learner NOBODY"),
         ([("OLD", "L2")], "L2 is the MISID of another account"),
         ([("OLD", "TAKEN")], "UserID 400000"),
-        ([("OLD", "NEW"), ("L2", "NEW")], "NEW is named 2 times"),
-        ([("OLD", "NEW"), ("OLD", "NEW2")], "OLD is named 2 times"),
+        ([("OLD", "NEW"), ("L2", "NEW")], "NEW is listed 2 times"),
+        ([("OLD", "NEW"), ("OLD", "NEW2")], "OLD is listed 2 times"),
     ],
 )
 def test_a_rekey_that_cannot_be_meant_changes_nothing(

@@ -17,9 +17,9 @@ from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.simulator import DateForm, Fault, FaultKind
 from syncd.state import accounts, approvals, runs
 from syncd.sync.context import Feed
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-
-from .conftest import ORGANISATION, College, Found
 
 #: A learner with a value of every kind, dates in summer and in winter, and dirt that OneFile may tidy.
 _FULL_FEED = """

@@ -8,8 +8,7 @@ from sqlalchemy import create_engine, text
 from syncd.core.fields import Role
 from syncd.sync.context import Feed
 from syncd.sync.run import RunResult
-
-from .conftest import College
+from tests.support.college import College
 
 Row = dict[str, Any]
 PLACES = (Role.PLACEMENT, Role.CLASSROOM)

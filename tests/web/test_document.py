@@ -11,9 +11,11 @@ from syncd.state import approvals, runs
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
 from syncd.web.schemas import Alive, Exact, Problem, Ready, Settled, Status, Taken
+from tests.support.clocks import Clock
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
 
-from .visitor import GUARDED, OPEN, ORGANISATION, TOKEN, VIEWERS_TOKEN, Clock, Visitor, site, stopped_run
+from .visitor import GUARDED, OPEN, TOKEN, VIEWERS_TOKEN, Visitor, site, stopped_run
 
 OTHER = 5741
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -28,7 +30,7 @@ def test_every_endpoint_for_programs_is_described_and_none_that_is_not_there(sto
     described = {(method, path) for path, methods in _document(store)["paths"].items() for method in methods}
     routed = {
         (method.lower(), route.path.replace(":int}", "}"))
-        for route in make_app(store, [ORGANISATION], GUARDED, Clock()).routes
+        for route in make_app(store, [ORGANISATION], GUARDED, Clock(datetime.now(UTC))).routes
         if isinstance(route, Route) and not route.path.startswith("/sign-")
         for method in (route.methods or set()) - {"HEAD"}
     }
@@ -56,7 +58,7 @@ def test_where_nothing_is_asked_for_the_document_says_so(store: Store) -> None:
 
 @pytest.mark.parametrize("organisations", [[ORGANISATION], [ORGANISATION, OTHER]])
 def test_what_is_answered_is_what_is_described_and_no_more(store: Store, organisations: list[int]) -> None:
-    script = Visitor(make_app(store, organisations, GUARDED, Clock()), takes="*/*")
+    script = Visitor(make_app(store, organisations, GUARDED, Clock(datetime.now(UTC))), takes="*/*")
     viewer = {"Authorization": f"Bearer {VIEWERS_TOKEN}"}
 
     def ask(method: str, path: str, headers: dict[str, str] = BEARER) -> httpx.Response:

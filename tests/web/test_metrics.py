@@ -27,8 +27,9 @@ from syncd.state.views.lag import UnsentChange
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.metrics import METRICS, Metrics, Requests
+from tests.support.college import College, Found, found, no_pauses_between_attempts, quiet_log, state_url
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found, found, no_pauses_between_attempts, quiet_log, state_url
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]
 
@@ -112,17 +113,17 @@ def test_what_waits_and_what_is_amiss_has_an_age(college: College) -> None:
         college.run()
     college.clock.now = began + timedelta(hours=1)
     samples = _scraped(college)
-    assert _of(samples, "syncd_lag_seconds", because="held") == 3600
-    assert _of(samples, "syncd_lag_seconds", because="queued") == 3600
-    assert _of(samples, "syncd_lag_seconds", because="in_doubt") == 0
-    assert _of(samples, "syncd_trouble_seconds", what="onefile_unreachable") == 3600
-    assert _of(samples, "syncd_trouble_seconds", what="mis_unreachable") == 0
+    assert _of(samples, "syncd_lag_seconds", reason="held") == 3600
+    assert _of(samples, "syncd_lag_seconds", reason="queued") == 3600
+    assert _of(samples, "syncd_lag_seconds", reason="in_doubt") == 0
+    assert _of(samples, "syncd_problem_seconds", problem="onefile_unreachable") == 3600
+    assert _of(samples, "syncd_problem_seconds", problem="mis_unreachable") == 0
 
     college.onefile.faults.clear()
     college.run()
     samples = _scraped(college)
-    assert _of(samples, "syncd_trouble_seconds", what="onefile_unreachable") == 0
-    assert _of(samples, "syncd_lag_seconds", because="queued") == 0
+    assert _of(samples, "syncd_problem_seconds", problem="onefile_unreachable") == 0
+    assert _of(samples, "syncd_lag_seconds", reason="queued") == 0
 
 
 def test_a_plan_that_waits_for_approval_is_both_queued_and_amiss(college: College) -> None:
@@ -132,8 +133,8 @@ def test_a_plan_that_waits_for_approval_is_both_queued_and_amiss(college: Colleg
     college.clock.now += timedelta(minutes=10)
     college.run()
     samples = _scraped(college)
-    assert _of(samples, "syncd_trouble_seconds", what="awaiting_approval") >= 600
-    assert _of(samples, "syncd_lag_seconds", because="queued") >= 600
+    assert _of(samples, "syncd_problem_seconds", problem="awaiting_approval") >= 600
+    assert _of(samples, "syncd_lag_seconds", reason="queued") >= 600
     assert _of(samples, "syncd_runs_total", state="awaiting_approval") == 2
 
 

@@ -6,48 +6,42 @@ import threading
 from email.utils import parsedate_to_datetime
 
 import httpx
-import pytest
 from starlette.applications import Starlette
 
-from syncd.web import server
 from syncd.web.server import served
+from tests.support.addresses import free_port
 
 
 def test_an_answer_leaves_at_once_and_does_not_wait_for_its_headers_to_be_acknowledged() -> None:
-    address = _free_address()
+    address = ("127.0.0.1", free_port())
     with served(Starlette(), address), httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as client:
         client.get("/")
         ours = [each for each in gc.get_objects() if isinstance(each, socket.socket) and _is_accepted(each, address)]
         assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in ours] == [1]
 
 
-def test_it_is_told_when_to_end_and_need_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_LOOK_AGAIN_SECONDS", 3600.0)
-    with served(Starlette(), _free_address()):
+def test_it_is_told_when_to_end_and_need_not_look() -> None:
+    with served(Starlette(), ("127.0.0.1", free_port()), tick_seconds=3600):
         (thread,) = (each for each in threading.enumerate() if each.name == "admin")
     assert not thread.is_alive()
 
 
 def test_it_may_be_told_to_end_before_it_has_begun() -> None:
     for _ in range(20):
-        with served(Starlette(), _free_address()):
+        with served(Starlette(), ("127.0.0.1", free_port())):
             (thread,) = (each for each in threading.enumerate() if each.name == "admin")
         assert not thread.is_alive()
 
 
-def test_answers_are_dated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_LOOK_AGAIN_SECONDS", 0.01)
-    address = _free_address()
-    with served(Starlette(), address), httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as client:
+def test_answers_are_dated() -> None:
+    address = ("127.0.0.1", free_port())
+    with (
+        served(Starlette(), address, tick_seconds=0.01),
+        httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as client,
+    ):
         first = parsedate_to_datetime(client.get("/").headers["Date"])
         while parsedate_to_datetime(client.get("/").headers["Date"]) == first:
             pass
-
-
-def _free_address() -> tuple[str, int]:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        host, port = taken.getsockname()
-        return host, port
 
 
 def _is_accepted(each: socket.socket, address: tuple[str, int]) -> bool:

@@ -1,5 +1,6 @@
 """Signing in and out, how often, and for how long."""
 
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
@@ -13,17 +14,17 @@ from syncd.state.db.tables import approval, revoked_session
 from syncd.web.auth.credentials import Credentials, hash_of
 from syncd.web.auth.login import _local
 from syncd.web.auth.throttle import Attempts
+from tests.support.clocks import Clock
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
 
 from .visitor import (
     ELSEWHERE,
     GUARDED,
-    ORGANISATION,
     PASSWORD,
     TOKEN,
     VIEWERS_PASSWORD,
     VIEWERS_TOKEN,
-    Clock,
     Visitor,
     site,
     stopped_run,
@@ -52,7 +53,7 @@ def test_anything_else_does_not_and_is_not_repeated(store: Store, secret: str) -
     browser = Visitor(site(store))
     answer = browser.sign_in(secret, next_="/page")
     assert answer.status_code == 403
-    assert "That is no password or token" in answer.text
+    assert "Wrong password or token" in answer.text
     assert 'value="Jo"' in answer.text
     assert 'value="/page"' in answer.text
     assert f'"{secret}"' not in answer.text or not secret
@@ -69,7 +70,7 @@ def test_whoever_signs_in_says_who_they_are(store: Store, name: str) -> None:
     browser = Visitor(site(store))
     answer = browser.sign_in(name=name)
     assert answer.status_code == 400
-    assert "Say who you are" in answer.text
+    assert "Enter your name" in answer.text
     assert browser.get("/page").status_code == 303
 
 
@@ -118,7 +119,7 @@ def test_a_session_says_nothing_secret_and_cannot_be_made_up(store: Store) -> No
 
 
 def test_a_session_lasts_for_twelve_hours_however_busy_it_is(store: Store) -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     browser = Visitor(site(store, clock=clock))
     browser.sign_in()
     clock.go_on(hours=11, minutes=59)
@@ -163,7 +164,7 @@ def test_who_signs_out_is_out_even_with_a_copy_of_the_cookie(store: Store, secre
 
 
 def test_who_has_signed_out_stays_out_after_a_restart_and_with_another_daemon(store: Store) -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     browser, copy, colleague = (Visitor(site(store, clock=clock)) for _ in range(3))
     browser.sign_in()
     colleague.sign_in()
@@ -206,7 +207,7 @@ def test_another_site_cannot_sign_somebody_in(store: Store) -> None:
 
 
 def test_whoever_tries_too_often_has_to_wait_and_programs_do_not(store: Store) -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     app = site(store, clock=clock)
     guesser, colleague = Visitor(app), Visitor(app, address="192.0.2.8")
     assert [guesser.sign_in("wrong").status_code for _ in range(10)] == [403] * 10
@@ -222,7 +223,7 @@ def test_whoever_tries_too_often_has_to_wait_and_programs_do_not(store: Store) -
 
 
 def test_all_together_have_a_limit_that_no_number_of_addresses_gets_round() -> None:
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     attempts = Attempts(clock)
     waits = [attempts.seconds_to_wait(f"198.51.100.{number}") for number in range(50)]
     assert [bool(wait) for wait in waits] == [False] * 40 + [True] * 10

@@ -1,7 +1,6 @@
 """Who gets through, and to what."""
 
-import re
-from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,24 +11,25 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 
 from syncd.operations.explain import Explanation
 from syncd.state.db.store import Store
 from syncd.web.auth.credentials import Credentials
 from syncd.web.pages import Allowance, PageContext, pages
+from tests.support.clocks import Clock
+from tests.support.onefile import ORGANISATION
+from tests.support.routes import every_address
 
 from .visitor import (
     ELSEWHERE,
     GUARDED,
     HERE,
     OPEN,
-    ORGANISATION,
     PASSWORD,
     TOKEN,
     VIEWERS_PASSWORD,
     VIEWERS_TOKEN,
-    Clock,
     Visitor,
     site,
 )
@@ -39,21 +39,15 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 VIEWERS_BEARER = {"Authorization": f"Bearer {VIEWERS_TOKEN}"}
 
 
-def every_address(routes: Sequence[BaseRoute], before: str = "") -> Iterator[tuple[str, str]]:
-    """Each method and path of an application, its parameters filled in."""
-    for route in routes:
-        if isinstance(route, Mount):
-            yield "GET", f"{before}{route.path}/x"
-            yield from every_address(route.routes, before + route.path)
-        else:
-            assert isinstance(route, Route), "a kind of route that this test does not know"
-            path = re.sub(r"{\w+:int}", "1", before + route.path)
-            for method in ("POST", *(route.methods or ())):
-                yield method, re.sub(r"{\w+(:path)?}", "x", path)
-
-
 def _nothing_to_show(store: Store) -> PageContext:
-    return PageContext(store, [ORGANISATION], Clock(), ZoneInfo("Europe/London"), lambda *_: Explanation(()), _no_calls)
+    return PageContext(
+        store,
+        [ORGANISATION],
+        Clock(datetime.now(UTC)),
+        ZoneInfo("Europe/London"),
+        lambda *_: Explanation(()),
+        _no_calls,
+    )
 
 
 def _no_calls() -> Allowance:
@@ -125,7 +119,7 @@ def test_who_is_signed_in_to_look_is_told_so_on_a_page(store: Store) -> None:
     assert viewer.sign_in(VIEWERS_PASSWORD).status_code == 303
     refusal = viewer.post("/page", data=viewer.form_of("/page"))
     assert (refusal.status_code, refusal.headers["content-type"]) == (403, "text/html; charset=utf-8")
-    assert "signed in to look" in refusal.text
+    assert "read-only access" in refusal.text
 
 
 def test_a_wrong_token_is_not_made_good_by_a_session(store: Store) -> None:
@@ -164,7 +158,7 @@ def test_a_form_is_only_taken_with_its_token(store: Store) -> None:
     for refused in refusals:
         answer = browser.post("/page", **refused)
         assert answer.status_code == 403, refused
-        assert "Load the page again" in answer.text
+        assert "Reload the page" in answer.text
     taken = [
         browser.post("/page", data=good),
         browser.post("/page", data={"word": "é &="}, headers={"X-CSRF-Token": good["csrf_token"]}),

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
@@ -20,9 +20,10 @@ from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.identity import asked_by
 from syncd.web.templating import render
+from tests.support.clocks import Clock
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
 
-ORGANISATION: Final = 5740
 PASSWORD: Final = "correct horse battery"
 VIEWERS_PASSWORD: Final = "only looking at it"
 TOKEN: Final = "zz-token"
@@ -36,19 +37,6 @@ HERE: Final = "http://127.0.0.1:8642"
 ELSEWHERE: Final = "http://syncd.college.example"
 
 _FIELD: Final = re.compile(r'name="csrf_token" value="([^"]+)"')
-
-
-class Clock:
-    """Time that goes on when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def go_on(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 class Visitor:
@@ -94,7 +82,7 @@ def site(
 ) -> Starlette:
     """A syncd with one page, which has one form."""
     pages = [Route("/page", _page), Route("/page", _changed, methods=["POST"]), *more]
-    return make_app(store, [ORGANISATION], credentials, clock or Clock(), pages)
+    return make_app(store, [ORGANISATION], credentials, clock or Clock(datetime.now(UTC)), pages)
 
 
 def stopped_run(store: Store) -> int:

@@ -1,10 +1,10 @@
 -- The learners' feed over a CSV file that load_csv.py has put into mis.db: one row for each learner.
 --
--- The names in quotation marks are the headings of the file; those of learners.example.csv stand here. The names after AS are
+-- The names in quotation marks are the headings of the file, here those of learners.example.csv. The names after AS are
 -- OneFile's. A column that is not here is never sent.
 
 SELECT
-    "Learner Ref"               AS MISID,                 -- never changes for a person, and is never another's
+    "Learner Ref"               AS MISID,                 -- must never change, and never be another person's
     "Forename"                  AS FirstName,
     "Surname"                   AS LastName,
     "Email"                     AS Email,                 -- without one a learner is held
@@ -23,5 +23,5 @@ SELECT
 
 FROM learners
 
--- One row a learner: a file with a row for each course needs a condition here that leaves one.
+-- One row per learner: a file with a row for each course needs a condition here that leaves one.
 WHERE "Status" = 'Current'

@@ -2,8 +2,8 @@
 """Puts a CSV file into a SQLite database that syncd reads: ``python3 load_csv.py learners.csv [mis.db]``.
 
 Needs nothing but Python. The file's name, up to its first dot, is the table's; its first line has the names of the
-columns, and every value is text. What was there before is replaced at once: whoever reads meanwhile sees the old rows
-or the new ones, never half. A file with no rows, or with one of another length, is refused and replaces nothing.
+columns, and every value is text. The previous rows are replaced in one transaction: a reader sees the old rows or the
+new ones, never a mixture. A file without rows, or with a row of another length, is refused and replaces nothing.
 """
 
 import csv
@@ -57,8 +57,8 @@ def main(arguments: list[str]) -> int:
     try:
         count = load(file, database)
     except (OSError, ValueError, csv.Error, sqlite3.Error) as problem:
-        what = "it is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else problem
-        sys.stderr.write(f"{file} was not loaded, and {database} is as it was: {what}.\n")
+        what = "it is not UTF-8" if isinstance(problem, UnicodeDecodeError) else problem
+        sys.stderr.write(f"{file} was not loaded and {database} is unchanged: {what}.\n")
         return 1
     sys.stdout.write(f"{database} has {count} rows of {file}.\n")
     return 0

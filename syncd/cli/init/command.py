@@ -23,15 +23,14 @@ from syncd.setup.schema import Feed
 #: What is written where there is no database to look at yet.
 _EXAMPLE_FEEDS: Final = {
     "learners.sql": "an example of the learners' feed",
-    "assessors.sql": "the same for assessors, if you want syncd to look after them too",
+    "assessors.sql": "an example of the assessors' feed, if syncd manages them too",
 }
 
 
 _NEXT: Final = """
-'syncd doctor' says what is still to be put right, and 'syncd plan' what would be sent; neither changes anything.
-'syncd sync' sends it. Begin with OneFile's practice environment, which has a customer token of its own, and change
-onefile.environment to "live" when you trust what you see. To keep everybody in step from then on there is 'syncd run';
-a unit to run it as a systemd service is """
+'syncd doctor' says what to correct, and 'syncd plan' what would be sent; neither changes anything. 'syncd sync' sends
+it. Start with OneFile's practice environment, which has its own customer token, and set onefile.environment = "live"
+once the results are right. The daemon 'syncd run' then keeps accounts in sync; a unit for systemd is """
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -42,7 +41,7 @@ def _list_recipes(wanted: bool) -> None:
 
 @app.command(rich_help_panel="Setting up")
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder to write to.")] = Path(),
     *,
     database: Annotated[
         str | None,
@@ -51,23 +50,25 @@ def init(
     database_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A file that holds the URL, with its password if it has one.")
     ] = None,
-    schema: Annotated[str, typer.Option(metavar="NAME", help="Where its tables are, if not where the login is.")] = "",
+    schema: Annotated[str, typer.Option(metavar="NAME", help="The schema of its tables, if not the login's own.")] = "",
     learners: Annotated[
         str | None, typer.Option(metavar="TABLE", help="The table or view that holds learners.")
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=TABLE.COLUMN", help="What a field is to come from, or FIELD= for nothing."),
+        typer.Option(metavar="FIELD=TABLE.COLUMN", help="The source of a field, or FIELD= to leave it out."),
     ] = None,
-    where: Annotated[str | None, typer.Option(metavar="SQL", help="Which learners: a condition.")] = None,
+    where: Annotated[str | None, typer.Option(metavar="SQL", help="A condition that selects the learners.")] = None,
     feeds: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Which of the feeds it finds are on: 'learners,classrooms', or 'all'."),
+        typer.Option(metavar="NAMES", help="The feeds to switch on: 'learners,classrooms', or 'all'."),
     ] = None,
-    environment: Annotated[Environment | None, typer.Option(help="Which OneFile.", show_default=False)] = None,
-    base_url: Annotated[str, typer.Option(metavar="URL", help="Or its address: for a simulator.")] = "",
+    environment: Annotated[Environment | None, typer.Option(help="OneFile's environment.", show_default=False)] = None,
+    base_url: Annotated[
+        str, typer.Option(metavar="URL", help="The address of a simulator, instead of an environment.")
+    ] = "",
     organisation: Annotated[
-        int | None, typer.Option(metavar="ID", help="Your organisation's number, if the token sees several.")
+        int | None, typer.Option(metavar="ID", help="Your organisation's number, if the token has access to several.")
     ] = None,
     customer_token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A file that holds OneFile's customer token.")
@@ -77,20 +78,21 @@ def init(
         typer.Option(metavar="KEY=VALUE", help=r"A key of \[defaults], such as classroom_name=Induction."),
     ] = None,
     recipe_name: Annotated[
-        str, typer.Option("--recipe", metavar="NAME", help="Write a recipe instead of looking at a database.")
+        str, typer.Option("--recipe", metavar="NAME", help="Write this recipe instead of inspecting a database.")
     ] = "",
-    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, and take what is proposed.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing; accept the proposals.")] = False,
     list_recipes: Annotated[  # noqa: ARG001
         bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="List the recipes and exit.")
     ] = False,
 ) -> None:
-    """Write a commented configuration, and a query for each feed, by asking and by looking at the MIS.
+    """Write a commented syncd.toml and a query for each feed, from your answers and the MIS's schema.
 
-    It looks at the names of tables and columns and at a few of their values, which it neither shows nor keeps, proposes
-    which is what, and asks OneFile for the organisation. Secrets come from the environment or from files: the database
-    URL from SYNCD_SOURCE__URL, the customer token from SYNCD_ONEFILE__CUSTOMER_TOKEN. What has an option is not asked.
-    Without a terminal nothing is asked; and where no database is named then, it writes an example to fill in.
-    Nothing is overwritten: when one of the files is there already, it writes none and ends with 1.
+    Inspects the names of tables and columns and a few values, which it neither shows nor stores, proposes which column
+    is which, and asks OneFile for the organisation. Secrets come from files or the environment: the database URL from
+    SYNCD_SOURCE__URL, the customer token from SYNCD_ONEFILE__CUSTOMER_TOKEN.
+
+    Every question has an option; what is given is not asked. Without a terminal it asks nothing; without a database it
+    then writes an example to fill in. Nothing is overwritten: if one of the files exists, it exits with 1.
     """
     recipe_ = recipe(recipe_name) if recipe_name else None
     _refuse_to_overwrite(folder, ["syncd.toml", *(recipe_.files if recipe_ else _EXAMPLE_FEEDS)])
@@ -102,16 +104,16 @@ def init(
     answers = _ask(options, prompter, folder, recipe_)
     if not answers.feeds:
         answers.files = {name: (shipped("config") / name).read_bytes() for name in _EXAMPLE_FEEDS}
-        answers.left += ["Set source.url in syncd.toml.", "Make learners.sql a SELECT over your own MIS."]
+        answers.left += ["Set source.url in syncd.toml.", "Change learners.sql into a SELECT over your own MIS."]
     example = (shipped("config") / "syncd.toml").read_text(encoding="utf-8")
     _write(folder, {"syncd.toml": render_config(example, answers.values, answers.feeds).encode(), **answers.files})
     typer.echo(f"\nWritten to {folder.absolute()}:\n")
-    about = {"syncd.toml": "the configuration, every key explained"} | ({} if answers.feeds else _EXAMPLE_FEEDS)
+    about = {"syncd.toml": "the configuration, with every key explained"} | ({} if answers.feeds else _EXAMPLE_FEEDS)
     about |= {feed.file: "switched off in syncd.toml" for feed in answers.feeds if not feed.is_on}
     for name in ("syncd.toml", *answers.files):
         typer.echo(f"  {name:<23}{about.get(name, '')}".rstrip())
     if answers.left:
-        typer.echo("\nStill to be done there:\n")
+        typer.echo("\nStill to do:\n")
         for number, what in enumerate(answers.left, start=1):
             typer.echo(f"  {number}. {what}")
     typer.echo(f"{_NEXT}{shipped('config') / 'syncd.service'}.")
@@ -126,7 +128,7 @@ def _ask(options: InitOptions, prompter: Prompter, folder: Path, recipe_: Recipe
     elif (options.has_database or prompter.is_answered) and (
         mis := choose_database(options, prompter, answers, folder)
     ):
-        typer.echo(f"\nThe MIS at {mis} answers. Nothing is changed in it, and no value of anybody is shown.")
+        typer.echo(f"\nThe MIS at {mis} answers. Nothing is changed in it, and no personal value is shown.")
         learners = choose_feeds(mis, options, prompter, answers)
     with ExitStack() as stack:
         onefile, organisation_id = choose_onefile(options, prompter, answers, stack)
@@ -146,8 +148,8 @@ def _take_recipe(recipe_: Recipe, options: InitOptions, answers: InitAnswers, fo
 def _refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:
     if there := [name for name in names if (folder / name).exists()]:
         raise ConfigurationError(
-            f"Nothing was written, because {folder.absolute()} already has {', '.join(there)}. "
-            "Move what is there away, or name another folder: 'syncd init DIR'."
+            f"Nothing was written: {folder.absolute()} already has {', '.join(there)}. "
+            "Move these away, or name another folder: 'syncd init DIR'."
         )
 
 

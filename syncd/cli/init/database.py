@@ -36,10 +36,10 @@ def choose_database(options: InitOptions, prompter: Prompter, answers: InitAnswe
         if not prompter.is_answered or make_url(url).password or not make_url(url).username:
             raise
         typer.echo(str(problem))
-    password = prompter.hidden(f"Its password for {make_url(url).username} (not shown, and not written down)")
+    password = prompter.hidden(f"The password of {make_url(url).username} (not shown, not stored)")
     mis = Mis(make_url(url).set(password=password).render_as_string(hide_password=False), _PATIENCE_SECONDS)
     with mis.connect():
-        answers.left.append(f"Give syncd the password of the MIS: set {PASSWORD_VARIABLE}, or source.password_file.")
+        answers.left.append(f"Set the password of the MIS in {PASSWORD_VARIABLE}, or in source.password_file.")
         return mis
 
 
@@ -61,7 +61,7 @@ def source_of(options: InitOptions, said: str, answers: InitAnswers, folder: Pat
         raise ConfigurationError(f"The URL of the MIS {problem}.") from None
     if has_password(url) and not is_secret:
         raise ConfigurationError(
-            "A password on the command line can be seen by others. Give the URL without it, and the password in "
+            "Others can see a password on the command line. Give the URL without it, and the password in "
             f"{PASSWORD_VARIABLE}."
         )
     password = _password()
@@ -78,9 +78,9 @@ def source_of(options: InitOptions, said: str, answers: InitAnswers, folder: Pat
     if ("source", "url_file") in answers.values:
         answers.values.pop(("source", "url"), None)
     if url.password and ("source", "url_file") not in answers.values:
-        answers.left.append(f"{URL_VARIABLE} holds the URL with its password: see that syncd has it whenever it runs.")
+        answers.left.append(f"{URL_VARIABLE} has the URL with its password: set it wherever syncd runs.")
     if password:
-        answers.left.append(f"{PASSWORD_VARIABLE} holds the password of the MIS: syncd needs it whenever it runs.")
+        answers.left.append(f"{PASSWORD_VARIABLE} has the password of the MIS: set it wherever syncd runs.")
     try:
         return with_password(url, password).render_as_string(hide_password=False)
     except ValueError as problem:

@@ -13,7 +13,7 @@ from syncd.core.fields import FIELDS, Role, columns_of
 from syncd.core.text import plural
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
-from syncd.setup.inspector import Inspected
+from syncd.setup.inspector import SchemaInspector
 from syncd.setup.mapping import learners_tables, promising, propose, with_employers
 from syncd.setup.schema import Feed, NotJoined, Supplied, Table
 from syncd.setup.sql import select_of
@@ -26,16 +26,21 @@ _KINDS: Final = {Role.PLACEMENT: "placements", Role.CLASSROOM: "classrooms"}
 
 def choose_feeds(mis: Mis, options: InitOptions, prompter: Prompter, answers: InitAnswers) -> Feed:
     """Settle the feeds, with their queries; gives the learners'. Raises `MisUnreachable`, `ConfigurationError`."""
-    inspected = Inspected(mis, options.schema)
-    looked = {one.name: inspected.looked_at(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
+    inspected = SchemaInspector(mis, options.schema)
+    if inspected.unread:
+        typer.echo(
+            f"This login cannot read the database's catalogue of {' and '.join(inspected.unread)}, so joins may be "
+            "missing in the queries. Check them, or run init with a login that can read it."
+        )
+    looked = {one.name: inspected.profiled(one) for one in promising(inspected.tables)[:_MOST_TABLES]}
     tables = [looked.get(one.name, one) for one in inspected.tables]
     base = _learners_table(tables, options, prompter)
     feeds = _proposed(tables, base, options, prompter)
     where = options.where
     if where is None:
         where = prompter.text(
-            f"Which of them? A condition in SQL, such as {inspected.dialect.alias(base.name)}.… = 'current' "
-            "(Enter for everybody)"
+            f"Which learners? A condition in SQL, such as {inspected.dialect.alias(base.name)}.… = 'current' "
+            "(Enter for all)"
         )
     _print_others(feeds[1:])
     on = _feeds_on(feeds, options, prompter)
@@ -64,11 +69,11 @@ def _learners_table(tables: Sequence[Table], options: InitOptions, prompter: Pro
         return found
     if not likely and not (names and prompter.is_answered):
         raise ConfigurationError(
-            f"Of {_tables(names)} none looks as if it held learners. Name it with --learners, or another "
-            "schema than the login's own with --schema."
+            f"None of {_tables(names)} appears to hold learners. Name it with --learners, or name its schema "
+            "with --schema."
         )
     also = [one.name for one in likely[1:4]]
-    typer.echo(f"It has {_tables(names)}." + (f" Others that hold people: {', '.join(also)}." if also else ""))
+    typer.echo(f"It has {_tables(names)}." + (f" Other tables of people: {', '.join(also)}." if also else ""))
     name = prompter.one_of("Which table or view holds the learners?", names, likely[0].name if likely else "")
     return next(one for one in tables if one.name == name)
 
@@ -98,7 +103,7 @@ def _corrected(
 ) -> tuple[Feed, ...]:
     """Take one correction, until it is one; nothing once there is none."""
     while said := prompter.text(
-        "Put a line right, as Email=table.column, or Email= to leave it out (Enter: all is right)"
+        "Correct a line: Email=table.column, or Email= to leave it out (Enter if all is right)"
     ):
         try:
             name, source = _choice(said, base)
@@ -119,7 +124,7 @@ def _choice(said: str, base: Table) -> tuple[str, tuple[str, str] | None]:
     if not equals or field_name is None:
         near = get_close_matches(name.lower(), spellings, n=1)
         hint = f"did you mean {spellings[near[0]]}?" if near else f"there are {', '.join(spellings.values())}."
-        raise ConfigurationError(f"{name!r} is not a column that a learners' feed has; {hint}")
+        raise ConfigurationError(f"{name!r} is not a column of a learners' feed; {hint}")
     if not source:
         return field_name, None
     if base.column(source):
@@ -134,10 +139,10 @@ def _print_mapping(learners: Feed) -> None:
         (_with_meaning(one.name), _columns_of(one, learners.table), f"left out: {one.off}" if one.off else one.reason)
         for one in learners.supplied
     ]
-    rows += [(name, "STILL MISSING", "it is mandatory") for name in learners.missing]
-    print_table(("OneFile", "from", "because of"), rows, "")
+    rows += [(name, "STILL MISSING", "mandatory") for name in learners.missing]
+    print_table(("OneFile", "from", "because"), rows, "")
     for join in learners.joins:
-        which = ", of several rows the last" if join.newest_by else ""
+        which = ", the last of several rows" if join.newest_by else ""
         typer.echo(f"  {join.table} {join.reason}{which}.")
     typer.echo()
 
@@ -155,7 +160,7 @@ def _columns_of(one: Supplied, base: str) -> str:
 
 def _print_others(others: Sequence[Feed]) -> None:
     for feed in others:
-        typer.echo(f"It has {feed.name} too, in {feed.table}.")
+        typer.echo(f"It also has {feed.name}, in {feed.table}.")
 
 
 def _feeds_on(feeds: Sequence[Feed], options: InitOptions, prompter: Prompter) -> set[str]:
@@ -165,10 +170,10 @@ def _feeds_on(feeds: Sequence[Feed], options: InitOptions, prompter: Prompter) -
         said = "learners"
         if len(feeds) > 1:
             typer.echo(
-                "Whom syncd makes accounts for, and which places it makes, is for you to say: learners can name what\n"
-                "OneFile has already. Each has a query; those you do not name are switched off in syncd.toml."
+                "You decide for which roles syncd creates accounts, and which places it creates: learners can refer\n"
+                "to what OneFile already has. Each feed has a query; those you do not name are off in syncd.toml."
             )
-            said = prompter.text(f"Which feeds are to be on, of {', '.join(names)}, or all?", "learners")
+            said = prompter.text(f"Which feeds should be on: {', '.join(names)}, or all?", "learners")
     on = set(names) if said.strip() == "all" else {each.strip() for each in said.split(",")} | {"learners"}
     if unknown := on - set(names):
         raise ConfigurationError(

@@ -42,7 +42,7 @@ def choose_onefile(
     if not where and (options.environment or prompter.is_answered):
         names = [str(each) for each in Environment]
         where["environment"] = options.environment or prompter.one_of(
-            f"\nWhich OneFile: {', '.join(names)}?", names, Environment.PRACTICE
+            f"\nWhich environment of OneFile: {', '.join(names)}?", names, Environment.PRACTICE
         )
     answers.values |= {("onefile", key): value for key, value in where.items()}
     token, organisation_id, onefile = _token(options, prompter, answers), options.organisation, None
@@ -56,13 +56,13 @@ def choose_onefile(
             onefile = None
             typer.echo(str(problem))
     if not token:
-        left = f"Put OneFile's customer token into {TOKEN_VARIABLE}, or a file that customer_token_file names."
+        left = f"Put OneFile's customer token into {TOKEN_VARIABLE}, or into a file named by customer_token_file."
         answers.left.insert(0, left)
     if organisation_id is None and prompter.is_answered:
         said = prompter.text("The number of your organisation in OneFile (Enter if you do not know it)")
         organisation_id = int(said) if said.isdecimal() else None
     if organisation_id is None:
-        answers.left.append("Set onefile.organisation_id in syncd.toml: OneFile's support can tell it.")
+        answers.left.append("Set onefile.organisation_id in syncd.toml; OneFile's support knows it.")
     else:
         answers.values["onefile", "organisation_id"] = organisation_id
     return onefile, organisation_id
@@ -82,7 +82,7 @@ def _token(options: InitOptions, prompter: Prompter, answers: InitAnswers) -> st
     if not file and os.environ.get(TOKEN_VARIABLE):
         return os.environ[TOKEN_VARIABLE].strip()
     if not file:
-        file = prompter.text(f"A file with OneFile's customer token (Enter for none; {TOKEN_VARIABLE} would do too)")
+        file = prompter.text(f"A file with OneFile's customer token (Enter for none; or set {TOKEN_VARIABLE})")
     if not file:
         return ""
     try:
@@ -100,18 +100,16 @@ def _organisation(onefile: OneFile, options: InitOptions, prompter: Prompter, an
     if options.organisation is not None:
         return onefile.organisation(options.organisation).id
     if not there:
-        raise ConfigurationError("The customer token gives access to no organisation.")
+        raise ConfigurationError("The customer token has access to no organisation. Ask OneFile's support.")
     if len(there) > 1 and not prompter.is_answered:
         raise ConfigurationError(
-            f"The customer token sees several organisations: name one with --organisation: {listed}."
+            f"The customer token has access to several organisations; name one with --organisation: {listed}."
         )
-    typer.echo(f"OneFile answers. The customer token sees {listed}.")
+    typer.echo(f"OneFile answers. The customer token has access to {listed}.")
     number = next(iter(there))
     if len(there) > 1:
         number = prompter.one_of("Which organisation?", list(there), number)
-        answers.left.append(
-            "If the feeds have people of several organisations: see onefile.organisations in syncd.toml."
-        )
+        answers.left.append("If the feeds have several organisations: see onefile.organisations in syncd.toml.")
     return there[number].id
 
 
@@ -130,7 +128,7 @@ def choose_defaults(
         if key not in known or not value or (key.endswith("_id") and not value.isdecimal()):
             near = get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near and near[0] != key else f"such as {', '.join(known)}."
-            raise ConfigurationError(f"--default takes KEY=VALUE, and {key!r} is no key with a value that fits; {hint}")
+            raise ConfigurationError(f"--default: {key!r} is not a key with a valid value, as KEY=VALUE; {hint}")
         answers.values["defaults", key] = int(value) if key.endswith("_id") else value
     for field_name, what in _DEFAULTED.items():
         if learners is None or any(key.startswith(what) for section, key in answers.values if section == "defaults"):
@@ -140,18 +138,18 @@ def choose_defaults(
             continue
         names = _there(onefile, what, organisation_id)
         proposed = _stand_in(what, names, is_needed=source is None)
-        whom = "everybody, for the MIS names none" if source is None else "those for whom the MIS names none"
+        scope = "all learners, because the MIS names none" if source is None else "learners for whom the MIS names none"
         if names and prompter.is_answered:
             typer.echo(
                 f"OneFile has: {', '.join(list(names)[:_MOST_SHOWN])}{', …' if len(names) > _MOST_SHOWN else ''}"
             )
-        answer = prompter.text(f"Which {what} for {whom}? By name, MISID or OneFile's id (Enter for none)", proposed)
+        answer = prompter.text(f"Which {what} for {scope}? Its name, MISID or OneFile's id (Enter for none)", proposed)
         if answer:
             answers.values["defaults", names.get(answer, _key_of(what, answer))] = (
                 int(answer) if names.get(answer, _key_of(what, answer)).endswith("_id") else answer
             )
         elif source is None:
-            answers.left.append(f"Give each learner's {what}: a column of learners.sql, or a key in [defaults].")
+            answers.left.append(f"Supply each learner's {what}: a column of learners.sql, or a key in [defaults].")
 
 
 def _key_of(what: str, answer: str) -> str:

@@ -14,11 +14,16 @@ _UNITS: Final = {"d": "days", "h": "hours"}
 
 SinceOption = Annotated[
     str | None,
-    typer.Option("--since", metavar="DAY", help="From this day on: 2026-11-25, or 7d or 36h ago.", show_default=False),
+    typer.Option(
+        "--since",
+        metavar="DAY",
+        help="From this day on: a date such as 2026-11-25, or 7d or 36h ago.",
+        show_default=False,
+    ),
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option("--until", metavar="DAY", help="To the end of this day; now if left out.", show_default=False),
+    typer.Option("--until", metavar="DAY", help="To the end of this day. (default: now)", show_default=False),
 ]
 
 
@@ -60,7 +65,7 @@ def _moment(given: str, option: str, zone: ZoneInfo, now: datetime, *, is_end: b
         return datetime.combine(day, time(), zone).astimezone(UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            "is neither a day such as 2026-11-25 nor a time ago such as 7d or 36h", param_hint=option
+            "must be a date such as 2026-11-25, or a duration such as 7d or 36h", param_hint=option
         ) from None
 
 

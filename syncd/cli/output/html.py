@@ -1,4 +1,4 @@
-"""What people read in sections of a table each: on a terminal, or as one HTML page that needs nothing else."""
+"""Tables under titles, on a terminal or as one self-contained HTML page."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ def write_page(
 
     Nothing is overwritten. Raises `ConfigurationError`.
     """
-    # Only who wants a page waits for what makes it.
+    # Imported here, so that other commands do not wait for it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
     environment = Environment(
@@ -67,7 +67,7 @@ def write_page(
         with os.fdopen(descriptor, "wb") as stream:
             page.dump(stream, encoding="utf-8")
     except FileExistsError:
-        raise ConfigurationError(f"{file} is there already and is not overwritten. Name another file.") from None
+        raise ConfigurationError(f"{file} already exists and is not overwritten. Name another file.") from None
     except OSError as problem:
         raise ConfigurationError(f"{file} cannot be written: {problem.strerror}.") from None
 
@@ -75,6 +75,6 @@ def write_page(
 def refuse_existing(file: Path) -> None:
     """Find out before the work is done that a page could not be written. Raises `ConfigurationError`."""
     if file.exists():
-        raise ConfigurationError(f"{file} is there already and is not overwritten. Name another file.")
+        raise ConfigurationError(f"{file} already exists and is not overwritten. Name another file.")
     if not file.absolute().parent.is_dir():
-        raise ConfigurationError(f"{file} cannot be written: there is no such folder.")
+        raise ConfigurationError(f"{file} cannot be written: its folder does not exist.")

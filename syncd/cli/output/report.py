@@ -79,7 +79,7 @@ def _title(context: Context) -> str:
 
 
 def _made(context: Context) -> str:
-    return f"Made on {context.when(context.now)}. Times are those of {context.zone.key}."
+    return f"As of {context.when(context.now)}. Times are in {context.zone.key}."
 
 
 def _summary(context: Context) -> list[str]:
@@ -89,12 +89,12 @@ def _summary(context: Context) -> list[str]:
     held = sum(each.count for each in report.held)
     was = f"{plural(runs, 'run')}, {plural(report.calls, 'call')} to OneFile, "
     was += f"{plural(sum(done.values()), 'change')} made, {sum(not_done.values())} refused or in doubt."
-    is_now = f"Now: {plural(sum(report.accounts.values()), 'account')} kept in step, "
+    is_now = f"Now: {plural(sum(report.accounts.values()), 'account')} kept in sync, "
     is_now += f"{plural(held, 'record')} held, {plural(report.in_doubt, 'create')} in doubt."
     sentences = [was, is_now]
     if not _is_whole(context):
         first = context.when(context.now - context.keep)
-        sentences.append(f"The period is not covered completely: changes before {first} are no longer kept.")
+        sentences.append(f"Not the whole period: changes before {first} are no longer kept.")
     return sentences
 
 
@@ -106,40 +106,40 @@ def _sections(context: Context) -> Iterator[Section]:
     report, when = context.report, context.when
     yield Section(
         "Runs",
-        ("started by", "how it ended", "runs", "calls"),
+        ("started by", "state", "runs", "calls"),
         [(describe(each.trigger), describe(each.state), each.count, each.calls) for each in report.runs],
-        "There was no run.",
+        "There were no runs.",
     )
     yield Section(
-        "Approved runs",
-        ("when", "by whom", "run", "creates", "updates", "leavers"),
+        "Approvals",
+        ("when", "approved by", "run", "creates", "updates", "leavers"),
         [(when(each.at), each.by, each.run, each.creates, each.updates, each.leavers) for each in report.approvals],
-        "None was approved.",
+        "There were no approvals.",
     )
     yield Section(
-        "Rejected runs",
-        ("begun", "by whom", "run"),
-        [(when(each.began), each.by or "not noted", each.run) for each in report.rejections],
-        "None was rejected.",
+        "Rejections",
+        ("started", "rejected by", "run"),
+        [(when(each.began), each.by or "not recorded", each.run) for each in report.rejections],
+        "There were no rejections.",
     )
     yield Section(
         "Requested runs",
-        ("when", "by whom", "for whom", "run"),
+        ("when", "requested by", "scope", "run"),
         [
             (
                 when(each.at),
                 each.by,
-                plural(each.people, "person", "people") if each.people else "everybody",
+                plural(each.people, "MISID") if each.people else "everyone",
                 each.run or "none yet",
             )
             for each in report.requests
         ],
-        "None was requested.",
+        "There were no requests.",
     )
     yield _accounts(report)
     yield Section(
         "Refused by OneFile, or in doubt",
-        ("role", "what", "how it ended", "changes"),
+        ("role", "action", "outcome", "changes"),
         [
             (each.role, each.action, describe(each.outcome), each.count)
             for each in report.changes
@@ -148,19 +148,19 @@ def _sections(context: Context) -> Iterator[Section]:
         "There were none.",
     )
     yield Section(
-        "Drift: accounts that were changed in OneFile by others",
+        "Drift: accounts changed in OneFile by others",
         ("when", "run", "accounts"),
         [(when(each.at), each.run, each.accounts) for each in report.drift],
-        "None was found." if report.verifies else "No verify was made.",
+        "No drift was found." if report.verifies else "Not checked: there was no verify.",
         said=f"Accounts were read back {report.verifies} times." if report.verifies > 1 else "",
     )
     yield Section(
         "Held now",
-        ("reason", "role", "records", "the longest for"),
+        ("reason", "role", "records", "oldest"),
         [(describe(each.reason), each.role, each.count, context.how_long(each.oldest)) for each in report.held],
-        "Nobody is held.",
+        "No records are held.",
     )
-    yield Section("Accounts now", ("role", "accounts"), sorted(report.accounts.items()), "There are none yet.")
+    yield Section("Accounts now", ("role", "accounts"), sorted(report.accounts.items()), "There are no accounts yet.")
     yield from _details(context)
 
 
@@ -172,10 +172,10 @@ def _accounts(report: Report) -> Section:
     for (role, action), count in done.items():
         by_role[role][action] = count
     return Section(
-        "Changes of accounts",
+        "Changes",
         ("role", *(PAST[action] for action in actions)),
         [(role, *(counts.get(action, 0) for action in actions)) for role, counts in sorted(by_role.items())],
-        "Nothing was changed.",
+        "There were no changes.",
     )
 
 
@@ -183,7 +183,7 @@ def _details(context: Context) -> Iterator[Section]:
     if context.changes is not None:
         yield Section(
             "Every change",
-            ("when", "run", "role", "MISID", "what", "how it ended", "fields"),
+            ("when", "run", "role", "MISID", "action", "outcome", "fields"),
             (
                 (
                     context.when(entry.at),
@@ -196,17 +196,17 @@ def _details(context: Context) -> Iterator[Section]:
                 )
                 for entry in context.changes
             ),
-            "There was none.",
+            "There were no changes.",
         )
     if context.held is not None:
         yield Section(
-            "Everybody who is held now",
+            "Every record held now",
             ("reason", "role", "MISID", "field", "for"),
             (
                 (describe(entry.reason), entry.role, entry.misid, entry.field, context.how_long(entry.first_seen_at))
                 for entry in context.held
             ),
-            "Nobody is held.",
+            "No records are held.",
         )
 
 

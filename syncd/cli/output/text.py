@@ -1,8 +1,8 @@
-"""Plans and runs as JSON and as text for people; of fields only the names, never a value."""
+"""Results of runs, tables and paragraphs as text; of fields only the names, never a value."""
 
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from textwrap import fill
 from typing import Final
@@ -29,14 +29,18 @@ PAST: Final = {
 }
 
 
-def print_done(done: RunResult) -> None:
-    """How a run ended, in a few lines."""
+def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None = ()) -> None:
+    """Print the result of a run in a few lines.
+
+    ``as_of`` is when the feeds were read at the earliest, and ``only`` the MISIDs that the run was limited to; ``None``
+    if it did not compare the feeds at all.
+    """
     if done.state is RunState.AWAITING_APPROVAL:
-        typer.echo(f"Run {done.run} waits for approval and has sent nothing: {'; '.join(done.objections)}.")
-        held = f"; {done.held} records are held, and 'syncd held' says why" if done.held else ""
+        typer.echo(f"Run {done.run} sent nothing and waits for approval: {'; '.join(done.objections)}.")
+        held = f"; {done.held} records are held, see 'syncd held'" if done.held else ""
         typer.echo(f"It would make {counts_in_words(done.counts)}{held}.")
-        typer.echo("If that is right, see 'syncd plan' and then 'syncd approve'. If it is not, nothing has happened:")
-        typer.echo("put the MIS or the query right and run again.")
+        typer.echo("If that is right: look at 'syncd plan', then run 'syncd approve'. If not: correct the MIS or the")
+        typer.echo("feed's query, and run again.")
         return
     sent = [f"{done.applied[action]} {past}" for action, past in PAST.items() if done.applied.get(action)]
     typer.echo(
@@ -44,16 +48,18 @@ def print_done(done: RunResult) -> None:
     )
     trouble = (
         (done.refused, "refused by OneFile"),
-        (done.in_doubt, "in doubt, to be settled by the next run"),
-        (done.held, "held: 'syncd held' says why"),
-        (done.warnings, "values left out: 'syncd held --warnings' says why"),
-        (done.left, "gone from the MIS: 'syncd plan' says who, and what becomes of the account"),
+        (done.in_doubt, "in doubt: the next run resolves them"),
+        (done.held, "held: see 'syncd held'"),
+        (done.warnings, "values left out: see 'syncd held --warnings'"),
+        (done.left, "left the MIS: see 'syncd plan'"),
     )
     for count, what in trouble:
         if count:
             typer.echo(f"  {count} {what}")
-    if done.is_in_sync:
-        typer.echo("Everybody is in step.")
+    if done.is_in_sync and only is not None:
+        scope = ", ".join(only) or "all records of the feeds"
+        typer.echo(f"In sync as of {as_of.astimezone():%d %b %Y %H:%M %Z}: {scope}.")
+        typer.echo("Not checked: changes made in OneFile itself; 'syncd verify' finds them.")
 
 
 def counts_in_words(counts: Counts) -> str:
@@ -63,7 +69,7 @@ def counts_in_words(counts: Counts) -> str:
 
 
 def shortly(at: datetime | None) -> str:
-    """A time for people, in this machine's zone."""
+    """A moment in this machine's local time."""
     return f"{at.astimezone():%d %b %Y %H:%M}" if at else ""
 
 

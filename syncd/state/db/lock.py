@@ -128,6 +128,6 @@ def _sentence(organisation_id: int, purpose: Purpose) -> str:
     if purpose is Purpose.LEADING:
         return f"Another daemon works for organisation {organisation_id} on this state store."
     return (
-        f"Another run is at work for organisation {organisation_id} on this state store. "
-        "'syncd status' shows it; try again when it is done."
+        f"Another run is in progress for organisation {organisation_id} on this state store. "
+        "'syncd status' shows it; try again when it is finished."
     )

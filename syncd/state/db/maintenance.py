@@ -71,11 +71,11 @@ def backup(store: Store, file: Path) -> None:
     the file is there already, or cannot be made, and when there is no store yet.
     """
     if store.revision() is None:
-        raise StateUnusable(f"There is no state store {store} yet, and so nothing to copy.")
+        raise StateUnusable(f"There is no state store {store} yet: nothing to back up.")
     try:
         files.create(file)
     except FileExistsError:
-        raise StateUnusable(f"{file} is there already, and a backup overwrites nothing. Name another file.") from None
+        raise StateUnusable(f"{file} already exists and is not overwritten. Name another file.") from None
     except OSError as problem:
         raise StateUnusable(f"{file} cannot be written: {problem.strerror}.") from None
     try:
@@ -116,7 +116,7 @@ def _check_file(connection: Connection) -> Iterator[str]:
         if said != "ok":
             yield f"SQLite's own check says: {said}."
     for row in connection.execute(text("PRAGMA foreign_key_check")):
-        yield f"A row of the table {row[0]} refers to a row of {row[2]} that is not there."
+        yield f"A row of the table {row[0]} refers to a row of {row[2]} that does not exist."
 
 
 def _check_encrypted(store: Store, connection: Connection, table: Table, column: str) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _check_encrypted(store: Store, connection: Connection, table: Table, column:
         except (StateUnusable, ValueError):
             unreadable += 1
     if unreadable:
-        yield f"{unreadable} values in {table.name}.{column} cannot be opened with the configured encryption key."
+        yield f"{unreadable} values in {table.name}.{column} cannot be decrypted with the configured encryption key."
 
 
 def _check_mapping(connection: Connection) -> Iterator[str]:

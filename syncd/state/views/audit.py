@@ -11,7 +11,7 @@ from syncd.state.changes import ENTRY_COLUMNS, ChangeEntry, to_entry
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change
 
-_PAGE: Final = 1000
+PAGE_ROWS: Final = 1000
 
 
 def between(
@@ -42,9 +42,9 @@ def _of_organisation(
                     *of_one,
                 )
                 .order_by(change.c.at, change.c.id)
-                .limit(_PAGE)
+                .limit(PAGE_ROWS)
             ).all()
         yield from map(to_entry, page)
-        if len(page) < _PAGE:
+        if len(page) < PAGE_ROWS:
             return
         at, number = page[-1].at, page[-1].id

@@ -14,7 +14,7 @@ from syncd.core.feed_snapshot import BlockDigest, BlockRows
 from syncd.core.fields import Role
 from syncd.core.records import Code, Held, Key, OtherOrganisation, Record, Warned
 from syncd.core.watermark import OVERLAP, with_overlap
-from syncd.mis.watermark_query import Since
+from syncd.mis.watermark_query import WatermarkQuery
 from syncd.state import accounts, feed_digests, held_records
 from syncd.sync.context import Feed, SyncContext
 from syncd.sync.feeds import FeedReader, in_sending_order, open_assignment_feed, open_feed
@@ -162,7 +162,7 @@ class IncrementalRead:
         # A change may become visible some time after its time stamp, so that time is read again until it is past.
         is_recent = abs(self.context.clock() - watermark.first_seen_at) <= OVERLAP
         begin = with_overlap(watermark.value) if is_recent else watermark.value
-        since = Since(watermark.column, begin, is_recent, watermark.misid_column, watermark.recheck_misids)
+        since = WatermarkQuery(watermark.column, begin, is_recent, watermark.misid_column, watermark.recheck_misids)
         with open_feed(self.context, feed, since) as reader:
             if reader.watermark is not None:
                 reader.watermark.highest = watermark.value

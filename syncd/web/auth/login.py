@@ -20,9 +20,9 @@ from syncd.web.templating import render
 
 _LONGEST_NAME: Final = 60
 
-_NO_NAME: Final = f"Say who you are in up to {_LONGEST_NAME} letters: what you approve is noted with your name."
-_WRONG: Final = "That is no password or token of this syncd."
-_TOO_OFTEN: Final = "That was tried too often. Wait {} seconds, and try again."
+_NO_NAME: Final = f"Enter your name (at most {_LONGEST_NAME} characters): it is recorded with what you approve."
+_WRONG: Final = "Wrong password or token."
+_TOO_OFTEN: Final = "Too many attempts. Wait {} seconds and try again."
 
 
 def signing_in(credentials: Credentials, signed_in: SignedIn, clock: Callable[[], datetime]) -> list[Route]:

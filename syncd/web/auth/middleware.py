@@ -38,10 +38,10 @@ _LONGEST_FORM_BYTES: Final = 100_000
 #: Longer than any MISID, and shorter than the numbers that Python refuses to read.
 _LONGEST_PATH: Final = 2000
 
-_NOT_ADMITTED: Final = "A bearer token is needed, or somebody who is signed in."
-_ONLY_LOOKS: Final = "You are signed in to look, and this would change something. Sign in with a password that may."
-_OUTDATED: Final = "This form is out of date, or it is not one of ours. Load the page again, and send it once more."
-_TOO_LONG: Final = "This is longer than any form or address of ours."
+_NOT_ADMITTED: Final = "Not authenticated: send a bearer token, or sign in."
+_ONLY_LOOKS: Final = "You have read-only access. Sign in with an administrator's password to make changes."
+_OUTDATED: Final = "This form is out of date. Reload the page and submit it again."
+_TOO_LONG: Final = "The request is too long."
 
 
 class AuthBackend(AuthenticationBackend):

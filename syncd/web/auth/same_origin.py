@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_ELSEWHERE = "A page of another site must not ask for this."
+_ELSEWHERE = "Cross-site request refused."
 _BY_ANOTHER_NAME = (
     "Without a token or a password syncd answers only by the names that every machine has for itself, "
     "such as 127.0.0.1 or localhost."

@@ -110,7 +110,7 @@ class PageContext:
             return None
         known = {str(each): each for each in self.organisations}
         if given not in known:
-            raise HTTPException(400, "That organisation is not in the configuration.")
+            raise HTTPException(400, "That organisation is not configured.")
         return known[given]
 
 
@@ -139,7 +139,7 @@ def key_in(site: PageContext, request: Request, given: FormData | None = None) -
     try:
         return Key(organisation_id or site.organisations[0], Role(role), checked_misid(misid))
     except ValueError:
-        raise HTTPException(404, f"There is no role {role!r} in OneFile.") from None
+        raise HTTPException(404, f"OneFile has no role {role!r}.") from None
 
 
 def checked_misid(given: str) -> str:

@@ -96,4 +96,4 @@ def _reason_in(request: Request) -> Reason | None:
     try:
         return Reason(given) if given else None
     except ValueError:
-        raise HTTPException(404, "No record is held for such a reason.") from None
+        raise HTTPException(404, "There is no such reason.") from None

@@ -69,13 +69,13 @@ def routes(site: PageContext) -> list[Route]:
 
     async def show_values(request: Request) -> Response:
         if not (request.user.is_signed_in and request.user.may_steer):
-            raise HTTPException(403, "Only a signed-in administrator can see values.")
+            raise HTTPException(403, "Only a signed-in administrator can view personal values.")
         form = await request.form()
         key = key_in(site, request, form)
         told = await run_in_threadpool(_explained, site, key, shows_values=True)
         if told.record:
             names = _names_shown(told.record)
-            site.log.info("values_shown", **key._asdict(), fields=names, asked_by=asked_by(request))
+            site.log.info("personal_values_viewed", **key._asdict(), fields=names, asked_by=asked_by(request))
         answer = await run_in_threadpool(_page, site, request, key, told)
         answer.headers["Cache-Control"] = "no-store"
         return answer
@@ -99,11 +99,11 @@ def _explained(site: PageContext, key: Key, *, shows_values: bool = False) -> _A
     try:
         explanation = site.explain(key.organisation_id, key.misid)
     except Interrupted:
-        return _Answer(problem="OneFile must not be called now, for example in a quiet window. Try again later.")
+        return _Answer(problem="No calls to OneFile are allowed now, for example in a quiet window. Try again later.")
     except SyncdError as problem:
         return _Answer(problem=str(problem))
     record = next((each for each in explanation.records if each.key == key), None)
-    missing = "" if record else "No feed has a row with this MISID in this role, and there is no account for it."
+    missing = "" if record else "No feed has a row with this MISID in this role, and syncd has no account for it."
     return _Answer(record, missing, shows_values)
 
 

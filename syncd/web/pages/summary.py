@@ -1,6 +1,7 @@
-"""Whether an organisation is in sync, in one sentence."""
+"""In sync or not, in one sentence."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from syncd.core.run import OneFileStatus, RunState
 from syncd.core.text import plural
@@ -11,53 +12,62 @@ from syncd.web.labels import Tone
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The state of an organisation in one sentence, and one more if it needs explaining."""
+    """The status of an organisation."""
 
     tone: Tone
     headline: str
     more: str = ""
 
 
-def standing(status: StatusReport) -> Standing:
-    """Sum up the state of one organisation."""
+def standing(status: StatusReport, as_of: str) -> Standing:
+    """Sum up the state of one organisation.
+
+    ``as_of`` is when the last complete run read the MIS; empty if there was none.
+    """
     last, waiting = status.last_run, status.waiting
     if last is None:
-        return Standing(Tone.PLAIN, "No run has been made yet.", "The first one begins when the daemon does.")
+        return Standing(Tone.PLAIN, "No run has been made yet.", "The daemon makes the first one when it starts.")
     if last.state is RunState.RUNNING:
         return Standing(Tone.BUSY, f"Run {last.id} is in progress.")
     if waiting:
-        more = f"It would change more than one run may without approval: {waiting.reason}. Nothing of it was sent."
-        return Standing(Tone.WAITING, f"Not in step: run {waiting.id} waits for a decision.", more)
-    return _of_last_run(status, last) or _of_records(status)
+        more = f"The guard stopped it: {waiting.reason}. Nothing of it was sent."
+        return Standing(Tone.WAITING, f"Not in sync: run {waiting.id} waits for approval.", more)
+    return _of_last_run(status, last) or _of_records(status, as_of)
 
 
 def _of_last_run(status: StatusReport, last: RunSummary) -> Standing | None:
     """The standing if the last run did not do what it planned."""
     if status.onefile.status is OneFileStatus.UNREACHABLE:
-        return Standing(Tone.BAD, "Not in step: OneFile cannot be reached.", last.reason)
+        return Standing(Tone.BAD, "Not in sync: OneFile cannot be reached.", last.reason)
     match last.state:
         case RunState.APPROVED:
-            headline = f"Not in step yet: run {last.id} is approved."
-            return Standing(Tone.WAITING, headline, "The next run does what it planned.")
+            headline = f"Not in sync yet: run {last.id} is approved."
+            return Standing(Tone.WAITING, headline, "The next run makes these changes.")
         case RunState.REJECTED:
-            headline = f"Not in step: run {last.id} was rejected."
-            more = "Nothing of it was sent. A later run that is as large will stop and ask again."
+            headline = f"Not in sync: run {last.id} was rejected."
+            more = "Nothing of it was sent. A later run of that size stops again."
             return Standing(Tone.WAITING, headline, more)
         case RunState.FAILED:
-            return Standing(Tone.BAD, "Not known to be in step: the last run failed.", last.reason)
+            return Standing(Tone.BAD, "Not known to be in sync: the last run failed.", last.reason)
         case RunState.INTERRUPTED:
-            headline = "Not known to be in step: the last run was interrupted."
-            return Standing(Tone.WAITING, headline, "The next run continues where it ended.")
+            headline = "Not known to be in sync: the last run was interrupted."
+            return Standing(Tone.WAITING, headline, "The next one continues from there.")
         case _:
             return None
 
 
-def _of_records(status: StatusReport) -> Standing:
+_NOT_CHECKED: Final = "Not checked: changes made in OneFile itself; 'syncd verify' finds them."
+
+
+def _of_records(status: StatusReport, as_of: str) -> Standing:
     if status.in_doubt:
-        said = plural(status.in_doubt, "create has", "creates have")
-        more = "A later run searches OneFile for the account before anything is created again."
-        return Standing(Tone.WAITING, f"Nearly in step: {said} had no answer.", more)
+        said = plural(status.in_doubt, "create is", "creates are")
+        more = "A later run searches OneFile for the outcome before it creates anything."
+        return Standing(Tone.WAITING, f"Not known to be in sync: {said} in doubt.", more)
+    if not as_of:
+        more = "The runs so far were limited to some MISIDs."
+        return Standing(Tone.WAITING, "Not known to be in sync: no complete run yet.", more)
     if held := status.held.total():
-        headline = f"In step, but for {plural(held, 'held record')}."
-        return Standing(Tone.WAITING, headline, "Everybody else in the MIS is in OneFile as the MIS has them.")
-    return Standing(Tone.GOOD, "In step.", "Everybody in the MIS is in OneFile as the MIS has them.")
+        headline = f"In sync as of {as_of}, except {plural(held, 'held record')}."
+        return Standing(Tone.WAITING, headline, f"All other records of the feeds are in OneFile. {_NOT_CHECKED}")
+    return Standing(Tone.GOOD, f"In sync as of {as_of}.", f"All records of the feeds are in OneFile. {_NOT_CHECKED}")

@@ -2,22 +2,20 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import create_engine, text
 
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from tests.support.addresses import free_port, listens
+from tests.support.polling import wait_until
 
 PASSWORD = "correct horse battery"
 LEARNERS = 58
@@ -25,8 +23,6 @@ LEARNERS = 58
 TOO_LONG = "L007"
 _ORGANISATION = 5740
 _PATIENCE_SECONDS = 60
-
-_Found = TypeVar("_Found")
 
 _FEED = """
 SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email,
@@ -86,7 +82,9 @@ class College:
             command = [sys.executable, "-m", "syncd", "run", "--config", str(self.folder / "syncd.toml")]
             process = subprocess.Popen(command, cwd=self.folder, env=environment, stderr=log, stdin=subprocess.DEVNULL)
             try:
-                until(lambda: self._listens(process) and '"run_stopped"' in self.log, "the first run to be stopped")
+                wait_until(
+                    lambda: self._listens(process) and '"run_stopped"' in self.log, "the first run to be stopped"
+                )
                 yield
                 process.terminate()
                 assert process.wait(_PATIENCE_SECONDS) == 0
@@ -102,8 +100,7 @@ class College:
 
     def _listens(self, process: "subprocess.Popen[bytes]") -> bool:
         assert process.poll() is None, self.log
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+        return listens(f"127.0.0.1:{self._port}")
 
     def _configure(self) -> None:
         tables: dict[str, dict[str, object]] = {
@@ -144,20 +141,3 @@ def founded(folder: Path) -> Iterator[College]:
             yield college
         finally:
             college.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def until(look: Callable[[], _Found | None], what: str) -> _Found:
-    """Look again and again until there is something, and give it."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"waited {_PATIENCE_SECONDS} seconds for {what}")

@@ -68,7 +68,7 @@ def _insert(connection: Connection, at: datetime, trigger: str = "schedule", **c
                 "state": "finished",
                 "started_at": at,
                 "finished_at": at + timedelta(seconds=14),
-                "onefile": "ok",
+                "onefile_status": "ok",
                 "held": 5,
                 "unchanged": 1_490,
                 **columns,
@@ -142,7 +142,7 @@ def _stopped(connection: Connection) -> int:
         warnings=3,
         unchanged=11,
         calls=0,
-        onefile="",
+        onefile_status="",
     )
     sample = {
         "creates": _group("create", ["L2402", "L2403"], 2, ["DOB", "Email", "FirstName", "LastName", "MISID", "ULN"]),

@@ -4,7 +4,7 @@ from selenium.common import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from .college import until
+from tests.support.polling import wait_until
 
 
 class Reader:
@@ -18,7 +18,7 @@ class Reader:
         self.driver.get(f"{self._origin}{path}")
 
     def sign_in(self, name: str, password: str) -> None:
-        self.write("Who are you", name)
+        self.write("Your name", name)
         self.write("Password or token", password)
         self.press("Sign in")
 
@@ -31,13 +31,13 @@ class Reader:
 
     def press(self, name: str) -> None:
         """Press the first button, or follow the first link, of that name."""
-        until(
+        wait_until(
             lambda: self._pressed(f"//*[self::button or self::a][normalize-space()='{name}']"), f"a {name!r} to press"
         )
 
     def waits_for(self, text: str) -> None:
         """Fails the test unless that comes to be on the page."""
-        until(lambda: text in self.sees, f"{text!r} to be said")
+        wait_until(lambda: text in self.sees, f"{text!r} to be said")
 
     @property
     def sees(self) -> str:

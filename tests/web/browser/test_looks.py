@@ -22,9 +22,9 @@ from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.pages import Allowance, PageContext, pages
 from syncd.web.server import served
+from tests.support.addresses import free_port
 
 from .chromium import DESKTOP, FAINT, PHONE, chromium, look_like, unnamed
-from .college import free_port
 from .made_up import NOW, ORGANISATION, fill
 from .reader import Reader
 
@@ -70,7 +70,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         reader = Reader(driver, f"http://127.0.0.1:{port}")
         reader.open("/")
         reader.sign_in("Morgan", _TOKEN)
-        reader.waits_for("Not in step")
+        reader.waits_for("Not in sync")
         yield reader
     store.close()
 
@@ -136,7 +136,7 @@ def _explain(organisation_id: int, misid: str) -> Explanation:
     decided = Decided(
         Decision.UPDATE,
         "would be updated: LastName",
-        "The MIS has something else there than OneFile last accepted; what is the same is not sent.",
+        "These values differ from those OneFile last accepted; equal values are not sent.",
     )
     calls = (ApiRequest("POST", "/User/400007", {"LastName": "Okonkwo-Whittle"}),)
     key = Key(organisation_id, Role.LEARNER, misid)

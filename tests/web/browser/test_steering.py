@@ -33,33 +33,33 @@ def _sign_in(reader: Reader) -> None:
     reader.open("/runs/1")
     assert reader.path.startswith("/sign-in")
     reader.sign_in("Morgan", "a wrong password")
-    reader.waits_for("That is no password or token of this syncd.")
+    reader.waits_for("Wrong password or token.")
     reader.sign_in("Morgan", PASSWORD)
-    reader.waits_for(f"It was stopped before its first change: {LEARNERS} creates where 50 are allowed.")
+    reader.waits_for(f"The guard stopped it before its first change: {LEARNERS} creates where 50 are allowed.")
     assert reader.path == "/runs/1"
 
 
 def _approve_and_watch(reader: Reader, college: College) -> None:
-    assert "20 of them, from the whole plan" in reader.sees
+    assert "A sample of 20" in reader.sees
     assert college.surname_in_onefile("L001") is None
     reader.press(f"Approve {LEARNERS} creates")
-    reader.waits_for(f"of {LEARNERS} changes begun")
+    reader.waits_for(f"of {LEARNERS} changes started")
     assert reader.path == "/runs/2"
-    before, _, _ = reader.sees.partition(f" of {LEARNERS} changes begun")
+    before, _, _ = reader.sees.partition(f" of {LEARNERS} changes started")
     assert int(before.split()[-1]) < LEARNERS
     reader.waits_for("Run 2 finished")
-    assert "Begun by a request of Morgan (page)" in reader.sees
+    assert "Started by a request by Morgan (page)" in reader.sees
     assert f"Create, done {LEARNERS - 1}" in reader.sees
 
 
 def _try_the_refused_again(reader: Reader, college: College) -> None:
     reader.open("/")
-    reader.waits_for("In step, but for 1 held record.")
+    reader.waits_for(", except 1 held record.")
     reader.press("refused")
     reader.press(TOO_LONG)
     reader.waits_for("Held: refused")
     college.correct(TOO_LONG, surname="Short")
-    reader.press("Try again")
+    reader.press("Retry")
     reader.waits_for("Run 3 finished")
     assert college.surname_in_onefile(TOO_LONG) == "Short"
 
@@ -72,14 +72,14 @@ def _sync_one(reader: Reader, college: College) -> None:
     reader.press("Search")
     reader.waits_for("History")
     assert reader.path == "/people/Learner/L001"
-    reader.press("What would it do, and why?")
+    reader.press("Explain: what would it do, and why?")
     reader.waits_for("Learner L001 would be updated: LastName.")
     assert "Married" not in reader.sees
     reader.press("Show values")
     reader.waits_for('"Married"')
     reader.press("Sync this one now")
     reader.waits_for("Run 4 finished")
-    assert "and only about L001" in reader.sees
+    assert "limited to L001" in reader.sees
     assert college.surname_in_onefile("L001") == "Married"
     assert college.surname_in_onefile("L002") == "Example-2"
 
@@ -90,15 +90,15 @@ def _sync_everybody(reader: Reader, college: College) -> None:
     reader.waits_for("Run 5 finished")
     assert college.surname_in_onefile("L002") == "Married-too"
     reader.open("/")
-    reader.waits_for("In step.")
+    reader.waits_for("In sync as of ")
 
 
 def test_a_stopped_run_is_rejected_and_signing_out_ends_it(driver: Chrome, college: College) -> None:
     reader = Reader(driver, college.origin)
     reader.open("/")
     reader.sign_in("Morgan", PASSWORD)
-    reader.waits_for("Not in step: run 1 waits for a decision.")
-    reader.press("See what it would do")
+    reader.waits_for("Not in sync: run 1 waits for approval.")
+    reader.press("Show the plan")
     reader.press("Reject")
     reader.waits_for("Rejected by Morgan (page).")
     driver.find_element("xpath", "//button[.='Sign out']").click()

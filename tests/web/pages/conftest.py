@@ -14,7 +14,8 @@ from syncd.operations.explain import Explanation, explain
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
 from syncd.web.pages import Allowance, PageContext, pages
-from tests.sync.conftest import ORGANISATION, College, found, no_pauses_between_attempts, quiet_log
+from tests.support.college import College, found, no_pauses_between_attempts, quiet_log
+from tests.support.onefile import ORGANISATION
 
 __all__ = ["found", "no_pauses_between_attempts", "quiet_log", "state_url"]
 

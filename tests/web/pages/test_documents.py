@@ -9,8 +9,8 @@ from syncd.sync.reasons import HELD, LEFT_OUT
 from syncd.web.auth.credentials import Credentials
 from syncd.web.markdown import fragment_of, render_markdown
 from syncd.web.pages.held import explanation_of
-from tests.documentation.pages import TEXTS
-from tests.sync.conftest import College, Found
+from tests.support.college import College, Found
+from tests.support.documentation import TEXTS
 
 from .conftest import TOKEN, VIEWER, Visitor
 

@@ -3,8 +3,9 @@
 from syncd.core.records import Reason
 from syncd.state import resync_requests
 from syncd.sync.reasons import HELD, LEFT_OUT
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import Visitor
 
@@ -53,7 +54,7 @@ def test_one_that_was_refused_is_let_go_and_asked_for_at_once(found: Found) -> N
 def test_all_that_were_refused_are_let_go(found: Found) -> None:
     college = found(strict=True)
     _refuse(college, "L1", "L2")
-    assert Visitor(college).get("/held").buttons == ["Try all again", "Try again", "Try again"]
+    assert Visitor(college).get("/held").buttons == ["Retry all", "Retry", "Retry"]
     Visitor(college).post("/retry", organisation=ORGANISATION)
     assert college.held == {}
     college.run()
@@ -111,7 +112,7 @@ def test_values_left_out_are_a_list_of_their_own(found: Found) -> None:
     assert "Held 0 Left out 1" in page.text
     assert "Unusable 1" in page.text
     assert "L1 Learner ULN" in page.text
-    assert "Nobody is held." in visitor.get("/held").text
+    assert "No records are held." in visitor.get("/held").text
 
 
 def test_a_row_without_a_misid_is_named_by_its_feed_and_number(found: Found) -> None:

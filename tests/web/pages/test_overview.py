@@ -1,4 +1,4 @@
-"""The overview: in step or not, and all that bears on it."""
+"""The overview: in sync or not, as of when, and the facts beside it."""
 
 import re
 from datetime import timedelta
@@ -7,15 +7,19 @@ import pytest
 
 from syncd.core.guard import Limits
 from syncd.core.run import Trigger
+from syncd.core.scope import Scope
 from syncd.errors import OneFileUnreachable
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons, resync_requests, runs
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import Visitor
 
 OTHER_ORGANISATION = 5741
+#: When the runs below read the MIS.
+AS_OF = "15 Jan 2026, 12:00"
 
 
 def _headline(college: College) -> str:
@@ -24,26 +28,37 @@ def _headline(college: College) -> str:
     return found[1]
 
 
-def test_it_says_in_one_sentence_whether_everybody_is_in_step(found: Found) -> None:
+def test_the_headline_says_whether_the_college_is_in_sync_and_as_of_when(found: Found) -> None:
     college = found()
     assert _headline(college) == "No run has been made yet."
     college.enrol("L1")
     college.run()
-    assert _headline(college) == "In step."
+    assert _headline(college) == f"In sync as of {AS_OF}."
     college.enrol("L2", email="")
     college.run()
-    assert _headline(college) == "In step, but for 1 held record."
+    assert _headline(college) == f"In sync as of {AS_OF}, except 1 held record."
     college.with_policy(limits=Limits(floor=1))
     college.enrol("L3", "L4")
     stopped = college.run().run
-    assert _headline(college) == f"Not in step: run {stopped} waits for a decision."
+    assert _headline(college) == f"Not in sync: run {stopped} waits for approval."
     Visitor(college).post(f"/runs/{stopped}/reject")
-    assert _headline(college) == f"Not in step: run {stopped} was rejected."
+    assert _headline(college) == f"Not in sync: run {stopped} was rejected."
     stopped = college.run().run
     Visitor(college).post(f"/runs/{stopped}/approve")
-    assert _headline(college) == f"Not in step yet: run {stopped} is approved."
+    assert _headline(college) == f"Not in sync yet: run {stopped} is approved."
     college.run()
-    assert _headline(college) == "In step, but for 1 held record."
+    assert _headline(college) == f"In sync as of {AS_OF}, except 1 held record."
+
+
+def test_a_run_limited_to_some_misids_is_not_said_to_be_in_sync(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    college.run(scope=Scope.of(["L1"]))
+    assert _headline(college) == "Not known to be in sync: no complete run yet."
+    college.run()
+    college.clock.now += timedelta(hours=1)
+    college.run(scope=Scope.of(["L1"]))
+    assert _headline(college) == f"In sync as of {AS_OF}."
 
 
 def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> None:
@@ -52,7 +67,7 @@ def test_it_says_that_onefile_cannot_be_reached_and_since_when(found: Found) -> 
     college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, times=None))
     with pytest.raises(OneFileUnreachable):
         college.run()
-    assert _headline(college) == "Not in step: OneFile cannot be reached."
+    assert _headline(college) == "Not in sync: OneFile cannot be reached."
     assert "cannot be reached since 15 Jan 2026, 12:00" in Visitor(college).get("/").text
 
 
@@ -111,7 +126,7 @@ def test_of_several_organisations_each_has_its_own_part(found: Found) -> None:
     college.run()
     visitor = Visitor(college, (ORGANISATION, OTHER_ORGANISATION))
     page = visitor.get("/")
-    assert f"Organisation {ORGANISATION} In step." in page.text
+    assert f"Organisation {ORGANISATION} In sync as of {AS_OF}." in page.text
     assert f"Organisation {OTHER_ORGANISATION} No run has been made yet." in page.text
     visitor.post("/sync", organisation=OTHER_ORGANISATION)
     with college.context.store.begin() as connection:

@@ -10,8 +10,9 @@ from syncd.onefile import Interrupted
 from syncd.operations.explain import Explanation
 from syncd.state import resync_requests
 from syncd.web.auth.credentials import Credentials
+from tests.support.college import Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, Found
 
 from .conftest import TOKEN, VIEWER, Visitor
 
@@ -64,7 +65,7 @@ def test_somebody_held_without_an_account_is_found(found: Found) -> None:
     college.run()
     page = Visitor(college).get("/people?q=L1")
     assert "Held: missing Email is empty, since 15 Jan 2026, 12:00" in page.text
-    assert "There is no account for this MISID in this role." in page.text
+    assert "syncd has no account for this MISID in this role." in page.text
 
 
 def test_nobody_is_found_by_what_would_match_anything(found: Found) -> None:
@@ -73,7 +74,7 @@ def test_nobody_is_found_by_what_would_match_anything(found: Found) -> None:
     college.run()
     visitor = Visitor(college)
     for text in ("%25", "_", "%5C", "zzz"):
-        assert "No match." in visitor.get(f"/people?q={text}").text
+        assert "No results." in visitor.get(f"/people?q={text}").text
 
 
 def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
@@ -90,7 +91,7 @@ def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
         (page,) = (page for page in pages if f"UserID {college.known_id(misid)}" in page.text)
         assert f"UserID {college.known_id(misid)}" in visitor.get(f"/people?q={quote(misid, safe='')}").text
         explained = visitor.get(next(each for each in page.links if "explain=yes" in each))
-        assert "is in step: nothing to send" in explained.text
+        assert "is in sync: nothing to send" in explained.text
         visitor.post("/sync", organisation=ORGANISATION, misid=misid)
     with college.context.store.begin() as connection:
         assert [each.misids for each in resync_requests.waiting(session_on(connection, ORGANISATION))] == [
@@ -117,7 +118,7 @@ def test_one_refused_tells_onefiles_words_and_can_be_tried_again(found: Found) -
     college.run()
     page = Visitor(college).get("/people/Learner/L1")
     assert "Held: refused" in page.text
-    assert "Try again" in page.buttons
+    assert "Retry" in page.buttons
 
 
 def test_what_the_next_run_would_do_is_told_when_asked_for(found: Found) -> None:
@@ -128,7 +129,7 @@ def test_what_the_next_run_would_do_is_told_when_asked_for(found: Found) -> None
     visitor = Visitor(college)
     assert "Row 1 of the feed" not in visitor.get("/people/Learner/L1").text
     page = visitor.get("/people/Learner/L1?explain=yes")
-    assert "Learner L1 would be updated: LastName. The MIS has something else there than" in page.text
+    assert "Learner L1 would be updated: LastName. These values differ from those" in page.text
     assert "LastName LastName text differs, sent" in page.text
     assert "FirstName FirstName text same" in page.text
     assert "Row 1 of the feed learners" in page.text
@@ -148,7 +149,7 @@ def test_values_are_shown_to_those_who_have_signed_in_and_may_steer(found: Found
         page = visitor.post("/people/values", **asked)
     assert f'"{SECRET}"' in page.text
     assert page.headers["Cache-Control"] == "no-store"
-    (shown,) = (line for line in log if line["event"] == "values_shown")
+    (shown,) = (line for line in log if line["event"] == "personal_values_viewed")
     assert (shown["organisation_id"], shown["role"], shown["misid"]) == (ORGANISATION, "Learner", "L1")
     assert shown["asked_by"] == "Morgan (page)"
     assert {"LastName", "Email", "ClassroomID"} <= {*shown["fields"]}
@@ -181,7 +182,7 @@ def test_values_are_shown_to_nobody_else(found: Found) -> None:
     ("problem", "said"),
     [
         (MisUnreachable("The MIS did not answer."), "The MIS did not answer."),
-        (Interrupted(), "OneFile must not be called now"),
+        (Interrupted(), "No calls to OneFile are allowed now"),
     ],
 )
 def test_why_it_cannot_be_told_is_said_on_the_page(found: Found, problem: Exception, said: str) -> None:
@@ -220,7 +221,7 @@ def test_nonsense_is_answered_in_a_sentence(found: Found) -> None:
     for path, status in _NONSENSE.items():
         page = visitor.get(path)
         assert (path, page.status) == (path, status)
-        assert page.text.startswith("No ·") == (status != 200)
+        assert page.text.startswith("Error ·") == (status != 200)
 
 
 def test_leavers_can_be_listed(found: Found) -> None:

@@ -10,8 +10,9 @@ from syncd.core.scope import Scope
 from syncd.state import resync_requests, runs
 from syncd.sync.run import run_once
 from syncd.web.auth.credentials import Credentials
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
-from tests.sync.conftest import ORGANISATION, College, Found
 
 from .conftest import TOKEN, VIEWER, Visitor
 
@@ -37,7 +38,7 @@ def test_a_finished_run_tells_who_asked_and_every_change(found: Found) -> None:
     college.enrol("L1", "L2")
     done = run_once(college.context, Trigger.REQUEST, asked_by="Morgan (page)")
     page = Visitor(college).get(f"/runs/{done.run}")
-    assert "Begun by a request of Morgan (page) on 15 Jan 2026, 12:00" in page.text
+    assert "Started by a request by Morgan (page) on 15 Jan 2026, 12:00" in page.text
     assert "Create, done 2" in page.text
     assert {"/people/Learner/L1", "/people/Learner/L2"} <= {*page.links}
 
@@ -69,7 +70,7 @@ def test_a_stopped_run_shows_its_plan_by_counts_and_samples_and_no_value(found: 
     college = found()
     number = _stopped(college)
     page = Visitor(college).get(f"/runs/{number}")
-    assert "It was stopped before its first change: 3 creates where 1 are allowed." in page.text
+    assert "The guard stopped it before its first change: 3 creates where 1 are allowed." in page.text
     assert "Creates 3 3 Learners All of them" in page.text
     assert {"/people/Learner/L1", "/people/Learner/L2", "/people/Learner/L3"} <= {*page.links}
     assert "ClassroomID, DefaultAssessorID, Email, FirstName, LastName, MISID, PlacementID" in page.text
@@ -85,10 +86,10 @@ def test_a_run_at_work_tells_how_far_it_has_come_and_how_long_it_takes_yet(found
     college.run(
         progress=lambda _done, _total: seen.extend(Visitor(college).get(path).text for path in ("/", "/runs/1"))
     )
-    assert "1 change begun of 3 planned, 1 s left. Watch it" in seen[0]
-    assert "1 of 3 changes begun, 1 s left" in seen[1]
-    assert "3 of 3 changes begun" in seen[-1]
-    assert "left" not in seen[-1].partition("changes begun")[2][:10]
+    assert "1 change started of 3 planned, 1 s left. Show the run" in seen[0]
+    assert "1 of 3 changes started, 1 s left" in seen[1]
+    assert "3 of 3 changes started" in seen[-1]
+    assert "left" not in seen[-1].partition("changes started")[2][:10]
 
 
 def test_approving_lets_it_go_at_once(found: Found) -> None:
@@ -100,7 +101,7 @@ def test_approving_lets_it_go_at_once(found: Found) -> None:
     assert college.run().is_in_sync
     page = Visitor(college).get(f"/runs/{number}")
     assert "Approved by loopback (page) on 15 Jan 2026, 12:00, for 3 creates." in page.text
-    assert "It is valid until 16 Jan 2026, 12:00" in page.text
+    assert "The approval expires on 16 Jan 2026, 12:00" in page.text
 
 
 def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
@@ -113,7 +114,7 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
     with college.context.store.begin() as connection:
         resync_requests.record_answer(session_on(connection), [request], number)
     visitor = Visitor(college)
-    assert "and only about L1" in visitor.get(f"/runs/{number}").text
+    assert "limited to L1" in visitor.get(f"/runs/{number}").text
     visitor.post(f"/runs/{number}/approve")
     with college.context.store.begin() as connection:
         assert [each.misids for each in resync_requests.waiting(session_on(connection, ORGANISATION))] == [("L1",)]

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from syncd.cli.program import app
 from syncd.web.metrics import Metrics
-from tests.sync.conftest import ORGANISATION, College, Found
+from tests.support.college import College, Found
+from tests.support.onefile import ORGANISATION
 
 from .conftest import Visitor
 

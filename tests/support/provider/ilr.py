@@ -3,6 +3,7 @@
 The Individualised Learner Record is what every publicly funded training provider in England exports from its MIS.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +13,10 @@ from xml.etree.ElementTree import Element, iterparse
 
 NAMESPACE: Final = "ESFA/ILR/2018-19"
 PROGRAMME_AIM: Final = 1
+
+#: The return that nobody here has written, and where it is unless the environment says otherwise.
+_REAL_RETURN: Final = "ILR-10033670-1819-20180704-120055-03.xml"
+_BESIDE_THE_REPOSITORY: Final = Path(__file__).parents[4] / "shared" / "data"
 
 _IN: Final = {"": NAMESPACE}
 
@@ -66,6 +71,11 @@ def read_return(path: Path) -> Iterator[Learner]:
         if event == "end" and element.tag == f"{{{NAMESPACE}}}Learner":
             yield _learner(element)
             message.clear()
+
+
+def real_return() -> list[Learner]:
+    """The learners of the real return."""
+    return list(read_return(Path(os.environ.get("SYNCD_TEST_DATA", _BESIDE_THE_REPOSITORY), _REAL_RETURN)))
 
 
 def _learner(element: Element) -> Learner:

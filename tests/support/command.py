@@ -4,16 +4,16 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
-import pytest
+from .addresses import listens
+from .polling import wait_until
 
 COMMAND: Final = (sys.executable, "-m", "syncd")
 #: Calls a minute. OneFile's 300 have a test of their own, the others wait for nothing …
@@ -23,10 +23,7 @@ SLOW: Final = 1200
 #: … and for those that must still find it at its work after another command has started and ended.
 VERY_SLOW: Final = 60
 
-_PATIENCE_SECONDS: Final = 120
 _LONGEST_COMMAND_SECONDS: Final = 280
-
-_Found = TypeVar("_Found")
 
 Configuration: TypeAlias = dict[str, dict[str, object]]
 
@@ -101,6 +98,15 @@ class Running:
             return next((event for event in self.events if wanted.items() <= event.items()), None)
 
         return wait_until(look, f"the event {name}")
+
+    def wait_until_it_listens(self, address: str) -> None:
+        """Wait until it takes connections at this host and port."""
+
+        def look() -> bool:
+            assert self.process.poll() is None, f"syncd ended early:\n{self.stderr.read_text(encoding='utf-8')}"
+            return listens(address)
+
+        wait_until(look, f"{address} to listen")
 
 
 class Syncd:
@@ -183,16 +189,6 @@ class Syncd:
 def events_in(log: str) -> list[dict[str, Any]]:
     """The log lines in a text."""
     return [json.loads(line) for line in log.splitlines() if line.startswith("{") and line.endswith("}")]
-
-
-def wait_until(look: Callable[[], _Found | None], what: str) -> _Found:
-    """Look again and again until there is something, and give it."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.005)
-    pytest.fail(f"waited {_PATIENCE_SECONDS} seconds for {what}")
 
 
 def _table(header: str, keys: Mapping[str, object]) -> str:

@@ -42,6 +42,18 @@ class OneFile:
         (user,) = (user for user in self.learners if user.misid == misid)
         return user
 
+    def sow(self, *users: dict[str, Any]) -> None:
+        """Add users, as if somebody had made them in OneFile by hand."""
+        self._simulator.sow({"users": list(users)})
+
+    def lose(self, user: User) -> None:
+        """Be without a user until it is put back."""
+        self._world.users.pop(user.id)
+
+    def put_back(self, user: User) -> None:
+        """Have a lost user again."""
+        self._world.users[user.id] = user
+
     def assessor_id(self, misid: str) -> int:
         """The UserID of the assessor whom the MIS knows by this code."""
         (user,) = (user for user in self._world.users_with_misid(misid) if user.role == _ASSESSOR)

@@ -15,9 +15,10 @@ from syncd.simulator.models import User
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from syncd.sync.context import Policy
-from tests.model.college import ASSESSOR, LEARNER, Who
-from tests.model.mortality import Killed, Moment
-from tests.model.site import Site
+
+from .college import ASSESSOR, LEARNER, Who
+from .mortality import Killed, Moment
+from .site import Site
 
 TUTOR = Who(ASSESSOR, "A1")
 ANN = Who(LEARNER, "1")
