@@ -195,7 +195,7 @@ def test_plan_and_history_say_who_has_changed_roles_and_how_many_use_a_default(
     print_plan(Shown(ORGANISATION, make_plan(whole.college.context), 4.9, 300))
 
     said = capsys.readouterr().out
-    assert "T2 was Trainee Assessor and is Assessor now" in said
+    assert "T2 was Trainee Assessor and is now Assessor" in said
     assert "2 learners would use the default placement." in said
     whole.run()
     with whole.college.context.store.begin() as connection:
