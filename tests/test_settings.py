@@ -77,7 +77,7 @@ def test_a_limit_itself_is_allowed(
         assert getattr(getattr(given, section), key) == limit
 
 
-def test_calls_in_flight_and_the_time_to_settle_have_limits_that_are_allowed(configuration: Configuration) -> None:
+def test_limit_values_of_max_in_flight_and_settle_seconds_are_accepted(configuration: Configuration) -> None:
     for in_flight in (1, 64):
         line = f"max_in_flight = {in_flight}\nsettle_seconds = 0"
         given = configuration.load({"[onefile]": f"{GOOD['[onefile]']}\n{line}"}).onefile
@@ -217,7 +217,7 @@ def test_the_hash_of_a_password_may_be_in_a_file_of_its_own(configuration: Confi
         assert hashed not in repr(given)
 
 
-def test_a_secret_in_the_environment_wins_over_a_file_named_in_the_configuration(configuration: Configuration) -> None:
+def test_secret_from_environment_overrides_secret_in_configuration(configuration: Configuration) -> None:
     configuration.folder.joinpath("token").write_text("of the file", encoding="utf-8")
     named = {"[onefile]": f'{GOOD["[onefile]"]}\ncustomer_token_file = "token"'}
     written = {"[onefile]": f'{GOOD["[onefile]"]}\ncustomer_token = "written"'}
@@ -232,7 +232,7 @@ def _urls(given: Settings) -> list[str]:
     return [url.get_secret_value() for url in given.notify.urls]
 
 
-def test_whom_to_tell_is_a_list_or_lines_of_a_file_or_the_environment(configuration: Configuration) -> None:
+def test_notify_urls_come_from_list_file_lines_or_environment(configuration: Configuration) -> None:
     expected = ["mailto://a:b@c.example?to=d@c.example,e@c.example", "json://127.0.0.1/hook"]
     lines = f"# the office\n{expected[0]}\n\n  {expected[1]}  \n"
     configuration.folder.joinpath("urls").write_text(lines, encoding="utf-8")
@@ -271,7 +271,7 @@ def test_no_secret_is_shown_by_printing_the_settings(configuration: Configuratio
         assert "hunter2" not in shown
 
 
-def test_the_file_is_the_one_given_or_named_by_the_environment_or_in_the_folder(
+def test_configuration_file_is_argument_then_environment_then_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SYNCD_CONFIG", raising=False)

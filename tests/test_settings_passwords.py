@@ -85,7 +85,7 @@ def test_no_part_of_a_password_in_a_url_is_shown(configuration: Configuration, s
     assert in_environment.startswith(f"the environment variable SYNCD_{section.upper()}__URL: {section}.url: has an ")
 
 
-def test_a_single_backslash_in_double_quotes_is_told_how_to_write_it(configuration: Configuration) -> None:
+def test_single_backslash_in_double_quotes_error_explains_escaping(configuration: Configuration) -> None:
     sentence = configuration.complaint({"[source]": r'url = "mssql://reader@SQL01\PROSOLUTION/mis"'})
     assert sentence.endswith(r"In double quotes a backslash is written \\, in single quotes \.")
     for written in (
@@ -116,7 +116,7 @@ def test_a_file_that_is_not_there_is_named_with_the_user(configuration: Configur
     )
 
 
-def test_a_file_that_may_not_be_read_is_named_with_the_user_who_may_not(tmp_path: Path) -> None:
+def test_unreadable_secret_file_error_names_file_and_user(tmp_path: Path) -> None:
     secret = tmp_path / "token"
     secret.write_text(SECRET, encoding="utf-8")
     secret.chmod(0)

@@ -220,7 +220,7 @@ def test_a_secret_that_is_not_text_is_not_read(configuration: Configuration) -> 
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8642", "[::]:8642", "192.168.0.7:8642", "mis:8642", "127.example.org:80"])
-def test_whoever_listens_to_the_network_needs_a_token(configuration: Configuration, listen: str) -> None:
+def test_listen_on_network_address_requires_token_or_password(configuration: Configuration, listen: str) -> None:
     host, _, port = listen.rpartition(":")
 
     assert configuration.complaint({"[admin]": f'listen = "{listen}"'}) == (
@@ -232,7 +232,7 @@ def test_whoever_listens_to_the_network_needs_a_token(configuration: Configurati
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8642", "127.0.0.2:1", "localhost:65535", "[::1]:8642"])
-def test_whoever_listens_to_this_machine_only_needs_none(configuration: Configuration, listen: str) -> None:
+def test_listen_on_loopback_address_requires_no_token(configuration: Configuration, listen: str) -> None:
     assert configuration.load({"[admin]": f'listen = "{listen}"'}).admin.address is not None
 
 
@@ -292,7 +292,9 @@ def test_a_feed_has_one_query(configuration: Configuration, query: str) -> None:
         ("feeds = []", "FILE: feeds: there must be at least one [[feeds]]."),
     ],
 )
-def test_a_file_of_the_wrong_shape_is_told_so(configuration: Configuration, text: str, sentence: str) -> None:
+def test_malformed_configuration_file_error_names_the_problem(
+    configuration: Configuration, text: str, sentence: str
+) -> None:
     good = "\n".join(f"{head}\n{GOOD[head]}" for head in ("[onefile]", "[source]"))
     configuration.file.write_text(f"{text}\n{good}" if "feeds" in text and "onefile" not in text else text)
 
@@ -302,7 +304,7 @@ def test_a_file_of_the_wrong_shape_is_told_so(configuration: Configuration, text
     assert str(refusal.value).replace(str(configuration.file), "FILE") == sentence
 
 
-def test_a_file_that_is_not_there_or_not_to_be_read_is_told_apart(configuration: Configuration) -> None:
+def test_missing_and_unreadable_configuration_have_distinct_errors(configuration: Configuration) -> None:
     with pytest.raises(ConfigurationError) as missing:
         load_settings(configuration.file)
     with pytest.raises(ConfigurationError) as folder:

@@ -56,7 +56,7 @@ def _change(store: Store, at: datetime, misid: str, message: str = "") -> None:
         )
 
 
-def test_the_history_of_everybody_is_that_of_whole_days_in_london(syncd: Syncd, store: Store) -> None:
+def test_history_of_all_records_covers_whole_days_in_london(syncd: Syncd, store: Store) -> None:
     for misid, at in (
         ("L1", datetime(2026, 6, 30, 22, 59, tzinfo=UTC)),
         ("L2", datetime(2026, 6, 30, 23, 0, tzinfo=UTC)),
@@ -166,7 +166,7 @@ def lived(mis: Mis, onefile: OneFile, syncd: Syncd, store: Store) -> Syncd:
 
 
 @pytest.mark.slow
-def test_a_report_tells_what_was_done_and_by_whose_leave(lived: Syncd, mis: Mis, onefile: OneFile) -> None:
+def test_report_lists_runs_changes_approvals_rejections_and_requests(lived: Syncd, mis: Mis, onefile: OneFile) -> None:
     told = lived("report", "--since", "1h", "--json").json
 
     assert Counter({(one["trigger"], one["state"]): one["count"] for one in told["runs"]}) == {
@@ -216,7 +216,7 @@ def test_a_report_names_misids_only_where_it_is_asked_to_and_never_a_value(
         assert [misid for misid in misids if misid not in each] == []
 
 
-def test_a_report_as_a_page_needs_nothing_else_and_can_be_read_by_anybody(syncd: Syncd, store: Store) -> None:
+def test_html_report_is_self_contained_and_accessible(syncd: Syncd, store: Store) -> None:
     _change(store, datetime.now(UTC), "<script>L1</script>")
     page = syncd.folder / "page.html"
     said = syncd("report", "--details", "--html", page.name)

@@ -69,7 +69,7 @@ def test_an_archived_leaver_can_be_restored(mis: Mis, onefile: OneFile, syncd: S
 
 
 @pytest.mark.slow
-def test_the_store_is_checked_copied_and_sealed_anew(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+def test_store_is_checked_backed_up_and_resealed_with_a_key(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     key = "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgYSBzZWNyZXQ="
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     assert syncd("db", "check").exit == Exit.IN_STEP

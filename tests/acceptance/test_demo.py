@@ -87,7 +87,7 @@ def folder(told: Finished, shelf: Path) -> Path:
     return shelf / "syncd-demo"
 
 
-def test_the_whole_story_is_told_in_plain_text(told: Finished, keychain: bool) -> None:
+def test_whole_demo_prints_every_landmark_in_order_in_plain_text(told: Finished, keychain: bool) -> None:
     assert told.exit == Exit.IN_STEP, told
     assert told.stderr == ""
     assert "\x1b" not in told.stdout
@@ -197,7 +197,7 @@ def test_what_is_in_the_way_is_left_alone(in_the_way: str, tmp_path: Path) -> No
     assert file.read_text() == "mine"
 
 
-def test_a_step_that_ends_otherwise_than_told_stops_the_story_with_what_the_command_said(tmp_path: Path) -> None:
+def test_demo_step_with_unexpected_exit_code_stops_with_its_message(tmp_path: Path) -> None:
     teller = Narrator(tmp_path, _environment())
     with pytest.raises(StoryBroken, match=r"'syncd plan' ended with exit code 1.*no configuration file syncd\.toml"):
         teller.run("plan")

@@ -38,7 +38,7 @@ def test_every_row_leads_to_rows_that_are_there(seed: int, size: Size) -> None:
 
 @given(SEEDS, SIZES)
 @settings(max_examples=10)
-def test_nobody_is_held_for_the_sake_of_somebody_else(seed: int, size: Size) -> None:
+def test_held_records_are_not_referenced_by_other_records(seed: int, size: Size) -> None:
     rows = generate(seed, size).rows
     dirt = Dirt.usual(seed, size)
 
@@ -50,7 +50,7 @@ def test_nobody_is_held_for_the_sake_of_somebody_else(seed: int, size: Size) -> 
 
 @given(SEEDS, SIZES)
 @settings(max_examples=10)
-def test_the_usual_dirt_is_there_and_nobody_has_two_sorts_of_it(seed: int, size: Size) -> None:
+def test_usual_dirt_is_present_and_its_kinds_do_not_overlap(seed: int, size: Size) -> None:
     college = generate(seed, size)
     dirt = college.dirt
 

@@ -39,7 +39,7 @@ def test_all_that_is_well_fits_on_one_screen(mis: Mis, onefile: OneFile, syncd: 
         assert str(learner.family_name) not in told.stdout
 
 
-def test_a_feed_is_read_to_say_who_would_be_held_and_why(mis: Mis, syncd: Syncd) -> None:
+def test_feed_finding_counts_records_that_would_be_held_by_reason(mis: Mis, syncd: Syncd) -> None:
     awaited = [expect(learner, mis.college) for learner in mis.enrolled]
     held = Counter(one.held for one in awaited if one.held)
     left_out = Counter(name for one in awaited if not one.held for name in one.warnings)
@@ -53,7 +53,7 @@ def test_a_feed_is_read_to_say_who_would_be_held_and_why(mis: Mis, syncd: Syncd)
         assert words in feed["found"]
 
 
-def test_rows_with_one_misid_are_told_of(mis: Mis, syncd: Syncd) -> None:
+def test_misid_in_more_than_one_row_is_reported(mis: Mis, syncd: Syncd) -> None:
     whole = expect(mis.enrolled[-1], mis.college)
     assert not whole.held
     syncd.write_feed(f"{FEED} UNION ALL {FEED} WHERE learner.learn_ref_number = '{whole.fields['MISID']}'")

@@ -50,7 +50,7 @@ def _assert_it_gives_nobody_away(learners: list[Learner], *finished: Finished) -
 
 
 @pytest.mark.slow
-def test_it_is_told_why_a_learner_has_no_account_and_nothing_is_sent(
+def test_explain_says_why_a_learner_is_held_and_writes_nothing(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
@@ -69,7 +69,7 @@ def test_it_is_told_why_a_learner_has_no_account_and_nothing_is_sent(
 
 
 @pytest.mark.slow
-def test_a_create_and_an_update_are_told_as_they_are_then_sent(
+def test_explain_shows_create_as_then_sent_and_update_values_on_request(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
     somebody = mis.enrolled[0]
@@ -133,7 +133,7 @@ def test_the_document_is_described_by_the_help(
 
 
 @pytest.mark.slow
-def test_a_leaver_and_a_misid_that_nobody_has(
+def test_explain_describes_a_leaver_and_an_unknown_misid(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD

@@ -22,7 +22,7 @@ def test_a_rejected_run_is_settled_and_the_next_one_stops_again(mis: Mis, onefil
     assert onefile.writes == []
 
 
-def test_an_emptied_mis_changes_nobody(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+def test_emptied_mis_stops_the_run_and_writes_nothing(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     for learner in mis.enrolled:
         mis.withdraw(learner.learn_ref_number)

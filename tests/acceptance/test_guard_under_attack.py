@@ -91,7 +91,7 @@ def test_a_feed_of_which_no_row_can_be_sent_is_held(onefile: OneFile, in_step: S
     _assert_nothing_to_mend(onefile, in_step)
 
 
-def test_a_feed_that_breaks_off_says_nothing_of_anybody(onefile: OneFile, in_step: Syncd) -> None:
+def test_feed_that_fails_midway_fails_the_run_and_writes_nothing(onefile: OneFile, in_step: Syncd) -> None:
     in_step.write_feed(_BROKEN_OFF)
 
     failed = _sync_without_a_write(onefile, in_step)
@@ -152,9 +152,7 @@ def _assert_nothing_to_mend(onefile: OneFile, syncd: Syncd) -> None:
     assert not any(learner.is_archived for learner in onefile.learners)
 
 
-def test_a_stopped_run_waits_no_more_once_a_later_run_has_planned_anew(
-    mis: Mis, onefile: OneFile, syncd: Syncd
-) -> None:
+def test_stopped_run_no_longer_waits_after_a_later_run_finishes(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == Exit.IN_STEP
     syncd.write_feed(f"{FEED} LIMIT 0")
     assert syncd("sync").exit == Exit.AWAITING_APPROVAL

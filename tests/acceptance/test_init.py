@@ -165,7 +165,7 @@ def test_an_example_names_only_settings_and_commands_that_exist() -> None:
         assert re.search(rf"(?m)^\W+{command} ", help_), f"there is no 'syncd {command}'"
 
 
-def test_the_service_reads_its_secrets_from_credentials_and_may_finish_its_calls() -> None:
+def test_systemd_service_uses_credentials_and_lets_calls_finish() -> None:
     unit = ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(_shipped("syncd.service").read_text(encoding="utf-8"))
@@ -180,7 +180,7 @@ def test_the_service_reads_its_secrets_from_credentials_and_may_finish_its_calls
         assert service[key] == value
 
 
-def test_the_windows_service_runs_the_daemon_on_one_folder_and_lets_it_finish_its_calls() -> None:
+def test_windows_service_uses_one_folder_and_lets_calls_finish() -> None:
     service = fromstring(_shipped("windows-service.xml").read_text(encoding="utf-8"))  # noqa: S314 - it is ours
     said = {each.tag: each.text for each in service}
     environment = {each.attrib["name"]: each.attrib["value"] for each in service.findall("env")}

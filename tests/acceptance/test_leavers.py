@@ -8,9 +8,7 @@ from tests.support.provider.onefile import OneFile
 
 
 @pytest.mark.slow
-def test_a_learner_who_leaves_is_reported_and_one_who_returns_keeps_the_account(
-    mis: Mis, onefile: OneFile, syncd: Syncd
-) -> None:
+def test_leaver_is_reported_and_returner_keeps_the_account(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     leaver = next(learner for learner in mis.enrolled if learner.learn_ref_number in onefile.misids)
     misid = leaver.learn_ref_number

@@ -77,7 +77,7 @@ def _mapping(syncd: Syncd) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_whoever_onefile_has_is_linked_and_nobody_is_there_twice(
+def test_existing_accounts_are_linked_and_none_is_duplicated(
     mis: Mis, onefile: OneFile, syncd: Syncd, owners: dict[int, str]
 ) -> None:
     file = syncd.folder / "onefile-links.csv"

@@ -38,7 +38,7 @@ def test_a_college_is_brought_into_step_and_kept_there(
 
 @either_return
 @pytest.mark.parametrize("onefile", ["with Keychain"], indirect=True)
-def test_with_keychain_on_a_create_answers_nothing_and_every_account_is_known_all_the_same(
+def test_with_keychain_on_every_created_account_is_known_by_its_userid(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
     story = _Story(learners, mis, onefile, syncd)

@@ -35,7 +35,7 @@ def test_a_test_message_goes_to_all_and_it_is_said_of_each_whether_it_went(syncd
     assert syncd("notify", "test").exit == Exit.IN_STEP
 
 
-def test_nobody_to_tell_and_a_url_that_is_none_are_said_in_a_sentence(syncd: Syncd) -> None:
+def test_missing_or_invalid_notify_url_fails_with_a_clear_message(syncd: Syncd) -> None:
     nobody = syncd("notify", "test")
     assert (nobody.exit, nobody.stderr.count("\n")) == (Exit.COULD_NOT_RUN, 1)
     assert "SYNCD_NOTIFY__URLS" in nobody.stderr
@@ -48,9 +48,7 @@ def test_nobody_to_tell_and_a_url_that_is_none_are_said_in_a_sentence(syncd: Syn
 
 
 @pytest.mark.slow
-def test_a_daemon_tells_once_that_a_run_waits_and_that_it_no_longer_does_whatever_is_restarted(
-    syncd: Syncd, inbox: Inbox
-) -> None:
+def test_daemon_notifies_once_of_waiting_run_and_its_end_across_restarts(syncd: Syncd, inbox: Inbox) -> None:
     address = free_address()
     syncd.configure(guard={"floor": 1}, admin={"listen": address})
     syncd.environment = {"SYNCD_NOTIFY__URLS": json.dumps([inbox.url]), "SYNCD_LOG__LEVEL": "debug"}

@@ -33,7 +33,7 @@ def _reload(daemon: Running) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_daemon_takes_up_feeds_and_settings_and_refuses_what_is_wrong_or_takes_a_restart(
+def test_reload_applies_valid_settings_and_refuses_invalid_or_fixed_ones(
     mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
@@ -86,9 +86,7 @@ def test_a_daemon_takes_up_feeds_and_settings_and_refuses_what_is_wrong_or_takes
 
 
 @pytest.mark.slow
-def test_an_mis_that_hangs_while_the_new_feeds_are_looked_at_does_not_hold_up_the_end(
-    onefile: OneFile, syncd: Syncd
-) -> None:
+def test_mis_that_hangs_during_a_reload_does_not_delay_daemon_shutdown(onefile: OneFile, syncd: Syncd) -> None:
     with syncd.start("run") as daemon:
         daemon.wait_for_event("daemon_started")
         syncd.write_feed(

@@ -54,7 +54,7 @@ def _daemon(syncd: Syncd) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("state", STATES, indirect=True)
-def test_a_daemon_begins_within_two_seconds_and_who_waits_is_told_the_outcome(
+def test_daemon_starts_resync_in_two_seconds_and_caller_gets_the_outcome(
     mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
@@ -87,9 +87,7 @@ def test_a_daemon_begins_within_two_seconds_and_who_waits_is_told_the_outcome(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", STATES, indirect=True)
-def test_a_resync_of_one_person_is_called_for_within_two_seconds_of_being_asked_for_in_the_midst_of_a_long_run(
-    mis: Mis, onefile: OneFile, syncd: Syncd
-) -> None:
+def test_resync_of_one_misid_during_a_long_run_is_sent_in_two_seconds(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     mis.enrol(made_up_learners(200)[SIZE:])
     misids = sendable(mis)
     syncd.configure(onefile={"calls_per_minute": 300}, guard={"floor": 1000}, schedule={"poll": "1h"})
@@ -110,7 +108,7 @@ def test_a_resync_of_one_person_is_called_for_within_two_seconds_of_being_asked_
 
 
 @pytest.mark.slow
-def test_a_sync_by_hand_gives_way_to_a_resync_of_one_person_and_makes_it_where_there_is_no_daemon(
+def test_manual_sync_without_a_daemon_pauses_for_a_resync_of_one_misid(
     mis: Mis, onefile: OneFile, syncd: Syncd
 ) -> None:
     mis.enrol(made_up_learners(200)[SIZE:])
@@ -133,7 +131,7 @@ def test_a_sync_by_hand_gives_way_to_a_resync_of_one_person_and_makes_it_where_t
 
 
 @pytest.mark.slow
-def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+def test_stopped_resync_is_reported_then_approved_over_http_and_sent(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     address = free_address()
     syncd.configure(admin={"listen": address})
 
@@ -158,7 +156,7 @@ def test_a_stopped_run_is_told_approved_over_http_and_made(mis: Mis, onefile: On
 
 
 @pytest.mark.slow
-def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_answers_all(mis: Mis, syncd: Syncd) -> None:
+def test_waiting_resync_without_daemon_fails_and_next_daemon_answers_all(mis: Mis, syncd: Syncd) -> None:
     waiting = syncd("resync", "--wait")
     asked = syncd("resync", "--misid", "L1")
     assert (waiting.exit, asked.exit) == (Exit.COULD_NOT_RUN, Exit.IN_STEP)
@@ -170,7 +168,7 @@ def test_who_asks_when_there_is_no_daemon_is_told_so_and_the_next_one_answers_al
 
 
 @pytest.mark.slow
-def test_who_asks_in_a_quiet_window_is_told_that_it_begins_after_it(syncd: Syncd) -> None:
+def test_resync_in_a_quiet_window_says_it_starts_after_the_window(syncd: Syncd) -> None:
     syncd.configure(schedule={"quiet": ["00:00-12:00", "12:00-00:00"]})
     asked = syncd("resync")
     assert (asked.exit, asked.stderr) == (Exit.IN_STEP, "")
@@ -179,7 +177,7 @@ def test_who_asks_in_a_quiet_window_is_told_that_it_begins_after_it(syncd: Syncd
 
 
 @pytest.mark.slow
-def test_who_stops_waiting_takes_nothing_back(mis: Mis, syncd: Syncd) -> None:
+def test_caller_that_stops_waiting_leaves_the_resync_request_in_place(mis: Mis, syncd: Syncd) -> None:
     assert syncd("db", "upgrade").exit == Exit.IN_STEP
     with syncd.start("resync", "--wait") as asker:
         wait_until(lambda: _number_of_requests(syncd), "the request")

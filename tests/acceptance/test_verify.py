@@ -95,7 +95,7 @@ def test_a_fix_that_is_too_large_waits_for_approval(onefile: OneFile, in_step: S
 
 
 @pytest.mark.slow
-def test_with_nobody_in_onefile_yet_there_is_no_drift(onefile: OneFile, mis: Mis, syncd: Syncd) -> None:
+def test_verify_without_any_account_finds_no_drift_and_makes_no_call(onefile: OneFile, mis: Mis, syncd: Syncd) -> None:
     with onefile.watched() as calls:
         assert syncd("verify").exit == _NONE
     assert calls == []

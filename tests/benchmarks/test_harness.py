@@ -48,7 +48,7 @@ def test_all_is_measured_and_written_down(make: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_benchmark_that_has_not_seen_everybody_is_worth_nothing(tmp_path: Path) -> None:
+def test_benchmark_that_has_not_seen_all_people_is_rejected(tmp_path: Path) -> None:
     college = College(tmp_path, f"sqlite:///{tmp_path / 'mis.db'}", f"sqlite:///{tmp_path / 'state.db'}").laid_out()
     fill(college.source, 20)
     with pytest.raises(Hollow, match="has seen 20 and not 21"):

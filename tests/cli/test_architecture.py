@@ -13,7 +13,7 @@ _PAGE = read("architecture")
 _NAMED = set(re.findall(r"`((?:syncd|tests|migrations|config|pyproject)\b[\w./]*)`", _PAGE))
 
 
-def test_whatever_it_names_is_there() -> None:
+def test_every_path_that_the_architecture_page_names_exists() -> None:
     assert len(_NAMED) > 60
     assert {name for name in _NAMED if not (_ROOT / name).exists()} == set()
 

@@ -45,7 +45,7 @@ def test_the_cases_that_people_ask_about(college: College, syncd: Syncd) -> None
     assert _field(unchanged, "DOB") == "a date same"
 
 
-def test_who_is_no_longer_held_was_held(college: College, syncd: Syncd) -> None:
+def test_explain_shows_that_a_record_no_longer_held_was_held(college: College, syncd: Syncd) -> None:
     assert syncd("sync", "--approve").exit == 4
     college.let_a_week_pass()
     told = syncd("explain", sample_college.NO_EMAIL).stdout

@@ -62,7 +62,7 @@ def test_a_reason_is_found_however_it_is_written(topic: str, syncd: Syncd) -> No
     assert HELD[reason].remedy in syncd("help", *topic.split()).stdout
 
 
-def test_a_reason_of_both_lists_and_of_an_error_is_told_of_in_all_of_them(syncd: Syncd) -> None:
+def test_help_on_a_shared_reason_shows_held_left_out_and_error_meanings(syncd: Syncd) -> None:
     told = syncd("help", "refused").stdout
     assert HELD[Reason.REFUSED].meaning in told
     assert LEFT_OUT[Reason.REFUSED].meaning in told

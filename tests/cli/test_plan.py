@@ -45,7 +45,7 @@ def test_the_counts_come_first_and_the_guard_last(college: College, syncd: Syncd
     assert not any(value in "\n".join(said) for row in _everybody(college) for value in row if len(value) > 5)
 
 
-def test_who_would_be_held_is_told_by_reason_with_what_to_do(college: College, syncd: Syncd) -> None:
+def test_plan_shows_held_records_by_reason_with_the_remedy(college: College, syncd: Syncd) -> None:
     said = " ".join(syncd("plan").stdout.split())
     for reason in (Reason.MISSING, Reason.DUPLICATE_KEY, Reason.REFERENCE_NOT_FOUND):
         assert f"{HELD[reason].meaning} {HELD[reason].remedy}" in said
@@ -109,6 +109,6 @@ def test_programs_get_the_document_that_they_rely_on(college: College, syncd: Sy
     assert document["guard"] == "stopped: 61 creates where 50 are allowed"
 
 
-def test_a_misid_that_nobody_has_is_not_taken_for_an_empty_mis(college: College, syncd: Syncd) -> None:
+def test_unknown_misid_is_not_taken_for_an_empty_mis(college: College, syncd: Syncd) -> None:
     said = syncd("plan", "--misid", "l1001").stdout
     assert said.startswith("No feed has l1001. 'syncd explain MISID'")

@@ -69,7 +69,7 @@ def become(
 
 
 @pytest.mark.parametrize("columns", [*permutations((*COLUMNS, "OrganisationID"))])
-def test_a_row_without_somebody_is_held_in_the_organisation_that_it_names(columns: tuple[str, ...]) -> None:
+def test_row_without_a_user_misid_is_held_in_the_organisation_it_names(columns: tuple[str, ...]) -> None:
     row = {"OrganisationID": 5741, "LearnerMISID": "L1", "UserMISID": " "}
 
     held = layout(*columns).read([row[column] for column in columns], 7)
@@ -80,7 +80,7 @@ def test_a_row_without_somebody_is_held_in_the_organisation_that_it_names(column
 
 @pytest.mark.parametrize("spelling", [str, str.lower, str.upper, " {} ".format])
 @pytest.mark.parametrize("role", ASSIGNABLE)
-def test_a_row_is_a_learner_and_somebody_of_the_feed_s_role(spelling: Any, role: Role) -> None:
+def test_row_is_read_as_a_learner_and_a_person_of_the_feed_role(spelling: Any, role: Role) -> None:
     backwards = layout(*map(spelling, reversed(COLUMNS)), role=role)
 
     assert backwards.read((" U1 ", 4711), 1) == AssignmentRecord(
@@ -174,11 +174,11 @@ def test_a_link_that_was_made_asks_nothing() -> None:
 @pytest.mark.parametrize(
     "before", [StoredAssignment(1, 99), StoredAssignment(99, 11), StoredAssignment(99, 11, "No such luck.")]
 )
-def test_a_link_that_was_tried_with_another_account_of_either_is_made_again(before: StoredAssignment) -> None:
+def test_assignment_tried_with_another_account_of_either_is_made_again(before: StoredAssignment) -> None:
     assert become(link("L1", "E1"), remembered={Pair(L1, E1): before}).assigns == (Assign(L1, E1, "assignments"),)
 
 
-def test_a_link_that_onefile_refused_is_held_with_its_words_and_not_tried_again() -> None:
+def test_refused_assignment_is_held_with_the_refusal_and_not_retried() -> None:
     detail = "the Employer E1: No such luck."
 
     assert become(link("L1", "E1"), remembered=REFUSED) == AssignmentPlan(
@@ -190,7 +190,7 @@ def test_a_refused_link_that_is_gone_from_the_mis_is_nothing_to_speak_of() -> No
     assert become(remembered=REFUSED) == AssignmentPlan((), (), ())
 
 
-def test_whoever_comes_with_the_same_run_can_be_assigned() -> None:
+def test_people_created_in_the_same_run_can_be_assigned() -> None:
     new = link("L9", "E9")
 
     assert become(new, coming=frozenset(new.pair)).assigns == (Assign(*new.pair, "assignments"),)
@@ -205,7 +205,7 @@ def test_whoever_comes_with_the_same_run_can_be_assigned() -> None:
     ],
     ids=["learner", "user", "both"],
 )
-def test_a_link_of_somebody_without_an_account_is_held(unknown: AssignmentRecord, field: str, detail: str) -> None:
+def test_assignment_of_a_person_without_an_account_is_held(unknown: AssignmentRecord, field: str, detail: str) -> None:
     held = Held(*unknown.key, "assignments", Reason.REFERENCE_NOT_FOUND, field, detail)
 
     assert become(unknown, link("L2", "E2")) == AssignmentPlan(
@@ -216,7 +216,7 @@ def test_a_link_of_somebody_without_an_account_is_held(unknown: AssignmentRecord
 @pytest.mark.parametrize(
     "account", [Known(11, Status.ARCHIVED, ""), Known(11, Status.UNSURE, ""), Known(None, Status.ACTIVE, "")]
 )
-def test_a_link_of_somebody_who_is_archived_or_not_yet_found_is_held(account: Known) -> None:
+def test_assignment_to_an_archived_or_in_doubt_account_is_held(account: Known) -> None:
     assert [held.field for held in become(link("L1", "E1"), known=KNOWN | {E1: account}).held] == ["UserMISID"]
 
 
@@ -244,17 +244,17 @@ def test_links_that_are_gone_from_the_mis_are_one_warning_a_learner() -> None:
 
 @pytest.mark.parametrize("gone", [L1, E1])
 @pytest.mark.parametrize("status", [Status.LEAVER, Status.ARCHIVED])
-def test_a_link_that_is_gone_together_with_one_of_the_two_is_nothing_to_warn_of(gone: Key, status: Status) -> None:
+def test_assignment_gone_along_with_either_person_gives_no_warning(gone: Key, status: Status) -> None:
     left = KNOWN | {gone: Known(1, status, "")}
 
     assert become(remembered=MADE, known=left).warnings == ()
 
 
-def test_only_the_learners_who_are_asked_for_are_assigned_to() -> None:
+def test_only_requested_learners_are_assigned() -> None:
     assert [each.learner for each in become(link("L1", "E1"), link("L2", "E1"), scope=Scope.of(["L1"])).assigns] == [L1]
 
 
-def test_a_link_of_somebody_who_is_not_asked_for_is_not_taken_for_gone() -> None:
+def test_assignment_outside_the_requested_misids_is_not_taken_for_gone() -> None:
     assert become(link("L1", "E1"), remembered=MADE, scope=Scope.of(["L2"])) == AssignmentPlan((), (), ())
 
 
@@ -286,7 +286,7 @@ def by_pencil(pair: Pair, remembered: dict[Pair, StoredAssignment], known: dict[
 
 
 @given(rows, memories, stores, st.sets(learners | users, max_size=4))
-def test_every_pair_is_made_already_to_be_assigned_refused_or_held_and_only_one_of_these(
+def test_every_assignment_has_exactly_one_outcome(
     rows: list[AssignmentRecord], remembered: dict[Pair, StoredAssignment], known: dict[Key, Known], coming: set[Key]
 ) -> None:
     assigned = become(*rows, remembered=remembered, known=known, coming=frozenset(coming))
@@ -302,7 +302,7 @@ def test_every_pair_is_made_already_to_be_assigned_refused_or_held_and_only_one_
 
 
 @given(rows, memories, stores)
-def test_every_assignment_that_is_gone_from_the_mis_is_warned_of_while_both_are_there(
+def test_assignment_gone_from_the_mis_gives_a_warning_while_both_remain(
     rows: list[AssignmentRecord], remembered: dict[Pair, StoredAssignment], known: dict[Key, Known]
 ) -> None:
     in_mis = {row.pair for row in rows}
@@ -330,7 +330,7 @@ codes = st.sampled_from(MISIDS).map(lambda misid: Code(Referent.EMPLOYER, "MISID
     rows,
     st.sets(st.sampled_from(MISIDS)),
 )
-def test_a_run_that_went_well_leaves_the_next_one_nothing_to_assign_or_to_send(
+def test_successful_run_leaves_the_next_run_nothing_to_assign_or_send(
     employers: set[str], learners: dict[str, Code | None], links: list[AssignmentRecord], there_before: set[str]
 ) -> None:
     staff = [person(misid, Role.EMPLOYER) for misid in sorted(employers)]
@@ -359,7 +359,7 @@ fingerprints = st.text("0123456789abcdef", min_size=32, max_size=32)
 @given(fingerprints, fingerprints, resolved, resolved)
 @example("0" * 32, "1" * 32, {"ClassroomID": 7}, {"PlacementID": 7})
 @example("0" * 32, "1" * 32, {"ClassroomID": 1, "PlacementID": 2}, {"ClassroomID": 2, "PlacementID": 1})
-def test_a_stamped_fingerprint_is_equal_exactly_for_equal_records_whose_codes_stand_for_equal_ids(
+def test_stamped_fingerprints_are_equal_only_for_equal_records_and_ids(
     one: str, other: str, ids: dict[str, int], other_ids: dict[str, int]
 ) -> None:
     assert stamped(one, dict(reversed(ids.items()))) == stamped(one, ids)

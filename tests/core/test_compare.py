@@ -13,7 +13,7 @@ from syncd.core.values import Sent
 from tests.support.records import NOW, SECRET, College, key, person, unfit
 
 
-def test_a_person_onefile_does_not_have_is_created_with_everything_the_record_holds() -> None:
+def test_person_missing_in_onefile_is_created_with_all_record_fields() -> None:
     ann = person("A1", Telephone="0113 496 0000")
 
     plan = College().plan(ann)
@@ -21,7 +21,7 @@ def test_a_person_onefile_does_not_have_is_created_with_everything_the_record_ho
     assert plan == Plan(creates=(Create(ann.key, "Assessor feed", ann.fields, {}, ann.fingerprint(SECRET)),))
 
 
-def test_an_unchanged_record_asks_for_nothing_and_none_of_its_values_are_looked_at() -> None:
+def test_unchanged_record_needs_no_call_and_no_stored_values() -> None:
     ann = person("A1")
     college = College.of(ann)
     college.values.clear()
@@ -48,7 +48,7 @@ def test_a_yes_that_becomes_a_no_is_an_update(before: bool, after: bool) -> None
     ]
 
 
-def test_a_record_that_reads_differently_but_says_nothing_new_is_only_noted() -> None:
+def test_new_fingerprint_of_equal_values_is_refreshed_without_a_call() -> None:
     """As after a change of the secret, or of the columns."""
     college = College.of(person("A1"))
     college.known[key("A1")] = Known(100, Status.ACTIVE, "another fingerprint")
@@ -59,7 +59,7 @@ def test_a_record_that_reads_differently_but_says_nothing_new_is_only_noted() ->
     assert [(note.key, note.fingerprint) for note in plan.refreshes] == [(key("A1"), person("A1").fingerprint(SECRET))]
 
 
-def test_an_account_to_recheck_is_compared_though_its_fingerprint_is_the_same() -> None:
+def test_account_marked_for_recheck_is_compared_despite_same_fingerprint() -> None:
     college = College.of(person("A1"))
     college.known[key("A1")] = replace(college.known[key("A1")], needs_recheck=True)
 
@@ -79,7 +79,7 @@ def test_one_misid_in_two_roles_is_two_accounts() -> None:
     assert [create.key for create in plan.creates] == [key("A1", Role.IQA)]
 
 
-def test_an_account_that_onefile_has_under_the_misid_is_linked_instead_of_created_again() -> None:
+def test_account_found_under_the_misid_is_linked_instead_of_created() -> None:
     ann = person("A1")
     college = College(in_onefile={ann.key: (4711,)})
 
@@ -111,7 +111,7 @@ def test_nothing_is_created_while_an_earlier_create_is_in_doubt() -> None:
     assert [(held.misid, held.reason) for held in plan.held] == [("A1", Reason.IN_DOUBT)]
 
 
-def test_a_create_in_doubt_that_only_a_person_can_settle_is_held_with_the_reason_why() -> None:
+def test_create_in_doubt_that_needs_a_person_is_held_with_the_reason() -> None:
     college = College(in_doubt={key("A1"): "OneFile has two accounts with it"})
 
     [held] = college.plan(person("A1")).held
@@ -119,7 +119,7 @@ def test_a_create_in_doubt_that_only_a_person_can_settle_is_held_with_the_reason
     assert (held.reason, held.detail) == (Reason.AMBIGUOUS, "OneFile has two accounts with it")
 
 
-def test_a_person_waits_while_the_id_of_the_new_account_is_still_to_be_found() -> None:
+def test_record_is_held_while_the_userid_of_its_account_is_in_doubt() -> None:
     college = College.of(person("A1"))
     college.known[key("A1")] = Known(None, Status.ACTIVE, person("A1").fingerprint(SECRET))
 
@@ -151,7 +151,7 @@ def test_a_warning_is_raised_in_every_run_for_as_long_as_it_is_true() -> None:
 
 
 @pytest.mark.parametrize(("clear", "sent"), [(Clear.EMPTY, ""), (Clear.NULL, None)])
-def test_a_value_that_became_empty_is_cleared_once_where_the_operator_says_how(clear: Clear, sent: Sent) -> None:
+def test_emptied_value_is_cleared_once_if_the_operator_sets_how(clear: Clear, sent: Sent) -> None:
     college = College.of(person("A1", Telephone="0113 496 0000"), rules=Rules(NOW, clear=clear))
 
     plan = college.plan(person("A1"))
@@ -162,7 +162,7 @@ def test_a_value_that_became_empty_is_cleared_once_where_the_operator_says_how(c
     assert college.plan(person("A1")) == Plan(unchanged=1)
 
 
-def test_a_value_that_became_empty_is_kept_by_default_and_warned_of_in_every_run() -> None:
+def test_emptied_value_is_kept_by_default_with_a_warning_in_every_run() -> None:
     college = College.of(person("A1", Telephone="0113 496 0000", Website="https://example.org"))
 
     for _ in range(3):
@@ -178,7 +178,7 @@ def test_a_value_that_became_empty_is_kept_by_default_and_warned_of_in_every_run
     assert college.plan(filled_again).warnings == ()
 
 
-def test_an_update_beside_a_kept_value_carries_the_one_and_warns_of_the_other() -> None:
+def test_update_sends_the_changed_value_and_warns_of_the_kept_one() -> None:
     college = College.of(person("A1", Telephone="0113 496 0000"))
 
     plan = college.plan(person("A1", LastName="Married"))
@@ -209,7 +209,7 @@ def test_an_unusable_value_is_never_cleared(clear: Clear) -> None:
 
 
 @pytest.mark.parametrize("clear", Clear)
-def test_an_unusable_value_that_then_becomes_empty_is_treated_like_any_other(clear: Clear) -> None:
+def test_unusable_value_that_becomes_empty_follows_the_clearing_rule(clear: Clear) -> None:
     college = College.of(person("A1", DOB="2004-02-29T00:00:00.000Z"), rules=Rules(NOW, clear=clear))
     college.carry_out(college.plan(person("A1", unusable=["DOB"])))
 

@@ -123,7 +123,7 @@ def test_a_record_and_an_account_lead_to_the_steps_of_the_table(
     assert _steps(college().plan(*rows), A1) == expected  # type: ignore[arg-type]
 
 
-def test_an_employer_with_access_is_granted_it_and_a_learner_s_default_employer_is_sent_after_the_assign() -> None:
+def test_employer_is_granted_access_and_default_follows_the_assignment() -> None:
     employer = person("E1", Role.EMPLOYER, PlacementID=7, GrantAccess=True)
     learner = person("L1", Role.LEARNER, codes={"DefaultEmployerID": Code(Referent.EMPLOYER, "MISID", "E1")})
 

@@ -48,7 +48,7 @@ WAYS: Final = [_plain, _zulu, _shifted, _in_london]
 
 @pytest.mark.parametrize("way", [*WAYS, _without_time])
 @given(sent=days, other=days)
-def test_a_day_is_told_from_every_other_day_whatever_form_and_zone_it_comes_back_in(
+def test_day_differs_from_every_other_day_in_any_returned_form_and_zone(
     way: Callable[[datetime], str], sent: date, other: date
 ) -> None:
     sent_as = str(read_value(Kind.DATE, sent))
@@ -59,13 +59,13 @@ def test_a_day_is_told_from_every_other_day_whatever_form_and_zone_it_comes_back
 
 @pytest.mark.parametrize("way", [*WAYS, _without_time])
 @given(sent=days, direction=st.sampled_from([-1, 1]))
-def test_a_day_is_told_from_its_neighbours(way: Callable[[datetime], str], sent: date, direction: int) -> None:
+def test_day_differs_from_its_neighbours(way: Callable[[datetime], str], sent: date, direction: int) -> None:
     neighbour = datetime.combine(sent + timedelta(days=direction), time(), UTC)
 
     assert not is_same(Kind.DATE, str(read_value(Kind.DATE, sent)), way(neighbour))
 
 
-def test_a_midnight_of_summer_that_comes_back_as_the_evening_before_is_that_day() -> None:
+def test_summer_midnight_returned_as_previous_evening_is_the_same_day() -> None:
     assert is_same(Kind.DATE, "2022-06-01T00:00:00.000Z", "2022-05-31T23:00:00.000Z")
     assert is_same(Kind.DATE, "2022-06-01T00:00:00.000Z", "2022-06-01T00:00:00+01:00")
     assert not is_same(Kind.DATE, "2022-05-31T00:00:00.000Z", "2022-05-31T23:00:00.000Z")
@@ -79,7 +79,7 @@ def test_a_moment_is_the_same_in_every_way_of_telling_it(way: Callable[[datetime
 
 @pytest.mark.parametrize("way", WAYS)
 @given(moment=moments, seconds=st.integers(2, 3000))
-def test_a_moment_is_told_from_one_seconds_later(
+def test_moment_differs_from_one_at_least_two_seconds_later(
     way: Callable[[datetime], str], moment: datetime, seconds: int
 ) -> None:
     later = moment + timedelta(seconds=seconds)
@@ -165,7 +165,7 @@ def test_what_was_sent_and_is_gone_has_drifted(told: dict[str, object]) -> None:
     assert findings.not_returned == frozenset()
 
 
-def test_what_is_told_of_nobody_is_named_once_and_is_nobodys_drift() -> None:
+def test_field_never_returned_is_listed_once_and_is_not_drift() -> None:
     findings = Findings()
     findings.add(key("A1"), 1, SENT, {"FirstName": "Ann"})
     findings.add(key("A2"), 2, SENT, {"FirstName": "Anna"})
@@ -174,7 +174,7 @@ def test_what_is_told_of_nobody_is_named_once_and_is_nobodys_drift() -> None:
     assert findings.drift == (Drift(key("A2"), 2, DriftKind.CHANGED, ("FirstName",)),)
 
 
-def test_what_is_told_only_of_somebody_who_was_never_sent_it_is_not_missed_elsewhere() -> None:
+def test_field_absent_where_sent_but_returned_elsewhere_is_drift() -> None:
     findings = Findings()
     findings.add(key("A1"), 1, SENT, {"FirstName": "Ann"})
     findings.add(key("A2"), 2, {"FirstName": "Ann"}, SENT)

@@ -48,7 +48,7 @@ def test_the_same_misid_in_another_role_is_no_duplicate() -> None:
     assert plan.held == ()
 
 
-def test_a_duplicate_in_another_feed_of_the_role_is_a_duplicate_all_the_same() -> None:
+def test_duplicate_in_another_feed_of_the_role_is_held() -> None:
     elsewhere = Record(ANN.key, "more assessors", ANN.fields, ANN.codes, ANN.supplied)
 
     assert [held.reason for held in College().plan(ANN, elsewhere).held] == [Reason.DUPLICATE_KEY]
@@ -96,7 +96,7 @@ def test_every_row_is_counted_for_its_feed_even_if_it_is_held() -> None:
     assert sifted.rows == {"Assessor feed": 4, "IQA feed": 1}
 
 
-def test_duplicates_are_held_in_one_order_whatever_order_they_came_in() -> None:
+def test_duplicates_are_held_in_one_order_for_any_row_order() -> None:
     people = [person(f"A{number}") for number in range(10)]
 
     plan = College().plan(*people, *reversed(people))
@@ -105,7 +105,7 @@ def test_duplicates_are_held_in_one_order_whatever_order_they_came_in() -> None:
 
 
 @pytest.mark.timeout(15)
-def test_a_join_that_doubles_every_row_of_a_large_feed_is_soon_seen_through() -> None:
+def test_large_feed_with_every_row_doubled_is_held_quickly() -> None:
     people = [person(f"{number:05}", unusable=["DOB"]) for number in range(20_000)]
 
     sifted = College().sift(*people, *people)

@@ -40,7 +40,7 @@ def college_with(*records: Record) -> College:
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_new_employer_s_access_is_told_after_the_create_and_not_in_it(is_open: bool) -> None:
+def test_access_of_a_new_employer_is_sent_after_the_create_not_in_it(is_open: bool) -> None:
     ann = employer(GrantAccess=is_open)
 
     plan = College().plan(ann)
@@ -63,7 +63,7 @@ def test_what_comes_before_a_grant_is_not_all_that_is_to_be_said() -> None:
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_an_employer_s_access_is_told_again_with_another_placement(is_open: bool) -> None:
+def test_employer_access_is_sent_again_with_a_changed_placement(is_open: bool) -> None:
     college = college_with(employer(GrantAccess=is_open))
     moved = employer(GrantAccess=is_open, PlacementID=8)
 
@@ -85,7 +85,7 @@ def test_a_grant_that_did_not_follow_a_move_follows_it_in_the_next_run() -> None
     assert college.plan(moved) == Plan(grants=plan.grants)
 
 
-def test_an_employer_s_access_is_told_again_with_a_placement_that_is_waited_for() -> None:
+def test_employer_access_is_sent_again_with_an_awaited_placement() -> None:
     code = Code(Referent.PLACEMENT, "MISID", "P1")
     college = college_with(employer(GrantAccess=True))
     moved = person("E1", Role.EMPLOYER, codes={"PlacementID": code}, GrantAccess=True)
@@ -97,7 +97,7 @@ def test_an_employer_s_access_is_told_again_with_a_placement_that_is_waited_for(
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_an_access_that_changed_alone_is_told_alone(is_open: bool) -> None:
+def test_access_changed_alone_is_sent_alone(is_open: bool) -> None:
     college = college_with(employer(GrantAccess=not is_open))
     ann = employer(GrantAccess=is_open)
 
@@ -117,7 +117,7 @@ def test_another_change_of_an_employer_does_not_tell_the_access_again() -> None:
     assert plan.grants == ()
 
 
-def test_an_employer_without_word_of_their_access_is_told_of_as_ever() -> None:
+def test_employer_without_an_access_value_is_created_without_a_grant() -> None:
     ann = employer()
 
     plan = College().plan(ann)
@@ -136,7 +136,7 @@ def test_an_access_that_became_empty_takes_nothing_back(clear: Clear) -> None:
     assert (plan.calls, plan.unchanged, plan.warnings) == (0, 1, ())
 
 
-def test_an_employer_whom_onefile_has_already_is_linked_and_then_granted_access() -> None:
+def test_employer_found_in_onefile_is_linked_and_then_granted_access() -> None:
     college, ann = College(in_onefile={E1: (4711,)}), employer(GrantAccess=True)
 
     plan = college.plan(ann)
@@ -149,7 +149,7 @@ def test_an_employer_whom_onefile_has_already_is_linked_and_then_granted_access(
 # Whose default employer somebody is
 
 
-def test_a_default_employer_is_sent_in_the_create_where_nobody_is_to_be_assigned() -> None:
+def test_default_employer_is_sent_in_the_create_without_an_assignment() -> None:
     college = college_with(employer())
 
     [create] = college.plan(employer(), learner()).creates
@@ -158,7 +158,7 @@ def test_a_default_employer_is_sent_in_the_create_where_nobody_is_to_be_assigned
     assert not create.needs_recheck
 
 
-def test_a_default_employer_who_is_still_to_be_assigned_is_told_after_the_create() -> None:
+def test_default_employer_still_to_be_assigned_is_sent_after_the_create() -> None:
     college = college_with(employer())
 
     plan = college.plan(employer(), learner(), links=[link("L1", "E1")])
@@ -176,7 +176,7 @@ def test_a_default_employer_who_is_still_to_be_assigned_is_told_after_the_create
     assert plan.assigns == (Assign(L1, E1, "assignments"),)
 
 
-def test_a_default_employer_who_is_created_assigned_and_told_in_one_run_leaves_nothing_to_do() -> None:
+def test_default_employer_created_and_assigned_in_one_run_is_then_in_sync() -> None:
     college, rows, links = College(), (employer(), learner()), [link("L1", "E1")]
 
     plan = college.plan(*rows, links=links)
@@ -188,7 +188,7 @@ def test_a_default_employer_who_is_created_assigned_and_told_in_one_run_leaves_n
     assert college.plan(*rows, links=links) == Plan(unchanged=2)
 
 
-def test_a_run_that_ended_before_the_assignment_leaves_the_default_employer_to_the_next() -> None:
+def test_run_ended_before_assignment_leaves_default_employer_to_the_next() -> None:
     college, rows, links = college_with(employer()), (employer(), learner()), [link("L1", "E1")]
     plan = college.plan(*rows, links=links)
     college.carry_out(replace(plan, updates=(), assigns=()))
@@ -199,7 +199,7 @@ def test_a_run_that_ended_before_the_assignment_leaves_the_default_employer_to_t
     assert again.assigns == plan.assigns
 
 
-def test_a_learner_whom_onefile_has_already_is_told_the_default_employer_with_all_the_rest() -> None:
+def test_linked_learner_gets_default_employer_with_all_other_fields() -> None:
     college = college_with(employer())
     college.in_onefile[L1] = (4711,)
 
@@ -218,7 +218,7 @@ def test_the_update_of_a_known_learner_waits_as_a_whole_for_the_assignment() -> 
     assert (update.fields, update.after_assigning) == ({"DefaultEmployerID": 101, "LastName": "Married"}, E2)
 
 
-def test_an_update_that_leaves_the_default_employer_alone_waits_for_no_assignment() -> None:
+def test_update_without_a_new_default_employer_waits_for_no_assignment() -> None:
     college = college_with(employer(), learner())
 
     [update] = college.plan(employer(), learner(LastName="Married"), links=[link("L1", "E1")]).updates
@@ -226,7 +226,7 @@ def test_an_update_that_leaves_the_default_employer_alone_waits_for_no_assignmen
     assert (update.fields, update.after_assigning) == ({"LastName": "Married"}, None)
 
 
-def test_an_assignment_of_somebody_else_is_not_waited_for() -> None:
+def test_assignment_of_another_employer_is_not_waited_for() -> None:
     college = college_with(employer(), employer("E2"))
 
     plan = college.plan(employer(), employer("E2"), learner(), links=[link("L1", "E2")])
@@ -235,7 +235,7 @@ def test_an_assignment_of_somebody_else_is_not_waited_for() -> None:
     assert plan.updates == ()
 
 
-def test_a_default_employer_whom_the_mis_gives_by_onefile_s_id_is_assigned_first_as_well() -> None:
+def test_default_employer_given_by_userid_is_also_assigned_first() -> None:
     college = college_with(employer())
     by_id = person("L1", Role.LEARNER, DefaultEmployerID=100)
 
@@ -247,7 +247,7 @@ def test_a_default_employer_whom_the_mis_gives_by_onefile_s_id_is_assigned_first
 REFUSED = {Pair(L1, E1): StoredAssignment(101, 100, "No such luck.")}
 
 
-def test_a_default_employer_whom_onefile_refused_to_assign_is_left_out_with_a_warning_in_every_run() -> None:
+def test_default_employer_with_refused_assignment_is_left_out_with_warning() -> None:
     college = college_with(employer(), person("L1", Role.LEARNER))
     college.remembered |= REFUSED
     said = "DefaultEmployerID is left out: OneFile has refused to assign the employer E1"
@@ -266,7 +266,7 @@ def test_a_default_employer_whom_onefile_refused_to_assign_is_left_out_with_a_wa
         )
 
 
-def test_a_default_employer_is_told_as_soon_as_the_refused_assignment_has_come_off() -> None:
+def test_default_employer_is_sent_once_the_refused_assignment_succeeds() -> None:
     college = college_with(employer(), person("L1", Role.LEARNER))
     college.remembered |= REFUSED
     college.carry_out(college.plan(employer(), learner(), links=[link("L1", "E1")]))
@@ -281,7 +281,7 @@ def test_a_default_employer_is_told_as_soon_as_the_refused_assignment_has_come_o
 # Somebody changes roles
 
 
-def test_somebody_who_changes_roles_has_a_new_account_their_old_one_is_a_leaver_and_their_learners_follow() -> None:
+def test_role_change_makes_a_new_account_and_a_leaver_and_moves_learners() -> None:
     code = Code(Referent.ASSESSOR, "MISID", "T1")
     learners = [person(misid, Role.LEARNER, codes={"DefaultAssessorID": code}) for misid in ("L1", "L2")]
     college = college_with(person("T1", Role.TRAINEE_ASSESSOR), *learners)
@@ -300,20 +300,20 @@ def test_somebody_who_changes_roles_has_a_new_account_their_old_one_is_a_leaver_
     assert (again.calls, again.unchanged, again.refreshes) == (0, 3, ())
 
 
-def test_somebody_who_has_two_roles_at_once_has_not_changed_them() -> None:
+def test_person_with_two_roles_at_once_has_not_changed_roles() -> None:
     college = college_with(person("A1", Role.IQA))
 
     assert [create.former_role for create in college.plan(person("A1"), person("A1", Role.IQA)).creates] == [None]
 
 
-def test_somebody_whose_other_account_was_left_long_ago_has_not_changed_roles() -> None:
+def test_person_with_an_older_leaver_account_has_not_changed_roles() -> None:
     college = college_with(person("T1", Role.TRAINEE_ASSESSOR))
     college.has_left("T1", role=Role.TRAINEE_ASSESSOR)
 
     assert [create.former_role for create in college.plan(person("T1")).creates] == [None]
 
 
-def test_a_code_stands_for_the_account_whose_record_is_there_though_the_one_in_the_likelier_role_can_be_used() -> None:
+def test_code_prefers_the_account_with_a_record_to_the_likelier_role() -> None:
     code = Code(Referent.ASSESSOR, "MISID", "A1")
     college = college_with(person("A1"), person("A1", Role.TRAINEE_ASSESSOR))
 
@@ -335,7 +335,7 @@ def test_a_learner_keeps_the_trainee_while_only_others_are_asked_for() -> None:
 # Defaults
 
 
-def test_a_plan_counts_who_would_be_sent_with_a_default() -> None:
+def test_plan_counts_learners_to_be_sent_with_a_default() -> None:
     def defaulted(misid: str, **fields: Any) -> Record:
         given = person(misid, Role.LEARNER, ClassroomID=1, PlacementID=2, **fields)
         return replace(given, defaulted=frozenset({"ClassroomID", "PlacementID"}))
@@ -349,7 +349,7 @@ def test_a_plan_counts_who_would_be_sent_with_a_default() -> None:
     assert plan.defaulted == {(Role.LEARNER, "ClassroomID"): 2, (Role.LEARNER, "PlacementID"): 1}
 
 
-def test_a_default_that_is_waited_for_counts_and_one_of_a_record_that_is_held_does_not() -> None:
+def test_awaited_default_counts_and_default_of_a_held_record_does_not() -> None:
     code = Code(Referent.CLASSROOM, "MISID", "C1")
     row = person("L1", Role.LEARNER, codes={"ClassroomID": code})
     row = replace(row, defaulted=frozenset({"ClassroomID"}))
@@ -361,7 +361,7 @@ def test_a_default_that_is_waited_for_counts_and_one_of_a_record_that_is_held_do
 # Several organisations
 
 
-def test_a_row_of_another_organisation_is_counted_and_is_neither_somebody_nor_somebody_gone() -> None:
+def test_row_of_another_organisation_is_counted_but_not_planned() -> None:
     ann = person("A1")
     college = College.of(ann)
 

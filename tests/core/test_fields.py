@@ -70,7 +70,7 @@ def test_a_role_cannot_do_without_just_the_mandatory_fields_of_its_column(role: 
     assert {name for name, field in FIELDS.items() if role in field.mandatory} == named(role, "M")
 
 
-def test_places_have_the_fields_that_clients_send_and_cannot_do_without_a_name() -> None:
+def test_places_have_the_fields_that_clients_send_and_need_only_a_name() -> None:
     """§9 and §10, the organisation left out, and the MISID that searches for both tell."""
     placement = {"MISID", "Name", "Address", "Active", "Contact", "Email", "Fax", "Telephone", "Web"}
     classroom = {"MISID", "Name", "StartOn", "Archive", "CompletionMessage", "SendCompletionMessage", "IVFinalSignOff"}
@@ -97,7 +97,7 @@ def test_roles_have_the_numbers_that_onefile_gives_them() -> None:
     }
 
 
-def test_whoever_is_referred_to_is_sent_before_the_learners() -> None:
+def test_referenced_roles_are_sent_before_the_roles_that_refer_to_them() -> None:
     assert sorted(SENDING_ORDER) == sorted(Role)
     assert SENDING_ORDER[-1] is Role.LEARNER
     assert Referent.ASSESSOR.roles == (Role.ASSESSOR, Role.TRAINEE_ASSESSOR)
@@ -109,7 +109,7 @@ def test_whoever_is_referred_to_is_sent_before_the_learners() -> None:
         assert all(other in before for referent in referents for other in referent.roles), "a cycle"
 
 
-def test_days_are_told_from_moments() -> None:
+def test_date_fields_are_distinguished_from_moment_fields() -> None:
     """§15: the date-only fields are calendar dates, never instants."""
     assert {name for name, field in FIELDS.items() if field.kind is Kind.DATE} == {
         "DOB",
@@ -163,7 +163,7 @@ def test_a_reference_column_leads_to_an_id_that_refers_to_something() -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_feed_may_have_a_column_for_every_field_of_its_role_its_codes_and_the_organisation(role: Role) -> None:
+def test_feed_may_have_columns_for_all_role_fields_codes_and_organisation(role: Role) -> None:
     codes = {name for name, column in REFERENCE_COLUMNS.items() if column.field in fields_of(role)}
 
     columns = columns_of(role)
@@ -172,7 +172,7 @@ def test_a_feed_may_have_a_column_for_every_field_of_its_role_its_codes_and_the_
     assert all(folded == name.lower() for folded, name in columns.items())
 
 
-def test_only_those_who_have_a_placement_can_give_it_as_a_code() -> None:
+def test_only_roles_with_a_placement_accept_a_placement_code() -> None:
     assert {role for role in Role if "placementname" in columns_of(role)} == {
         Role.LEARNER,
         Role.EMPLOYER,

@@ -81,7 +81,7 @@ def test_a_returner_a_rekey_a_grant_and_an_assignment_count_as_updates() -> None
     assert Counts.from_plan(whole) == Counts(updates=20)
 
 
-def test_a_leaver_counts_in_the_run_that_first_misses_it_and_not_when_it_is_archived() -> None:
+def test_leaver_counts_in_the_run_that_first_misses_it_not_when_archived() -> None:
     assert Counts.from_plan(plan(leavers=2, old_leavers=3)) == Counts(leavers=2)
 
 
@@ -96,7 +96,7 @@ def test_a_feed_under_half_of_the_accounts_it_had_is_stopped(rows: int, is_stopp
     assert reasons == ((f"feed learners returned {rows} rows where it had 1000 accounts",) if is_stopped else ())
 
 
-def test_a_feed_whose_rows_are_all_of_other_organisations_is_stopped_only_where_it_had_accounts() -> None:
+def test_feed_with_only_other_organisations_stops_if_it_had_accounts() -> None:
     lost, never_ours = FeedSize("learners", 0, 1, elsewhere=900), FeedSize("learners", 0, 0, elsewhere=900)
 
     assert guard(Plan(), Limits(), 1000, [lost]) == ("feed learners returned no rows",)
@@ -125,7 +125,7 @@ def test_every_reason_is_given_in_one_go() -> None:
 
 
 @given(counts, limits, st.integers(0, 1000), full_feeds)
-def test_a_plan_with_full_feeds_is_stopped_exactly_when_it_is_beyond_the_limits(
+def test_plan_with_full_feeds_is_stopped_exactly_beyond_the_limits(
     counts: Counts, limits: Limits, accounts: int, feeds: list[FeedSize]
 ) -> None:
     most = max(counts.creates, counts.updates, counts.leavers)
@@ -175,7 +175,7 @@ def test_an_approval_of_one_kind_does_not_cover_another() -> None:
     assert Counts(creates=10, updates=2).less(Counts(creates=3, leavers=4)) == Counts(creates=7, updates=2)
 
 
-def test_a_plan_tells_how_many_calls_it_takes() -> None:
+def test_plan_gives_the_number_of_its_calls() -> None:
     back = (Returner(key("R1"), 1, is_archived=True), Returner(key("R2"), 2, is_archived=False))
     moved = (Rekey(key("OLD"), key("NEW"), 7),) * 2
     whole = replace(
@@ -191,7 +191,7 @@ def test_a_plan_tells_how_many_calls_it_takes() -> None:
 
 
 @pytest.mark.parametrize(("creates", "seconds"), [(0, 0), (1, 1), (4, 1), (5, 2), (49, 10), (50, 11)])
-def test_a_plan_tells_how_long_its_calls_take_at_a_pace_rounded_up(creates: int, seconds: int) -> None:
+def test_plan_gives_the_duration_of_its_calls_rounded_up(creates: int, seconds: int) -> None:
     assert plan(creates=creates).seconds(4.9) == seconds
 
 
@@ -202,7 +202,7 @@ def test_new_leavers_are_those_that_no_earlier_run_has_seen_go() -> None:
     assert Plan(leavers=(old, new)).new_leavers == (new,)
 
 
-def test_an_approval_must_cover_what_is_too_many_and_all_of_it_when_a_feed_has_shrunk() -> None:
+def test_approval_covers_the_excess_or_all_changes_if_a_feed_has_shrunk() -> None:
     large = plan(creates=60, updates=1)
     halved = FeedSize("learners", 40, 100)
 

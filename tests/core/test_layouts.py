@@ -27,7 +27,7 @@ def read(layout: Layout, *row: object) -> Record:
 
 
 @pytest.mark.parametrize("spelling", [str, str.lower, str.upper, str.swapcase, " {} ".format])
-def test_columns_are_known_in_whatever_letter_case_the_database_folds_them_to(spelling: type[str]) -> None:
+def test_columns_are_recognised_in_any_letter_case(spelling: type[str]) -> None:
     folded = layout(Role.ASSESSOR, *map(spelling, STAFF), spelling("WorkAddress"))
 
     record = read(folded, "A1", "Ann", "Example", "ann@example.org", "1 High Street")
@@ -102,7 +102,7 @@ def test_no_role_can_do_without_misid_names_and_email(role: Role, missing: str) 
     )
 
 
-def test_every_missing_mandatory_column_is_named_with_the_columns_that_may_stand_for_it() -> None:
+def test_missing_mandatory_columns_are_named_with_their_alternatives() -> None:
     assert complaint(Role.LEARNER, "FirstName", "Email") == (
         "mandatory for the role Learner and not among the columns: MISID; LastName; "
         "DefaultAssessorID or DefaultAssessorMISID; ClassroomID or ClassroomMISID or ClassroomName; "
@@ -135,7 +135,7 @@ def test_a_default_is_used_only_where_the_row_gives_nothing() -> None:
     assert record.fields["PlacementID"] == 18928
 
 
-def test_a_default_for_a_field_that_the_role_does_not_have_is_of_no_account() -> None:
+def test_default_for_a_field_that_the_role_lacks_is_ignored() -> None:
     employer = layout(Role.EMPLOYER, *STAFF, PlacementID=18928, ClassroomID=15379, DefaultAssessorID=7)
 
     record = read(employer, "E1", "Ann", "Example", "ann@example.org")

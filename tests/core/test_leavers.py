@@ -20,7 +20,7 @@ def archiving(protected: frozenset[str] = frozenset(), grace: timedelta = GRACE)
     return Rules(NOW, archives_leavers=True, grace=grace, protected=protected)
 
 
-def test_an_account_whose_record_is_gone_is_a_leaver_and_nothing_is_done_to_it() -> None:
+def test_account_without_a_record_is_a_leaver_and_gets_no_call() -> None:
     college = College.of(ANN, BOB)
 
     plan = college.plan(BOB)
@@ -39,7 +39,7 @@ def test_a_leaver_is_new_in_the_run_that_first_misses_it_only() -> None:
     assert plan.new_leavers == ()
 
 
-def test_leavers_have_a_fortnight_s_grace_unless_the_operator_says_otherwise() -> None:
+def test_leavers_have_fourteen_days_of_grace_by_default() -> None:
     assert Rules(NOW).grace == timedelta(days=14)
 
 
@@ -62,7 +62,7 @@ def test_a_leaver_is_archived_once_the_grace_is_over(gone_for: timedelta, to_arc
     assert plan.calls == int(to_archive)
 
 
-def test_without_any_grace_a_leaver_is_archived_in_the_run_that_first_misses_it() -> None:
+def test_zero_grace_archives_a_leaver_in_the_run_that_finds_it() -> None:
     college = College.of(ANN, rules=archiving(grace=timedelta(0)))
 
     assert [leaver.to_archive for leaver in college.plan().new_leavers] == [True]
@@ -76,7 +76,7 @@ def test_the_protected_are_never_archived() -> None:
     assert {leaver.key.misid: leaver.to_archive for leaver in college.plan().leavers} == {"A1": False, "A2": True}
 
 
-def test_by_default_nobody_is_archived_however_long_they_are_gone() -> None:
+def test_leavers_are_not_archived_by_default_even_after_ten_years() -> None:
     college = College.of(ANN)
     college.has_left("A1", left_at=NOW - timedelta(days=3650))
 
@@ -101,7 +101,7 @@ def test_a_held_record_makes_no_leaver() -> None:
     assert College.of(ANN).plan(unfit("A1")).leavers == ()
 
 
-def test_a_leaver_whose_record_is_back_unchanged_is_a_returner_and_costs_no_call() -> None:
+def test_leaver_with_unchanged_record_back_is_a_returner_without_a_call() -> None:
     college = College.of(ANN)
     college.has_left("A1")
 
@@ -132,7 +132,7 @@ def test_a_record_that_comes_back_changed_is_a_returner_and_an_update() -> None:
     assert plan.creates == ()
 
 
-def test_a_record_that_comes_back_unfit_returns_nobody_yet() -> None:
+def test_unfit_record_of_an_archived_leaver_makes_no_returner() -> None:
     college = College.of(ANN)
     college.has_left("A1", Status.ARCHIVED)
 
@@ -141,7 +141,7 @@ def test_a_record_that_comes_back_unfit_returns_nobody_yet() -> None:
     assert (plan.returners, plan.leavers, plan.held) == ((), (), (unfit("A1"),))
 
 
-def test_a_record_that_comes_back_with_a_code_nobody_knows_returns_nobody_yet() -> None:
+def test_record_of_an_archived_leaver_with_unknown_code_makes_no_returner() -> None:
     learner = person("L1", Role.LEARNER, codes={"ClassroomID": Code(Referent.CLASSROOM, "Name", "Business L2")})
     college = College.of(learner)
     college.has_left("L1", Status.ARCHIVED, role=Role.LEARNER)

@@ -95,14 +95,16 @@ def test_the_order_of_people_and_accounts_is_of_no_account(
 
 
 @given(_people(), _accounts())
-def test_whoever_is_proposed_by_names_was_worth_looking_at(people: list[Person], accounts: list[Account]) -> None:
+def test_accounts_proposed_by_names_are_among_the_resembling_ones(
+    people: list[Person], accounts: list[Account]
+) -> None:
     looked_at = {account.user_id for account in resembling(people, accounts)}
     by_names = {one.user_id for one in propose(people, accounts) if one.likeness is Likeness.NAMES_AND_DOB}
     assert by_names <= looked_at
 
 
 @given(_people(), _accounts())
-def test_a_misid_makes_an_account_one_persons_and_nobody_elses(people: list[Person], accounts: list[Account]) -> None:
+def test_misid_match_gives_each_account_to_at_most_one_person(people: list[Person], accounts: list[Account]) -> None:
     keys = [person.key for person in people]
     sorted_ = by_misid(keys, accounts, {100})
     assert all(times == 1 for times in Counter(sorted_.exact.values()).values())
@@ -115,7 +117,7 @@ def test_a_misid_makes_an_account_one_persons_and_nobody_elses(people: list[Pers
         assert not any(account.misid == who.misid and account.may_be(who.role) for account in accounts)
 
 
-def test_a_misid_on_two_accounts_of_a_role_is_nobodys_and_is_told_with_the_user_ids() -> None:
+def test_misid_on_two_accounts_matches_none_and_lists_the_user_ids() -> None:
     accounts = [
         _account(3, misid="L1"),
         _account(2, None, "L1"),
@@ -186,7 +188,7 @@ def test_the_proposal_says_which_fields_agree_and_which_do_not() -> None:
     assert (proposal.agree, proposal.differ) == (("LastName", "ULN"), ("FirstName",))
 
 
-def test_twins_with_one_mailbox_are_ambiguous_and_the_surer_likeness_comes_first() -> None:
+def test_twins_with_one_email_are_ambiguous_and_surest_likeness_is_first() -> None:
     home = {"LastName": "Example", "Email": "home@example.org", "DOB": "2001-06-01"}
     ann = Traits.from_fields({"FirstName": "Ann", "ULN": _ULN, **home})
     ben = Traits.from_fields({"FirstName": "Ben", "ULN": "1000000055", **home})
@@ -214,9 +216,7 @@ def test_an_account_of_another_role_is_not_proposed() -> None:
         ("Someone", "Else", False),
     ],
 )
-def test_worth_a_closer_look_is_the_same_last_name_or_first_name_and_initial(
-    first: str, last: str, is_worth_it: bool
-) -> None:
+def test_same_last_name_or_first_name_and_initial_is_resembling(first: str, last: str, is_worth_it: bool) -> None:
     somebody = _person("L1", FirstName="Siân", LastName="Pryce-Jones")
     account = _account(7, None, FirstName=first, LastName=last)
     assert resembling([somebody], [account]) == ([account] if is_worth_it else [])

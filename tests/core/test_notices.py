@@ -21,7 +21,7 @@ def _news(amiss: dict[AlertKind, Condition], told: set[AlertKind], now: datetime
 
 
 @pytest.mark.parametrize("subject", TROUBLES)
-def test_a_trouble_is_told_once_and_once_that_it_is_over(subject: AlertKind) -> None:
+def test_trouble_is_notified_once_and_its_end_once(subject: AlertKind) -> None:
     amiss = {subject: Condition(NOON - timedelta(hours=1), "Something is wrong.")}
     (news,) = _news(amiss, set())
     assert (news.subject, news.is_over) == (subject, False)
@@ -39,12 +39,12 @@ def test_only_what_does_not_answer_is_given_time(subject: AlertKind) -> None:
     assert len(_news(just_now, set(), NOON + timedelta(seconds=1))) == 1
 
 
-def test_what_was_told_is_not_over_because_it_has_begun_anew() -> None:
+def test_notified_trouble_that_starts_again_is_not_reported_as_over() -> None:
     anew = {AlertKind.ONEFILE: Condition(NOON, "It is down again.")}
     assert _news(anew, {AlertKind.ONEFILE}) == []
 
 
-def test_moments_are_told_in_the_time_of_the_place() -> None:
+def test_notification_times_are_in_local_time() -> None:
     (news,) = _news({AlertKind.ONEFILE: Condition(NOON - timedelta(hours=2), "It is down.")}, set())
     assert news.title == "OneFile has not answered since 15 Jul 2026 11:00"
 
@@ -54,7 +54,7 @@ def test_moments_are_told_in_the_time_of_the_place() -> None:
         st.dictionaries(st.sampled_from(TROUBLES), st.timedeltas(timedelta(), timedelta(days=2)), max_size=4)
     )
 )
-def test_whoever_is_told_always_knows_what_is_amiss_and_hears_nothing_twice(
+def test_notifications_cover_all_current_troubles_without_repetition(
     moments: list[dict[AlertKind, timedelta]],
 ) -> None:
     known: set[AlertKind] = set()

@@ -28,7 +28,7 @@ def holds(plan: Plan) -> list[tuple[str, Reason, str]]:
 
 
 @pytest.mark.parametrize("role", PLACES)
-def test_a_place_onefile_does_not_have_is_created_with_everything_the_record_holds(role: Role) -> None:
+def test_new_place_is_created_with_all_fields_of_its_record(role: Role) -> None:
     mill = place("P1", "The Mill", role)
 
     plan = College().plan(mill)
@@ -54,7 +54,7 @@ def test_an_update_of_a_place_carries_only_what_changed(role: Role, change: dict
 
 
 @pytest.mark.parametrize("role", PLACES)
-def test_a_place_that_onefile_has_already_is_linked_instead_of_created_again(role: Role) -> None:
+def test_place_already_in_onefile_is_linked_and_not_created(role: Role) -> None:
     mill = place("P1", "The Mill", role)
     college = College(in_onefile={mill.key: (18928,)})
 
@@ -119,7 +119,7 @@ def test_a_place_that_is_back_asks_nothing_of_onefile() -> None:
     assert plan.calls == 0
 
 
-def test_a_new_place_with_the_name_of_one_that_is_gone_is_held_rather_than_created() -> None:
+def test_new_place_with_the_name_of_a_place_that_is_gone_is_held() -> None:
     plan = College.of(MILL).plan(place("P2", "The Mill"))
 
     assert holds(plan) == [("P2", Reason.REKEYED, "MISID")]
@@ -147,7 +147,7 @@ def test_a_new_place_that_is_like_none_that_is_gone_is_created(earlier: list[Rec
 
 
 @BY_EITHER
-def test_a_code_stands_for_the_place_of_the_feed_whatever_onefile_says_of_it(code: Code) -> None:
+def test_code_resolves_to_the_place_of_the_feed_before_the_onefile_one(code: Code) -> None:
     college = College.of(MILL)
     college.codes[ORGANISATION, code] = 555
 
@@ -182,7 +182,7 @@ def test_a_place_that_is_renamed_changes_nothing_on_its_learners(after: Code) ->
     assert college.plan(place("P1", "The New Mill"), learner(after)) == Plan(unchanged=2)
 
 
-def test_a_learner_who_moves_to_another_place_of_the_feed_is_an_update_of_that_alone() -> None:
+def test_learner_moved_to_another_place_is_an_update_of_that_field_only() -> None:
     college, forge = College(), place("P2", "The Forge")
     college.carry_out(college.plan(MILL, forge, learner(BY_NAME)))
 
@@ -191,7 +191,7 @@ def test_a_learner_who_moves_to_another_place_of_the_feed_is_an_update_of_that_a
     assert [update.fields for update in plan.updates] == [{"PlacementID": 101}]
 
 
-def test_a_name_that_two_places_of_the_mis_share_is_no_answer_and_their_misids_are() -> None:
+def test_name_shared_by_two_places_is_ambiguous_and_misids_still_resolve() -> None:
     twins = (MILL, place("P2", "The Mill"))
     college = College.of(*twins)
     college.codes[ORGANISATION, BY_NAME] = 555
@@ -213,7 +213,7 @@ def test_the_places_of_one_name_in_two_organisations_are_no_twins() -> None:
     assert sifted.references.resolve(6000, BY_NAME) == abroad
 
 
-def test_a_place_that_is_held_holds_the_learners_who_name_it_and_nobody_else() -> None:
+def test_held_place_holds_only_the_learners_that_refer_to_it() -> None:
     college = College.of(place("P2", "The Forge"))
     college.in_onefile[P1] = (18928, 18929)
     forge = Code(Referent.PLACEMENT, "Name", "The Forge")
@@ -229,7 +229,7 @@ def test_a_place_that_is_held_holds_the_learners_who_name_it_and_nobody_else() -
     assert [create.key.misid for create in plan.creates] == ["L3"]
 
 
-def test_a_known_place_whose_row_is_unfit_does_not_disturb_the_learners_who_give_its_misid() -> None:
+def test_unfit_row_of_a_known_place_leaves_its_learners_unchanged() -> None:
     college = College()
     college.carry_out(college.plan(MILL, learner(BY_MISID)))
     unfit = Held(*P1, MILL.feed, Reason.MISSING, "Name", "Name is empty")

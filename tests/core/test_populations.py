@@ -81,7 +81,7 @@ def test_a_plan_is_what_comparing_value_by_value_with_a_pencil_gives(population:
 
 
 @given(populations)
-def test_every_person_in_the_mis_is_created_updated_at_rest_or_held_and_only_one_of_these(
+def test_every_person_has_exactly_one_result_in_the_plan(
     population: tuple[College, list[Row]],
 ) -> None:
     college, rows = population

@@ -66,7 +66,7 @@ def test_a_column_is_known_by_the_usual_spellings(column: str, field: str) -> No
         ("LearnActEndDate", "PlannedEndDate"),
     ],
 )
-def test_what_is_somebody_elses_or_another_thing_is_not_taken(column: str, field: str) -> None:
+def test_columns_of_another_person_or_meaning_have_low_likeness(column: str, field: str) -> None:
     assert likeness(column, field) < 0.3
 
 
@@ -106,7 +106,7 @@ def test_a_look_says_what_nearly_all_have_in_common() -> None:
     assert look_of(["Assessor", "Caretaker"]).roles == {}
 
 
-def test_columns_are_told_by_their_values_where_names_say_nothing() -> None:
+def test_columns_with_meaningless_names_are_identified_by_values() -> None:
     looks = {"c7": look_of(["a@b.example", "c@d.example"]), "c8": look_of(["9276308686", "1000000019"])}
     table = Table(
         "learner", (*_LEARNERS.columns[:3], *(Column(name, look) for name, look in looks.items())), ("StudentID",)
@@ -132,7 +132,7 @@ def test_the_table_with_learners_is_found_among_others_with_people() -> None:
     assert "Room" not in [table.name for table in learners_tables(tables)]
 
 
-def test_an_enrolment_is_joined_without_a_foreign_key_and_only_the_newest_counts() -> None:
+def test_enrolment_is_joined_without_foreign_key_and_newest_row_counts() -> None:
     enrolment = _table(
         "Enrolment", "EnrolmentID", "StudentID", "GroupCode", "TutorID", "StartDate", key=("EnrolmentID",)
     )
@@ -155,7 +155,7 @@ def test_what_a_tutors_table_says_of_tutors_is_not_the_learners() -> None:
     assert _sources(assessors)["MISID"] == "Tutor.TutorID"
 
 
-def test_special_categories_are_left_out_until_somebody_says_otherwise() -> None:
+def test_special_categories_are_off_until_the_operator_chooses_them() -> None:
     table = replace(_LEARNERS, columns=(*_LEARNERS.columns, *map(Column, ("Ethnicity", "Gender", "NINumber"))))
     learners = propose([table], table)[0]
     assert {one.name for one in learners.supplied if one.off} == {"L12", "L13", "NINO"}
@@ -170,7 +170,7 @@ def test_an_employers_code_is_sent_only_where_a_feed_makes_the_employers() -> No
     assert not [one for one in with_employers(learners).supplied if one.off]
 
 
-def test_somebody_knows_better() -> None:
+def test_chosen_columns_override_the_proposal_and_unknown_ones_raise() -> None:
     table = replace(_LEARNERS, columns=(*_LEARNERS.columns, Column("OtherMail"), Column("ULN")))
     chosen = {"Email": ("Student", "othermail"), "ULN": None}
     learners = propose([table], table, chosen)[0]
@@ -216,9 +216,7 @@ _COLUMNS = st.lists(st.builds(Column, _NAMES, _LOOKS), min_size=1, max_size=25, 
 
 @given(st.lists(_COLUMNS, min_size=1, max_size=5), st.randoms(use_true_random=False))
 @settings(max_examples=60)
-def test_whatever_is_proposed_is_a_query_with_columns_that_onefile_knows_each_once(
-    tables: list[list[Column]], chance: object
-) -> None:
+def test_every_proposal_is_a_query_with_known_columns_used_once(tables: list[list[Column]], chance: object) -> None:
     names = ["learner", "enrolment", "staff", "employer", "class"]
     schema = [Table(name, tuple(columns), (columns[0].name,)) for name, columns in zip(names, tables, strict=False)]
     dialect = Dialect("sqlite", lambda name: name)

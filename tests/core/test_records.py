@@ -135,7 +135,7 @@ def test_an_unusable_optional_value_is_left_out_with_a_warning(name: str, value:
     assert made.warnings == (Warned(made.key, "learners", Reason.UNUSABLE, field, f"{field} {detail}"),)
 
 
-def test_every_optional_value_may_be_unusable_at_once_and_the_person_is_still_sent() -> None:
+def test_unusable_optional_values_all_give_warnings_and_are_not_held() -> None:
     optional = [name for name, field in FIELDS.items() if name not in LEARNER and Role.LEARNER in field.roles]
 
     made = record(**dict.fromkeys(optional, b"\xff"))
@@ -171,7 +171,7 @@ def test_an_id_wins_over_a_code() -> None:
     assert made.codes == {}
 
 
-def test_an_unusable_code_beside_a_usable_id_is_nobody_s_business() -> None:
+def test_unusable_code_beside_a_usable_id_gives_no_warning() -> None:
     made = record(ClassroomID=15379, ClassroomMISID=b"\xff")
 
     assert made.fields["ClassroomID"] == 15379
@@ -197,7 +197,7 @@ def test_a_name_will_do_where_the_misid_is_empty_and_the_id_unusable() -> None:
     assert made.warnings == ()
 
 
-def test_an_unusable_mandatory_reference_is_held_rather_than_replaced_by_the_default() -> None:
+def test_unusable_mandatory_reference_is_held_despite_a_default() -> None:
     columns = [*LEARNER]
     layout = Layout.from_columns(Role.LEARNER, "learners", columns, ORGANISATION, {"ClassroomID": DEFAULT_CLASSROOM})
     row = {**LEARNER, "ClassroomID": "Business L2"}
@@ -222,7 +222,7 @@ def test_a_row_of_a_nameless_organisation_is_held() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(EVERYTHING), st.text("жщыю", min_size=4)))
-def test_whatever_is_wrong_with_a_row_no_value_of_it_is_repeated(values: dict[str, str]) -> None:
+def test_messages_about_a_row_never_repeat_its_values(values: dict[str, str]) -> None:
     made = outcome(**values)
 
     said = [made.detail] if isinstance(made, Held) else [warned.detail for warned in made.warnings]

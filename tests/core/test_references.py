@@ -48,7 +48,7 @@ def test_a_learner_whose_assessor_is_created_in_the_same_run_waits_for_it() -> N
     assert "DefaultAssessorID" not in create.fields
 
 
-def test_a_known_learner_waits_for_a_new_assessor_even_if_nothing_else_changed() -> None:
+def test_otherwise_unchanged_learner_waits_for_a_new_assessor() -> None:
     before = person("L1", Role.LEARNER, **IDS)
     college = college_where(before, assessor=key("A1"), classroom=15379)
 
@@ -94,7 +94,7 @@ def test_a_code_that_cannot_be_resolved_holds_its_record_and_is_named(reason: Re
     assert [create.key.misid for create in plan.creates] == ["A2"]
 
 
-def test_a_code_that_nobody_looked_up_counts_as_not_found() -> None:
+def test_code_that_was_not_looked_up_is_held_as_not_found() -> None:
     [held] = college_where(classroom=15379).plan(learner()).held
 
     assert (held.reason, held.field) == (Reason.REFERENCE_NOT_FOUND, "DefaultAssessorID")
@@ -116,7 +116,7 @@ def test_a_code_that_comes_to_be_known_is_tried_again_in_the_next_run() -> None:
     assert [create.key.misid for create in college.plan(learner()).creates] == ["L1"]
 
 
-def test_a_learner_who_moves_to_another_class_is_an_update_of_that_alone() -> None:
+def test_learner_moved_to_another_class_is_an_update_of_that_field_only() -> None:
     college = college_where(assessor=7, classroom=15379)
     college.carry_out(college.plan(learner()))
     moved = Code(Referent.CLASSROOM, "Name", "Business L3")
@@ -147,7 +147,7 @@ def test_another_id_behind_the_same_code_is_an_update_of_that_alone() -> None:
     assert college.plan(learner()) == Plan(unchanged=1)
 
 
-def test_an_assessor_whom_onefile_has_already_is_not_waited_for_when_theirs_becomes_ours() -> None:
+def test_learner_does_not_wait_for_an_assessor_that_is_only_linked() -> None:
     ann, code = person("A1"), Code(Referent.ASSESSOR, "MISID", "A1")
     learner = person("L1", Role.LEARNER, codes={"DefaultAssessorID": code})
     # OneFile has told her id before her record came.

@@ -36,7 +36,7 @@ def held_as(plan: Plan) -> list[tuple[str, Reason]]:
     ],
     ids=["the same ULN", "the same names and day", "in other letters", "though the ULN is another"],
 )
-def test_a_newcomer_who_looks_like_somebody_gone_is_held_rather_than_created(new: Any) -> None:
+def test_new_person_who_resembles_a_leaver_is_held_and_not_created(new: Any) -> None:
     plan = College.of(OLD).plan(new)
 
     assert held_as(plan) == [("NEW", Reason.REKEYED)]
@@ -55,33 +55,33 @@ def test_a_newcomer_who_looks_like_somebody_gone_is_held_rather_than_created(new
     ],
     ids=["another day", "another name", "no day at all", "neither has a ULN yet", "another role"],
 )
-def test_a_newcomer_who_is_not_enough_alike_is_somebody_new(old: Any, new: Any) -> None:
+def test_new_person_with_too_little_likeness_to_a_leaver_is_created(old: Any, new: Any) -> None:
     plan = College.of(old).plan(new)
 
     assert [create.key.misid for create in plan.creates] == ["NEW"]
     assert plan.held == ()
 
 
-def test_a_newcomer_who_looks_like_somebody_still_there_is_somebody_new() -> None:
+def test_new_person_who_resembles_a_current_person_is_created() -> None:
     plan = College.of(OLD).plan(OLD, learner("NEW", ULN=ULN, DOB=BORN))
 
     assert [create.key.misid for create in plan.creates] == ["NEW"]
 
 
-def test_a_newcomer_who_looks_like_an_archived_account_is_somebody_new() -> None:
+def test_new_person_who_resembles_an_archived_account_is_created() -> None:
     college = College.of(OLD)
     college.has_left("OLD", Status.ARCHIVED, role=Role.LEARNER)
 
     assert [create.key.misid for create in college.plan(learner("NEW", ULN=ULN)).creates] == ["NEW"]
 
 
-def test_two_newcomers_who_look_like_one_are_both_held() -> None:
+def test_two_new_people_who_resemble_one_leaver_are_both_held() -> None:
     plan = College.of(OLD).plan(learner("NEW1", ULN=ULN), learner("NEW2", DOB=BORN))
 
     assert held_as(plan) == [("NEW1", Reason.REKEYED), ("NEW2", Reason.REKEYED)]
 
 
-def test_whoever_may_have_a_new_misid_is_a_leaver_and_not_archived_meanwhile() -> None:
+def test_leaver_who_may_have_a_new_misid_is_not_archived() -> None:
     college = College.of(OLD, learner("GONE"), rules=Rules(NOW, archives_leavers=True))
     for misid in ("OLD", "GONE"):
         college.has_left(misid, left_at=NOW - Rules(NOW).grace, role=Role.LEARNER)
@@ -91,7 +91,7 @@ def test_whoever_may_have_a_new_misid_is_a_leaver_and_not_archived_meanwhile() -
     assert {leaver.key.misid: leaver.to_archive for leaver in plan.leavers} == {"OLD": False, "GONE": True}
 
 
-def test_a_new_misid_that_onefile_has_on_the_old_account_already_is_a_rekey_that_was_lost() -> None:
+def test_new_misid_already_on_the_old_account_is_planned_as_a_rekey() -> None:
     college = College.of(OLD)
     new = learner("NEW", ULN=ULN)
     college.in_onefile[new.key] = (100,)
@@ -102,7 +102,7 @@ def test_a_new_misid_that_onefile_has_on_the_old_account_already_is_a_rekey_that
     assert (plan.creates, plan.updates, plan.held) == ((), (), ())
 
 
-def test_a_misid_that_onefile_has_on_somebody_else_s_account_is_held() -> None:
+def test_misid_on_the_account_of_another_person_is_held() -> None:
     college = College.of(person("A1"))
     college.in_onefile[key("A2")] = (100,)
 

@@ -99,7 +99,7 @@ def test_no_message_shows_what_it_is_about(kind: Kind, raw: object, trace: str) 
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
     ],
 )
-def test_text_is_read_from_whatever_a_driver_gives(raw: object, text: str) -> None:
+def test_text_is_read_from_every_type_a_driver_returns(raw: object, text: str) -> None:
     assert read_value(Kind.TEXT, raw) == text
 
 
@@ -143,7 +143,7 @@ def test_an_address_keeps_its_lines_and_loses_its_gaps(raw: object, lines: str) 
 
 
 @pytest.mark.parametrize("raw", [15379, "15379", " 0015379 ", b"15379", Decimal("15379.0"), 15379.0])
-def test_an_integer_is_read_from_whatever_a_driver_gives(raw: object) -> None:
+def test_integer_is_read_from_every_type_a_driver_returns(raw: object) -> None:
     value = read_value(Kind.INTEGER, raw)
 
     assert value == 15379
@@ -205,7 +205,7 @@ def test_what_is_neither_yes_nor_no_is_unusable(raw: object) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [Kind.TEXT, Kind.LINES, Kind.EMAIL, Kind.INTEGER, Kind.BOOLEAN, Kind.DATE])
-def test_what_nobody_writes_is_not_sent(raw: object, complaint: str, kind: Kind) -> None:
+def test_control_and_garbled_characters_make_a_value_unusable(raw: object, complaint: str, kind: Kind) -> None:
     if raw == b"\x01" and kind is Kind.BOOLEAN:
         assert read_value(kind, raw) is True
     else:
@@ -219,7 +219,7 @@ def test_every_text_that_is_sent_can_be_written_as_utf_8(text: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [9_007_199_254_740_993.0, 1e17, -1e300])
-def test_a_number_that_a_float_has_rounded_is_nobody_s_key(raw: float) -> None:
+def test_number_rounded_by_a_float_is_unusable(raw: float) -> None:
     assert complaint_about(raw, Kind.TEXT) == "is too large for a floating-point number, which has rounded it"
     assert not is_usable(raw, Kind.INTEGER)
 

@@ -60,9 +60,7 @@ def _let_the_daemon_look_twice() -> None:
     time.sleep(2.5 * LOOK_AGAIN_SECONDS)
 
 
-def test_a_clock_set_back_an_hour_keeps_nobody_waiting_for_it_to_come_again(
-    found: Found, clock: time_machine.Traveller
-) -> None:
+def test_clock_set_back_an_hour_does_not_delay_polls_or_requests(found: Found, clock: time_machine.Traveller) -> None:
     college = found()
     college.enrol("L1")
     with living(college, every=0.2):
@@ -84,7 +82,7 @@ def _answer(college: College, request: int) -> RunSummary | None:
 
 
 @pytest.mark.parametrize("poll", [_A_QUARTER, When("*/15 * * * *", timezone="Europe/London")])
-def test_after_a_clock_is_set_back_the_next_poll_is_told_and_made_as_soon_as_ever(
+def test_clock_set_back_puts_the_next_poll_within_one_interval(
     found: Found, clock: time_machine.Traveller, poll: When
 ) -> None:
     college = found()
@@ -149,7 +147,7 @@ def test_what_falls_due_again_and_again_during_a_run_is_made_up_for_once(
     assert second.started_at >= first.finished_at
 
 
-def test_a_run_goes_on_when_the_clock_is_set_back_under_it_and_none_begins_beside_it(
+def test_run_continues_when_the_clock_is_set_back_and_no_run_overlaps(
     found: Found, clock: time_machine.Traveller
 ) -> None:
     college = found()
@@ -180,7 +178,7 @@ def test_when_londons_clock_changes_polls_go_on_every_second(
     assert len(_runs(college)) >= 3
 
 
-def test_a_verify_that_fell_due_while_no_daemon_was_there_is_made_when_one_is(
+def test_verify_missed_while_the_daemon_was_down_runs_after_its_start(
     found: Found, clock: time_machine.Traveller
 ) -> None:
     college = found()
@@ -213,9 +211,7 @@ def test_an_approval_holds_for_its_day_however_the_clock_is_set_meanwhile(found:
         college.enrol(f"L{hours}")
 
 
-def test_in_a_quiet_window_nothing_is_begun_no_lock_is_held_and_what_is_due_follows_it(
-    found: Found, clock: time_machine.Traveller
-) -> None:
+def test_quiet_window_defers_polls_and_requests_and_holds_no_lock(found: Found, clock: time_machine.Traveller) -> None:
     college = found(quiet=_QUIET)
     college.enrol("L1")
     assert college.context.onefile.rate_limiter.seconds_of_quiet() == 1800
@@ -258,9 +254,7 @@ def test_a_poll_that_falls_due_in_a_quiet_window_is_put_off_to_its_end(
     assert (line["job"], line["why"]) == ("poll", "quiet window")
 
 
-def test_jitter_keeps_the_first_poll_waiting_for_nothing_and_the_next_ones_a_little(
-    found: Found, clock: time_machine.Traveller
-) -> None:
+def test_jitter_does_not_delay_the_first_poll_but_delays_the_next(found: Found, clock: time_machine.Traveller) -> None:
     college = found()
     poll = _A_QUARTER.apart(ORGANISATION, timedelta(minutes=1))
     with living(college, schedule=Schedule(poll)):

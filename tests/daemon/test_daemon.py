@@ -16,7 +16,7 @@ from tests.support.sessions import session_on
 from .daemons import living
 
 
-def test_a_onefile_that_is_down_is_asked_less_and_less_often_and_said_to_be_down_once(found: Found) -> None:
+def test_onefile_outage_is_logged_once_and_its_recovery_once(found: Found) -> None:
     college = found()
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, times=None))
@@ -71,7 +71,7 @@ def _next(college: College) -> object:
         return daemons.next_run_at(session_on(connection, ORGANISATION))
 
 
-def test_it_verifies_when_the_schedule_says_so_and_tells_of_drift(found: Found) -> None:
+def test_scheduled_verify_reports_drift_and_writes_nothing(found: Found) -> None:
     college = found()
     college.enrol("L1")
     assert college.run().is_in_sync

@@ -49,14 +49,14 @@ def _asked_for(college: College, organisation_id: int = ORGANISATION) -> list[tu
     ("body", "misids"),
     [(b"", []), (b"{}", []), (b'{"misids": ["L1", "L2"]}', ["L1", "L2"]), (b'{"organisation_id": 5740}', [])],
 )
-def test_a_request_is_taken_and_told_its_number(found: Found, body: bytes, misids: list[str]) -> None:
+def test_resync_request_is_accepted_and_answered_with_its_number(found: Found, body: bytes, misids: list[str]) -> None:
     college = found()
     answer = Client(college).post("/api/resync", content=body)
     assert answer.status_code == 202
     assert _asked_for(college) == [(answer.json()["request"], "api", misids)]
 
 
-def test_of_several_organisations_all_are_asked_for_or_the_one_that_is_named(found: Found) -> None:
+def test_resync_covers_every_organisation_or_only_the_named_one(found: Found) -> None:
     college = found()
     client = Client(college, (ORGANISATION, OTHER_ORGANISATION))
     for_all = client.post("/api/resync").json()
@@ -84,9 +84,7 @@ def test_of_several_organisations_all_are_asked_for_or_the_one_that_is_named(fou
         "\ud800".encode("utf-8", "surrogatepass"),
     ],
 )
-def test_a_body_that_makes_no_sense_is_refused_in_a_sentence_that_repeats_none_of_it(
-    found: Found, body: str | bytes
-) -> None:
+def test_malformed_body_is_refused_without_repeating_its_content(found: Found, body: str | bytes) -> None:
     college = found()
     answer = Client(college).post("/api/resync", content=body)
     assert answer.status_code == 400
@@ -133,7 +131,7 @@ def test_nothing_changes_by_looking(found: Found, path: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "Bearer wrong", "Bearer right "])
 @pytest.mark.parametrize("path", ["/api/resync", "/api/runs/1/approve", "/api/runs/1/reject"])
-def test_with_a_token_nobody_asks_without_it(found: Found, path: str, given: str) -> None:
+def test_request_without_the_configured_token_is_refused(found: Found, path: str, given: str) -> None:
     college = found()
     headers = {"Authorization": given} if given else {}
     assert Client(college, token="right").post(path, headers=headers).status_code == 401

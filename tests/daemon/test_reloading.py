@@ -23,7 +23,7 @@ from .daemons import living
 pytestmark = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
 
 
-def test_a_run_at_work_ends_by_the_old_orders_and_the_next_goes_by_the_new_ones(found: Found) -> None:
+def test_reload_during_a_run_takes_effect_at_the_next_run(found: Found) -> None:
     college = found()
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.LATENCY, path="/User", latency_seconds=3))
@@ -77,7 +77,7 @@ def test_orders_that_are_refused_leave_everything_as_it_was(found: Found, proble
     assert refused["reason"] in {"FILE: unknown key 'x'.", "unexpected RuntimeError"}
 
 
-def test_a_configuration_that_takes_for_ever_to_be_read_keeps_no_daemon_from_its_work_or_its_end(found: Found) -> None:
+def test_hanging_configuration_read_delays_neither_runs_nor_shutdown(found: Found) -> None:
     college = found()
     college.enrol("L1")
     reload, is_over, read = threading.Event(), threading.Event(), []
@@ -102,7 +102,7 @@ def test_a_configuration_that_takes_for_ever_to_be_read_keeps_no_daemon_from_its
     assert len(read) == 1
 
 
-def test_a_schedule_that_stays_as_it_is_keeps_its_next_poll_and_another_one_begins_anew(found: Found) -> None:
+def test_reload_keeps_the_next_poll_unless_the_schedule_changed(found: Found) -> None:
     college = found()
     college.enrol("L1")
     reload = threading.Event()

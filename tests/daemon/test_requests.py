@@ -89,7 +89,7 @@ def test_the_daemon_begins_within_two_seconds(found: Found) -> None:
     assert min(waits) < timedelta(seconds=2)
 
 
-def test_a_run_keeps_who_asked_for_it(found: Found) -> None:
+def test_run_keeps_the_names_of_all_its_callers(found: Found) -> None:
     college = found()
     with living(college):
         _wait_for_the_first_poll(college)
@@ -102,7 +102,7 @@ def test_a_run_keeps_who_asked_for_it(found: Found) -> None:
         assert {_answered(college, request).asked_by for request in requests} == {"Ann, Morgan"}
 
 
-def test_all_who_ask_share_one_run_about_all_whom_they_name_and_nobody_else(found: Found) -> None:
+def test_waiting_requests_share_one_run_for_only_the_misids_they_name(found: Found) -> None:
     college = found()
     with living(college):
         _wait_for_the_first_poll(college)
@@ -155,9 +155,7 @@ def test_a_onefile_that_is_down_is_an_answer_and_does_not_keep_it_waiting(found:
     assert len(_runs(college, Trigger.REQUEST)) == 1
 
 
-def test_a_run_that_breaks_off_for_an_unknown_reason_is_not_tried_again_and_again(
-    found: Found, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_that_fails_for_an_unknown_reason_is_not_repeated(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     college = found()
     with living(college):
         _wait_for_the_first_poll(college)
@@ -171,7 +169,7 @@ def _break(*_: object) -> None:
     raise RuntimeError
 
 
-def test_an_interrupted_run_answers_nobody_and_the_next_daemon_does(found: Found) -> None:
+def test_interrupted_run_leaves_its_request_to_the_next_daemon(found: Found) -> None:
     college = found()
     with living(college):
         _wait_for_the_first_poll(college)
@@ -188,7 +186,7 @@ def test_an_interrupted_run_answers_nobody_and_the_next_daemon_does(found: Found
     assert answer.state == "finished"
 
 
-def test_who_asks_while_a_poll_is_at_work_gets_a_run_of_its_own_after_it(found: Found) -> None:
+def test_request_during_a_poll_gets_its_own_run_afterwards(found: Found) -> None:
     college = found()
     college.enrol(*(f"L{number}" for number in range(10)))
     _slow_down(college, 0.3)
@@ -200,7 +198,7 @@ def test_who_asks_while_a_poll_is_at_work_gets_a_run_of_its_own_after_it(found: 
     assert answer.started_at >= poll.finished_at
 
 
-def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_the_same_approval(found: Found) -> None:
+def test_long_run_pauses_for_a_named_request_and_keeps_its_approval(found: Found) -> None:
     college = found()
     misids = [f"L{number}" for number in range(40)]
     college.enrol(*misids)
@@ -233,7 +231,7 @@ def test_a_long_run_gives_way_to_somebody_who_is_named_and_sends_the_rest_under_
 
 
 @pytest.mark.parametrize("every", [3600, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_long_verify_lets_requests_and_polls_go_first_and_reads_nobody_twice(found: Found, every: float) -> None:
+def test_long_verify_pauses_for_urgent_runs_and_reads_each_account_once(found: Found, every: float) -> None:
     college = found()
     misids = [f"L{number}" for number in range(14)]
     college.enrol(*misids)
@@ -267,7 +265,7 @@ def test_a_long_verify_lets_requests_and_polls_go_first_and_reads_nobody_twice(f
 
 
 @pytest.mark.slow
-def test_those_who_ask_without_end_leave_a_long_run_time_to_send(found: Found) -> None:
+def test_continual_requests_pause_a_long_run_only_once(found: Found) -> None:
     college = found()
     misids = [f"L{number}" for number in range(30)]
     college.enrol(*misids)
@@ -295,7 +293,7 @@ def test_of_several_organisations_too_one_run_is_at_work_at_a_time(found: Found)
     assert answer.started_at >= poll.finished_at
 
 
-def test_a_request_for_everybody_makes_it_a_run_for_everybody(found: Found) -> None:
+def test_requests_are_merged_and_one_for_everyone_covers_everyone(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
     with college.context.store.begin() as connection:

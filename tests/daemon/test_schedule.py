@@ -52,7 +52,7 @@ SPRING, AUTUMN = (_utc("2026-03-29"), _utc("2026-03-30")), (_utc("2026-10-25"), 
         ("0 3 * * *", AUTUMN, ["03:00"]),
     ],
 )
-def test_what_is_due_at_a_time_of_day_is_due_once_on_the_days_when_the_clock_changes(
+def test_cron_time_is_due_once_on_days_when_the_clock_changes(
     line: str, day: tuple[datetime, datetime], due: list[str]
 ) -> None:
     assert [f"{each:%H:%M}" for each in _times(_cron(line), *day)] == due
@@ -84,9 +84,7 @@ def test_what_is_due_all_day_long_goes_on_in_even_steps_through_the_change(
     minutes=st.integers(-180, 180),
     day=st.sampled_from([SPRING[0], AUTUMN[0]]),
 )
-def test_from_whatever_moment_one_looks_the_next_time_is_a_later_one_and_none_is_left_out(
-    line: str, minutes: int, day: datetime
-) -> None:
+def test_next_cron_time_from_any_moment_is_later_and_one_of_the_series(line: str, minutes: int, day: datetime) -> None:
     when = _cron(line)
     moment = day + timedelta(hours=1, minutes=minutes)
     following = when.after(moment)
@@ -101,13 +99,13 @@ def test_a_clock_set_back_an_hour_does_not_keep_a_poll_waiting(when: When) -> No
     assert again == _utc("2026-01-15T11:15")
 
 
-def test_a_clock_set_back_an_hour_after_the_daily_verify_does_not_bring_it_a_second_time() -> None:
+def test_clock_set_back_after_the_daily_verify_does_not_repeat_it() -> None:
     # It ran at 03:00; at 03:05 the clock was put to 02:05.
     due, now = _utc("2026-01-16T03:00"), _utc("2026-01-15T02:05")
     assert _cron("0 3 * * *").set_back(due, now, timedelta(hours=1)) == due
 
 
-def test_a_clock_that_was_years_ahead_brings_the_daily_verify_on_the_day_it_really_is() -> None:
+def test_clock_set_back_by_years_makes_the_daily_verify_due_that_day() -> None:
     due, now = _utc("2031-01-16T03:00"), _utc("2026-01-15T02:05")
     assert _cron("0 3 * * *").set_back(due, now, due - now) == _utc("2026-01-15T03:00")
 
@@ -117,9 +115,7 @@ def test_a_clock_that_was_years_ahead_brings_the_daily_verify_on_the_day_it_real
     st.timedeltas(timedelta(seconds=1), timedelta(days=3000)),
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - it wants them so
 )
-def test_whatever_a_clock_is_set_back_by_nothing_waits_longer_than_twice_its_usual_time(
-    when: When, by: timedelta, was: datetime
-) -> None:
+def test_clock_set_back_never_delays_beyond_twice_the_usual_interval(when: When, by: timedelta, was: datetime) -> None:
     due, now = when.after(was), was - by
     again = when.set_back(due, now, by)
     usual = when.after(again) - again
@@ -139,7 +135,7 @@ def test_jitter_is_the_same_every_time_and_another_for_others() -> None:
     assert len({int(share.total_seconds()) // 10 for share in shares}) == 6
 
 
-def test_jitter_moves_a_cron_line_by_so_much_and_leaves_the_times_between_as_they_are() -> None:
+def test_jitter_shifts_every_cron_time_by_the_same_amount() -> None:
     when = _cron("0 3 * * *").apart(5740, timedelta(minutes=1))
     first, second = when.first_after(_utc("2026-01-15")), when.after(when.first_after(_utc("2026-01-15")))
     assert first == _utc("2026-01-15T03:00") + when.later
@@ -147,7 +143,7 @@ def test_jitter_moves_a_cron_line_by_so_much_and_leaves_the_times_between_as_the
     assert when.after(first - timedelta(milliseconds=1)) == first
 
 
-def test_jitter_moves_only_the_first_of_an_interval_and_by_a_tenth_of_it_at_most() -> None:
+def test_jitter_shifts_only_the_first_interval_by_a_tenth_at_most() -> None:
     hourly, secondly = (_every(seconds=each).apart(5740, timedelta(minutes=1)) for each in (3600, 1))
     start = _utc("2026-01-15T12:00")
     assert hourly.first_after(start) == start + timedelta(hours=1) + hourly.later

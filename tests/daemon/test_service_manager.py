@@ -123,7 +123,7 @@ def test_a_daemon_whose_store_cannot_be_reached_is_started_and_waits(
 
 
 @on_sqlite
-def test_a_daemon_that_waits_for_its_store_ends_when_told(found: Found, systemd: Systemd, address: str) -> None:
+def test_daemon_waiting_for_its_store_stops_on_request(found: Found, systemd: Systemd, address: str) -> None:
     def open_store() -> None:
         raise StateUnreachable("The state store is away.")
 

@@ -63,9 +63,7 @@ def _fail(college: College) -> None:
         college.run()
 
 
-def test_a_run_that_waits_is_told_once_however_often_it_is_planned_anew_and_by_whichever_process(
-    found: Found, inbox: Inbox
-) -> None:
+def test_waiting_run_is_notified_once_across_new_plans_and_processes(found: Found, inbox: Inbox) -> None:
     college = found()
     college.with_policy(limits=Limits(floor=1))
     college.enrol("L1", "L2")
@@ -85,7 +83,7 @@ def test_a_run_that_waits_is_told_once_however_often_it_is_planned_anew_and_by_w
     assert inbox.titles[1:] == ["syncd: No run waits for approval any more"]
 
 
-def test_a_onefile_that_is_down_is_told_of_when_it_lasts_and_when_it_is_back(found: Found, inbox: Inbox) -> None:
+def test_lasting_onefile_outage_is_notified_and_so_is_its_recovery(found: Found, inbox: Inbox) -> None:
     college = found()
     college.enrol("L1")
     telling = _telling(college, inbox)
@@ -103,7 +101,7 @@ def test_a_onefile_that_is_down_is_told_of_when_it_lasts_and_when_it_is_back(fou
     assert inbox.titles[1:] == ["syncd: OneFile answers again"]
 
 
-def test_an_mis_that_is_down_and_a_feed_that_is_wrong_are_told_apart(found: Found, inbox: Inbox) -> None:
+def test_mis_outage_and_wrong_feed_are_notified_separately(found: Found, inbox: Inbox) -> None:
     college = found()
     college.enrol("L1")
     telling = _telling(college, inbox)
@@ -129,7 +127,7 @@ def test_an_mis_that_is_down_and_a_feed_that_is_wrong_are_told_apart(found: Foun
     assert "zz-password" not in str(inbox.messages)
 
 
-def test_a_refused_token_is_told_at_once_and_not_taken_for_a_onefile_that_is_down(found: Found, inbox: Inbox) -> None:
+def test_refused_token_is_notified_and_not_reported_as_an_outage(found: Found, inbox: Inbox) -> None:
     college = found()
     college.enrol("L1")
     telling = _telling(college, inbox)
@@ -148,7 +146,7 @@ def test_a_refused_token_is_told_at_once_and_not_taken_for_a_onefile_that_is_dow
     ]
 
 
-def test_what_is_newly_held_is_told_once_a_day_without_a_word_about_anybody(found: Found, inbox: Inbox) -> None:
+def test_newly_held_records_are_notified_once_a_day_without_misids(found: Found, inbox: Inbox) -> None:
     college = found()
     college.clock.now = datetime(2026, 3, 28, 12, tzinfo=UTC)
     college.enrol("L1", email="")
@@ -184,7 +182,7 @@ def test_what_is_newly_held_is_told_once_a_day_without_a_word_about_anybody(foun
     assert inbox.titles[1:] == ["syncd: 1 record is newly held"]
 
 
-def test_what_could_not_be_told_is_tried_again_later_and_says_nothing_of_where(found: Found, inbox: Inbox) -> None:
+def test_failed_notification_is_retried_and_logged_without_its_url(found: Found, inbox: Inbox) -> None:
     college = found()
     college.with_policy(limits=Limits(floor=0))
     college.enrol("L1")
@@ -209,7 +207,7 @@ def test_what_could_not_be_told_is_tried_again_later_and_says_nothing_of_where(f
 
 
 @pytest.mark.parametrize("leads", [True, False])
-def test_a_store_that_cannot_be_used_is_told_of_whoever_leads(found: Found, inbox: Inbox, leads: bool) -> None:
+def test_unavailable_store_is_notified_once_with_or_without_leadership(found: Found, inbox: Inbox, leads: bool) -> None:
     college = found()
     gone = Store("postgresql://nobody@127.0.0.1:1/gone", ValueCipher())
     telling = _telling(college, inbox, store=gone)
@@ -241,7 +239,7 @@ def test_of_several_organisations_each_is_named(found: Found, inbox: Inbox) -> N
     assert inbox.titles == ["syncd 5740: A run waits for approval"]
 
 
-def test_what_an_address_was_told_is_forgotten_when_it_is_taken_away(found: Found, inbox: Inbox) -> None:
+def test_notifications_sent_to_a_removed_address_are_forgotten(found: Found, inbox: Inbox) -> None:
     college = found()
     college.with_policy(limits=Limits(floor=0))
     college.enrol("L1")
@@ -254,7 +252,7 @@ def test_what_an_address_was_told_is_forgotten_when_it_is_taken_away(found: Foun
         assert notifications.sent_to(session_on(connection, ORGANISATION), key) == {}
 
 
-def test_the_daemon_tells_after_a_run_and_a_service_that_hangs_holds_nothing_up(found: Found, inbox: Inbox) -> None:
+def test_daemon_notifies_after_a_run_and_a_hung_service_delays_no_run(found: Found, inbox: Inbox) -> None:
     college = found()
     college.with_policy(limits=Limits(floor=0))
     college.enrol("L1")

@@ -133,7 +133,7 @@ def test_a_daemon_whose_schedule_has_ended_ends_too_and_says_so(found: Found) ->
 
 
 @on_sqlite
-def test_what_is_done_every_day_is_done_at_the_start_and_one_that_fails_keeps_none_of_the_others(found: Found) -> None:
+def test_daily_jobs_run_at_start_and_a_failed_job_stops_no_other(found: Found) -> None:
     college = found()
     college.enrol("L1")
     done: list[tuple[str, bool]] = []
@@ -157,7 +157,7 @@ def test_what_is_done_every_day_is_done_at_the_start_and_one_that_fails_keeps_no
     assert (failed["job"], failed["reason"]) == ("fail", "unexpected RuntimeError")
 
 
-def test_of_one_job_none_is_done_twice_at_once_and_one_that_raises_is_done_again() -> None:
+def test_job_never_overlaps_itself_and_runs_again_after_an_error() -> None:
     jobs = Jobs(lambda: datetime.now(UTC))
     begun: list[int] = []
     go_on = threading.Event()

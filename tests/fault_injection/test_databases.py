@@ -92,7 +92,7 @@ def _failing(store: Store, after: int, fault: Callable[[Connection], None]) -> I
         store.engine.dispose()
 
 
-def test_a_store_that_turns_read_only_at_any_moment_stops_the_run_and_nobody_is_made_twice(found: Found) -> None:
+def test_store_turning_read_only_stops_the_run_without_duplicates(found: Found) -> None:
     college = found()
     college.with_policy(max_in_flight=2)
     college.enrol(*_PEOPLE)
@@ -113,7 +113,7 @@ def test_a_store_that_turns_read_only_at_any_moment_stops_the_run_and_nobody_is_
 
 @on_sqlite
 @pytest.mark.parametrize("after", [0, 9, 26])
-def test_a_full_disk_stops_the_run_and_nobody_is_made_twice(found: Found, after: int) -> None:
+def test_full_disk_stops_the_run_and_creates_no_duplicate_account(found: Found, after: int) -> None:
     college = found()
     college.enrol(*_PEOPLE, forename="A" * 3000)
     with pytest.raises(StateUnusable) as failure, _failing(college.context.store, after, _full):
@@ -140,7 +140,7 @@ def restarted_url(server: "PostgresServer") -> str:
 
 
 @pytest.mark.parametrize("state_url", ["restarted_url"], indirect=True)
-def test_a_postgresql_that_is_restarted_during_a_run_makes_nobody_twice(found: Found, server: "PostgresServer") -> None:
+def test_postgresql_restart_during_a_run_creates_no_duplicate_account(found: Found, server: "PostgresServer") -> None:
     college = found()
     # What is in flight when it goes down is made all the same; somebody must be left.
     college.with_policy(max_in_flight=4)
@@ -191,7 +191,7 @@ def test_a_lock_that_is_lost_stays_lost(found: Found, state_url: str) -> None:
 
 
 @on_postgres
-def test_who_loses_the_lock_makes_no_further_call(found: Found, state_url: str) -> None:
+def test_run_that_loses_the_lock_makes_no_further_call(found: Found, state_url: str) -> None:
     college = found()
     college.with_policy(max_in_flight=1)
     college.enrol(*_PEOPLE)
@@ -242,7 +242,7 @@ def test_a_command_that_loses_the_lock_says_so_and_the_next_one_goes_on(postgres
         college.assert_made_good("the lock was lost")
 
 
-def test_no_lock_is_missed_by_who_has_taken_none(found: Found) -> None:
+def test_run_without_the_writing_lock_ends_in_sync(found: Found) -> None:
     college = found()
     college.enrol(*_PEOPLE)
     with locked(college.context.store, ORGANISATION, Purpose.LEADING):
@@ -281,7 +281,7 @@ class _Dropped(Mis):
 
 @on_sqlite
 @pytest.mark.parametrize("rows", [0, 25])
-def test_an_mis_that_breaks_off_in_the_middle_makes_nobody_a_leaver(
+def test_mis_connection_lost_within_a_feed_makes_no_leaver(
     found: Found, postgres_url: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cursors, "PAGE_SIZE", 10)

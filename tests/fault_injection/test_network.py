@@ -137,7 +137,7 @@ def _never_ends(line: Line, work: Work) -> None:
         _never_ends,
     ],
 )
-def test_a_create_whose_answer_breaks_off_or_never_ends_is_in_doubt_and_made_once(
+def test_create_with_a_broken_answer_is_in_doubt_and_sent_once(
     simulator: Simulator, network: Network, client: OneFile, trouble: Trouble
 ) -> None:
     network.troubles.append(trouble)
@@ -165,7 +165,7 @@ def _closes_undone(line: Line, _work: Work) -> None:
 
 
 @pytest.mark.parametrize("trouble", [_resets_unread, _resets_undone, _stalls_unread, _closes_undone])
-def test_a_create_that_onefile_may_or_may_not_have_got_is_in_doubt_and_not_repeated(
+def test_create_lost_before_processing_is_in_doubt_and_not_repeated(
     simulator: Simulator, network: Network, client: OneFile, trouble: Trouble
 ) -> None:
     network.troubles.append(trouble)
@@ -219,7 +219,7 @@ def test_a_yes_without_a_body_is_a_yes_without_an_id(simulator: Simulator, netwo
     assert (network.creates, _accounts(simulator)) == (1, 1)
 
 
-def test_nobody_at_the_port_means_for_sure_that_nothing_was_done(
+def test_create_on_a_refused_connection_is_certainly_not_done(
     simulator: Simulator, network: Network, client: OneFile
 ) -> None:
     client.organisation(ORGANISATION)
@@ -292,7 +292,7 @@ def test_a_server_that_does_not_speak_tls_gets_no_token() -> None:
     _assert_plain(str(unreachable.value))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+def test_untrusted_certificate_is_refused_before_any_request(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_self_signed(tmp_path))
     heard: list[bytes] = []

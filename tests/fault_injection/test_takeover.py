@@ -90,7 +90,7 @@ def college(tmp_path: Path, postgres_url: str) -> Iterator[_College]:
     engine.dispose()
 
 
-def test_a_leader_killed_while_it_creates_is_followed_within_ten_seconds_and_nobody_is_made_twice(
+def test_killed_leader_is_replaced_in_ten_seconds_without_duplicates(
     college: _College,
 ) -> None:
     college.syncd.configure(onefile={"calls_per_minute": _LEISURELY})
@@ -116,7 +116,7 @@ def test_a_leader_killed_while_it_creates_is_followed_within_ten_seconds_and_nob
     college.assert_made_good()
 
 
-def test_a_second_daemon_makes_no_call_until_the_first_is_told_to_end_and_then_does_what_there_is_to_do(
+def test_second_daemon_makes_no_call_until_the_first_ends_then_syncs(
     college: _College,
 ) -> None:
     college.syncd.configure(schedule={"poll": "1h"})
@@ -146,7 +146,7 @@ def test_a_second_daemon_makes_no_call_until_the_first_is_told_to_end_and_then_d
     college.assert_made_good()
 
 
-def test_a_leader_told_to_end_in_the_middle_of_a_run_leaves_the_rest_of_it_to_the_follower(college: _College) -> None:
+def test_terminated_leader_leaves_the_rest_of_its_run_to_the_follower(college: _College) -> None:
     college.syncd.configure(onefile={"calls_per_minute": _LEISURELY})
     with college.syncd.start("run") as leader:
         leader.wait_for_event("daemon_started")

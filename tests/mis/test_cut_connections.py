@@ -158,14 +158,14 @@ def test_sql_server_s_guids_are_alike_by_every_driver(driver: tuple[str, dict[st
 
 
 @pytest.mark.mssql
-def test_pyodbc_tells_sql_server_which_program_reads() -> None:
+def test_pyodbc_login_names_syncd_as_its_application() -> None:
     with _server(_people(1)) as server:
         assert _count(_url(server, _DRIVERS["pyodbc"]), _QUERY) == 1
     assert server.logins[0].application == "syncd"
 
 
 @pytest.mark.mariadb
-def test_mariadb_is_told_which_program_reads(mariadb_url: str) -> None:
+def test_mariadb_connection_names_syncd_as_its_program(mariadb_url: str) -> None:
     query = "SELECT ATTR_VALUE FROM performance_schema.session_account_connect_attrs WHERE ATTR_NAME = 'program_name'"
     try:
         with Mis(mariadb_url).read("learners", query) as rows:

@@ -52,7 +52,7 @@ def test_a_query_that_writes_is_refused(people: str, make: str) -> None:
         assert [tuple(row) for row in rows.stream] == [("L1",), ("L2",)]
 
 
-def test_a_statement_that_takes_too_long_is_stopped_and_the_sentence_names_the_setting(people: str, make: str) -> None:
+def test_statement_over_the_timeout_is_stopped_and_names_the_setting(people: str, make: str) -> None:
     with (
         pytest.raises(
             MisUnreachable,
@@ -78,9 +78,7 @@ def test_a_reader_that_takes_its_time_is_not_stopped(people: str, make: str) -> 
 
 
 @pytest.mark.parametrize("enough", [0, 1, 1500])
-def test_a_feed_that_is_not_read_to_its_end_leaves_no_transaction_and_no_connection(
-    people: str, make: str, enough: int
-) -> None:
+def test_feed_not_read_to_its_end_leaves_no_open_transaction(people: str, make: str, enough: int) -> None:
     many = {
         "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n",
         "postgresql": "SELECT i FROM generate_series(1, 5000) AS n(i), person",
@@ -97,7 +95,7 @@ def test_a_feed_that_is_not_read_to_its_end_leaves_no_transaction_and_no_connect
 
 @pytest.mark.parametrize("rows_before", [0, 1000, 1500])
 @pytest.mark.parametrize("server", ["postgres_url", pytest.param("mariadb_url", marks=pytest.mark.mariadb)])
-def test_a_connection_that_goes_away_is_told_plainly_and_the_next_reading_has_a_new_one(
+def test_lost_connection_is_reported_and_the_next_read_reconnects(
     server: str, rows_before: int, request: pytest.FixtureRequest
 ) -> None:
     url: str = request.getfixturevalue(server)

@@ -243,7 +243,7 @@ def _records(mis: Mis, make: str, *, surname: str = "'Example'", born: str = "NU
         return [layout.read(row, number) for number, row in enumerate(rows.stream, start=1)]
 
 
-def test_a_day_that_cannot_be_read_is_left_out_and_the_rest_of_its_page_stays_as_it_is(mis: Mis, make: str) -> None:
+def test_unreadable_date_is_left_out_and_other_rows_are_unaffected(mis: Mis, make: str) -> None:
     odd, day = _ODD_DAY[make]
     made = _records(mis, make, born=f"CASE WHEN i IN (7, 1500) THEN {odd} ELSE {day} END")
 
@@ -270,7 +270,7 @@ def test_a_text_of_sqlite_that_is_not_utf_8_holds_its_record_and_no_other(sqlite
 
 
 @pytest.mark.mariadb
-def test_a_text_that_the_driver_cannot_decode_stops_the_feed_without_being_quoted(mariadb_url: str) -> None:
+def test_undecodable_mariadb_text_stops_the_feed_and_names_the_cause(mariadb_url: str) -> None:
     """MariaDB lets halves of surrogate pairs in, and its driver none out."""
     with (
         pytest.raises(
@@ -290,7 +290,7 @@ def test_a_column_twice_is_named(mis: Mis) -> None:
         Layout.from_columns(Role.LEARNER, "learners", rows.columns, organisation_id=5740)
 
 
-def test_the_letter_case_of_a_column_and_blanks_around_it_are_of_no_account(mis: Mis, make: str) -> None:
+def test_column_names_ignore_letter_case_and_surrounding_blanks(mis: Mis, make: str) -> None:
     quote = "`" if make == "mariadb" else '"'
     # MariaDB takes no name that ends in a blank.
     columns = [" misid", "FIRSTNAME", "lastName", "Email", "ClassroomID", "PlacementID", "DefaultAssessorID"]

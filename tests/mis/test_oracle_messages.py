@@ -23,7 +23,7 @@ def _why_not(mis: Mis) -> str:
     return sentence.partition("cannot be reached: ")[2]
 
 
-def test_a_name_without_tnsnames_is_told_both_ways_to_write_it() -> None:
+def test_name_without_tnsnames_is_reported_with_both_url_forms() -> None:
     sentence = _why_not(Mis(f"oracle://reader:{_SECRET}@college_high"))
     assert sentence.startswith("DPY-4027: ")
     assert "?config_dir=FOLDER" in sentence
@@ -36,7 +36,7 @@ def test_a_folder_without_tnsnames_is_named(tmp_path: Path) -> None:
     assert "Check config_dir in source.url" in sentence
 
 
-def test_a_name_that_tnsnames_does_not_have_is_told(tmp_path: Path) -> None:
+def test_name_missing_from_tnsnames_is_reported(tmp_path: Path) -> None:
     (tmp_path / "tnsnames.ora").write_text("other = (DESCRIPTION = (ADDRESS = (HOST=x)(PORT=1)))\n", encoding="utf-8")
     sentence = _why_not(Mis(f"oracle://reader:{_SECRET}@college_high?config_dir={tmp_path}"))
     assert "tnsnames.ora in config_dir has no such entry" in sentence
@@ -104,7 +104,7 @@ def test_what_only_an_old_oracle_says_has_a_remedy(text: str, remedy: str) -> No
     assert remedy in sentence
 
 
-def test_a_folder_without_oracle_s_libraries_is_told_so(tmp_path: Path) -> None:
+def test_folder_without_oracle_libraries_is_reported(tmp_path: Path) -> None:
     # The driver keeps its mode for as long as the process lives.
     program = (
         "import sys; from pathlib import Path; from syncd.mis import Mis; from syncd.errors import ConfigurationError\n"

@@ -69,11 +69,11 @@ def test_an_sql_server_that_does_not_listen_is_named_by_the_real_driver() -> Non
         (f"postgresql://reader:{_SECRET}@{_CLOSED}/mis?colour={_SECRET}", "colour"),
     ],
 )
-def test_an_option_that_a_driver_does_not_know_is_named_and_its_value_is_not(url: str, named: str) -> None:
+def test_unknown_driver_option_is_named_without_its_value(url: str, named: str) -> None:
     assert named in _why_not(url)
 
 
-def test_an_option_whose_value_is_of_no_use_is_told_without_it() -> None:
+def test_unusable_option_value_is_refused_without_repeating_it() -> None:
     with pytest.raises(
         ConfigurationError, match=r"^source\.url: the driver does not take one of its options"
     ) as failure:
@@ -90,12 +90,12 @@ def test_a_database_that_postgresql_does_not_have_is_named(postgres_url: str) ->
     assert 'database "nowhere" does not exist. Check the database\'s name' in sentence
 
 
-def test_a_user_whom_postgresql_does_not_know_is_named(postgres_url: str) -> None:
+def test_user_unknown_to_postgresql_is_named(postgres_url: str) -> None:
     sentence = _why_not(make_url(postgres_url).set(username="nobody").render_as_string(hide_password=False))
     assert 'role "nobody" does not exist. Check the user and the password' in sentence
 
 
-def test_a_login_that_may_not_read_is_told_what_it_may_not_on_postgresql(postgres_url: str) -> None:
+def test_postgresql_login_without_permission_is_reported_with_table(postgres_url: str) -> None:
     reader = f"reader_{uuid4().hex}"
     with _administrator(postgres_url) as connection:
         connection.exec_driver_sql("CREATE TABLE person (code TEXT)")
@@ -110,7 +110,7 @@ def test_a_login_that_may_not_read_is_told_what_it_may_not_on_postgresql(postgre
 
 
 @pytest.mark.mariadb
-def test_what_keeps_a_login_out_of_mariadb_is_told(mariadb_url: str) -> None:
+def test_mariadb_login_failures_are_reported_with_their_cause(mariadb_url: str) -> None:
     url = make_url(mariadb_url)
     reader = f"r{uuid4().hex[:12]}"
     with _administrator(mariadb_url) as connection:
@@ -182,11 +182,11 @@ def test_a_driver_that_is_not_installed_is_named_with_its_extra(
         Mis(url)
 
 
-def test_another_driver_that_is_not_installed_is_named_with_the_one_that_syncd_knows() -> None:
+def test_unsupported_driver_is_named_with_the_supported_one() -> None:
     with pytest.raises(ConfigurationError, match=r"no driver for mssql\+pymssql.*or write mssql\+mssqlpython://"):
         Mis("mssql+pymssql://reader@mis/x")
 
 
-def test_a_make_that_nobody_knows_is_told_which_are_known() -> None:
+def test_unknown_database_make_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=r"no driver for paradox\. SQLite, PostgreSQL"):
         Mis("paradox://reader@mis/x")

@@ -34,7 +34,7 @@ def mis(url: str, make: str) -> Mis:
     ("is_included", "keys", "expected"),
     [(True, [], ["L8", "L9"]), (False, [], ["L9"]), (False, ["L0", "L3", "L77"], ["L0", "L3", "L9"])],
 )
-def test_it_gives_what_has_changed_and_who_is_wanted(
+def test_watermark_query_reads_changed_rows_and_requested_keys(
     mis: Mis, make: str, is_included: bool, keys: Sequence[str], expected: list[str]
 ) -> None:
     stamp = _STAMP.format(8)

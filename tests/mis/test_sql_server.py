@@ -212,7 +212,7 @@ def test_a_connection_cut_behind_the_last_byte_has_given_every_row(driver: Drive
     assert outcome.rows == answer.rows or outcome.refusal
 
 
-def test_a_cut_in_a_long_value_is_told_and_not_what_closing_raises() -> None:
+def test_cut_in_a_long_value_is_reported_and_not_the_closing_error() -> None:
     outcome = _read_from(Cut(_notes(50), 40_000))
     assert outcome.refusal
     assert outcome.refusal.startswith("The feed learners cannot be read from the MIS: the connection was lost")
@@ -220,7 +220,7 @@ def test_a_cut_in_a_long_value_is_told_and_not_what_closing_raises() -> None:
     assert "fetching LOB" in str(outcome.cause)
 
 
-def test_a_session_that_is_killed_is_told() -> None:
+def test_killed_session_is_reported_as_a_lost_connection() -> None:
     with TdsServer({_QUERY: Silence(_people(2500), 60_000)}) as server:
         # Well after the server has sent what it sends.
         administrator = Timer(1, server.hang_up)
@@ -267,7 +267,7 @@ def test_a_server_that_falls_silent_at_the_login_is_given_up() -> None:
 # Errors.
 
 
-def test_a_wrong_password_is_told() -> None:
+def test_wrong_password_is_reported_without_showing_it() -> None:
     with TdsServer({}) as server:
         outcome = _read(Mis(server.url(Encrypt="no").replace("Pa55word", "Zz-wrong")))
     assert outcome.refusal
@@ -275,14 +275,14 @@ def test_a_wrong_password_is_told() -> None:
     assert "Zz-wrong" not in outcome.refusal
 
 
-def test_a_database_that_the_login_may_not_use_is_told() -> None:
+def test_database_forbidden_to_the_login_is_reported() -> None:
     with TdsServer({}) as server:
         outcome = _read(Mis(server.url(Encrypt="no").replace("/college", "/colege")))
     assert outcome.refusal
     assert "database" in outcome.refusal
 
 
-def test_a_wrong_database_is_told() -> None:
+def test_wrong_database_is_reported_with_a_remedy() -> None:
     text = 'Cannot open database "colege" requested by the login. The login failed.'
     with TdsServer({}, login=Failure(4060, text, severity=11)) as server:
         outcome = _read(Mis(server.url(Encrypt="no").replace("/college", "/colege")))
@@ -313,7 +313,7 @@ _ERRORS = [
 
 @pytest.mark.parametrize("rows", [0, 1500], ids=["at once", "after rows"])
 @pytest.mark.parametrize(("number", "text", "told"), _ERRORS, ids=[str(number) for number, *_ in _ERRORS])
-def test_an_error_of_the_server_is_told_by_its_number(
+def test_server_error_is_reported_by_its_number_without_values(
     driver: Driver, number: int, text: str, told: str, rows: int
 ) -> None:
     failure = Failure(number, text)
@@ -358,7 +358,7 @@ def test_a_second_result_is_refused(driver: Driver) -> None:
     assert "the query returns more than one result" in outcome.refusal
 
 
-def test_an_error_behind_the_result_is_told(driver: Driver) -> None:
+def test_error_after_the_result_is_reported(driver: Driver) -> None:
     outcome = _read_from([_people(2), Failure(208, "Invalid object name 'dbo.log'.")], driver)
     assert outcome.refusal
     assert "Invalid object name 'dbo.log'" in outcome.refusal
@@ -419,7 +419,7 @@ class _Anything(TdsServer):
 # Logins and TLS.
 
 
-def test_the_server_sees_who_asks(driver: Driver) -> None:
+def test_login_shows_the_server_user_application_and_low_priority(driver: Driver) -> None:
     with TdsServer({_QUERY: _people(1)}) as server:
         assert _read(Mis(driver.url(server))).refusal is None
     [login] = server.logins
@@ -443,19 +443,19 @@ def _refused_login(encryption: Encryption, certificate: Path | None, **options: 
     return refusal
 
 
-def test_a_self_signed_certificate_is_told_with_its_remedy(tmp_path: Path) -> None:
+def test_self_signed_certificate_is_reported_with_its_remedy(tmp_path: Path) -> None:
     refusal = _refused_login(Encryption.ON, self_signed(tmp_path))
     assert "self-signed certificate" in refusal
     assert "TrustServerCertificate=yes" in refusal
 
 
-def test_an_unknown_authority_is_told_with_its_remedy(authority: Authority) -> None:
+def test_unknown_authority_is_reported_with_a_hint_to_ca_file(authority: Authority) -> None:
     refusal = _refused_login(Encryption.ON, authority.certificate())
     assert "unable to get local issuer certificate" in refusal
     assert "ca_file" in refusal
 
 
-def test_a_certificate_of_another_host_is_told_with_its_remedy(
+def test_certificate_of_another_host_is_reported_with_its_remedy(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
@@ -463,7 +463,7 @@ def test_a_certificate_of_another_host_is_told_with_its_remedy(
     assert "HostNameInCertificate=" in refusal
 
 
-def test_a_server_without_tls_is_told_with_its_remedy() -> None:
+def test_server_without_tls_is_reported_with_its_remedy() -> None:
     refusal = _refused_login(Encryption.NOT_SUPPORTED, None)
     assert "Encryption not supported on SQL Server" in refusal
     assert "Encrypt=no" in refusal

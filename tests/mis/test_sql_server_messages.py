@@ -117,7 +117,7 @@ def test_a_server_without_tls_is_named_with_what_to_write() -> None:
         ("MultiSubnetFailover", "true", "Write MultiSubnetFailover=yes."),
     ],
 )
-def test_a_word_that_the_driver_does_not_accept_is_refused_with_the_right_one(
+def test_unaccepted_option_value_is_refused_naming_the_right_value(
     driver: str, option: str, value: str, meant: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"^source\.url: ") as refusal:
@@ -161,21 +161,21 @@ _LOGIN_FAILED = "Login failed for user 'reader'"
         ),
     ],
 )
-def test_a_refused_login_is_told_in_the_server_s_words_with_a_remedy(number: int, text: str, remedy: str) -> None:
+def test_refused_login_is_reported_in_the_servers_words_with_a_remedy(number: int, text: str, remedy: str) -> None:
     with TdsServer({}, login=Failure(number, text, severity=14)) as server:
         sentence = _why_not(server.url(Encrypt="no"))
     assert sentence.startswith(text.rstrip("."))
     assert remedy in sentence
 
 
-def test_a_wrong_password_is_told_that_the_key_needs_no_encoding() -> None:
+def test_wrong_password_is_reported_with_a_hint_about_encoding() -> None:
     with TdsServer({}, password="another") as server:
         sentence = _why_not(make_url(server.url(Encrypt="no")).set(password=_SECRET).render_as_string(False))
     assert "a password in the key source.password needs no encoding" in sentence
 
 
 @pytest.mark.parametrize("option", ["Trusted_Connection=yes", "Authentication=ActiveDirectoryIntegrated"])
-def test_windows_sign_in_without_a_ticket_is_told_how_to_get_one(
+def test_windows_sign_in_without_a_ticket_is_reported_with_a_remedy(
     option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'nothing'}")
@@ -224,7 +224,7 @@ def test_a_name_that_cannot_be_resolved_is_said_in_words() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("separator", ["\\", "%5C", "%5c"])
-def test_an_instance_whose_browser_is_silent_is_told_to_give_a_port(separator: str) -> None:
+def test_instance_with_silent_browser_is_reported_asking_for_a_port(separator: str) -> None:
     url = f"mssql://reader:{_SECRET}@127.0.0.1{separator}PROSOLUTION/mis"
     assert str(Mis(url)) == r"mssql://reader:***@127.0.0.1\PROSOLUTION/mis"
     sentence = _why_not(url)
@@ -240,7 +240,7 @@ def test_a_port_counts_more_than_an_instance(place: str) -> None:
         assert _connects(f"mssql://{server.user}:{server.password}@{host}/{server.database}?Encrypt=no")
 
 
-def test_a_program_that_speaks_another_protocol_is_told_apart_from_a_closed_port() -> None:
+def test_other_protocol_on_the_port_is_reported_with_a_hint_to_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=_greet, args=(listener,))
         thread.start()
@@ -295,7 +295,7 @@ _VALUE = "Zz-Surname"
         (50000, f"Nobody is called {_VALUE}: invalid object name.", "the database refused the query"),
     ],
 )
-def test_an_error_of_a_query_is_told_by_what_it_means_and_shows_no_value(number: int, text: str, said: str) -> None:
+def test_query_error_is_reported_by_its_meaning_without_values(number: int, text: str, said: str) -> None:
     with (
         TdsServer({_QUERY: Failure(number, text)}) as server,
         pytest.raises(MisUnreachable) as failure,

@@ -170,7 +170,7 @@ def _of_the_transaction(connection: Connection) -> list[str]:
 
 
 @pytest.mark.parametrize("url", [_MSSQL, _MSSQL.replace("mssql+mssqlpython", "mssql")])
-def test_sql_server_is_asked_for_a_replica_to_read_from_and_is_told_to_let_others_go_first(url: str) -> None:
+def test_sql_server_is_read_with_read_only_intent_and_low_priority(url: str) -> None:
     connection = Connection(rows=[("L1",)])
     assert _read(url, connection, timeout_seconds=299.5) == [("L1",)]
 
@@ -265,7 +265,7 @@ def test_the_first_error_is_reported_when_rolling_back_fails(error: Exception, s
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0, r"the database stopped it, .* \(0\)"), (300, r"the database refused the query \(Runtime")]
 )
-def test_a_time_out_in_a_long_value_is_told_by_the_time_it_took(seconds: float, said: str) -> None:
+def test_runtime_error_is_a_timeout_only_if_the_timeout_has_passed(seconds: float, said: str) -> None:
     """mssql-python raises a RuntimeError without code or message; the connection still works."""
     connection = Connection(error=RuntimeError("SQLGetData failed for NVARCHAR column"))
     with pytest.raises(MisUnreachable, match=said), _mis(_MSSQL, connection, seconds).read("learners", _QUERY):
@@ -277,7 +277,7 @@ def test_rows_that_are_all_read_are_good_when_rolling_back_fails() -> None:
     assert _read(_MSSQL, connection) == [("L1",)]
 
 
-def test_oracle_is_told_which_program_reads() -> None:
+def test_oracle_session_names_syncd_as_its_program() -> None:
     connection = Connection()
     _read(_ORACLE, connection)
     assert connection.options["program"] == "syncd"
@@ -352,7 +352,7 @@ _TYPES_OF_DRIVERS: list[tuple[Kind, object, object]] = [
 
 @pytest.mark.parametrize("url", [_MSSQL, _ORACLE], ids=["mssql", "oracle"])
 @pytest.mark.parametrize(("kind", "given", "comes_to"), _TYPES_OF_DRIVERS)
-def test_a_value_of_a_type_that_these_drivers_give_comes_to_what_it_does_from_others(
+def test_driver_specific_value_normalises_as_from_other_drivers(
     url: str, kind: Kind, given: object, comes_to: object
 ) -> None:
     [(raw,)] = _read(url, Connection(rows=[(given,)]))
@@ -452,9 +452,7 @@ class Said:
         ),
     ],
 )
-def test_what_these_drivers_say_of_a_query_is_told_and_what_they_say_of_a_value_is_not(
-    url: str, error: Exception, said: str
-) -> None:
+def test_query_errors_of_these_drivers_are_reported_without_values(url: str, error: Exception, said: str) -> None:
     with pytest.raises(MisUnreachable) as failure:
         _read(url, Connection(error=error))
     assert str(failure.value) == f"The feed learners cannot be read from the MIS: {said}"
@@ -492,9 +490,7 @@ def test_what_these_drivers_say_of_a_query_is_told_and_what_they_say_of_a_value_
         ),
     ],
 )
-def test_what_keeps_a_login_out_of_sql_server_is_told_with_what_to_check(
-    driver_said: str, server_said: str, remedy: str
-) -> None:
+def test_failed_sql_server_login_is_reported_with_a_remedy(driver_said: str, server_said: str, remedy: str) -> None:
     mis = Mis(_MSSQL)
 
     @event.listens_for(mis._engine, "do_connect")

@@ -51,7 +51,7 @@ def _only_account(site: Site, who: Who) -> User:
     return account
 
 
-def test_a_change_whose_answer_was_lost_and_that_was_taken_back_in_the_mis_is_taken_back_in_onefile(
+def test_lost_update_reverted_in_the_mis_is_reverted_in_onefile(
     founded: Founded,
 ) -> None:
     site = founded()
@@ -92,9 +92,7 @@ def test_a_refused_change_leaves_nothing_in_doubt(founded: Founded) -> None:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP_AFTER, FaultKind.DROP_BEFORE])
-def test_somebody_who_returns_after_an_archiving_whose_answer_was_lost_is_brought_back(
-    founded: Founded, kind: FaultKind
-) -> None:
+def test_returner_is_unarchived_after_a_lost_archive_response(founded: Founded, kind: FaultKind) -> None:
     site = founded()
     site.college.withdraw(ANN)
     site.onefile.faults.add(Fault(kind, path="/User/*/Archive", times=3))
@@ -107,7 +105,7 @@ def test_somebody_who_returns_after_an_archiving_whose_answer_was_lost_is_brough
     assert site.run().calls == 0
 
 
-def test_so_is_one_whose_archiving_was_in_flight_when_the_process_was_killed(founded: Founded) -> None:
+def test_returner_is_unarchived_after_a_kill_during_the_archive_call(founded: Founded) -> None:
     site = founded()
     site.college.withdraw(ANN)
     with pytest.raises(Killed):
@@ -120,7 +118,7 @@ def test_so_is_one_whose_archiving_was_in_flight_when_the_process_was_killed(fou
     assert not _only_account(site, ANN).is_archived
 
 
-def test_an_archiving_whose_answer_was_lost_is_repeated_while_they_stay_away(founded: Founded) -> None:
+def test_archive_in_doubt_is_repeated_while_the_learner_stays_away(founded: Founded) -> None:
     site = founded()
     site.college.withdraw(ANN)
     site.onefile.faults.add(Fault(FaultKind.ERROR_BEFORE, path="/User/*/Archive", times=3))
@@ -131,7 +129,7 @@ def test_an_archiving_whose_answer_was_lost_is_repeated_while_they_stay_away(fou
     assert site.run().calls == 0
 
 
-def test_somebody_who_leaves_again_while_it_is_not_known_whether_they_were_brought_back_is_archived(
+def test_learner_leaving_while_the_unarchive_is_in_doubt_is_archived(
     founded: Founded,
 ) -> None:
     site = founded()
@@ -147,7 +145,7 @@ def test_somebody_who_leaves_again_while_it_is_not_known_whether_they_were_broug
     assert _only_account(site, ANN).is_archived
 
 
-def test_nothing_is_said_to_somebody_whom_onefile_may_still_have_archived(founded: Founded) -> None:
+def test_update_of_a_returner_waits_while_the_unarchive_is_in_doubt(founded: Founded) -> None:
     site = founded()
     site.college.withdraw(ANN)
     site.run()
@@ -162,7 +160,7 @@ def test_nothing_is_said_to_somebody_whom_onefile_may_still_have_archived(founde
     assert _only_account(site, ANN).values["LastName"] == "New"
 
 
-def test_a_create_that_was_sent_late_and_killed_is_looked_for_only_once_a_search_can_know(founded: Founded) -> None:
+def test_killed_late_create_waits_for_the_search_lag_and_is_not_repeated(founded: Founded) -> None:
     site = founded(search_lag_seconds=45)
     newcomer = Who(LEARNER, "3")
     site.college.enrol(newcomer)
@@ -177,7 +175,7 @@ def test_a_create_that_was_sent_late_and_killed_is_looked_for_only_once_a_search
     assert len(site.witness.accounts_of(newcomer)) == 1
 
 
-def test_a_clock_that_was_set_back_makes_nobody_wait_longer_than_a_search_needs(founded: Founded) -> None:
+def test_clock_set_back_never_lengthens_the_wait_for_a_search(founded: Founded) -> None:
     site = founded()
     site.college.enrol(Who(LEARNER, "3"))
     site.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User"))
@@ -189,7 +187,7 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_longer_than_a_search_needs(
     site.clocks.check_waits()
 
 
-def test_an_account_made_by_hand_after_a_create_came_to_nothing_gets_what_the_mis_says(founded: Founded) -> None:
+def test_account_made_by_hand_after_a_failed_create_gets_the_mis_values(founded: Founded) -> None:
     site = founded()
     newcomer = Who(LEARNER, "3")
     site.college.enrol(newcomer)
@@ -202,7 +200,7 @@ def test_an_account_made_by_hand_after_a_create_came_to_nothing_gets_what_the_mi
     assert _only_account(site, newcomer).values["LastName"] == "Old"
 
 
-def test_somebody_who_is_not_brought_back_yet_does_not_count_as_back(founded: Founded) -> None:
+def test_unarchive_in_doubt_that_was_not_applied_is_repeated(founded: Founded) -> None:
     site = founded()
     site.college.withdraw(ANN)
     site.run()
@@ -214,7 +212,7 @@ def test_somebody_who_is_not_brought_back_yet_does_not_count_as_back(founded: Fo
     assert not _only_account(site, ANN).is_archived
 
 
-def test_somebody_whom_onefile_refuses_to_bring_back_is_held(founded: Founded) -> None:
+def test_returner_with_a_refused_unarchive_is_held(founded: Founded) -> None:
     site = founded(refuse_repeated_archiving=True)
     site.college.withdraw(ANN)
     site.run()
@@ -226,7 +224,7 @@ def test_somebody_whom_onefile_refuses_to_bring_back_is_held(founded: Founded) -
     assert site.run().calls == 0
 
 
-def test_a_change_that_may_be_done_is_in_doubt_though_its_repetition_found_onefile_gone(founded: Founded) -> None:
+def test_lost_change_stays_in_doubt_when_its_retry_is_throttled(founded: Founded) -> None:
     site = founded()
     site.college.edit(ANN, surname="New")
     site.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User/*"), Fault(FaultKind.THROTTLE, times=None))

@@ -29,7 +29,7 @@ def _existing(pair: Pair) -> int:
     return len(pair.simulator.world.users_with_misid("L1"))
 
 
-def test_a_create_tells_the_id_and_its_repr_no_password(opened: Open) -> None:
+def test_create_returns_the_user_id_and_its_repr_hides_the_password(opened: Open) -> None:
     pair = opened()
     created, answered = _create(pair)
     assert pair.simulator.world.user(created.user_id).misid == "L1"
@@ -38,7 +38,7 @@ def test_a_create_tells_the_id_and_its_repr_no_password(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("body", KeychainBody)
-def test_with_keychain_on_a_create_tells_nothing(opened: Open, body: KeychainBody) -> None:
+def test_create_with_keychain_on_returns_no_user_id(opened: Open, body: KeychainBody) -> None:
     pair = opened(keychain=True, keychain_body=body)
     created, _ = _create(pair)
     assert created.user_id is None
@@ -111,7 +111,7 @@ def test_a_read_is_repeated_and_then_onefile_counts_as_unreachable(opened: Open,
 
 
 @pytest.mark.parametrize("wording", ErrorBody)
-def test_a_refusal_is_told_in_onefiles_words_however_they_are_wrapped(opened: Open, wording: ErrorBody) -> None:
+def test_refusal_message_is_read_without_markup_for_each_error_body(opened: Open, wording: ErrorBody) -> None:
     pair = opened(error_body=wording)
     with pytest.raises(Refused) as refusal:
         pair.client.create(create(Role.LEARNER, ORGANISATION, {**LEARNER, "PlacementID": 1}))
@@ -140,7 +140,7 @@ def test_429_without_end_is_an_unreachable_onefile_and_nothing_is_in_doubt(opene
         _create(pair)
 
 
-def test_a_429_that_asks_for_a_day_ends_the_call_at_once_and_the_next_ones_do_not_even_leave(opened: Open) -> None:
+def test_429_asking_for_a_day_ends_the_call_and_blocks_the_next_ones(opened: Open) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.THROTTLE, path="/User", retry_after_seconds=86_400))
     for _ in range(2):
@@ -165,9 +165,7 @@ def test_an_organisation_that_the_token_does_not_see_is_named(opened: Open) -> N
         {"full_rows": True},
     ],
 )
-def test_a_search_brings_everybody_once_however_pages_are_cut(
-    opened: Open, count: int, switches: dict[str, Any]
-) -> None:
+def test_search_returns_each_user_once_for_all_page_limits(opened: Open, count: int, switches: dict[str, Any]) -> None:
     pair = opened(**switches)
     people = [{"OrganisationID": ORGANISATION, "Role": 1, "MISID": f"L{number}"} for number in range(count)]
     pair.simulator.sow({"users": people})
@@ -175,7 +173,7 @@ def test_a_search_brings_everybody_once_however_pages_are_cut(
     assert sorted(found) == sorted(f"L{number}" for number in range(count))
 
 
-def test_a_search_in_no_stable_order_brings_nobody_twice_and_ends(opened: Open) -> None:
+def test_search_in_unstable_order_returns_no_user_twice_and_ends(opened: Open) -> None:
     pair = opened(shuffle=True)
     people = [{"OrganisationID": ORGANISATION, "Role": 1, "MISID": f"L{number}"} for number in range(120)]
     pair.simulator.sow({"users": people})
@@ -183,7 +181,7 @@ def test_a_search_in_no_stable_order_brings_nobody_twice_and_ends(opened: Open) 
     assert len(found) == len(set(found))
 
 
-def test_rubbish_for_a_search_is_asked_for_again_and_not_taken_for_nobody(opened: Open) -> None:
+def test_unreadable_search_response_is_retried_and_not_taken_as_empty(opened: Open) -> None:
     pair = opened()
     pair.simulator.faults.add(Fault(FaultKind.RUBBISH, path="/User/Search*", times=2))
     assert [user.id for user in pair.client.users(ORGANISATION)] == [ASSESSOR]
@@ -192,7 +190,7 @@ def test_rubbish_for_a_search_is_asked_for_again_and_not_taken_for_nobody(opened
         list(pair.client.users(ORGANISATION))
 
 
-def test_nobody_at_the_port_means_that_nothing_was_done(time: Clock) -> None:
+def test_unreachable_port_is_reported_as_onefile_unreachable(time: Clock) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

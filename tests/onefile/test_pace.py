@@ -70,7 +70,7 @@ def test_a_restart_does_not_open_the_bucket_again() -> None:
             assert limiter.allow(clock.now.timestamp()) is None
 
 
-def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
+def test_clock_set_back_delays_no_call() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     rate_limiter.wait()
@@ -117,7 +117,7 @@ def test_a_call_whose_turn_would_come_in_a_quiet_window_leaves_after_it() -> Non
     assert left[-1] >= time(7, 30)
 
 
-def test_a_quiet_window_ends_when_the_clock_says_so_and_not_when_it_was_to_end() -> None:
+def test_quiet_window_ends_by_the_clock_and_not_by_elapsed_sleep() -> None:
     clock = Clock(datetime(2026, 1, 15, 7, tzinfo=UTC))
 
     def sleep(seconds: float) -> bool:
@@ -131,7 +131,7 @@ def test_a_quiet_window_ends_when_the_clock_says_so_and_not_when_it_was_to_end()
 
 
 @pytest.mark.parametrize("minutes_into_the_hour", [0, 59])
-def test_on_the_day_with_two_hours_from_one_to_two_a_window_in_it_is_quiet_twice(minutes_into_the_hour: int) -> None:
+def test_quiet_window_in_the_repeated_autumn_hour_is_quiet_twice(minutes_into_the_hour: int) -> None:
     quiet = ((time(1), time(2)),)
     for hour in (0, 1):
         clock = Clock(datetime(2026, 10, 25, hour, minutes_into_the_hour, tzinfo=UTC))
@@ -148,7 +148,7 @@ def test_on_the_day_with_two_hours_from_one_to_two_a_window_in_it_is_quiet_twice
         ((time(0, 30), time(2)), datetime(2026, 3, 29, 0, 45, tzinfo=UTC)),
     ],
 )
-def test_a_window_that_ends_in_the_hour_that_spring_leaves_out_ends_as_the_clock_jumps_over_it(
+def test_quiet_window_ending_in_the_skipped_spring_hour_ends_at_the_jump(
     window: tuple[time, time], began: datetime
 ) -> None:
     zone = ZoneInfo("Europe/London")
@@ -164,7 +164,7 @@ def test_a_window_within_the_hour_that_spring_leaves_out_is_left_out_too() -> No
         assert seconds_of_quiet(at, [(time(1, 10), time(1, 50))], ZoneInfo("Europe/London")) == 0
 
 
-def test_after_a_429_nobody_calls_for_as_long_as_it_says_however_many_calls_drew_it() -> None:
+def test_429_blocks_calls_once_for_its_time_after_concurrent_responses() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     assert [rate_limiter.block_until(30) for _ in range(8)] == [30, *[0] * 7]
@@ -172,7 +172,7 @@ def test_after_a_429_nobody_calls_for_as_long_as_it_says_however_many_calls_drew
     assert sum(clock.slept) == 30
 
 
-def test_a_run_ends_rather_than_wait_for_long_and_no_call_leaves_before_onefile_wants_one() -> None:
+def test_run_ends_instead_of_a_long_wait_and_sends_no_call_too_early() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     rate_limiter.block_until(900)
@@ -195,7 +195,7 @@ def test_no_429_closes_onefile_for_more_than_an_hour() -> None:
     assert rate_limiter.calls == 1
 
 
-def test_a_clock_set_back_after_a_429_holds_nobody_up() -> None:
+def test_clock_set_back_after_a_429_delays_no_call() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     rate_limiter.block_until(30)
@@ -216,7 +216,7 @@ def test_a_call_that_waits_when_syncd_is_to_stop_is_not_made() -> None:
     assert rate_limiter.calls == 1
 
 
-def test_whoever_is_to_give_way_makes_no_call() -> None:
+def test_call_that_has_to_yield_is_not_made() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(MemoryRateLimit(), 300, clock=clock, sleep=clock.sleep)
     with rate_limiter.yielding_to(lambda: rate_limiter.calls == 2):

@@ -58,7 +58,7 @@ class _Shelf:
     over_cap=st.sampled_from(OverCap),
     expected=st.lists(st.none() | st.integers(0, 2000), min_size=1, max_size=3),
 )
-def test_everybody_is_read_once_whatever_is_expected_and_however_pages_are_cut(
+def test_each_user_is_read_once_for_all_expectations_and_page_limits(
     people: int, cap: int, over_cap: OverCap, expected: list[int | None]
 ) -> None:
     # A page of 50 is known to work.
@@ -131,7 +131,7 @@ def test_of_how_many_nothing_is_known_is_seen_by_the_first_page(people: int, cal
     assert _Shelf(people, 5000, OverCap.REFUSE).read(PageSizes(), None) == calls
 
 
-def test_what_is_known_to_work_is_asked_for_at_once_where_nobody_knows_how_many_there_are() -> None:
+def test_known_page_size_is_used_at_once_when_the_count_is_unknown() -> None:
     sizes = PageSizes()
     _Shelf(2000, 5000, OverCap.REFUSE).read(sizes, 2000)
     assert _Shelf(800, 5000, OverCap.REFUSE).read(sizes, None) == 2
@@ -144,7 +144,7 @@ def test_to_what_pages_are_cut_is_reckoned_with_from_then_on(over_cap: OverCap) 
     assert (sizes.calls(450), sizes.calls(40)) == (8, 2)
 
 
-def test_somebody_new_on_the_second_page_is_not_taken_for_pages_that_are_cut_to_three() -> None:
+def test_new_user_on_the_second_page_is_not_taken_as_a_page_limit_of_three() -> None:
     pages = {(1, 50): [1, 2, 3], (2, 3): [4], (3, 3): []}
     sizes = PageSizes()
     found = every_row(lambda page, size: [_Person(number) for number in pages[page, size]], sizes, 3, None)
@@ -176,7 +176,7 @@ def test_what_turns_out_to_take_too_many_calls_is_given_up(
     assert shelf.asked == asked
 
 
-def test_a_refusal_that_is_not_about_the_size_is_told() -> None:
+def test_refusal_not_about_the_page_size_is_raised() -> None:
     def refuse(_page: int, _size: int) -> list[_Person]:
         raise Refused(400, "no such filter")
 
@@ -217,7 +217,7 @@ def test_a_client_asks_for_the_largest_pages_that_onefile_gives(
     assert (sorted(found), _sizes_asked(pair)) == (sorted(misids), asked)
 
 
-def test_pages_that_onefile_chokes_on_are_made_smaller_before_it_is_said_to_be_unreachable(opened: Open) -> None:
+def test_page_that_onefile_fails_on_is_made_smaller_before_giving_up(opened: Open) -> None:
     pair = opened(page_cap=1000)
     misids = _crowd(pair, 230)
     pair.simulator.faults.add(Fault(FaultKind.ERROR_BEFORE, path="/User/Search/1/500", times=None))

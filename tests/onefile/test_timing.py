@@ -43,7 +43,7 @@ def _told(*faults: Fault, learner: dict[str, Any] = LEARNER) -> Counter[tuple[st
     return Counter((request.endpoint, request.answer) for request in told)
 
 
-def test_endpoints_are_told_apart_and_carry_no_number_of_anybody() -> None:
+def test_endpoints_are_counted_separately_and_contain_no_id() -> None:
     told = _told()
     assert told == {
         ("POST /Authentication", "ok"): 1,
@@ -63,9 +63,9 @@ def test_endpoints_are_told_apart_and_carry_no_number_of_anybody() -> None:
         (FaultKind.THROTTLE, "throttled"),
     ],
 )
-def test_each_kind_of_answer_is_told_apart(kind: FaultKind, answer: str) -> None:
+def test_each_kind_of_response_is_counted_separately(kind: FaultKind, answer: str) -> None:
     assert _told(Fault(kind, times=1))["POST /User", answer] == 1
 
 
-def test_a_no_is_told_apart() -> None:
+def test_refused_call_is_counted_as_refused() -> None:
     assert _told(learner={**LEARNER, "Email": ""})["POST /User", "refused"] == 1

@@ -55,7 +55,7 @@ def test_its_database_is_the_one_that_the_secrets_are_said_to_name() -> None:
 
 
 @_either
-def test_nobody_writes_but_to_volumes_has_rights_or_can_get_them(service: dict[str, Any]) -> None:
+def test_service_has_a_read_only_root_and_no_privileges(service: dict[str, Any]) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]

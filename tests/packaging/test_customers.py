@@ -52,7 +52,7 @@ def test_two_of_one_customer_are_alike_but_for_their_port() -> None:
 
 
 @_SERVICES
-def test_nobody_writes_but_to_volumes_has_rights_or_can_get_them(service: dict[str, Any]) -> None:
+def test_service_has_a_read_only_root_and_no_privileges(service: dict[str, Any]) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -68,7 +68,7 @@ def test_the_unit_confines_a_daemon_as_the_one_for_a_single_customer_does() -> N
     assert {line.replace(" for %i", "").replace("syncd/%i", "syncd") for line in theirs} == ours
 
 
-def test_the_unit_hands_each_customer_its_own_files_under_names_that_are_settings(
+def test_unit_passes_each_customer_its_own_files_as_valid_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [line.lstrip("#") for line in _settings_of("syncd@.service", commented_too=True)]

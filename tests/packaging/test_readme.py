@@ -39,7 +39,7 @@ def _blocks() -> Iterator[tuple[str, str]]:
         yield from _BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
-def test_whoever_follows_it_sees_what_it_shows(fresh_clone: Path) -> None:
+def test_readme_commands_print_what_the_readme_shows(fresh_clone: Path) -> None:
     blocks = list(_blocks())
     assert {"run", "shows"} == {kind for kind, _ in blocks}
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}

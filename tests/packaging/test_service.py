@@ -152,7 +152,7 @@ def _wait(look: Callable[[], Any], what: str, service: Service) -> None:
         pytest.fail("\n".join([str(problem), *(line["MESSAGE"] for line in service.journal())]))
 
 
-def test_a_missing_credential_is_named_and_sync_as_root_leaves_a_store_for_the_service(service: Service) -> None:
+def test_missing_credential_is_named_and_root_sync_keeps_the_store_owner(service: Service) -> None:
     service.machine.path("/etc/syncd/customer-token").unlink()
     assert service.systemctl("start") != 0
     assert any("No customer token is set" in error for error in service.errors()), service.journal()
@@ -189,7 +189,7 @@ def test_another_credential_that_is_missing_is_named_by_systemd(service: Service
         service.machine.do("systemctl", "daemon-reload")
 
 
-def test_the_template_starts_a_customer_of_its_own_who_waits_for_a_database(service: Service) -> None:
+def test_template_unit_starts_its_own_customer_that_waits_for_the_store(service: Service) -> None:
     machine = service.machine
     machine.do("mkdir", "/etc/syncd/north")
     service.write("north/syncd.toml", _CONFIGURATION, 0o644)
@@ -207,7 +207,7 @@ def test_the_template_starts_a_customer_of_its_own_who_waits_for_a_database(serv
         machine.run("systemctl", "reset-failed", "syncd@north")
 
 
-def test_it_is_started_once_it_is_ready_and_ends_when_told(service: Service) -> None:
+def test_service_starts_when_ready_and_stops_cleanly(service: Service) -> None:
     assert service.systemctl("start") == 0
     assert service.ask("/healthz")[0] == 200
     _wait(lambda: service.shown("StatusText").startswith("Works"), "its status", service)

@@ -80,9 +80,7 @@ def test_a_store_of_every_older_syncd_is_taken_over_with_all_that_is_in_it(
 
 @pytest.mark.slow
 @on_sqlite
-def test_with_the_backup_from_before_an_upgrade_one_can_go_back_and_nobody_is_created_twice(
-    mis: Mis, onefile: OneFile, syncd: Syncd
-) -> None:
+def test_backup_before_an_upgrade_can_be_restored_without_duplicates(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     late = min(sendable(mis))
     row = next(one for one in mis.enrolled if one.learn_ref_number == late)
     mis.withdraw(late)

@@ -81,7 +81,7 @@ def onefile() -> Iterator[Simulator]:
         yield onefile
 
 
-def test_a_college_begins_with_a_recipe_and_comes_to_be_in_step(installed: Installed, onefile: Simulator) -> None:
+def test_college_starts_from_a_recipe_and_gets_in_sync(installed: Installed, onefile: Simulator) -> None:
     token = {"SYNCD_ONEFILE__CUSTOMER_TOKEN": onefile.customer_token}
     place = installed("python", "-c", "import syncd; print(syncd.__file__)").strip()
     assert Path(place).is_relative_to(installed.environment)
@@ -119,7 +119,7 @@ def test_the_example_is_written_where_no_database_is_named(installed: Installed)
     assert Path(unit[1]).is_file()
 
 
-def test_the_demo_is_told_to_its_end(installed: Installed) -> None:
+def test_demo_runs_to_its_end(installed: Installed) -> None:
     told = installed("syncd", "demo")
     assert "64 learners" in told
     assert (installed.folder / "syncd-demo" / "syncd.db").is_file()

@@ -41,9 +41,7 @@ def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_at_a_terminal")
-def test_somebody_is_asked_everything_and_can_put_right_what_is_proposed(
-    office: Office, mis: Path, onefile: Simulator
-) -> None:
+def test_init_asks_all_questions_and_accepts_corrected_proposals(office: Office, mis: Path, onefile: Simulator) -> None:
     answers = (
         str(mis),
         "learnr",  # is told the nearest
@@ -139,7 +137,7 @@ def test_a_terminal_is_known_for_one(office: Office, mis: Path) -> None:
 
 
 @pytest.mark.usefixtures("_at_a_terminal")
-def test_whoever_has_no_database_yet_gets_the_example(office: Office) -> None:
+def test_init_without_a_database_writes_the_example(office: Office) -> None:
     said = office.init(typed="\nlive\n\n4711\n")
 
     assert {file.name for file in office.folder.iterdir()} == {"syncd.toml", "learners.sql", "assessors.sql"}
@@ -186,7 +184,7 @@ def test_keys_that_cannot_be_read_are_named(
     assert "Zz-Surname" not in said
 
 
-def test_a_password_is_neither_taken_from_the_command_line_nor_written_down(
+def test_password_is_refused_on_the_command_line_and_never_written(
     office: Office, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="Others can see a password on the command line") as refused:

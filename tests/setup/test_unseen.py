@@ -38,7 +38,7 @@ _DIRT = Dirt(
 
 
 @pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.slow)])
-def test_a_relational_mis_is_accepted_with_one_answer_changed_and_everybody_reaches_onefile(
+def test_relational_mis_needs_one_changed_answer_to_reach_onefile(
     url: str, office: Office, onefile: Simulator, request: pytest.FixtureRequest
 ) -> None:
     generated = generate(7, _OF_ONE_CENTRE, _DIRT)

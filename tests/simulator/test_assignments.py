@@ -110,7 +110,7 @@ def test_an_assignee_is_an_active_user_of_the_learners_organisation(client: Clie
     assert client.onefile.world.assignments == set()
 
 
-def test_nobody_is_assigned_to_an_archived_learner(client: Client) -> None:
+def test_assignment_to_an_archived_learner_is_refused(client: Client) -> None:
     staff, number = _pair(client)
     client.post(f"/User/{number}/Archive")
 
@@ -266,7 +266,7 @@ def test_faults_strike_assignments_too(client: Client, kind: FaultKind, is_done:
     assert client.onefile.journal.calls[-1].fault == kind.value
 
 
-def test_assignments_and_learner_statuses_need_a_session_and_count_to_the_limit(open_onefile: Open) -> None:
+def test_assignment_calls_need_a_session_and_count_to_the_rate_limit(open_onefile: Open) -> None:
     client = open_onefile(calls_per_minute=1)
 
     def answers() -> set[int]:

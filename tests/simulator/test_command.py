@@ -24,7 +24,7 @@ def _run(*options: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_tells_where_it_is_serves_and_ends_well_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_command_prints_its_address_serves_and_ends_cleanly_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"users": [{"OrganisationID": 5740, "Role": 5, "MISID": "A1"}]}))
     options = ["--port", "0", "--seed", str(seed), "--keychain", "--page-cap", "7", "--limiter", "sliding"]

@@ -21,7 +21,7 @@ def test_another_process_can_read_the_journal_the_users_and_the_state(open_onefi
     assert (state["users"], state["emails"], state["calls"], state["switches"]["keychain"]) == (1, 1, 1, True)
 
 
-def test_another_process_can_read_who_is_assigned_to_whom(client: Client) -> None:
+def test_control_returns_the_assignments_to_another_process(client: Client) -> None:
     staff, boss = client.create(assessor()), client.create(employer())
     number = client.create(learner(staff))
     client.post(f"/User/{staff}/Assign", {"LearnerID": number, "Level": 2, "UnitID": "KS_COMM1"})
@@ -102,7 +102,7 @@ def test_a_malformed_seed_is_400_with_a_sentence(client: Client, seed: object) -
     assert answer.json()["message"]
 
 
-def test_a_seed_with_organisations_of_its_own_starts_without_the_default_world() -> None:
+def test_seed_with_its_own_organisations_starts_without_the_default_world() -> None:
     with Simulator(seed=Seed(organisations=({"ID": 1, "Name": "Only"},))) as onefile:
         onefile.sow({"users": [{"OrganisationID": 1, "Role": 5}]})
         assert list(onefile.world.organisations.by_id) == [1]

@@ -62,7 +62,7 @@ def test_a_path_may_have_gaps(client: Client) -> None:
     assert client.post(f"/User/{number}/Archive").status_code == 204
 
 
-def test_onefile_can_be_away_for_a_while_even_for_those_who_would_log_in(client: Client, clock: Clock) -> None:
+def test_unavailable_onefile_answers_503_for_a_while_even_to_a_login(client: Client, clock: Clock) -> None:
     client.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, for_seconds=1800, retry_after_seconds=60))
 
     away = client.log_in()

@@ -6,7 +6,7 @@ from tests.support.clocks import Clock
 from .conftest import Client, assessor
 
 
-def test_the_journal_tells_each_call_and_what_became_of_it(client: Client, clock: Clock) -> None:
+def test_journal_has_each_call_with_its_status(client: Client, clock: Clock) -> None:
     number = client.create(assessor())
     clock.go_on(seconds=5)
     client.get(f"/User/{number}")

@@ -54,7 +54,7 @@ def test_no_shape_means_no_limit_and_no_limit_makes_no_limiter() -> None:
         make_limiter(LimiterShape.FIXED, 0)
 
 
-def test_the_301st_call_of_a_minute_is_429_and_authentication_was_the_first(client: Client, clock: Clock) -> None:
+def test_301st_call_of_a_minute_is_429_with_authentication_counted(client: Client, clock: Clock) -> None:
     assert {client.get("/Customer").status_code for _ in range(299)} == {200}
 
     refused = client.get("/Customer")

@@ -58,7 +58,7 @@ def test_pages_start_at_1_and_end_with_a_204(open_onefile: Open) -> None:
     assert client.post("/User/Search/1/0", {}).status_code == 400
 
 
-def test_an_unpaged_search_gives_everything_whatever_the_cap(open_onefile: Open) -> None:
+def test_unpaged_search_returns_all_users_despite_the_page_cap(open_onefile: Open) -> None:
     assert len(open_onefile(seed=_crowd(120)).search(Role=5)) == 120
 
 

@@ -121,9 +121,7 @@ def _meanwhile(*works: Callable[[threading.Event], None]) -> Iterator[None]:
             end.result(60)
 
 
-def test_a_daemon_without_rest_grows_no_larger_and_has_everybody_in_step_at_the_end(
-    tmp_path: Path, postgres_url: str
-) -> None:
+def test_busy_daemon_does_not_grow_and_has_all_accounts_in_sync_at_the_end(tmp_path: Path, postgres_url: str) -> None:
     seed = random.randrange(10**6)
     sys.stdout.write(f"\nseed {seed}\n")
     engine = create_engine(postgres_url)

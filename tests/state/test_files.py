@@ -142,7 +142,7 @@ def test_a_restored_file_of_roots_is_handed_over_but_never_by_a_link(folder: Pat
     assert (database.stat().st_uid, secret.stat().st_uid) == (_SERVICE, 0)
 
 
-def test_who_is_neither_root_nor_the_owner_is_told_whom_to_be(folder: Path) -> None:
+def test_user_other_than_root_or_owner_is_refused_naming_the_owner(folder: Path) -> None:
     store = _store(folder)
     store.upgrade()
     store.close()
@@ -153,7 +153,7 @@ def test_who_is_neither_root_nor_the_owner_is_told_whom_to_be(folder: Path) -> N
     assert [line for line in said if "or as root" not in line] == []
 
 
-def test_a_store_in_a_folder_that_cannot_be_entered_is_refused_in_a_sentence(folder: Path) -> None:
+def test_store_in_an_inaccessible_folder_is_refused_with_a_message(folder: Path) -> None:
     (folder / "inner").mkdir()
     store = _store(folder / "inner")
     for said in _as_service(store, _CHECK, "store.revision()", _WRITE, _LOCK, uid=_SERVICE + 1):

@@ -25,7 +25,7 @@ def _is_waited_for(connection: Connection) -> bool:
     return connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
 
 
-def test_only_what_is_fleeting_is_not_waited_for_whatever_the_connection_did_before(store: Store) -> None:
+def test_only_commits_with_relaxed_durability_skip_the_wait_for_the_disk(store: Store) -> None:
     if store.url.get_backend_name() == "postgresql":
         # Of itself the server of the tests waits for no disk.
         with store.begin() as connection:
@@ -40,7 +40,7 @@ def test_only_what_is_fleeting_is_not_waited_for_whatever_the_connection_did_bef
     assert waited_for == [True, False, False, True, True, False, True]
 
 
-def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_when_it_raises(store: Store) -> None:
+def test_relaxed_write_is_visible_once_committed_and_undone_on_an_error(store: Store) -> None:
     with store.begin(relaxed_durability=True) as writer:
         resync_requests.add(session_on(writer, 5740, _NOW), "jo")
         with store.reading() as reader:
@@ -53,7 +53,7 @@ def test_what_is_fleeting_is_seen_by_everybody_once_it_is_committed_and_undone_w
         assert reader.scalar(_COUNT) == 1
 
 
-def test_a_store_is_tidied_whatever_its_connection_did_before(store: Store) -> None:
+def test_vacuum_works_after_earlier_use_and_reading_stays_read_only(store: Store) -> None:
     with store.begin() as writer:
         for _ in range(500):
             resync_requests.add(session_on(writer, 5740, _NOW), "jo")
@@ -64,7 +64,7 @@ def test_a_store_is_tidied_whatever_its_connection_did_before(store: Store) -> N
         resync_requests.add(session_on(reader, 5740, _NOW), "jo")
 
 
-def test_a_lock_that_was_let_go_is_free_at_once_and_its_connection_serves_on(store: Store) -> None:
+def test_released_lock_is_free_at_once_and_its_connection_is_reused(store: Store) -> None:
     connected = Counter[str]()
     event.listen(store.engine, "connect", lambda _connection, _record: connected.update(["anew"]))
     for _ in range(20):

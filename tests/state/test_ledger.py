@@ -28,7 +28,7 @@ def _run_of(store: Store, seconds: float, state: RunState = RunState.FINISHED, c
     return number
 
 
-def test_runs_are_counted_by_how_they_ended_with_their_calls_and_how_long_they_took(store: Store) -> None:
+def test_runs_are_counted_by_state_with_their_calls_and_durations(store: Store) -> None:
     _run_of(store, 0.5, calls=3)
     _run_of(store, 61, calls=4)
     _run_of(store, 100_000)
@@ -39,7 +39,7 @@ def test_runs_are_counted_by_how_they_ended_with_their_calls_and_how_long_they_t
     assert _counted(store, counters.RUN_SECONDS) == {"": 100_061.5}
 
 
-def test_a_run_whose_process_was_killed_counts_as_interrupted_and_a_clock_set_back_takes_no_time_away(
+def test_killed_run_counts_as_interrupted_and_negative_time_as_zero(
     store: Store,
 ) -> None:
     with store.begin() as connection:
@@ -49,7 +49,7 @@ def test_a_run_whose_process_was_killed_counts_as_interrupted_and_a_clock_set_ba
     assert _counted(store, counters.RUN_SECONDS) == {"": 0}
 
 
-def test_a_change_counts_under_each_thing_that_became_of_it_and_still_does_when_it_is_purged(store: Store) -> None:
+def test_change_counts_under_each_of_its_outcomes_even_after_a_purge(store: Store) -> None:
     number = _run_of(store, 1)
     key = Key(ORGANISATION, Role.LEARNER, "L1")
     with store.begin() as connection:

@@ -21,7 +21,7 @@ def test_the_migrations_lead_to_the_tables(store: Store) -> None:
     assert store.is_current
 
 
-def test_the_newest_migration_is_the_one_the_program_works_with_and_they_are_numbered_in_order() -> None:
+def test_newest_migration_is_the_expected_one_and_numbers_are_in_order() -> None:
     config = Config()
     config.set_main_option("script_location", str(shipped("migrations")))
     scripts = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]

@@ -9,7 +9,7 @@ from syncd.state.db.store import Store
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
-def test_it_is_that_of_whoever_writes_first(store: Store) -> None:
+def test_store_belongs_to_the_host_that_claims_it_first(store: Store) -> None:
     assert owner.claim(store, "wsapi2.onefile.co.uk", _NOW) == ("wsapi2.onefile.co.uk", "", _NOW)
     again = owner.claim(store, "wsapi.onefile.co.uk", _NOW + timedelta(days=1))
     assert again == ("wsapi2.onefile.co.uk", "", _NOW)
@@ -18,7 +18,7 @@ def test_it_is_that_of_whoever_writes_first(store: Store) -> None:
     assert owner.claim(store, "wsapi.onefile.co.uk", _NOW).customer == owner.customer_hash("a token")
 
 
-def test_of_two_who_are_first_at_once_one_is(store: Store) -> None:
+def test_simultaneous_first_claims_agree_on_one_host(store: Store) -> None:
     hosts = [f"host{number}" for number in range(4)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda host: owner.claim(store, host, _NOW).onefile, hosts))
@@ -26,7 +26,7 @@ def test_of_two_who_are_first_at_once_one_is(store: Store) -> None:
     assert found[0] in hosts
 
 
-def test_a_token_cannot_be_told_from_what_is_kept_of_it() -> None:
+def test_customer_hash_is_stable_and_does_not_contain_the_token() -> None:
     assert owner.customer_hash("a token") == owner.customer_hash("a token")
     assert owner.customer_hash("a token") != owner.customer_hash("another")
     assert "token" not in owner.customer_hash("a token")

@@ -49,7 +49,7 @@ def test_a_call_that_has_to_wait_is_not_counted_yet(store: Store) -> None:
     assert turns.calls_of_last_minute(NOON) == 0
 
 
-def test_a_clock_that_was_set_back_begins_anew(store: Store) -> None:
+def test_clock_set_back_restarts_the_call_count(store: Store) -> None:
     turns = StoredRateLimit(store, "token")
     _call(turns, NOON)
     _call(turns, NOON - timedelta(hours=1))

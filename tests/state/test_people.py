@@ -52,7 +52,7 @@ def _found(
     return [(each.role, each.misid) for each in found]
 
 
-def test_everybody_is_found_once_with_an_account_or_held_without_one(store: Store) -> None:
+def test_search_finds_each_account_and_each_held_record_once(store: Store) -> None:
     with store.begin() as connection:
         found, count = search.find(connection, (HERE,), SearchTerms(), first=0, most=50)
     assert [(each.misid, each.role, each.user_id, each.status, each.is_held) for each in found] == [
@@ -65,12 +65,12 @@ def test_everybody_is_found_once_with_an_account_or_held_without_one(store: Stor
     assert count == 5
 
 
-def test_whoever_is_meant_exactly_comes_first(store: Store) -> None:
+def test_exact_match_comes_first(store: Store) -> None:
     assert _found(store, SearchTerms("L1")) == [("Assessor", "L1"), ("Learner", "L1"), ("Learner", "L10")]
     assert _found(store, SearchTerms("103")) == [("Learner", "103"), ("Assessor", "L1")]
 
 
-def test_whoever_is_meant_exactly_is_found_alone(store: Store) -> None:
+def test_exact_search_returns_exact_matches_only(store: Store) -> None:
     def exactly(wanted: SearchTerms, *organisations: int) -> list[tuple[int, str, str, bool]]:
         with store.reading() as connection:
             found = search.exactly(connection, organisations or (HERE,), wanted)
@@ -111,7 +111,7 @@ def test_organisations_are_kept_apart_and_pages_are_counted_through(store: Store
     assert _found(store, SearchTerms(), first=3, most=1) == [("Learner", "L1")]
 
 
-def test_everywhere_that_a_misid_is_known_is_told(store: Store) -> None:
+def test_all_keys_with_a_misid_are_returned_across_roles_and_organisations(store: Store) -> None:
     with store.begin() as connection:
         keys = search.roles_with(connection, (HERE, ELSEWHERE), "L1")
     assert keys == [Key(HERE, Role.ASSESSOR, "L1"), Key(HERE, Role.LEARNER, "L1"), Key(ELSEWHERE, Role.LEARNER, "L1")]

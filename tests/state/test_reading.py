@@ -15,7 +15,7 @@ _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _COUNT = select(func.count()).select_from(resync_request)
 
 
-def test_a_reader_sees_the_store_as_it_was_when_it_began_whoever_writes_meanwhile(store: Store) -> None:
+def test_reader_sees_the_store_as_it_began_despite_concurrent_writes(store: Store) -> None:
     with store.reading() as reader:
         assert reader.scalar(_COUNT) == 0
         with store.begin() as writer:

@@ -100,7 +100,7 @@ def test_changes_and_runs_go_when_they_are_older_than_they_are_kept(store: Store
     assert purge(store, [_HERE], _NOW, _KEEP) == 0
 
 
-def test_nothing_goes_when_it_is_kept_for_ever_and_nothing_of_another_organisation(store: Store) -> None:
+def test_purge_keeps_all_without_a_limit_and_skips_other_organisations(store: Store) -> None:
     for _ in range(2):
         _change(store, _run(store, _LONG_AGO, organisation_id=_THERE), _LONG_AGO, organisation_id=_THERE)
     assert purge(store, [_THERE], _NOW, timedelta()) == 0
@@ -108,7 +108,7 @@ def test_nothing_goes_when_it_is_kept_for_ever_and_nothing_of_another_organisati
     assert (len(_numbers(store, run)), len(_numbers(store, change))) == (2, 2)
 
 
-def test_batches_are_small_and_it_ends_between_two_when_it_is_told_to(
+def test_purge_works_in_small_batches_and_stops_between_them_on_request(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "BATCH_ROWS", 2)
@@ -150,9 +150,7 @@ def test_a_batch_goes_on_where_the_one_before_has_ended(store: Store, monkeypatc
 
 
 @pytest.mark.parametrize("outcome", UNSETTLED)
-def test_a_create_that_is_not_settled_stays_however_old_with_all_that_is_known_of_it(
-    store: Store, outcome: Outcome
-) -> None:
+def test_unsettled_create_is_kept_at_any_age_with_all_its_data(store: Store, outcome: Outcome) -> None:
     _change(store, _run(store, _LONG_AGO), _LONG_AGO, outcome, Action.CREATE)
     _run(store, _NOW)
     with store.begin() as connection:
@@ -164,7 +162,7 @@ def test_a_create_that_is_not_settled_stays_however_old_with_all_that_is_known_o
         assert changes.unsettled(session_on(connection, _HERE, cipher=store.cipher)) == before != []
 
 
-def test_a_change_whose_process_was_killed_stays_until_its_account_has_been_doubted(store: Store) -> None:
+def test_change_of_a_killed_run_is_kept_until_it_has_been_put_in_doubt(store: Store) -> None:
     killed = _change(store, _run(store, _LONG_AGO), _LONG_AGO, Outcome.PENDING, Action.ARCHIVE)
     assert purge(store, [_HERE], _NOW, _KEEP) == 0
     with store.begin() as connection:
@@ -201,7 +199,7 @@ def test_the_number_of_an_approval_is_never_given_again(store: Store) -> None:
     assert _approve(store, _run(store, _NOW, RunState.APPROVED), _NOW).number > number
 
 
-def test_who_asked_for_a_run_is_known_as_long_as_the_run_is_and_what_waits_always(store: Store) -> None:
+def test_resync_request_is_kept_with_its_run_and_always_if_unanswered(store: Store) -> None:
     requests = []
     for at in (_LONG_AGO, _NOW - timedelta(days=30), _NOW):
         number = _run(store, at)
@@ -216,7 +214,7 @@ def test_who_asked_for_a_run_is_known_as_long_as_the_run_is_and_what_waits_alway
     assert _numbers(store, resync_request) == [*requests[1:], unanswered]
 
 
-def test_accounts_what_onefile_accepted_and_who_is_held_stay(store: Store) -> None:
+def test_accounts_accepted_values_and_held_records_survive_a_purge(store: Store) -> None:
     key = Key(_HERE, Role.LEARNER, "L1")
     with store.begin() as connection:
         accounts.save(
@@ -273,7 +271,7 @@ _histories = st.lists(
 # Each is a store of its own.
 @settings(max_examples=25)
 @given(_histories)
-def test_whatever_has_happened_what_syncd_goes_by_is_the_same_afterwards(history: list[Any]) -> None:
+def test_purge_of_any_history_keeps_the_state_that_syncd_depends_on(history: list[Any]) -> None:
     store = Store("sqlite://", ValueCipher())
     # Much quicker than all migrations.
     metadata.create_all(store.engine)

@@ -72,7 +72,7 @@ def test_what_was_laid_down_is_there_as_often_as_it_is_asked_for() -> None:
 
 
 @pytest.mark.usefixtures("small_sheets")
-def test_the_records_that_need_a_closer_look_are_without_whoever_was_dropped() -> None:
+def test_dropped_record_is_missing_from_the_changed_records() -> None:
     changed = RecordSet(DiskBufferFactory())
     people = [person(f"A{number}") for number in range(5)]
     learner = person("L1", Role.LEARNER)

@@ -18,7 +18,7 @@ def _requested_at(store: Store, organisation_id: int) -> list[datetime]:
         return [each.requested_at for each in resync_requests.waiting(session)]
 
 
-def test_each_organisation_of_a_session_has_its_own_rows_in_one_transaction(store: Store) -> None:
+def test_each_organisation_of_a_session_has_its_own_rows_in_one_commit(store: Store) -> None:
     times = iter((_NOW, _NOW + timedelta(seconds=1)))
 
     with writing_session(store, 1, lambda: next(times)) as session:

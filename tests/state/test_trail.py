@@ -54,7 +54,7 @@ def test_the_oldest_is_first_and_the_end_is_not_in_it(store: Store, monkeypatch:
     assert _between(store, 1, 9, "L1") == [(1, _HERE, "L1"), (3, _HERE, "L1")]
 
 
-def test_who_writes_meanwhile_does_not_wait_for_a_slow_reader(store: Store) -> None:
+def test_writer_does_not_wait_for_a_slow_reader(store: Store) -> None:
     _fill(store, [(0, _HERE, "L1"), (1, _HERE, "L2")])
     reader = audit.between(store, [_HERE], _NOON, _NOON + timedelta(days=1))
     next(reader)

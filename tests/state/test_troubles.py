@@ -85,14 +85,14 @@ def _amiss(store: Store) -> dict[AlertKind, int]:
         (["stopped", "in step"], {AlertKind.APPROVAL: 0}),
     ],
 )
-def test_each_trouble_lasts_from_the_first_run_that_shows_it_to_the_first_that_shows_the_contrary(
+def test_problem_lasts_from_first_run_showing_it_to_first_disproving_it(
     store: Store, ends: list[str], amiss: dict[AlertKind, int]
 ) -> None:
     _play(store, ends)
     assert _amiss(store) == amiss
 
 
-def test_a_run_about_some_people_only_does_not_show_that_the_mis_can_be_read(store: Store) -> None:
+def test_partial_run_does_not_show_that_the_mis_can_be_read(store: Store) -> None:
     _play(store, ["no MIS"])
     _play(store, ["in step"], is_full=False)
     assert _amiss(store) == {AlertKind.MIS: 0}
@@ -100,14 +100,14 @@ def test_a_run_about_some_people_only_does_not_show_that_the_mis_can_be_read(sto
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ends=st.lists(st.sampled_from(sorted(_ENDS)), max_size=8))
-def test_a_run_in_which_all_went_well_ends_every_trouble_but_a_plan_that_waits(store: Store, ends: list[str]) -> None:
+def test_run_in_sync_ends_all_problems_but_a_plan_awaiting_approval(store: Store, ends: list[str]) -> None:
     with store.begin() as connection:
         connection.execute(run.delete())
     _play(store, [*ends, "in step"])
     assert _amiss(store).keys() <= {AlertKind.APPROVAL}
 
 
-def test_what_was_planned_and_not_sent_is_queued_since_the_first_run_that_planned_it(store: Store) -> None:
+def test_unsent_changes_are_queued_since_the_first_run_that_planned_them(store: Store) -> None:
     def planned(hour: int, state: RunState, creates: int, applied: int, *, is_full: bool = True) -> None:
         now = NOON + timedelta(hours=hour)
         with store.begin() as connection:

@@ -2,10 +2,14 @@
 
 import heapq
 from collections import deque
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Event, Lock, Thread, current_thread, main_thread
 from threading import enumerate as enumerate_threads
+from typing import TypeVar
+
+_Step = TypeVar("_Step")
 
 
 class PassingTime:
@@ -20,6 +24,7 @@ class PassingTime:
         self._sleepers: list[tuple[datetime, int, Thread, Event]] = []
         self._order = count()
         self._is_busy: dict[Thread, bool] = {}
+        self._is_queueing = False
 
     def __call__(self) -> datetime:
         return self.now
@@ -46,14 +51,24 @@ class PassingTime:
             with self._lock:
                 self._pass_if_all_wait()
 
+    def while_queued(self, steps: Iterable[_Step]) -> Iterator[_Step]:
+        """The steps; time stands still until the last one is taken, however long the thread that takes them is kept."""
+        with self._lock:
+            self._is_queueing = True
+        try:
+            yield from steps
+        finally:
+            with self._lock:
+                self._is_queueing = False
+
     def wakes(self, thread: Thread) -> None:
         """Say of a thread that it is not going to wait any longer."""
         with self._lock:
             self._is_busy[thread] = True
 
     def _pass_if_all_wait(self) -> None:
-        at_work = (thread for thread in enumerate_threads() if thread.name.startswith("send"))
-        if not self._sleepers or any(self._is_busy.get(thread, True) for thread in at_work):
+        senders = (thread for thread in enumerate_threads() if thread.name.startswith("send"))
+        if not self._sleepers or self._is_queueing or any(self._is_busy.get(thread, True) for thread in senders):
             return
         until, _, thread, woken = heapq.heappop(self._sleepers)
         self.now = max(self.now, until)

@@ -59,7 +59,7 @@ def test_what_is_assigned_is_remembered_and_not_sent_again(whole: Whole) -> None
     assert (done.calls, done.warnings) == (0, 0)
 
 
-def test_another_placement_is_told_to_the_employer_and_granted_anew(whole: Whole) -> None:
+def test_new_placement_is_sent_to_the_employer_and_access_granted_again(whole: Whole) -> None:
     whole.add(Role.PLACEMENT, "P2")
     whole.run()
     whole.forget()
@@ -96,9 +96,7 @@ def test_another_employer_is_assigned_before_it_is_the_default(whole: Whole) -> 
 
 @pytest.mark.parametrize("path", ["/User/*/Assign", "/User/*/AssignPlacement/*", "/User/300???"])
 @pytest.mark.parametrize("kind", [FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER, FaultKind.ERROR_AFTER])
-def test_a_step_whose_answer_is_lost_is_made_by_the_next_run_and_the_later_ones_after_it(
-    whole: Whole, kind: FaultKind, path: str
-) -> None:
+def test_lost_step_is_repeated_by_the_next_run_before_the_later_steps(whole: Whole, kind: FaultKind, path: str) -> None:
     whole.college.onefile.faults.add(Fault(kind, path=path, times=3))
 
     whole.run()
@@ -114,7 +112,7 @@ def test_a_step_whose_answer_is_lost_is_made_by_the_next_run_and_the_later_ones_
     assert whole.run().calls == 0
 
 
-def test_an_assignment_that_onefile_refuses_is_held_and_its_default_employer_left_out(whole: Whole) -> None:
+def test_refused_assignment_is_held_and_its_default_employer_left_out(whole: Whole) -> None:
     whole.run()
     whole.forget()
     world = whole.college.onefile.world
@@ -139,7 +137,7 @@ def test_an_assignment_that_onefile_refuses_is_held_and_its_default_employer_lef
     assert [path for path, _ in whole.told] == [f"/User/{employer}/Assign", f"/User/{learner}"]
 
 
-def test_somebody_unknown_is_held_naming_them_and_the_others_are_assigned(whole: Whole) -> None:
+def test_assignment_of_an_unknown_person_is_held_and_others_are_made(whole: Whole) -> None:
     whole.links[Role.IQA] += [("L1", "Q8"), ("L1", "Q9"), ("L404", "Q1")]
 
     whole.run()
@@ -172,7 +170,7 @@ def test_a_default_stands_in_where_the_mis_says_nothing(found: Found) -> None:
     assert placed == [whole.id_of(Role.PLACEMENT, "P1"), whole.id_of(Role.PLACEMENT, "AT-COLLEGE")]
 
 
-def test_a_default_assessor_may_be_named_who_is_only_made_by_the_same_run(found: Found) -> None:
+def test_default_assessor_may_be_an_account_created_by_the_same_run(found: Found) -> None:
     whole = Whole(found())
     whole.add_everything()
     whole.learner("L2", DefaultAssessorMISID=None)

@@ -34,7 +34,7 @@ def _in_sending(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("break_it", [_in_reading, _in_sending])
-def test_a_defect_ends_the_run_as_failed_and_is_told_without_a_value(
+def test_defect_fails_the_run_and_is_reported_without_values(
     found: Found, break_it: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     college = found()

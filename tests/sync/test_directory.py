@@ -55,7 +55,7 @@ def _made(college: College) -> Counter[str]:
     return calls_made(college.onefile.journal) - Counter({"log in": 1})
 
 
-def test_somebody_of_two_roles_is_looked_for_by_one_search_and_each_account_read_once(college: College) -> None:
+def test_person_of_two_roles_is_found_by_one_search_reading_each_once(college: College) -> None:
     roles = (Role.ASSESSOR, Role.IQA)
     keys = [_key("S1", role) for role in roles]
     ids = _sow(college, *keys)
@@ -66,7 +66,7 @@ def test_somebody_of_two_roles_is_looked_for_by_one_search_and_each_account_read
     assert _made(college) == {"look for users": 2, "read a user": 2}
 
 
-def test_newcomers_of_all_roles_together_are_what_makes_a_download_worth_while(college: College) -> None:
+def test_newcomers_of_all_roles_count_together_towards_a_download(college: College) -> None:
     keys = [_key(f"{role}-1", role) for role in (Role.ASSESSOR, Role.IQA, Role.OBSERVER)]
 
     assert _lookup(college).find_new({key: {} for key in keys}) == {}
@@ -74,7 +74,7 @@ def test_newcomers_of_all_roles_together_are_what_makes_a_download_worth_while(c
     assert _made(college) == {"look for users": 1}
 
 
-def test_a_download_whose_last_page_is_full_is_not_thought_to_take_one_more(college: College) -> None:
+def test_download_with_a_full_last_page_is_not_counted_one_page_longer(college: College) -> None:
     known = [_key(f"L{number}") for number in range(_PAGE)]
     _sow(college, *known)
 
@@ -83,7 +83,7 @@ def test_a_download_whose_last_page_is_full_is_not_thought_to_take_one_more(coll
     assert _made(college) == {"look for users": 2}
 
 
-def test_whoever_is_not_among_everybody_is_not_looked_for_again(college: College) -> None:
+def test_reference_missing_from_a_full_download_is_not_searched_again(college: College) -> None:
     _sow(college, _key("A1", Role.ASSESSOR))
     lookup = _lookup(college)
     lookup.expect(_key(f"N{number}") for number in range(5))
@@ -96,9 +96,7 @@ def test_whoever_is_not_among_everybody_is_not_looked_for_again(college: College
 
 
 @pytest.mark.parametrize(("new", "calls"), [(1, 2), (2, 2), (5, 2)])
-def test_whoever_was_just_made_is_there_so_that_finding_each_takes_two_pages(
-    college: College, new: int, calls: int
-) -> None:
+def test_finding_accounts_just_created_takes_two_searches(college: College, new: int, calls: int) -> None:
     keys = [_key(f"Q{number}", Role.IQA) for number in range(new)]
     _sow(college, *keys)
 
@@ -152,7 +150,7 @@ def test_newcomers_are_looked_for_one_by_one_or_by_page_whichever_is_fewer(
         ({"page_cap": 500}, 500, {3: 0, 40: 0}),
     ],
 )
-def test_to_know_what_works_costs_one_call_a_size_that_is_refused_and_only_where_pages_might_be_fewer(
+def test_larger_page_is_tried_once_only_if_it_may_save_calls(
     found: Found, cut: dict[str, Any], page: int, refused: dict[int, int]
 ) -> None:
     """Nobody can know it beforehand (U1)."""
@@ -167,7 +165,7 @@ def test_to_know_what_works_costs_one_call_a_size_that_is_refused_and_only_where
 
 
 @pytest.mark.parametrize(("cut", "page"), [_CUTS[0], _CUTS[1], _CUTS[3]])
-def test_so_are_those_whom_onefile_has_made_without_telling_their_ids(
+def test_accounts_created_without_a_user_id_are_found_in_fewest_calls(
     found: Found, cut: dict[str, Any], page: int
 ) -> None:
     college = found(**cut)

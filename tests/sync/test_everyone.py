@@ -28,7 +28,7 @@ def whole(found: Found) -> Whole:
     return whole
 
 
-def test_a_whole_college_is_made_in_the_order_in_which_each_needs_the_others(whole: Whole) -> None:
+def test_first_run_creates_places_and_people_in_dependency_order(whole: Whole) -> None:
     done = whole.run()
 
     assert done.is_in_sync
@@ -48,7 +48,7 @@ def test_the_next_pass_has_nothing_to_do_and_touches_no_account(whole: Whole) ->
     assert (done.calls, done.unchanged, done.is_in_sync) == (0, 6, True)
 
 
-def test_a_refused_assessor_holds_just_its_learners_and_they_go_out_once_that_is_put_right(found: Found) -> None:
+def test_refused_assessor_holds_only_its_learners_until_corrected(found: Found) -> None:
     whole = Whole(found(strict=True))
     whole.add_everything()
     assessor = whole.add(Role.ASSESSOR, "A8", LastName="Longest" * 10)
@@ -137,7 +137,7 @@ def test_places_that_onefile_has_already_are_linked_by_their_name(whole: Whole) 
     assert (f"/Placement/{place.id}", {"MISID", "Name", "Address"}) in [(path, {*body}) for path, body in whole.told]
 
 
-def test_a_place_whose_name_two_have_is_held_and_so_is_who_is_in_it(whole: Whole) -> None:
+def test_place_with_ambiguous_name_is_held_with_its_learners(whole: Whole) -> None:
     world = whole.college.onefile.world
     for _ in range(2):
         world.classrooms.create({"OrganisationID": ORGANISATION, "Name": "Classroom C1"})
@@ -160,7 +160,7 @@ def test_an_answer_lost_to_the_making_of_a_place_does_not_make_it_twice(whole: W
     assert whole.run().calls == 0
 
 
-def test_somebody_who_changes_roles_gets_another_account_and_their_learners_with_them(whole: Whole) -> None:
+def test_role_change_creates_new_account_and_reassigns_learners(whole: Whole) -> None:
     whole.people[Role.TRAINEE_ASSESSOR] = whole.people.pop(Role.ASSESSOR)
     whole.add(Role.ASSESSOR, "A8")
     whole.run()
@@ -180,7 +180,7 @@ def test_somebody_who_changes_roles_gets_another_account_and_their_learners_with
     assert whole.run().calls == 0
 
 
-def test_plan_and_history_say_who_has_changed_roles_and_how_many_use_a_default(
+def test_plan_and_history_show_role_changes_and_plan_counts_default_uses(
     whole: Whole, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole.add(Role.TRAINEE_ASSESSOR, "T1")
@@ -218,7 +218,7 @@ def test_a_learner_status_is_given_by_its_name(found: Found) -> None:
     assert whole.college.held == {"L1": "reference_not_found"}
 
 
-def test_what_somebody_has_changed_about_a_place_is_drift_and_can_be_put_right(whole: Whole) -> None:
+def test_place_edited_by_hand_is_drift_and_verify_fix_restores_it(whole: Whole) -> None:
     whole.run()
     whole.forget()
     classroom = whole.id_of(Role.CLASSROOM, "C1")
@@ -232,7 +232,7 @@ def test_what_somebody_has_changed_about_a_place_is_drift_and_can_be_put_right(w
     assert whole.run().calls == 0
 
 
-def test_a_place_that_gets_another_code_in_the_mis_is_asked_about_and_can_be_rekeyed(whole: Whole) -> None:
+def test_place_with_new_misid_is_held_as_rekeyed_and_keeps_id_on_rekey(whole: Whole) -> None:
     whole.add(Role.CLASSROOM, "C2")
     whole.run()
     before = whole.id_of(Role.CLASSROOM, "C2")

@@ -37,7 +37,7 @@ def _fails() -> Outcome:
     raise ConfigurationError("It is broken. Mend it.")
 
 
-def test_a_check_is_not_made_without_what_it_needs_however_far_up_that_failed() -> None:
+def test_check_is_skipped_if_direct_or_indirect_dependency_failed() -> None:
     looked: list[str] = []
 
     def look(name: str) -> Outcome:
@@ -89,7 +89,7 @@ def test_live_without_a_quiet_window_or_a_first_run_is_a_warning() -> None:
         ("9999", True, State.FAILED, "newer syncd"),
     ],
 )
-def test_of_a_schema_that_is_not_this_programs_only_that_is_told(
+def test_wrong_schema_revision_is_reported_and_dependent_checks_skipped(
     revision: str, *, upgrades_itself: bool, state: State, words: str
 ) -> None:
     store = empty_store(ValueCipher())
@@ -123,7 +123,7 @@ def test_a_last_run_that_failed_is_a_warning_with_why() -> None:
     assert "The MIS is gone" in outcome.found
 
 
-def test_nobody_to_tell_is_no_trouble() -> None:
+def test_notify_check_is_ok_with_or_without_urls() -> None:
     assert of_notify(()).state is State.OK
     assert "URL 1 (JSON)" in of_notify(["URL 1 (JSON)"]).found
 
@@ -144,7 +144,7 @@ def test_special_fields_want_a_key() -> None:
 @pytest.mark.parametrize(
     ("suppresses", "words"), [(None, "e-mails"), (True, "Suppression is on"), (False, "Suppression is off")]
 )
-def test_what_onefile_tells_of_email_suppression_is_repeated(suppresses: bool | None, words: str) -> None:
+def test_keychain_check_warns_and_reports_email_suppression_state(suppresses: bool | None, words: str) -> None:
     outcome = of_keychain(Organisation(5740, "North", creates_keychains=True, suppresses_emails=suppresses))
     assert outcome.state is State.WARNING
     assert words in outcome.found

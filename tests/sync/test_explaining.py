@@ -100,7 +100,7 @@ def test_only_what_differs_would_be_updated(college: College) -> None:
     _assert_a_run_does_it(college, told)
 
 
-def test_what_is_in_step_asks_nothing_of_onefile(college: College) -> None:
+def test_explain_of_record_in_sync_makes_no_onefile_calls(college: College) -> None:
     before = len(college.onefile.journal.calls)
 
     told = _of(college, "L1")
@@ -181,7 +181,7 @@ def test_a_create_without_an_answer_is_in_doubt(college: College) -> None:
     assert "searches OneFile for it" in told.decided.why
 
 
-def test_somebody_who_looks_like_somebody_gone_is_held_though_the_other_was_not_asked_about(college: College) -> None:
+def test_explain_holds_new_record_that_matches_leaver_outside_scope(college: College) -> None:
     college.withdraw("L1")
     college.enrol("NEW", uln=_ULN)
 
@@ -204,7 +204,7 @@ def test_an_account_that_has_its_new_misid_already_would_be_rekeyed(college: Col
     _assert_a_run_does_it(college, told)
 
 
-def test_what_becomes_of_a_leaver_is_told_by_the_settings(college: College) -> None:
+def test_explained_outcome_of_leaver_follows_settings(college: College) -> None:
     college.withdraw("L1")
     assert "the next run is the first" in _of(college, "L1").decided.sentence
     college.run()
@@ -233,7 +233,7 @@ def test_what_becomes_of_a_leaver_is_told_by_the_settings(college: College) -> N
     _assert_a_run_does_it(college, told)
 
 
-def test_a_leaver_stays_while_somebody_new_may_be_the_same_person(college: College) -> None:
+def test_explained_leaver_is_not_archived_while_new_record_may_match(college: College) -> None:
     college.with_policy(archives_leavers=True)
     college.withdraw("L1")
     college.run()
@@ -247,7 +247,7 @@ def test_a_leaver_stays_while_somebody_new_may_be_the_same_person(college: Colle
     _assert_a_run_does_it(college, told)
 
 
-def test_every_column_is_told_by_how_it_was_read_and_never_by_its_value(college: College) -> None:
+def test_explain_describes_how_each_column_was_read_without_its_value(college: College) -> None:
     college.correct("L1", uln="9276308687", phone="0113 496 0000", born="1999-02-28")
 
     assert _columns(_of(college, "L1")) == {
@@ -264,14 +264,14 @@ def test_every_column_is_told_by_how_it_was_read_and_never_by_its_value(college:
     }
 
 
-def test_what_codes_stand_for_is_told_of_an_unchanged_record_too(college: College) -> None:
+def test_explain_shows_resolved_references_for_unchanged_record(college: College) -> None:
     columns = _columns(_of(college, "L1"))
 
     assert columns["DefaultAssessorMISID"].endswith(f"'A1': UserID {ASSESSOR}")
     assert columns["Telephone"] == "empty"
 
 
-def test_what_holds_a_record_is_told_at_its_column(college: College) -> None:
+def test_explain_shows_hold_reason_at_its_column(college: College) -> None:
     college.enrol("L6", email=None)
     college.enrol("L7", email="nobody")
     college.enrol("L8", assessor="A404")
@@ -281,7 +281,7 @@ def test_what_holds_a_record_is_told_at_its_column(college: College) -> None:
     assert _columns(_of(college, "L8"))["DefaultAssessorMISID"].endswith("'A404': not found")
 
 
-def test_a_default_and_a_column_that_is_passed_over_are_told(college: College) -> None:
+def test_explain_shows_default_and_column_without_precedence(college: College) -> None:
     feed = _FEED.replace("ClassroomName", "ClassroomName, 'C404' AS ClassroomMISID").replace("placement AS", "NULL AS")
     college.with_feed(feed)
     college.with_policy(defaults={"PlacementID": PLACEMENT})
@@ -293,7 +293,7 @@ def test_a_default_and_a_column_that_is_passed_over_are_told(college: College) -
     assert columns["default PlacementID"] == f"from [defaults]: OneFile's own id: {PLACEMENT}"
 
 
-def test_a_misid_that_nobody_has_is_looked_for_in_other_spellings(college: College) -> None:
+def test_explain_of_unknown_misid_suggests_similar_spellings(college: College) -> None:
     nobody = explain(college.context, "L404")
     assert (nobody.records, nobody.alike) == ((), ())
     assert explain(college.context, "0l1").alike == ("L1",)
@@ -305,7 +305,7 @@ def test_a_column_that_does_not_fit_is_named(college: College) -> None:
         explain(college.context, "L1")
 
 
-def test_whoever_is_created_in_the_same_run_is_waited_for_and_assigned(whole: Whole) -> None:
+def test_explained_assignment_waits_for_account_created_in_same_run(whole: Whole) -> None:
     college = whole.college
 
     learner, employer = _of(college, "L1"), _of(college, "E1")
@@ -336,7 +336,7 @@ _PEOPLE = ((Role.LEARNER, "L1"), (Role.EMPLOYER, "E1"), (Role.IQA, "Q1"), (Role.
 _PLACES = ((Role.PLACEMENT, "P1"), (Role.CLASSROOM, "C1"))
 
 
-def test_an_assignment_that_cannot_be_made_or_is_gone_from_the_mis_is_told(whole: Whole) -> None:
+def test_explain_shows_held_assignment_and_assignment_gone_from_feed(whole: Whole) -> None:
     whole.run()
     whole.forget()
     whole.links = {Role.EMPLOYER: [("L1", "E1")], Role.IQA: [("L1", "Q404")]}
@@ -362,7 +362,7 @@ def test_places_of_one_name_are_held_as_a_run_would_hold_them(whole: Whole) -> N
     assert "and the MIS several" in told.decided.sentence
 
 
-def test_several_roles_with_one_misid_are_told_each_in_turn(whole: Whole) -> None:
+def test_explain_of_misid_in_several_roles_lists_each_role(whole: Whole) -> None:
     whole.add(Role.IQA, "A9")
     whole.write()
 

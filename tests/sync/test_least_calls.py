@@ -341,13 +341,13 @@ def test_an_archiving_is_taken_back_by_one_call(small: Small) -> None:
     assert small.during(lambda: execute(small.college.context, Trigger.RESTORE, plan)) == {"bring a user back": 1}
 
 
-def test_a_new_misid_is_looked_for_and_told(small: Small) -> None:
+def test_rekey_searches_for_new_misids_and_updates_each_account_once(small: Small) -> None:
     plan = rekey_plan([Move(Role.LEARNER, "L1", "R1"), Move(Role.LEARNER, "L2", "R2")])
     calls = small.during(lambda: execute(small.college.context, Trigger.REKEY, plan))
     assert calls == {"look for users": searches(2, 5, 50), "update a user": 2}
 
 
-def test_whoever_onefile_has_already_is_found_and_told_the_difference(small: Small) -> None:
+def test_existing_account_is_found_read_and_updated_with_least_calls(small: Small) -> None:
     _sow(small.college, "M1", "M2", "M3")
     small.college.enrol("M1")
     # The search without a role, which alone finds the archived (U4), does not say whose role an account is of.
@@ -356,7 +356,7 @@ def test_whoever_onefile_has_already_is_found_and_told_the_difference(small: Sma
     assert small.calls() == {"look for users": searches(2, 8, 50, there=2), "read a user": 2, "update a user": 2}
 
 
-def test_whoever_is_refused_is_sent_again_when_asked_for_or_changed_and_not_before(found: Found) -> None:
+def test_refused_record_is_sent_again_only_after_retry_or_change(found: Found) -> None:
     small = Small(found(strict=True))
     small.college.enrol("L5", surname="Long" * 20)
     assert small.calls() == _ONE_NEW
@@ -393,7 +393,7 @@ def test_an_update_whose_answer_is_lost_is_made_again_without_a_question(small: 
     assert small.calls() == {"update a user": 1}
 
 
-def test_a_resync_of_one_is_about_nobody_else(small: Small) -> None:
+def test_resync_of_one_misid_makes_calls_only_for_that_record(small: Small) -> None:
     small.college.correct("L1", surname="Married")
     small.college.correct("L2", surname="Married")
     small.college.enrol("L5", "L6")
@@ -432,7 +432,7 @@ def test_of_several_roles_each_is_asked_for_what_was_changed_in_it(open_whole: O
     assert calls_made(college.onefile.journal) == {"look for users": 4 * pages(1, 50), "read a user": 4}
 
 
-def test_first_contact_reads_everybody_once_by_page(small: Small) -> None:
+def test_find_links_pages_once_through_accounts_by_role_and_without_role(small: Small) -> None:
     _sow(small.college, *(f"X{number}" for number in range(60)))
     # By role, for that tells what each is; and without one, for the archived (U4). More are there than was expected, so
     # that larger pages are asked for after the first.
@@ -483,7 +483,7 @@ def test_several_organisations_share_a_session_and_each_has_its_own_least(found:
         ("LearnerStatusName", "Active", "No", {"read the learner statuses": 1}, {"read the learner statuses": 1}),
     ],
 )
-def test_codes_are_asked_for_by_one_search_a_kind_and_of_whoever_is_held_not_again_at_once(
+def test_references_need_one_lookup_per_kind_and_unknown_ones_wait(
     found: Found,
     column: str,
     known: str | None,
@@ -638,7 +638,9 @@ def _live(empty_store: Path, rounds: _Rounds, cap: int, *, keychain: bool) -> No
 @pytest.mark.parametrize("keychain", [False, True])
 @given(rounds=_ROUNDS, cap=st.sampled_from([50, 100, 500, 5000]))
 @settings(max_examples=4)
-def test_whatever_happens_to_a_college(empty_store: Path, keychain: bool, rounds: _Rounds, cap: int) -> None:
+def test_random_rounds_make_least_calls_for_a_college(
+    empty_store: Path, keychain: bool, rounds: _Rounds, cap: int
+) -> None:
     _live(empty_store, rounds, cap, keychain=keychain)
 
 
@@ -647,11 +649,13 @@ def test_whatever_happens_to_a_college(empty_store: Path, keychain: bool, rounds
 @pytest.mark.parametrize("keychain", [False, True])
 @given(rounds=_ROUNDS, cap=st.sampled_from([50, 100, 500, 5000]))
 @settings(max_examples=50)
-def test_whatever_happens_to_many_colleges(empty_store: Path, keychain: bool, rounds: _Rounds, cap: int) -> None:
+def test_random_rounds_make_least_calls_for_many_colleges(
+    empty_store: Path, keychain: bool, rounds: _Rounds, cap: int
+) -> None:
     _live(empty_store, rounds, cap, keychain=keychain)
 
 
-def test_a_learner_whom_onefile_has_already_is_told_everything_at_once_after_being_assigned_an_employer(
+def test_linked_learner_gets_employer_assignment_then_one_update(
     open_whole: Open,
 ) -> None:
     watched = open_whole()

@@ -50,7 +50,7 @@ def test_by_default_a_leaver_is_only_reported(college: College) -> None:
     assert college.writes() == []
 
 
-def test_whoever_is_protected_stays(college: College) -> None:
+def test_protected_leaver_is_not_archived(college: College) -> None:
     college.with_policy(protected=frozenset({"L1"}))
     college.clock.sleep(100 * _DAY)
     college.run()
@@ -68,7 +68,7 @@ def test_a_returner_within_the_grace_starts_a_new_one_when_leaving_again(college
     assert college.writes() == []
 
 
-def test_an_archived_person_who_returns_is_unarchived_first_and_then_updated(college: College) -> None:
+def test_archived_returner_is_unarchived_then_updated(college: College) -> None:
     user_id = college.known_id("L1")
     college.clock.sleep(15 * _DAY)
     college.run()
@@ -81,7 +81,7 @@ def test_an_archived_person_who_returns_is_unarchived_first_and_then_updated(col
     assert not _is_archived(college, "L1")
 
 
-def test_an_archiving_can_be_taken_back_and_the_grace_begins_anew(college: College) -> None:
+def test_restore_unarchives_leaver_and_restarts_grace_period(college: College) -> None:
     college.clock.sleep(15 * _DAY)
     college.run()
     college.writes()

@@ -83,7 +83,7 @@ def _key(misid: str, role: Role = Role.LEARNER) -> Key:
 
 @pytest.mark.parametrize("is_archived", [False, True])
 @pytest.mark.parametrize("archived_in_searches", [False, True])
-def test_an_account_with_somebodys_misid_is_theirs_at_once_and_without_a_change(
+def test_account_with_misid_of_record_is_linked_without_a_change(
     contact: Contact, is_archived: bool, archived_in_searches: bool
 ) -> None:
     college = contact(archived_in_searches=archived_in_searches)
@@ -99,7 +99,7 @@ def test_an_account_with_somebodys_misid_is_theirs_at_once_and_without_a_change(
     assert college.writes() == []
 
 
-def test_who_is_linked_by_misid_is_sent_once_and_not_created(contact: Contact) -> None:
+def test_learner_linked_by_misid_is_updated_once_and_not_created(contact: Contact) -> None:
     college = contact()
     _has(college, {"ID": 400_000, "MISID": "L1", "LastName": "Wrong"})
     college.enrol("L1")
@@ -122,7 +122,7 @@ def test_a_second_contact_finds_nothing_more(contact: Contact) -> None:
     assert find_links(college.context) == LinkProposals({}, [], {}, [], 0)
 
 
-def test_a_misid_on_two_accounts_is_told_with_the_archived_one_and_recorded_for_neither(contact: Contact) -> None:
+def test_misid_on_two_accounts_is_reported_as_duplicate_and_not_linked(contact: Contact) -> None:
     college = contact()
     _has(
         college,
@@ -148,7 +148,7 @@ def test_the_account_of_another_role_is_not_hers_though_it_has_her_misid(contact
     assert (found.linked, found.duplicates, found.without) == ({}, [], 1)
 
 
-def test_an_account_that_is_known_under_another_misid_is_for_a_person_to_settle(contact: Contact) -> None:
+def test_account_known_under_another_misid_is_reported_and_not_linked(contact: Contact) -> None:
     college = contact()
     college.enrol("L1")
     college.run()
@@ -190,7 +190,7 @@ def test_accounts_without_a_misid_are_proposed_by_what_agrees(contact: Contact, 
     assert college.writes() == []
 
 
-def test_only_accounts_that_may_matter_are_looked_at_and_that_is_said_beforehand(contact: Contact) -> None:
+def test_find_links_reads_only_candidate_accounts_and_announces_count(contact: Contact) -> None:
     college = contact()
     _has(college, *({"ID": 400_000 + number, "FirstName": "Zoe", "LastName": f"Z{number}"} for number in range(20)))
     _has(college, {"ID": 500_000, "FirstName": "Someone", "LastName": "EXAMPLE-L1"})
@@ -313,7 +313,7 @@ def test_one_link_that_cannot_be_made_stops_them_all(contact: Contact, link: Lin
     assert college.known_id("L0") is None
 
 
-def test_an_archived_account_that_onefile_will_not_change_is_still_hers_and_no_other_is_made(
+def test_refused_archived_account_stays_linked_and_no_second_is_created(
     contact: Contact,
 ) -> None:
     college = contact()
@@ -402,7 +402,7 @@ def test_a_link_can_be_forgotten_without_asking_onefile(contact: Contact) -> Non
     assert college.onefile.journal.calls == []
 
 
-def test_a_lost_store_is_made_anew_from_the_misids_in_onefile(contact: Contact) -> None:
+def test_lost_store_is_rebuilt_from_misids_in_onefile(contact: Contact) -> None:
     college = contact()
     misids = [f"L{number}" for number in range(60)]
     college.enrol(*misids)

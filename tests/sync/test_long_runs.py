@@ -28,7 +28,7 @@ _LIMIT = 2
 """Calls a minute, of which syncd makes one."""
 
 
-def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_window_in_its_midst(found: Found) -> None:
+def test_long_run_reports_progress_and_makes_no_writes_in_quiet_window(found: Found) -> None:
     # It begins at noon.
     begins, ends = time(12, 15), time(12, 45)
     college = found(syncd_calls_per_minute=_LIMIT, quiet=((begins, ends),))
@@ -61,7 +61,7 @@ def test_a_long_run_tells_how_far_it_has_come_and_makes_no_call_in_a_quiet_windo
     assert called_at[-1] - called_at[0] < timedelta(minutes=20 + 30)
 
 
-def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_another(found: Found) -> None:
+def test_scoped_run_does_not_wait_for_other_change_in_doubt(found: Found) -> None:
     college = found()
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, method="POST", path="/User"))
@@ -79,7 +79,7 @@ def test_who_asks_for_one_person_does_not_wait_until_it_is_known_what_became_of_
     assert college.clock.now - began > timedelta(seconds=30)
 
 
-def test_a_run_that_is_still_reading_gives_way_and_ends_when_told_to(found: Found) -> None:
+def test_run_still_reading_is_interrupted_on_yield_or_stop(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
     context = college.context
@@ -99,9 +99,7 @@ def test_a_run_that_is_still_reading_gives_way_and_ends_when_told_to(found: Foun
 
 
 @pytest.mark.parametrize("mis_is_away", [False, True])
-def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_their_run(
-    found: Found, mis_is_away: bool
-) -> None:
+def test_long_run_pauses_for_named_resync_and_finishes_even_if_it_fails(found: Found, mis_is_away: bool) -> None:
     college = found()
     misids = [f"L{number}" for number in range(8)]
     college.enrol(*misids)
@@ -135,9 +133,7 @@ def test_a_long_run_lets_those_go_first_whom_somebody_names_whatever_becomes_of_
     assert mis_is_away or sent.index("L7") < 5
 
 
-def test_of_learners_who_are_not_asked_about_a_run_looks_at_the_misid_alone(
-    found: Found, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scoped_run_reads_only_misid_of_records_outside_scope(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     college = found()
     college.enrol(*(f"L{number}" for number in range(20)))
     assert college.run().sent == 20

@@ -44,7 +44,7 @@ def test_a_lost_answer_is_settled_before_anything_is_created_again(
 
 
 @pytest.mark.parametrize("misid_filter", MisidFilter)
-def test_it_is_found_whatever_onefile_makes_of_the_misid_filter(found: Found, misid_filter: MisidFilter) -> None:
+def test_lost_create_is_found_with_every_misid_filter_behaviour(found: Found, misid_filter: MisidFilter) -> None:
     college = found(misid_filter=misid_filter)
     college.enrol("L", "L1", "L11", "L111")
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User", times=3))
@@ -77,9 +77,7 @@ def test_with_keychain_on_it_looks_again_until_the_search_has_caught_up(found: F
 
 
 @pytest.mark.parametrize(("lag_seconds", "doubted"), [(0, 0), (10, 0), (40, 2)])
-def test_a_run_that_is_told_to_stop_finds_for_a_short_while_what_it_has_created(
-    found: Found, lag_seconds: float, doubted: int
-) -> None:
+def test_stopping_run_searches_briefly_for_accounts_it_created(found: Found, lag_seconds: float, doubted: int) -> None:
     college = found(keychain=True, search_lag_seconds=lag_seconds)
     college.enrol("L1", "L2", "L3", "L4")
     college.with_policy(max_in_flight=1)
@@ -103,7 +101,7 @@ def test_a_run_that_is_told_to_stop_finds_for_a_short_while_what_it_has_created(
         assert [user.id for user in college.in_onefile(misid)] == [college.known_id(misid)]
 
 
-def test_what_onefile_said_yes_to_is_never_made_again_however_long_it_is_not_found(found: Found) -> None:
+def test_accepted_create_not_found_yet_stays_in_doubt_and_is_not_repeated(found: Found) -> None:
     college = found(keychain=True, search_lag_seconds=3600)
     college.enrol("L1")
 
@@ -119,7 +117,7 @@ def test_what_onefile_said_yes_to_is_never_made_again_however_long_it_is_not_fou
     assert college.held == {}
 
 
-def test_two_accounts_with_the_misid_of_a_lost_create_are_for_a_person_to_settle(found: Found) -> None:
+def test_lost_create_with_two_matching_accounts_is_held_as_ambiguous(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User", times=None))
@@ -139,7 +137,7 @@ def test_two_accounts_with_the_misid_of_a_lost_create_are_for_a_person_to_settle
 
 
 @pytest.mark.parametrize("is_archived", [False, True])
-def test_somebody_onefile_has_already_is_linked_and_not_created(found: Found, is_archived: bool) -> None:
+def test_learner_with_existing_account_is_linked_and_not_created(found: Found, is_archived: bool) -> None:
     college = found(archived_learners_read_only=False)
     college.onefile.sow({"users": [{**_account("L1"), "ID": 400_000, "Archived": is_archived}]})
     college.enrol("L1")
@@ -175,7 +173,7 @@ def test_a_person_with_two_roles_and_one_misid_is_two_accounts(found: Found) -> 
     assert learner.id != ASSESSOR
 
 
-def test_a_onefile_that_is_down_ends_the_run_and_fails_nobody(found: Found) -> None:
+def test_unavailable_onefile_ends_run_and_holds_no_records(found: Found) -> None:
     college = found()
     college.enrol(*(f"L{number}" for number in range(60)))
     college.onefile.faults.add(Fault(FaultKind.UNAVAILABLE, path="/User", times=None, skip=10))

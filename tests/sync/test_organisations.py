@@ -56,7 +56,7 @@ def two(found: Found) -> Two:
     return Two(whole)
 
 
-def test_each_has_its_own_people_and_nobody_elses_assessor(two: Two) -> None:
+def test_each_organisation_gets_only_its_own_people_and_assessors(two: Two) -> None:
     assert two.run(ORGANISATION).is_in_sync
     assert two.misids(OTHER) == set()
     assert two.run(OTHER).is_in_sync
@@ -85,7 +85,7 @@ def test_each_has_its_own_guard(two: Two) -> None:
     assert two.run(OTHER).state is RunState.AWAITING_APPROVAL
 
 
-def test_a_feed_that_has_nobody_of_one_organisation_is_not_an_empty_one(two: Two) -> None:
+def test_feed_without_rows_of_organisation_stops_run_only_if_it_had_some(two: Two) -> None:
     two.whole.add(Role.OBSERVER, "O1", OrganisationID=OTHER, PlacementMISID="P1-other")
 
     assert two.run(ORGANISATION).state is RunState.FINISHED

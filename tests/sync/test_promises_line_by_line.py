@@ -66,7 +66,7 @@ def test_an_approval_lapses_after_a_day(approved: College) -> None:
     _assert_nothing_was_sent(approved, approved.run())
 
 
-def test_of_two_who_would_write_one_is_turned_away_until_the_other_is_done(found: Found) -> None:
+def test_second_writer_of_organisation_is_refused_until_first_finishes(found: Found) -> None:
     store = found().context.store
     with locked(store, ORGANISATION, Purpose.WRITING):
         with (

@@ -162,7 +162,7 @@ def test_the_log_of_a_day_answers_the_questions_of_the_documentation(day: _Day) 
     ]
 
 
-def test_every_line_of_a_run_carries_the_run_and_every_line_of_a_change_what_it_is_about(day: _Day) -> None:
+def test_log_lines_carry_run_and_change_lines_carry_their_subject(day: _Day) -> None:
     lines = day.lines
     assert sum(line["event"] == "run_finished" for line in lines) == day.runs
     assert [line for line in lines if not isinstance(line.get("run"), int)] == []

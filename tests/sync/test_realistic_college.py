@@ -55,7 +55,7 @@ def open_college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Op
         pytest.param(_LARGE, Dirt.usual(_SEED, _LARGE), False, id="large", marks=_LONG),
     ],
 )
-def test_one_approved_run_takes_it_from_an_empty_onefile_to_in_step_in_as_few_calls_as_can_be(
+def test_one_approved_run_fills_empty_onefile_with_least_calls(
     size: Size, dirt: Dirt, keychain: bool, open_college: Open, sqlite_url: str
 ) -> None:
     college = open_college(generate(_SEED, size, dirt), sqlite_url, keychain=keychain)
@@ -75,7 +75,7 @@ def test_one_approved_run_takes_it_from_an_empty_onefile_to_in_step_in_as_few_ca
 
 
 @pytest.mark.parametrize("url", ["sqlite_url", "postgres_url", pytest.param("mariadb_url", marks=pytest.mark.mariadb)])
-def test_the_mapping_in_the_readme_runs_on_every_database_and_leads_to_in_step(
+def test_readme_mapping_brings_college_in_sync_on_every_database(
     url: str, open_college: Open, request: pytest.FixtureRequest
 ) -> None:
     size = Size(placements=6, classes=6, staff=30, employers=6, observers=3, learners=12)

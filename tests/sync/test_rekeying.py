@@ -48,7 +48,7 @@ def _rekey(college: College, *moves: tuple[str, str], approved_by: str = "") -> 
     ],
     ids=["the same ULN", "the same names and day of birth"],
 )
-def test_somebody_new_who_looks_like_somebody_gone_is_held_naming_both(
+def test_new_record_that_matches_leaver_is_held_naming_both_misids(
     college: College, now: dict[str, str | None]
 ) -> None:
     college.withdraw("OLD")
@@ -76,7 +76,7 @@ def test_a_rekey_is_one_call_and_carries_account_and_history_over(college: Colle
     assert college.held == {}
 
 
-def test_somebody_who_is_said_to_be_new_gets_an_account(college: College) -> None:
+def test_held_record_confirmed_as_new_by_retry_gets_own_account(college: College) -> None:
     college.withdraw("OLD")
     college.enrol("NEW", uln=_ULN)
     college.run()
@@ -90,13 +90,13 @@ def test_somebody_who_is_said_to_be_new_gets_an_account(college: College) -> Non
     assert college.run().calls == 0
 
 
-def test_somebody_new_who_looks_like_somebody_still_there_is_somebody_new(college: College) -> None:
+def test_new_record_that_matches_current_learner_is_created(college: College) -> None:
     college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")
     assert college.run().is_in_sync
     assert len(college.in_onefile("NEW")) == 1
 
 
-def test_the_account_of_somebody_who_may_be_rekeyed_is_not_archived_meanwhile(college: College) -> None:
+def test_leaver_that_may_be_rekeyed_is_not_archived(college: College) -> None:
     college.with_policy(archives_leavers=True)
     college.withdraw("OLD")
     college.enrol("NEW", uln=_ULN)
@@ -120,7 +120,7 @@ def test_a_rekey_whose_answer_was_lost_is_not_taken_for_a_second_account(college
     assert [user.id for user in college.in_onefile("NEW")] == [user_id]
 
 
-def test_an_account_with_a_known_users_id_under_another_misid_is_not_linked_twice(college: College) -> None:
+def test_known_account_found_under_another_misid_is_not_linked_twice(college: College) -> None:
     college.onefile.world.users[college.known_id("L2") or 0].values["MISID"] = "L3"
     college.enrol("L3", surname="Somebody", forename="Else")
     assert not college.run().is_in_sync
@@ -147,7 +147,7 @@ def test_a_rekey_that_cannot_be_meant_changes_nothing(
     assert college.writes() == []
 
 
-def test_a_whole_mis_with_new_misids_is_stopped_and_settled_in_one_approved_run(found: Found) -> None:
+def test_mass_misid_change_is_stopped_and_rekeyed_in_one_approved_run(found: Found) -> None:
     college = found()
     college.add_columns("uln", "born")
     college.with_feed(_FEED)

@@ -83,7 +83,7 @@ def college(found: Found) -> College:
 
 @pytest.mark.parametrize("date_form", DateForm)
 @pytest.mark.parametrize("full_rows", [False, True])
-def test_after_a_run_there_is_no_drift_in_whatever_form_onefile_tells_it(
+def test_verify_after_run_finds_no_drift_in_any_response_form(
     found: Found, date_form: DateForm, full_rows: bool
 ) -> None:
     college = found(date_form=date_form, full_rows=full_rows)
@@ -128,7 +128,7 @@ def test_one_field_edited_by_hand_is_found_and_named(
     assert college.writes() == []
 
 
-def test_a_verify_that_gives_way_goes_on_where_it_was_and_misses_nothing_that_happened_meanwhile(found: Found) -> None:
+def test_yielded_verify_resumes_and_next_verify_finds_edits_made_meanwhile(found: Found) -> None:
     college = found()
     college.with_feed(_FULL_FEED)
     college.enrol("L1", "L2", "L3", "L4", phone="01248 1")
@@ -157,7 +157,7 @@ def test_a_verify_that_gives_way_goes_on_where_it_was_and_misses_nothing_that_ha
     assert _named(again) == {"L2": ("FirstName",), edited: ("LastName",)}
 
 
-def test_an_account_that_is_let_go_of_while_a_verify_gives_way_is_not_sent_again(found: Found) -> None:
+def test_account_forgotten_during_yielded_verify_is_not_fixed(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2", "L3")
     college.run()
@@ -191,7 +191,7 @@ def test_only_the_accounts_touched_since_the_last_verify_are_read_back(college: 
     assert _named(verified) == {"L2": ("FirstName",), "S1": ("FirstName",)}
 
 
-def test_when_nobody_was_touched_nobody_is_read_back(college: College) -> None:
+def test_verify_reads_back_no_accounts_if_none_was_touched(college: College) -> None:
     verified = _verify(college)
 
     assert (verified.checked, verified.drift) == (0, ())
@@ -201,7 +201,7 @@ def test_when_nobody_was_touched_nobody_is_read_back(college: College) -> None:
 
 
 @pytest.mark.parametrize(("hours", "is_read"), [(23, True), (25, False)])
-def test_what_was_touched_less_than_a_day_before_the_last_verify_is_read_once_more(
+def test_account_touched_within_a_day_before_last_verify_is_read_again(
     college: College, hours: int, is_read: bool
 ) -> None:
     _verify(college)
@@ -235,7 +235,7 @@ def test_drift_of_more_than_can_be_remembered_is_found_again(college: College, m
     assert _named(again) == {"L2": ("FirstName",), "L3": ("FirstName",)}
 
 
-def test_once_a_week_and_on_request_everybody_is_read_back(college: College) -> None:
+def test_verify_is_full_once_a_week_and_on_request(college: College) -> None:
     assert not _verify(college).is_full
     assert _verify(college, full=True).is_full
     _pass(college, days=6, hours=23)
@@ -268,7 +268,7 @@ def test_a_refusal_that_does_not_mean_gone_ends_the_verify(college: College) -> 
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_an_account_that_onefile_no_longer_has_is_missing_until_a_person_sees_to_it(found: Found, status: int) -> None:
+def test_deleted_account_is_reported_missing_by_every_verify_and_not_fixed(found: Found, status: int) -> None:
     college = found(unknown_id_status=status)
     college.enrol("L1", "L2")
     college.run()
@@ -285,7 +285,7 @@ def test_an_account_that_onefile_no_longer_has_is_missing_until_a_person_sees_to
     assert college.writes() == []
 
 
-def test_a_field_that_onefile_tells_of_nobody_is_named_once_and_is_no_drift(found: Found) -> None:
+def test_field_returned_for_no_account_is_reported_and_is_not_drift(found: Found) -> None:
     college = found()
     college.with_feed(_FULL_FEED)
     college.enrol("L1", "L2")
@@ -300,7 +300,7 @@ def test_a_field_that_onefile_tells_of_nobody_is_named_once_and_is_no_drift(foun
     assert college.writes() == []
 
 
-def test_a_field_emptied_in_the_one_account_that_was_touched_is_drift_because_others_tell_it(college: College) -> None:
+def test_field_emptied_in_only_touched_account_is_drift(college: College) -> None:
     _edit(college, "L2", Telephone=None)
 
     verified = _verify(college)
@@ -309,13 +309,13 @@ def test_a_field_emptied_in_the_one_account_that_was_touched_is_drift_because_ot
     assert verified.not_told == frozenset()
 
 
-def test_a_value_that_we_never_sent_is_nobodys_business(college: College) -> None:
+def test_edited_value_that_was_never_sent_is_not_drift(college: College) -> None:
     _edit(college, "L2", MobileNumber="07700 900000", Website="https://example.org")
 
     assert _verify(college).drift == ()
 
 
-def test_of_those_who_have_left_the_mis_nothing_is_read(college: College) -> None:
+def test_verify_does_not_read_back_leavers(college: College) -> None:
     college.withdraw("L4")
     college.run()
     _edit(college, "L4", FirstName="Anna")
@@ -347,7 +347,7 @@ def test_a_fix_sends_those_fields_again_and_then_nothing_is_found(college: Colle
         assert accounts.count_by_feed(session_on(connection, ORGANISATION)) == {"learners": 4, "staff": 1}
 
 
-def test_an_account_whose_misid_was_edited_by_hand_is_ours_by_its_userid_and_gets_it_back(college: College) -> None:
+def test_account_with_misid_edited_by_hand_is_found_by_userid_and_fixed(college: College) -> None:
     _edit(college, "L2", MISID="L2-old")
 
     assert _verify(college, fix=True).left == ()

@@ -26,7 +26,7 @@ def _document(store: Store) -> dict[str, Any]:
     return document
 
 
-def test_every_endpoint_for_programs_is_described_and_none_that_is_not_there(store: Store) -> None:
+def test_api_document_describes_exactly_the_routed_endpoints(store: Store) -> None:
     described = {(method, path) for path, methods in _document(store)["paths"].items() for method in methods}
     routed = {
         (method.lower(), route.path.replace(":int}", "}"))
@@ -37,7 +37,7 @@ def test_every_endpoint_for_programs_is_described_and_none_that_is_not_there(sto
     assert described == routed
 
 
-def test_every_endpoint_says_what_it_takes_to_ask_and_what_it_answers_to_others(store: Store) -> None:
+def test_api_document_states_security_and_refusals_of_every_endpoint(store: Store) -> None:
     for path, methods in _document(store)["paths"].items():
         for method, operation in methods.items():
             (token, session) = [each for each in operation["security"] if each]

@@ -103,7 +103,7 @@ def test_what_runs_did_is_counted_and_a_restart_counts_on(college: College) -> N
     assert _scraped(college) == samples
 
 
-def test_what_waits_and_what_is_amiss_has_an_age(college: College) -> None:
+def test_metrics_report_age_of_waiting_records_and_of_problems(college: College) -> None:
     college.enrol("L1", email="")
     college.run()
     began = college.clock.now
@@ -126,7 +126,7 @@ def test_what_waits_and_what_is_amiss_has_an_age(college: College) -> None:
     assert _of(samples, "syncd_lag_seconds", reason="queued") == 0
 
 
-def test_a_plan_that_waits_for_approval_is_both_queued_and_amiss(college: College) -> None:
+def test_plan_awaiting_approval_counts_as_queued_and_as_problem(college: College) -> None:
     college.with_policy(limits=Limits(floor=0))
     college.enrol("L1")
     college.run()
@@ -138,7 +138,7 @@ def test_a_plan_that_waits_for_approval_is_both_queued_and_amiss(college: Colleg
     assert _of(samples, "syncd_runs_total", state="awaiting_approval") == 2
 
 
-def test_the_daemon_and_this_process_are_told_of(college: College) -> None:
+def test_metrics_report_daemon_schedule_and_own_process(college: College) -> None:
     requests = Requests()
     requests.note(Request("POST /User", ResponseKind.OK, 0.3))
     requests.note(Request("POST /User", ResponseKind.THROTTLED, 0.1))
@@ -155,7 +155,7 @@ def test_the_daemon_and_this_process_are_told_of(college: College) -> None:
     assert (set(build), one) == ({"version", "python"}, 1)
 
 
-def test_no_label_says_who_anybody_is(college: College) -> None:
+def test_metrics_contain_no_personal_data(college: College) -> None:
     college.enrol("zz-misid-1", surname="zz-surname")
     college.enrol("zz-misid-2", surname="zz-surname", email="zz-no-address")
     college.run()

@@ -12,7 +12,7 @@ from syncd.web.server import served
 from tests.support.addresses import free_port
 
 
-def test_an_answer_leaves_at_once_and_does_not_wait_for_its_headers_to_be_acknowledged() -> None:
+def test_accepted_connection_has_tcp_nodelay_set() -> None:
     address = ("127.0.0.1", free_port())
     with served(Starlette(), address), httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as client:
         client.get("/")
@@ -20,13 +20,13 @@ def test_an_answer_leaves_at_once_and_does_not_wait_for_its_headers_to_be_acknow
         assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in ours] == [1]
 
 
-def test_it_is_told_when_to_end_and_need_not_look() -> None:
+def test_server_stops_at_once_without_waiting_for_its_tick() -> None:
     with served(Starlette(), ("127.0.0.1", free_port()), tick_seconds=3600):
         (thread,) = (each for each in threading.enumerate() if each.name == "admin")
     assert not thread.is_alive()
 
 
-def test_it_may_be_told_to_end_before_it_has_begun() -> None:
+def test_server_stopped_before_it_has_started_ends() -> None:
     for _ in range(20):
         with served(Starlette(), ("127.0.0.1", free_port())):
             (thread,) = (each for each in threading.enumerate() if each.name == "admin")

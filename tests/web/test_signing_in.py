@@ -66,7 +66,7 @@ def test_a_password_may_be_typed_on_any_keyboard(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 61, "Jo\u202egnp", "Jo\nBloggs"])
-def test_whoever_signs_in_says_who_they_are(store: Store, name: str) -> None:
+def test_sign_in_without_valid_name_is_refused(store: Store, name: str) -> None:
     browser = Visitor(site(store))
     answer = browser.sign_in(name=name)
     assert answer.status_code == 400
@@ -80,7 +80,7 @@ def test_a_name_is_shown_as_it_is_and_never_as_html(store: Store) -> None:
     assert "&lt;b onclick=&#34;x&#34;&gt;" in browser.get("/page").text
 
 
-def test_who_approves_and_asks_is_on_record_and_by_which_way(store: Store) -> None:
+def test_approval_and_resync_store_caller_and_channel(store: Store) -> None:
     app = site(store)
     browser, script = Visitor(app), Visitor(app, takes="*/*")
     browser.sign_in(name=" Jo Bloggs ")
@@ -148,7 +148,7 @@ def test_a_session_outlives_a_restart_and_no_change_of_a_secret(store: Store) ->
 
 
 @pytest.mark.parametrize("secret", [PASSWORD, VIEWERS_PASSWORD])
-def test_who_signs_out_is_out_even_with_a_copy_of_the_cookie(store: Store, secret: str) -> None:
+def test_sign_out_ends_session_for_copied_cookie(store: Store, secret: str) -> None:
     app = site(store)
     browser, copy = Visitor(app), Visitor(app)
     browser.sign_in(secret)
@@ -163,7 +163,7 @@ def test_who_signs_out_is_out_even_with_a_copy_of_the_cookie(store: Store, secre
     assert browser.get("/page").status_code == 200
 
 
-def test_who_has_signed_out_stays_out_after_a_restart_and_with_another_daemon(store: Store) -> None:
+def test_sign_out_holds_in_other_daemons_and_expired_ones_are_removed(store: Store) -> None:
     clock = Clock(datetime.now(UTC))
     browser, copy, colleague = (Visitor(site(store, clock=clock)) for _ in range(3))
     browser.sign_in()
@@ -180,7 +180,7 @@ def test_who_has_signed_out_stays_out_after_a_restart_and_with_another_daemon(st
         assert len(connection.execute(select(revoked_session)).all()) == 1, "what has run out is kept"
 
 
-def test_nobody_who_signed_in_is_let_in_while_it_cannot_be_told_whether_they_have_signed_out(store: Store) -> None:
+def test_session_is_refused_while_revoked_sessions_cannot_be_read(store: Store) -> None:
     browser, script = Visitor(site(store)), Visitor(site(store))
     browser.sign_in()
     with store.begin() as connection:
@@ -198,7 +198,7 @@ def test_a_token_seen_before_signing_in_is_worth_nothing_after(store: Store) -> 
     assert browser.post("/page", data=before).status_code == 403
 
 
-def test_another_site_cannot_sign_somebody_in(store: Store) -> None:
+def test_sign_in_from_another_origin_is_refused(store: Store) -> None:
     browser = Visitor(site(store))
     form = browser.form_of("/sign-in") | {"name": "Jo", "secret": PASSWORD}
     answer = browser.post("/sign-in", data=form, headers={"Origin": "http://evil.example"})
@@ -206,7 +206,7 @@ def test_another_site_cannot_sign_somebody_in(store: Store) -> None:
     assert browser.get("/page").status_code == 303
 
 
-def test_whoever_tries_too_often_has_to_wait_and_programs_do_not(store: Store) -> None:
+def test_repeated_failed_sign_ins_must_wait_but_token_calls_do_not(store: Store) -> None:
     clock = Clock(datetime.now(UTC))
     app = site(store, clock=clock)
     guesser, colleague = Visitor(app), Visitor(app, address="192.0.2.8")
@@ -241,7 +241,7 @@ def test_all_together_have_a_limit_that_no_number_of_addresses_gets_round() -> N
 @example("javascript:alert(1)")
 @example("/people/L1?x=é#y")
 @given(st.text() | st.text("/\\:.@?#ex\t\n\r", max_size=12))
-def test_signing_in_leads_to_a_page_of_ours_whatever_a_link_says(target: str) -> None:
+def test_sign_in_target_is_always_a_local_page(target: str) -> None:
     chosen = _local(target)
     assert chosen in {target, "/"}
     # As browsers read it: backslashes are slashes, and blanks within do not count.

@@ -114,7 +114,7 @@ def test_a_token_that_only_looks_changes_nothing(store: Store) -> None:
     assert script.post("/api/resync", headers=BEARER).status_code == 202
 
 
-def test_who_is_signed_in_to_look_is_told_so_on_a_page(store: Store) -> None:
+def test_viewer_post_is_refused_with_read_only_page(store: Store) -> None:
     viewer = Visitor(site(store))
     assert viewer.sign_in(VIEWERS_PASSWORD).status_code == 303
     refusal = viewer.post("/page", data=viewer.form_of("/page"))
@@ -213,7 +213,7 @@ def test_an_address_longer_than_any_is_refused_in_a_sentence(store: Store, path:
     assert answer.json()["error"].endswith(".")
 
 
-def test_where_nothing_is_asked_for_everybody_here_may_do_everything(store: Store) -> None:
+def test_loopback_caller_may_act_where_no_credentials_are_set(store: Store) -> None:
     browser = Visitor(site(store, OPEN), HERE)
     assert browser.get("/sign-in").headers["Location"] == "/"
     answer = browser.post("/page", data=browser.form_of("/page"))
@@ -265,7 +265,7 @@ def test_any_one_of_the_credentials_closes_the_door(store: Store, credentials: C
     assert sorted(given) == [303, 403, 403, 403]
 
 
-def test_what_goes_wrong_unforeseen_is_answered_in_a_sentence_that_quotes_nothing(store: Store) -> None:
+def test_unexpected_error_is_answered_without_quoting_its_details(store: Store) -> None:
     app = site(store, more=[Route("/broken", _broken)])
     answer = Visitor(app, takes="*/*").get("/broken", headers=BEARER)
     assert answer.status_code == 500
@@ -289,9 +289,7 @@ def _broken(_request: Request) -> Response:
         ("POST", "/api/runs/1/approve", 409),
     ],
 )
-def test_every_answer_tells_the_browser_what_it_may_do_with_it(
-    store: Store, method: str, path: str, status: int
-) -> None:
+def test_every_answer_carries_browser_security_headers(store: Store, method: str, path: str, status: int) -> None:
     app = site(store)
     for headers, expected in ((BEARER, status), ({}, None)):
         answer = Visitor(app)(method, path, headers=headers)
@@ -308,6 +306,6 @@ def test_every_answer_tells_the_browser_what_it_may_do_with_it(
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_what_everybody_may_have_may_be_kept(store: Store) -> None:
+def test_static_files_may_be_cached(store: Store) -> None:
     app: Starlette = site(store, more=[Mount("/static", routes=[Route("/x", lambda _: Response("x"))])])
     assert Visitor(app).get("/static/x").headers["Cache-Control"] == "no-cache"

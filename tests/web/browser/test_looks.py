@@ -96,7 +96,7 @@ def test_a_page_fits_its_screen_and_can_be_read(reader: Reader, pictures: Path, 
 
 
 @pytest.mark.parametrize("page", _PAGES)
-def test_a_page_makes_sense_to_who_hears_it_read(reader: Reader, page: str) -> None:
+def test_page_has_named_controls_and_valid_outline_for_screen_readers(reader: Reader, page: str) -> None:
     driver = reader.driver
     look_like(driver, DESKTOP)
     reader.open(_PAGES[page])

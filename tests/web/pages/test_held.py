@@ -68,7 +68,7 @@ def test_what_is_held_for_another_reason_has_no_button(found: Found) -> None:
     assert Visitor(college).get("/held").buttons == []
 
 
-def test_somebody_who_looks_like_another_is_said_to_be_new(found: Found) -> None:
+def test_held_match_of_leaver_is_created_after_new_person_button(found: Found) -> None:
     college = found()
     college.add_columns("uln")
     college.with_feed(_FEED_WITH_ULN)

@@ -106,7 +106,7 @@ def test_it_charts_the_days_and_has_the_same_as_a_table(found: Found) -> None:
     assert len(re.findall(r'<th scope="row"><time', page.html)) == 30
 
 
-def test_it_tells_moments_in_the_zone_of_the_schedule(found: Found) -> None:
+def test_overview_shows_times_in_schedule_time_zone(found: Found) -> None:
     college = found()
     summer = college.clock.now.replace(month=7)
     with college.context.store.begin() as connection:
@@ -115,7 +115,7 @@ def test_it_tells_moments_in_the_zone_of_the_schedule(found: Found) -> None:
     assert '<time datetime="2026-07-15T12:00:00.000Z">15 Jul 2026, 13:00</time>' in Visitor(college).get("/").html
 
 
-def test_it_tells_how_much_of_the_call_allowance_is_in_use(found: Found) -> None:
+def test_overview_shows_used_share_of_call_allowance(found: Found) -> None:
     page = Visitor(found()).get("/")
     assert "Calls in the last minute 30 of 300 10 %" in page.text
 
@@ -143,7 +143,7 @@ def test_runs_that_found_nothing_to_do_are_listed_only_on_request(found: Found) 
     assert {f"/runs/{quiet}", f"/runs/{busy}"} <= {*visitor.get("/runs?all=yes").links}
 
 
-def test_sync_now_asks_for_a_run_in_the_name_of_who_asked(found: Found) -> None:
+def test_sync_now_requests_run_in_name_of_caller_and_leads_to_it(found: Found) -> None:
     college = found()
     page = Visitor(college).post("/sync", organisation=ORGANISATION)
     with college.context.store.begin() as connection:

@@ -49,7 +49,7 @@ _NONSENSE = {
 }
 
 
-def test_somebody_is_found_by_misid_and_by_userid(found: Found) -> None:
+def test_search_finds_person_by_misid_and_by_userid(found: Found) -> None:
     college = found()
     college.enrol("L1", "L10")
     college.run()
@@ -59,7 +59,7 @@ def test_somebody_is_found_by_misid_and_by_userid(found: Found) -> None:
     assert "2 people and places" in visitor.get("/people?q=l1").text
 
 
-def test_somebody_held_without_an_account_is_found(found: Found) -> None:
+def test_search_finds_held_record_without_account(found: Found) -> None:
     college = found()
     college.enrol("L1", email="")
     college.run()
@@ -68,7 +68,7 @@ def test_somebody_held_without_an_account_is_found(found: Found) -> None:
     assert "syncd has no account for this MISID in this role." in page.text
 
 
-def test_nobody_is_found_by_what_would_match_anything(found: Found) -> None:
+def test_search_for_wildcard_or_unknown_text_finds_no_results(found: Found) -> None:
     college = found()
     college.enrol("L1")
     college.run()
@@ -112,7 +112,7 @@ def test_a_page_has_the_account_and_its_history(found: Found) -> None:
     assert SECRET not in page.html
 
 
-def test_one_refused_tells_onefiles_words_and_can_be_tried_again(found: Found) -> None:
+def test_refused_record_page_shows_refusal_and_retry_button(found: Found) -> None:
     college = found(strict=True)
     college.enrol("L1", surname="Longest" * 10)
     college.run()
@@ -121,7 +121,7 @@ def test_one_refused_tells_onefiles_words_and_can_be_tried_again(found: Found) -
     assert "Retry" in page.buttons
 
 
-def test_what_the_next_run_would_do_is_told_when_asked_for(found: Found) -> None:
+def test_person_page_explains_next_run_only_on_request(found: Found) -> None:
     college = found()
     college.enrol("L1")
     college.run()
@@ -137,7 +137,7 @@ def test_what_the_next_run_would_do_is_told_when_asked_for(found: Found) -> None
     assert college.outcomes("L1") == [("create", "applied")]
 
 
-def test_values_are_shown_to_those_who_have_signed_in_and_may_steer(found: Found) -> None:
+def test_values_are_shown_to_signed_in_administrator_and_logged(found: Found) -> None:
     college = found()
     college.enrol("L1", surname=SECRET)
     asked = {"organisation": ORGANISATION, "role": "Learner", "misid": "L1"}
@@ -156,7 +156,7 @@ def test_values_are_shown_to_those_who_have_signed_in_and_may_steer(found: Found
     assert SECRET not in str(log)
 
 
-def test_signing_in_on_the_way_to_a_page_leads_there_whatever_is_in_its_address(found: Found) -> None:
+def test_sign_in_leads_to_requested_page_with_special_characters_in_path(found: Found) -> None:
     college = found()
     college.enrol("a?b=c/d#é&f", email="somebody@students.example.org")
     college.run()
@@ -165,7 +165,7 @@ def test_signing_in_on_the_way_to_a_page_leads_there_whatever_is_in_its_address(
     assert (page.status, page.path) == (200, f"{link}?explain=yes")
 
 
-def test_values_are_shown_to_nobody_else(found: Found) -> None:
+def test_values_are_refused_to_viewer_and_where_no_credentials_are_set(found: Found) -> None:
     college = found()
     college.enrol("L1", surname=SECRET)
     asked = {"organisation": ORGANISATION, "role": "Learner", "misid": "L1"}
@@ -185,7 +185,7 @@ def test_values_are_shown_to_nobody_else(found: Found) -> None:
         (Interrupted(), "No calls to OneFile are allowed now"),
     ],
 )
-def test_why_it_cannot_be_told_is_said_on_the_page(found: Found, problem: Exception, said: str) -> None:
+def test_person_page_shows_why_explanation_failed(found: Found, problem: Exception, said: str) -> None:
     college = found()
     college.enrol("L1")
     college.run()
@@ -197,7 +197,7 @@ def test_why_it_cannot_be_told_is_said_on_the_page(found: Found, problem: Except
     assert (page.status, said in page.text) == (200, True)
 
 
-def test_somebody_whom_nobody_knows_has_no_page_and_may_still_be_explained(found: Found) -> None:
+def test_person_without_account_has_no_page_but_can_be_explained(found: Found) -> None:
     college = found()
     visitor = Visitor(college)
     assert visitor.get("/people/Learner/L1").status == 404
@@ -206,7 +206,7 @@ def test_somebody_whom_nobody_knows_has_no_page_and_may_still_be_explained(found
     assert (page.status, "would be created" in page.text) == (200, True)
 
 
-def test_of_several_organisations_somebody_is_found_where_they_are(found: Found) -> None:
+def test_person_is_found_in_their_own_organisation_among_several(found: Found) -> None:
     college = found()
     college.enrol("L1")
     college.run()

@@ -33,7 +33,7 @@ def _state(college: College, number: int) -> tuple[str, str]:
     return run.state, run.settled_by
 
 
-def test_a_finished_run_tells_who_asked_and_every_change(found: Found) -> None:
+def test_finished_run_page_shows_caller_and_every_change(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2")
     done = run_once(college.context, Trigger.REQUEST, asked_by="Morgan (page)")
@@ -78,7 +78,7 @@ def test_a_stopped_run_shows_its_plan_by_counts_and_samples_and_no_value(found: 
     assert SECRET not in page.html
 
 
-def test_a_run_at_work_tells_how_far_it_has_come_and_how_long_it_takes_yet(found: Found) -> None:
+def test_pages_show_started_changes_and_time_left_of_run_in_progress(found: Found) -> None:
     college = found()
     college.enrol("L1", "L2", "L3")
     college.with_policy(max_in_flight=1)
@@ -120,7 +120,7 @@ def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
         assert [each.misids for each in resync_requests.waiting(session_on(connection, ORGANISATION))] == [("L1",)]
 
 
-def test_rejecting_puts_it_aside_and_says_who_did(found: Found) -> None:
+def test_rejected_run_shows_who_rejected_it_and_no_approve_button(found: Found) -> None:
     college = found()
     number = _stopped(college)
     page = Visitor(college).post(f"/runs/{number}/reject")
@@ -151,7 +151,7 @@ def test_what_a_command_was_stopped_at_is_not_asked_of_the_daemon(found: Found) 
         assert resync_requests.waiting(session_on(connection, ORGANISATION)) == []
 
 
-def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
+def test_page_of_run_in_progress_is_live_and_shows_its_stage(found: Found) -> None:
     college = found()
     with college.context.store.begin() as connection:
         number = runs.start(session_on(connection, ORGANISATION, college.clock()), Trigger.SCHEDULE)
@@ -161,7 +161,7 @@ def test_a_run_at_work_is_live_and_tells_how_far_it_is(found: Found) -> None:
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page.html
 
 
-def test_who_may_only_look_sees_the_plan_and_no_buttons(found: Found) -> None:
+def test_viewer_of_stopped_run_gets_no_buttons_and_cannot_approve(found: Found) -> None:
     college = found()
     number = _stopped(college)
     visitor = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))

@@ -49,7 +49,7 @@ def _another_writes(college: College) -> Iterator[None]:
         process.communicate()
 
 
-def test_pages_metrics_and_commands_are_answered_while_another_process_writes(found: Found, tmp_path: Path) -> None:
+def test_pages_metrics_and_commands_answer_while_another_process_writes(found: Found, tmp_path: Path) -> None:
     college = found()
     college.enrol("L1")
     college.enrol("L2", email="")
