@@ -1,6 +1,6 @@
-"""Logging, set up once: one line an event, JSON or for people, and what may be said in it.
+"""Logging, set up once: one line per event, as JSON or for people.
 
-Lines carry MISIDs, UserIDs and names of fields. No value of a person and no secret is ever handed to a logger.
+Lines contain MISIDs, UserIDs and field names. No personal value and no secret is ever passed to a logger.
 """
 
 import logging
@@ -15,13 +15,13 @@ from structlog.typing import FilteringBoundLogger, Processor
 Format = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
 
-#: The priorities of sd-daemon(3), for which 'journalctl --priority' looks.
+#: The priorities of sd-daemon(3), which 'journalctl --priority' filters by.
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
-    """Send all logging, other libraries' warnings too, to standard error in one format; gives syncd's logger."""
-    # Repeated calls are told in the change's attempts; stamina's own lines would repeat error texts.
+    """Send all logging, other libraries' warnings too, to standard error in one format; returns syncd's logger."""
+    # A change records its attempts; stamina's own lines would repeat error texts.
     stamina.instrumentation.set_on_retry_hooks([])
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -56,9 +56,9 @@ def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
 
 
 def with_priority(text: str, level: int) -> str:
-    """A text for standard error: if systemd's journal reads it, each line begins with its priority.
+    """Return a text for standard error: if systemd's journal reads it, each line begins with its priority.
 
-    systemd removes that again. Everywhere else the text stays as it is. ``level`` is one of `logging`'s.
+    systemd removes the prefix again. Otherwise the text is unchanged. ``level`` is one of `logging`'s.
     """
     if not _is_read_by_journal():
         return text
@@ -67,7 +67,7 @@ def with_priority(text: str, level: int) -> str:
 
 
 def _is_read_by_journal() -> bool:
-    """Whether standard error is the stream that JOURNAL_STREAM names: a pipe or file put in its place is not."""
+    """Whether standard error is the stream that JOURNAL_STREAM names; it is not if it was redirected."""
     try:
         found = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):
@@ -76,14 +76,14 @@ def _is_read_by_journal() -> bool:
 
 
 class _WithPriority(structlog.stdlib.ProcessorFormatter):
-    """Says a line's priority to the journal."""
+    """Adds each line's priority for the journal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return with_priority(super().format(record), record.levelno)
 
 
 class _ToStandardError(logging.StreamHandler[Any]):
-    """Writes to what standard error is now, which a progress bar may have taken over."""
+    """Writes to the current `sys.stderr`, which a progress bar may have replaced."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -97,7 +97,7 @@ class _ToStandardError(logging.StreamHandler[Any]):
 
 
 def _without_arguments(_logger: Any, _name: str, event: Any) -> Any:
-    """Of another library's line only where it comes from and its first line: who knows what it quotes."""
+    """Reduce another library's message to its source and first line, because the rest may quote values."""
     record = event.get("_record")
     if record is not None:
         event["event"] = "library_warning"

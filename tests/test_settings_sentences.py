@@ -73,7 +73,7 @@ def test_a_wrong_value_is_named_before_a_key_that_is_missing(configuration: Conf
 
 
 SCHEDULE = 'is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5".'
-JITTER = 'is not a time of an hour at most, such as "1m".'
+JITTER = 'must be a duration of at most 1h, e.g. "1m".'
 URL = "is not a database URL such as postgresql+psycopg://user@host/database."
 WINDOW = 'is not a window such as "07:00-07:30".'
 DIGEST = 'is neither a time such as "08:00" nor a cron line such as "0 8 * * 1-5".'

@@ -1,4 +1,4 @@
-"""admin: who may use the pages."""
+"""The command admin: access to the web pages."""
 
 import sys
 

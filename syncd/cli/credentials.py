@@ -1,4 +1,4 @@
-"""credentials: handing over the first passwords of new accounts."""
+"""The command credentials: export the first passwords of new accounts."""
 
 import csv
 import os
@@ -45,7 +45,7 @@ def export(
             "No encryption key is set, so syncd keeps no first passwords: set SYNCD_STATE__ENCRYPTION_KEY."
         )
     organisations = settings.onefile.all_organisations
-    # What cannot be written is not erased: only once the file is safe on its disk does the transaction end.
+    # The transaction ends after the file is on disk, so that no password is erased before it is written.
     with writing_session(store, organisations[0], now) as session:
         taken = [one for each in organisations for one in take(session.for_organisation(each))]
         if taken:
@@ -67,10 +67,10 @@ def write_passwords(file: Path, taken: Iterable[FirstPassword]) -> None:
     writer.writerow(_COLUMNS)
     writer.writerows(map(astuple, taken))
     try:
-        # Nobody else may read it, from its first moment on.
+        # Created with mode 0600: no other user can ever read it.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            # Without the mark at its beginning a spreadsheet would take accents for something else.
+            # Without the byte order mark, a spreadsheet would misread accents.
             with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as stream:
                 stream.write(text.getvalue())
                 stream.flush()
@@ -88,7 +88,7 @@ def write_passwords(file: Path, taken: Iterable[FirstPassword]) -> None:
 
 
 def _fsync_folder(folder: Path) -> None:
-    """Make sure of the file's name too, where the system has a way to."""
+    """Sync the file's name to disk too, if the system can."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

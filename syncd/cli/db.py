@@ -1,4 +1,4 @@
-"""db: looking after the state store."""
+"""The command db: maintain the state store."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""doctor: is everything there that a run needs?"""
+"""The command doctor: check what a run needs."""
 
 import sys
 from collections import Counter
@@ -20,7 +20,7 @@ from syncd.wiring.doctor import examine
 
 _COLOURS: Final = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.SKIPPED: "bright_black"}
 _MARKS: Final = {State.OK: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "-"}
-#: For a terminal that has no such signs.
+#: For a terminal that cannot show these signs.
 _PLAIN_MARKS: Final = _MARKS | {State.OK: "+", State.FAILED: "x"}
 _NAME_COLUMNS: Final = 14
 
@@ -39,7 +39,7 @@ def doctor(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     each: check, state, found, advice: what to do next, if anything
       state: ok, warning, failed, or skipped because an earlier check failed
     """
-    # The configuration, which could say more of it, may be what is broken.
+    # The configuration may be broken, so the log does not depend on it.
     log = logs.set_up("console" if sys.stderr.isatty() else "json", "warning")
     findings, marks = [], _marks()
     for finding in examine(configuration_file(config or config_before_command.get()), log):
@@ -55,7 +55,7 @@ def doctor(*, json: JsonOption = False, config: ConfigOption = None) -> None:
 
 
 def _marks() -> Mapping[State, str]:
-    """The sign of each state that this terminal can show."""
+    """Return the signs of the states that this terminal can show."""
     try:
         "".join(_MARKS.values()).encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

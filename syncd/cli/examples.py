@@ -1,8 +1,8 @@
-"""An example of every command, which its --help ends with and the documentation shows."""
+"""An example of every command, for the end of its --help and for the documentation."""
 
 from typing import Final
 
-#: By the command's words, in the order of --help. A test has the program parse each.
+#: By command, in the order of --help. A test parses each.
 EXAMPLES: Final = {
     "demo": "syncd demo",
     "init": "syncd init /etc/syncd",

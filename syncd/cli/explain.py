@@ -1,4 +1,4 @@
-"""explain: one record end to end."""
+"""The command explain: one record end to end."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -95,7 +95,7 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
         if number:
             typer.echo()
         of_organisation = f" of organisation {record.key.organisation_id}" if len(explained) > 1 else ""
-        # The sentence may end in OneFile's own words.
+        # The sentence may end with a message from OneFile.
         said = record.decided.sentence.rstrip(".")
         typer.echo(typer.style(f"{record.key.role} {misid}{of_organisation} {said}.", bold=True))
         for name, line in _lines(record, shows=shows):

@@ -1,4 +1,4 @@
-"""help: the pages of the documentation, every reason and every kind of error with what to do, and any command."""
+"""The command help: documentation pages, reasons, errors and commands."""
 
 import re
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from syncd.sync.reasons import HELD, LEFT_OUT, describe
 _PAGES: Final = "Pages of the documentation: 'syncd help PAGE' prints one"
 _HELD: Final = "Reasons why a record is held (not sent): 'syncd held' lists the records"
 _LEFT_OUT: Final = "Reasons why a value is left out of a record that is sent: 'syncd held --warnings' lists them"
-#: A link to another page, which leads nowhere on a terminal.
+#: A link to another page; it cannot be followed on a terminal.
 _LINK: Final = re.compile(r"\[([^]]+)\]\(([\w-]+)\.md[^)]*\)")
 _ERRORS: Final = "Errors: the message says what is wrong and where; the exit code is 1 unless stated"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a person may meet, what it means, and what to do about it."""
+    """A reason or a kind of error, what it means, and what to do about it."""
 
     group: str
     name: str
@@ -35,7 +35,7 @@ class Entry:
 
 
 def entries() -> Iterator[Entry]:
-    """Every reason and every kind of error that there is: the code's own list of them, in its own words."""
+    """Return every reason and every kind of error, from the lists in the code."""
     for group, advised in ((_HELD, HELD), (_LEFT_OUT, LEFT_OUT)):
         for reason, advice in advised.items():
             yield Entry(group, describe(reason), advice.meaning, advice.remedy)
@@ -45,7 +45,7 @@ def entries() -> Iterator[Entry]:
 
 
 def _kinds_of(error: type[SyncdError]) -> Iterator[type[SyncdError]]:
-    """The kinds of error that a person may meet: those that say what they are called."""
+    """Return the kinds of error that an operator can see: those with a title."""
     if "title" in vars(error):
         yield error
     for kind in error.__subclasses__():

@@ -180,9 +180,9 @@ def _write(file: Path, proposals: Iterable[Proposal]) -> None:
     writer.writerow(_COLUMNS)
     writer.writerows(map(_row, proposals))
     try:
-        # Names are in it, so it is nobody else's from its first moment on.
+        # It contains names. Created with mode 0600: no other user can ever read it.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        # Without the mark at its beginning a spreadsheet would take accents for something else.
+        # Without the byte order mark, a spreadsheet would misread accents.
         with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as stream:
             stream.write(text.getvalue())
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""notify: does what syncd has to say arrive?"""
+"""The command notify: send a test notification."""
 
 import typer
 

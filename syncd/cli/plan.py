@@ -1,4 +1,4 @@
-"""plan: what a run would do, for people, for programs, and as a page for whoever has to agree to it."""
+"""The command plan: what a run would do, as text, as JSON, and as a page to sign off."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ from syncd.wiring.clock import now
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store_to_read
 
-#: Of people of whom the same is to be said so many are named, and so many such groups are shown.
+#: The number of MISIDs shown of each group, on a terminal and on a page, and the number of groups.
 _NAMED: Final = 5
 _NAMED_ON_A_PAGE: Final = 20
 _GROUPS: Final = 10
@@ -106,18 +106,18 @@ def plan(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A plan as people are shown it."""
+    """A plan that is shown to the operator."""
 
     organisation_id: int
     planned: GuardedPlan
     calls_per_second: float
     calls_per_minute: int
     only: Sequence[str] = ()
-    """The MISIDs it is about, if not everybody."""
+    """The MISIDs that it is limited to; empty if it is not limited."""
 
     @property
     def counts(self) -> str:
-        """How many of what; a sentence where there is nobody at all."""
+        """The number of records by step; a sentence if there are none."""
         plan = self.planned.plan
         counts = (
             (len(plan.creates), "to create"),
@@ -147,7 +147,7 @@ class Shown:
 
     @property
     def guard(self) -> Sequence[str]:
-        """What the guard would say, and what follows from it."""
+        """Whether the guard would stop the plan, and what follows."""
         if not self.planned.objections:
             return ["The guard would not stop it."]
         return [
@@ -157,7 +157,7 @@ class Shown:
 
     @property
     def remarks(self) -> Iterator[str]:
-        """What is easily overlooked."""
+        """Facts that are easily overlooked."""
         plan = self.planned.plan
         for (role, name), count in sorted(plan.defaulted.items()):
             yield f"{plural(count, role.lower())} would use the default {_WHAT_DEFAULTS[name]}."
@@ -169,7 +169,7 @@ class Shown:
                 )
 
     def sections(self, named: int) -> Iterator[Section]:
-        """Who is in it, by what would become of them; of each group so many are named."""
+        """The records by step; ``named`` is the number of MISIDs shown of each group."""
         plan = self.planned.plan
         creates = ((one.key.misid, (one.key.role,)) for one in plan.creates)
         yield _alike("To create", creates, ("role",), named, _fields_of(plan.creates))
@@ -194,7 +194,7 @@ class Shown:
 
 
 def print_plan(shown: Shown) -> None:
-    """Print it for people: the counts first, then who, what is held and why, and what it costs."""
+    """Print the plan: the counts, the records, what is held and why, and the number of calls."""
     typer.echo(shown.counts)
     for section in shown.sections(_NAMED):
         if section.rows:
@@ -207,7 +207,7 @@ def print_plan(shown: Shown) -> None:
 
 
 def _write(file: Path, settings: Settings, plans: Sequence[Shown], store: Store | None) -> None:
-    """Write the page; with a store, which knows what OneFile has now, values of some people are on it."""
+    """Write the page; with a store, it shows the values of a sample, and those that OneFile has now."""
     onefile = settings.onefile
     where = onefile.environment or onefile.url
     which = ", ".join(str(shown.organisation_id) for shown in plans)
@@ -251,7 +251,7 @@ def _titled(section: Section, whose: str) -> Section:
 
 
 def _with_values(plan: Plan, store: Store) -> Iterator[Section]:
-    """Some of those to create and to update, with what would be sent, and what OneFile has now."""
+    """A sample of the creates and updates, with the values to send and those that OneFile has now."""
     for title, changes in (("To create", plan.creates), ("To update", plan.updates)):
         some: Sequence[_Change] = spread(changes, len(changes), _NAMED_ON_A_PAGE)
         if not some:
@@ -285,7 +285,7 @@ def _alike(
     said: str = "",
     notes: Sequence[tuple[str, str]] = (),
 ) -> Section:
-    """People under a title, those of whom the same is to be said in one row, the largest groups first."""
+    """A section with a row for each group of people with the same cells, the largest groups first."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for misid, each in people:
         alike.setdefault(each, []).append(misid or "(no MISID)")
@@ -303,7 +303,7 @@ def _some(misids: Sequence[str], named: int) -> str:
 
 
 def _fields_of(creates: Collection[Create]) -> str:
-    """Which fields would be sent: of all, or of how many."""
+    """The fields that would be sent, each with the number of creates if it is not all."""
     counts = Counter(name for create in creates for name in _document_of(create)["fields"] if name != "MISID")
     return "Fields: " + ", ".join(
         name if count == len(creates) else f"{name} ({count})" for name, count in sorted(counts.items())
@@ -316,7 +316,7 @@ def _advice(problems: Iterable[Held | Warned], advice: Mapping[Reason, Advice]) 
 
 
 def _plans_document(plans: Mapping[int, GuardedPlan], calls_per_second: float) -> dict[str, Any]:
-    """The document of ``syncd plan --json``; of several organisations one for all, each entry naming its own."""
+    """The document of ``syncd plan --json``; one for all organisations, each entry with its own."""
     documents = {each: _plan_document(planned, calls_per_second) for each, planned in plans.items()}
     if len(documents) == 1:
         return next(iter(documents.values()))

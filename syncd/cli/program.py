@@ -1,4 +1,4 @@
-"""The program: every command, and how it ends."""
+"""The program: its commands, their --help, and the exit code."""
 
 import logging
 import sys
@@ -50,7 +50,7 @@ COMMANDS: Final = {
 }
 
 
-#: What --help calls a value, by typer's name of its type; a flag takes none.
+#: The names of values in --help, by typer's name of the type; a flag has none.
 _VALUE_NAMES: Final = {
     "bool": "",
     "path": "FILE",
@@ -64,19 +64,19 @@ _VALUE_NAMES: Final = {
 
 
 class Commands(TyperGroup):
-    """The commands, each loaded only when it is needed: one command does not wait for the others to be imported."""
+    """The commands, each imported only if it is needed, so that one does not wait for the others."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's interface
         """The names of all commands, in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print --help of the whole."""
+        """Print the --help of the program."""
         _name_values(self, ctx)
         super().format_help(ctx, formatter)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name; ``None`` if there is none, after all are loaded for a suggestion."""
+        """Return the command of that name; ``None`` if there is none, with all loaded for a suggestion."""
         if cmd_name not in self.commands:
             for module in {COMMANDS[cmd_name]} if cmd_name in COMMANDS else {*COMMANDS.values()}:
                 import_module(f"syncd.cli.{module}")
@@ -120,7 +120,7 @@ def syncd(
 
 
 def main() -> None:
-    """Run a command, and end the process with the exit code that the contract gives it."""
+    """Run a command, and exit with the code that the contract states."""
     try:
         app()
     except SyncdError as problem:

@@ -1,4 +1,4 @@
-"""resync: asking the daemon for a run."""
+"""The command resync: request a run from the daemon."""
 
 import time
 from collections.abc import Collection
@@ -126,7 +126,7 @@ def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *
                 if begun:
                     progress(begun, newest.creates + newest.updates)
             if time.monotonic() > give_up_at:
-                # Trying the lock of writing keeps a run from starting, so the other one is tried first.
+                # Trying the writing lock keeps a run from starting, so the leading lock is tried first.
                 if not any(_is_held(store, organisation_id, each) for each in (Purpose.LEADING, Purpose.WRITING)):
                     return None
                 give_up_at = time.monotonic() + _PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""The command retry: lets held records be tried again."""
+"""The command retry: lets the next run retry held records."""
 
 from typing import Annotated
 

@@ -12,7 +12,7 @@ from syncd.wiring.store import open_store_to_read
 
 @contextmanager
 def reading_state(config: Path | None, organisation: int | None) -> Iterator[tuple[StateSession, tuple[int, ...]]]:
-    """A session that only reads, and the organisations that the command is about; it is for the first of them.
+    """A read-only session for the first of the command's organisations, and all of them.
 
     Raises `StateUnusable`.
     """

@@ -1,4 +1,4 @@
-"""The command status: the state of the whole, read from the state store alone."""
+"""The command status, read from the state store alone."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -59,7 +59,7 @@ def _print_status(report: StatusReport) -> None:
 
 
 def _local(at: datetime) -> str:
-    """A moment in local time, and how far away it is."""
+    """A time in local time, and how long ago or ahead it is."""
     here = now()
     far = humanise_duration(int(abs((here - at).total_seconds())))
     return f"{at.astimezone():%d %b %Y %H:%M %Z} ({f'{far} ago' if at <= here else f'in {far}'})"

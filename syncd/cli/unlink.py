@@ -1,4 +1,4 @@
-"""The command unlink: takes a wrong link back."""
+"""The command unlink: undoes a wrong link."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""verify: is OneFile still as it was left?"""
+"""The command verify: report drift in OneFile."""
 
 from functools import partial
 from typing import Annotated, Any

@@ -55,7 +55,7 @@ def due_notifications(
     patience: timedelta,
     zone: tzinfo,
 ) -> list[Notification]:
-    """Return the notifications due to a channel that was ``told`` of these subjects and not yet that they are over.
+    """Return the notifications due to a channel; ``told`` are the problems that it has not seen resolved yet.
 
     A server that does not answer is notified after ``patience``. Times are written in ``zone``.
     """

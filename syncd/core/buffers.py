@@ -1,4 +1,4 @@
-"""Where a pass lays out its records and changes: in memory, or wherever there is room for a million of them."""
+"""Buffers for the records and steps of a run, in memory; a subclass may keep a million of them elsewhere."""
 
 from collections.abc import Collection, Iterable, Iterator, MutableSet, Set
 from itertools import chain
@@ -11,33 +11,33 @@ _Laid = TypeVar("_Laid")
 
 
 class Buffer(Generic[_Laid]):
-    """Things in the order in which they came, all of them in memory."""
+    """Items in the order in which they were added, all in memory."""
 
     def __init__(self) -> None:
         self._laid: list[_Laid] = []
 
     def append(self, one: _Laid) -> None:
-        """Lay another one on top."""
+        """Add an item."""
         self._laid.append(one)
 
     def __iter__(self) -> Iterator[_Laid]:
         return iter(self._laid)
 
     def close(self) -> Collection[_Laid]:
-        """All of them, once no other comes."""
+        """Return all items, once no more are added."""
         return tuple(self._laid)
 
 
 class BufferFactory:
-    """Makes piles of whatever a pass comes to."""
+    """Makes the buffers of a run."""
 
-    def new_buffer(self, kind: type[_Laid]) -> Buffer[_Laid]:  # noqa: ARG002 - others keep it as bytes
-        """An empty pile for things of one kind."""
+    def new_buffer(self, kind: type[_Laid]) -> Buffer[_Laid]:  # noqa: ARG002 - subclasses need it
+        """Return an empty buffer for items of one kind."""
         return Buffer()
 
 
 class KeySet(MutableSet[Key]):
-    """Many keys, in half the memory that a set of them takes: most have the same organisation and role."""
+    """A set of keys in half the memory of a plain set: most have the same organisation and role."""
 
     def __init__(self) -> None:
         self._misids: dict[tuple[int, Role], set[str]] = {}
@@ -52,11 +52,11 @@ class KeySet(MutableSet[Key]):
         return sum(map(len, self._misids.values()))
 
     def add(self, value: Key) -> None:
-        """Take one in."""
+        """Add a key."""
         self._misids.setdefault(value[:2], set()).add(value.misid)
 
     def discard(self, value: Key) -> None:
-        """Take one out."""
+        """Remove a key, if it is there."""
         self._misids.get(value[:2], set()).discard(value.misid)
 
 
@@ -81,15 +81,15 @@ class RecordSet(Set[Key]):
         return frozenset(it)
 
     def add(self, record: Record) -> None:
-        """Take one in."""
+        """Add a record."""
         self._keys.add(record.key)
         self._piles[record.key.role].append(record)
 
     def drop(self, key: Key) -> None:
-        """Leave one out, if it is there."""
+        """Remove a record, if it is there."""
         self._keys.discard(key)
 
     def records(self) -> Iterator[Record]:
-        """All that are left: whoever is referred to before those who refer to them."""
+        """Return the records that are left, each after those that it refers to."""
         laid = chain.from_iterable(self._piles.values())
         return (record for record in laid if record.key in self._keys)

@@ -44,12 +44,13 @@ def find_changed(
     looked_up: Mapping[Code, int] | None = None,
     buffers: BufferFactory | None = None,
 ) -> ChangedRecords:
-    """Separate the records that must be compared from those that are as they were.
+    """Separate the records that must be compared from those that are unchanged.
 
     A record is unchanged if it reads as before and its codes stand for the same ids. ``records`` come in the order in
     which they are sent: a record comes after those it refers to. ``refused`` are the records that OneFile has refused,
-    by key: the same record is held again, a changed one is compared. ``looked_up`` are the ids that OneFile has given
-    for codes. ``buffers`` make the collection that the changed records are kept in; it is in memory if left out.
+    by key: the same record is held again, a changed one is compared. ``looked_up`` are the ids that OneFile has
+    returned for codes. ``buffers`` make the collection that the changed records are kept in; it is in memory if left
+    out.
     """
     changed = RecordSet(buffers or BufferFactory())
     found = ChangedRecords(References(known, changed, looked_up), changed)

@@ -1,4 +1,4 @@
-"""Drift: where OneFile holds another value than the one it last accepted from us."""
+"""Drift: OneFile has a different value from the one it last accepted from syncd."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,31 +10,31 @@ from syncd.core.fields import FIELDS, GRANT, Kind
 from syncd.core.records import Key
 from syncd.core.values import Value, read_value
 
-#: A midnight of London's told in UTC is this much early at most: the double summer time of the 1940s.
+#: Midnight in London is at most this much earlier in UTC: double summer time, in the 1940s.
 _EARLIEST_MIDNIGHT: Final = timedelta(hours=2)
-#: In summer a moment may be told an hour off (§15); no hand moves one by exactly that.
+#: In summer OneFile may return a time one hour off (§15); no person changes one by exactly that.
 _SUMMER_TIME: Final = timedelta(hours=1)
 _SECOND: Final = timedelta(seconds=1)
 
 
 class DriftKind(StrEnum):
-    """In what way an account is not as it was left."""
+    """In what way an account has drifted."""
 
     CHANGED = "changed"
-    """Fields hold another value, or none."""
+    """Fields have a different value, or none."""
     MISSING = "missing"
     """OneFile no longer has the account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """An account that is not as OneFile last accepted it from us."""
+    """An account that differs from what OneFile last accepted from syncd."""
 
     key: Key
     user_id: int
     kind: DriftKind
     fields: tuple[str, ...] = ()
-    """The names of those that differ."""
+    """The names of the fields that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +47,32 @@ class _Compared:
 
 @dataclass(slots=True)
 class Findings:
-    """What reading accounts back has shown so far: names of fields, and no values.
+    """What reading accounts back has shown so far: names of fields, no values.
 
-    A field that is absent from an answer has drifted, unless it is in no answer at all: then OneFile does not tell
-    it, and nothing is known of it.
+    A field that is absent from an answer has drifted, unless no answer has it: then OneFile does not return it, and its
+    value is unknown.
     """
 
     seen: set[Key] = field(default_factory=set)
-    """The accounts that have been read back, or looked for in vain."""
+    """The accounts that were read back, or that OneFile does not have."""
     _told: set[str] = field(default_factory=set)
     _compared: list[_Compared] = field(default_factory=list)
     _missing: list[Drift] = field(default_factory=list)
 
     def add(self, key: Key, user_id: int, sent: Mapping[str, Value], told: Mapping[str, object] | None) -> None:
-        """Take in one account.
+        """Add one account.
 
-        ``sent`` are the values OneFile last accepted, and nothing else is compared; ``told`` is what it says now, keys
-        in any letter case, or ``None`` where it has no such account.
+        ``sent`` are the values OneFile last accepted; nothing else is compared. ``told`` are the values it returns now,
+        with keys in any letter case; ``None`` if it has no such account.
         """
         self.seen.add(key)
         if told is None:
             self._missing.append(Drift(key, user_id, DriftKind.MISSING))
             return
-        # What is empty for everybody is not told either.
+        # A field that is empty in every account counts as not returned.
         by_name = {name.lower(): value for name, value in told.items() if value is not None and value != ""}
         self._told |= by_name.keys()
-        # Of what was told by a call of its own OneFile says nothing.
+        # OneFile does not return the grant, which a separate call sends.
         ours = (sent.keys() & FIELDS.keys()) - {GRANT}
         absent = frozenset(name for name in ours if name.lower() not in by_name)
         different = frozenset(
@@ -83,12 +83,12 @@ class Findings:
 
     @property
     def checked(self) -> int:
-        """How many accounts that are."""
+        """The number of accounts that were read back."""
         return len(self.seen)
 
     @property
     def not_returned(self) -> frozenset[str]:
-        """The fields that were sent and that OneFile does not tell of anybody."""
+        """The fields that were sent and that OneFile returns for no account."""
         absent = frozenset[str]().union(*(one.absent for one in self._compared))
         return frozenset(name for name in absent if name.lower() not in self._told)
 
@@ -105,7 +105,7 @@ class Findings:
 
 
 def is_same(kind: Kind, sent: Value, told: object) -> bool:
-    """Whether what OneFile tells is what it was sent, in whatever form it tells it (§15, U25)."""
+    """Whether OneFile returns the value that it was sent, in any of its forms (§15, U25)."""
     try:
         match kind:
             case Kind.DATE:

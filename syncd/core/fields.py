@@ -1,4 +1,4 @@
-"""OneFile's roles, places and fields: the one catalogue that feeds, validation and comparison go by.
+"""OneFile's roles, places and fields: the one catalogue for feeds, validation and comparison.
 
 Sections named in ``source`` are those of the OneFile API fact sheet (§8.2 is the table of fields of a create).
 """
@@ -22,12 +22,12 @@ class Role(StrEnum):
 
     @property
     def number(self) -> int:
-        """The id OneFile knows a user's role by (§8.1); places have none."""
+        """OneFile's id of a user's role (§8.1); places have none."""
         return _ROLE_NUMBERS[self]
 
     @property
     def is_place(self) -> bool:
-        """Whether it is a classroom or a placement, and nobody who logs in."""
+        """Whether it is a classroom or a placement, not a user."""
         return self in PLACES
 
 
@@ -44,7 +44,7 @@ PLACES: Final = (Role.PLACEMENT, Role.CLASSROOM)
 USERS: Final = tuple(_ROLE_NUMBERS)
 ROLE_BY_NUMBER: Final = {number: role for role, number in _ROLE_NUMBERS.items()}
 
-#: Whoever refers to another comes after it (§17, pitfall 11), so that no two can wait for each other.
+#: A record comes after those it refers to (§17, pitfall 11), so that no two can wait for each other.
 SENDING_ORDER: Final = (
     *PLACES,
     Role.ASSESSOR,
@@ -65,7 +65,7 @@ class Kind(StrEnum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     DATE = "date"
-    """A calendar day, whatever time of day the MIS attaches to it (§15)."""
+    """A calendar day; the time of day in the MIS is ignored (§15)."""
     MOMENT = "moment"
     EMAIL = "email"
     ULN = "uln"
@@ -73,7 +73,7 @@ class Kind(StrEnum):
 
 
 class Referent(StrEnum):
-    """What an id field points at, when the MIS knows it only by a code of its own."""
+    """What an id field points at, if the MIS has only its own code for it."""
 
     ASSESSOR = "assessor"
     EMPLOYER = "employer"
@@ -103,7 +103,7 @@ class Field:
     name: str
     kind: Kind
     source: str
-    """The section of the fact sheet that vouches for it."""
+    """The section of the fact sheet that documents it."""
     roles: frozenset[Role] = frozenset(USERS)
     """The roles that have the field at all."""
     mandatory: frozenset[Role] = frozenset()
@@ -116,7 +116,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceColumn:
-    """A column that gives an id field as a code of the MIS instead of OneFile's id."""
+    """A column with a code of the MIS for an id field, instead of OneFile's id."""
 
     name: str
     field: str
@@ -132,8 +132,8 @@ _PLACES: Final = frozenset(PLACES)
 _CLASSROOM: Final = frozenset({Role.CLASSROOM})
 _PLACEMENT: Final = frozenset({Role.PLACEMENT})
 
-#: The one field that no create or update carries: a call of its own tells OneFile whether an employer may see all
-#: learners of their placement (§11).
+#: The one field that is not in a create or update: a separate call sets whether an employer may see all learners of
+#: their placement (§11).
 GRANT: Final = "GrantAccess"
 
 _CATALOGUE: Final = (

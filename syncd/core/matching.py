@@ -1,7 +1,7 @@
 """First contact: which of OneFile's accounts belongs to which record, before syncd knows any of them.
 
-A MISID decides by itself. For accounts without one there are only proposals, for a person to judge: ULN, e-mail
-address and names are no keys, for one person may rightly hold several accounts, and several may share a name.
+A MISID decides alone. For accounts without one there are only proposals, for the operator to check: ULN, e-mail address
+and names are not keys, because one person may have several accounts, and several may share a name.
 """
 
 import unicodedata
@@ -17,7 +17,7 @@ from syncd.core.records import Key, Record
 
 
 class Likeness(StrEnum):
-    """What a proposal rests on, the surest first."""
+    """The evidence for a proposal, the surest first."""
 
     ULN = "ULN"
     EMAIL_AND_DOB = "e-mail and DOB"
@@ -26,7 +26,7 @@ class Likeness(StrEnum):
 
 _NO_ULN_YET: Final = "9999999999"
 _RANKS: Final = {likeness: rank for rank, likeness in enumerate(Likeness)}
-#: Letters that Unicode knows as their own, and keyboards without them as another one.
+#: Letters that Unicode does not decompose, and how they are typed on a keyboard without them.
 _BARE: Final = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th"}
 )
@@ -36,7 +36,7 @@ _SUMMER_TIME: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What can be compared of a person, each in one spelling; empty where it is not known."""
+    """The values of a person that can be compared, each normalised; empty if unknown."""
 
     first_name: str = ""
     last_name: str = ""
@@ -46,7 +46,7 @@ class Traits:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, object]) -> Self:
-        """Takes fields as OneFile names them, in any letter case."""
+        """Read fields with OneFile's names, in any letter case."""
         told = {name.lower(): "" if value is None else str(value).strip() for name, value in fields.items()}
         uln = told.get("uln", "")
         return cls(
@@ -68,7 +68,7 @@ class Person:
 
     @classmethod
     def of(cls, record: Record) -> Self:
-        """Takes what a record says of its person."""
+        """Read the person of a record."""
         return cls(record.key, name_in(record.fields), Traits.from_fields(record.fields))
 
 
@@ -78,7 +78,7 @@ class Account:
 
     user_id: int
     role: Role | None
-    """``None`` where OneFile does not tell: of archived accounts it may not (§8.1)."""
+    """``None`` if OneFile does not return it, as it may not for archived accounts (§8.1)."""
     misid: str = ""
     name: str = ""
     traits: Traits = field(default_factory=Traits)
@@ -90,27 +90,27 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ByMisid:
-    """What the MISIDs that OneFile has decide."""
+    """The result of matching by MISID."""
 
     exact: dict[Key, int]
     """The UserID of the only account of that role with that MISID."""
     taken: dict[Key, int]
-    """The same, where the store knows that account under another key already."""
+    """The UserID of such an account, if the store has it under another key already."""
     without: frozenset[Key]
     """The keys that no account has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An account that may be somebody's."""
+    """An account that may belong to a record."""
 
     key: Key
     user_id: int
     likeness: Likeness
     agree: tuple[str, ...]
-    """The fields that both sides have alike."""
+    """The fields with the same value on both sides."""
     differ: tuple[str, ...]
-    """The fields that both sides have, and not alike."""
+    """The fields with different values on the two sides."""
     is_ambiguous: bool
     """Whether there is another account for the person, or another person for the account."""
     name_in_mis: str
@@ -118,20 +118,20 @@ class Proposal:
 
     @property
     def is_sure(self) -> bool:
-        """Whether a person will hardly say no to it."""
+        """Whether the operator will most likely accept it."""
         return self.likeness is Likeness.ULN and not self.is_ambiguous
 
 
 def name_in(fields: Mapping[str, object]) -> str:
-    """The first and last name, as a person reads them; takes fields in any letter case."""
+    """Return the first and last name; takes fields in any letter case."""
     told = {name.lower(): value for name, value in fields.items()}
     names = (str(told.get(name) or "").strip() for name in ("firstname", "lastname"))
     return " ".join(filter(None, names))
 
 
 def fold(name: str) -> str:
-    """A name without all that is spelt now one way and now another: case, accents, apostrophes, hyphens, spaces."""
-    # Once more after the case is folded, which brings new marks to light in a few scripts.
+    """Return a name without what varies in spelling: case, accents, apostrophes, hyphens, spaces."""
+    # Decomposed again after case folding, which adds accents in a few scripts.
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     return "".join(character for character in folded if character.isalnum()).translate(_BARE)
 
@@ -172,9 +172,9 @@ def duplicates(roles: Iterable[Role], accounts: Iterable[Account]) -> list[tuple
 
 
 def resembling(people: Iterable[Person], accounts: Iterable[Account]) -> list[Account]:
-    """The accounts without a MISID that are worth a closer look, going by the names alone.
+    """Return the accounts without a MISID whose names make them worth reading.
 
-    Those are the ones with somebody's last name, or with somebody's first name and the initial of the last.
+    They have a person's last name, or a person's first name and the initial of the last name.
     """
     looks = {(person.key.role, look) for person in people for look in _resembles(person.traits)}
     roles = {role for role, _ in looks}
@@ -187,7 +187,7 @@ def resembling(people: Iterable[Person], accounts: Iterable[Account]) -> list[Ac
 
 
 def propose(people: Collection[Person], accounts: Iterable[Account]) -> list[Proposal]:
-    """What speaks for an account being a person's, the surest first; never for an account that has a MISID."""
+    """Propose accounts for people, the surest first; never an account that has a MISID."""
     index: dict[_Sign, list[Account]] = {}
     for account in accounts:
         if not account.misid:
@@ -198,7 +198,7 @@ def propose(people: Collection[Person], accounts: Iterable[Account]) -> list[Pro
         for sign in _evidence_names(person.traits):
             for account in index.get(sign, ()):
                 if account.may_be(person.key.role):
-                    # The surest sign comes first, and stands.
+                    # The surest sign comes first and is kept.
                     pairs.setdefault((person.key, account.user_id), (sign[0], person, account))
     of_person = Counter(key for key, _ in pairs)
     of_account = Counter(user_id for _, user_id in pairs)
@@ -253,7 +253,7 @@ def _compared(ours: Traits, theirs: Traits) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _day(text: str) -> str:
-    """The calendar day of a date as OneFile writes it (§15), or nothing where it is none."""
+    """Return the calendar day of a date as OneFile writes it (§15); empty if it is not a date."""
     try:
         return (datetime.fromisoformat(text) + _SUMMER_TIME).date().isoformat()
     except (ValueError, OverflowError):

@@ -1,9 +1,9 @@
 """The plan: the steps of a run as plain data that can be printed, compared, stopped and approved.
 
 Start to read the core here. A run reads records from the feeds (`records`) and accounts from the state store
-(`accounts`). `changed` drops the records that are as they were. `plan_builder` makes the plan: `compare` decides the
-steps of each changed record by the table below, `assignments` those of the assignments feeds. `guard` then decides
-whether the plan may be sent without an approval.
+(`accounts`). `changed` drops the records that are unchanged. `plan_builder` makes the plan: `compare` decides the steps
+of each changed record by the table below, `assignments` those of the assignments feeds. `guard` then decides whether
+the plan may be sent without an approval.
 
 =========================================  ==================================  =======================================
 Record in the feeds                        Account                             Step
@@ -35,7 +35,7 @@ none                                       active, or a leaver                 `
 none                                       archived                            none
 =========================================  ==================================  =======================================
 
-And besides, because OneFile has a call of its own for each (§11):
+In addition, because OneFile has a separate call for each (§11):
 
 =========================================  =============================================================================
 an employer with ``GrantAccess``           `Grant` after its own step, if the value or the placement is new
@@ -192,10 +192,10 @@ class Plan:
         return chain.from_iterable(self.stages())
 
     def stages(self) -> Iterator[Iterable[Step]]:
-        """The same steps in stages: those of one stage may be sent at the same time.
+        """The steps in stages: those of one stage may be sent at the same time.
 
         A record is sent after the records that it refers to. Each stage is read from a plan that may be on disk, and
-        is to be used up before the next.
+        must be used up before the next.
         """
         yield (returner for returner in self.returners if returner.is_archived)
         yield self.rekeys

@@ -25,7 +25,7 @@ def build_plan(
     secret: bytes,
     buffers: BufferFactory | None = None,
 ) -> Plan:
-    """Decide all that a run does; equal inputs give equal plans.
+    """Decide all that a run does; equal inputs produce equal plans.
 
     ``secret`` is the key of the records' fingerprints. ``buffers`` make the collections that the steps are kept in;
     they are in memory if it is left out.

@@ -1,4 +1,4 @@
-"""Some of a plan, small enough to keep and to read: who a stopped run is about, and which fields, never a value."""
+"""A sample of a stopped run's plan, small enough to store and to read: records and field names, never values."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.records import Key
 
-#: More than this nobody reads before they decide.
+#: An operator does not read more before deciding.
 _MOST: Final = 20
 
 
@@ -17,9 +17,9 @@ _Any = TypeVar("_Any")
 
 
 def spread(steps: Iterable[_Any], count: int, most: int) -> list[_Any]:
-    """So many of ``count`` steps, from the first to the last: what is wrong with a plan is seldom all at its beginning.
+    """Return ``most`` of ``count`` steps, evenly spread: errors in a plan are seldom all at its beginning.
 
-    They are gone through once, and may be more than memory has room for.
+    The steps are read once, and may be more than fit in memory.
     """
     shown = min(most, count)
     places = {number * count // shown for number in range(shown)}
@@ -33,10 +33,10 @@ class _Step(NamedTuple):
 
 
 def sample_plan(plan: Plan, most: int = _MOST) -> dict[str, Any]:
-    """What the guard has counted, as plain JSON: of creates, updates and leavers each the following.
+    """Return what the guard has counted, as plain JSON, for each of creates, updates and leavers.
 
-    ``count``; ``by_role`` and ``by_field``, how many are about each; and ``some``, at most ``most`` of them from all
-    over the plan, each with ``action``, ``role``, ``misid`` and the names of its ``fields``.
+    Each has ``count``; ``by_role`` and ``by_field``, the number of steps for each; and ``some``, at most ``most`` steps
+    from all over the plan, each with ``action``, ``role``, ``misid`` and the names of its ``fields``.
     """
     counts = Counts.from_plan(plan)
     return {

@@ -30,7 +30,7 @@ class Key(NamedTuple):
 
 
 class Code(NamedTuple):
-    """A reference as the MIS gives it: not OneFile's id, but a MISID or a name to find the id by."""
+    """A reference in the MIS: not OneFile's id, but a MISID or a name to find the id by."""
 
     referent: Referent
     by: str
@@ -43,19 +43,19 @@ class Reason(StrEnum):
     MISSING = "missing"
     """A mandatory value is absent."""
     UNUSABLE = "unusable"
-    """A value cannot be made into what OneFile takes."""
+    """A value is not valid for OneFile."""
     DUPLICATE_KEY = "duplicate_key"
     """Two rows have the same MISID."""
     REFERENCE_NOT_FOUND = "reference_not_found"
-    """OneFile has nothing with the code that the MIS gives."""
+    """OneFile has nothing with the code in the MIS."""
     AMBIGUOUS = "ambiguous"
-    """OneFile has more than one thing that could be meant."""
+    """OneFile has more than one possible match."""
     REFUSED = "refused"
-    """OneFile said no to what was sent."""
+    """OneFile refused what was sent."""
     IN_DOUBT = "in_doubt"
-    """A create's answer was lost; whether it happened is being settled."""
+    """A create's answer was lost, and it is not settled yet."""
     REKEYED = "rekeyed?"
-    """The person looks like one whose record is gone: a new MISID for somebody OneFile has already?"""
+    """The person resembles one whose record is gone, and may have a new MISID."""
     CLEARED = "cleared"
     """The MIS no longer has a value that OneFile still holds."""
 
@@ -67,20 +67,20 @@ class Held:
     organisation_id: int
     role: Role
     misid: str
-    """Empty when it is the MISID itself that is missing."""
+    """Empty if the MISID itself is missing."""
     feed: str
     reason: Reason
     field: str
     detail: str
     """What is wrong, in words, without the value."""
     row: int = 0
-    """The row's number in its feed when there is no MISID to name it by, else 0."""
+    """The row's number in its feed if it has no MISID, else 0."""
     fingerprint: str = ""
     """Of the record that OneFile refused, so that it is not sent again unchanged."""
 
     @property
     def key(self) -> Key:
-        """Whose row it is; without a MISID when that is what is missing."""
+        """The key of the row; its MISID is empty if that is missing."""
         return Key(self.organisation_id, self.role, self.misid)
 
 
@@ -108,20 +108,20 @@ class Record:
     """The fields that the feed has a column for, whether this row fills them or not."""
     warnings: tuple[Warned, ...] = ()
     defaulted: frozenset[str] = frozenset()
-    """The references that the row does not give, and the defaults do."""
+    """The references that the row lacks and that come from the defaults."""
 
     @property
     def name(self) -> str:
-        """What it is called in OneFile: a place by its name, a person by first and last name."""
+        """The name in OneFile: a place's name, or a person's first and last name."""
         parts = ("Name",) if self.key.role.is_place else ("FirstName", "LastName")
         return " ".join(str(self.fields[part]) for part in parts)
 
     def fingerprint(self, secret: bytes) -> str:
-        """A keyed hash of all that would be sent: equal for equal records, and nothing can be read from it.
+        """Return a keyed hash of all that would be sent: equal for equal records, and no value can be recovered.
 
-        What the codes stand for is not in it: see `stamped`. ``secret`` is at most 64 bytes.
+        The ids that the codes stand for are not in it: see `stamped`. ``secret`` is at most 64 bytes.
         """
-        # An empty field may be one to clear, which an unusable one and one without a column never are.
+        # An empty field may have to be cleared; an unusable one, or one without a column, never.
         empty = self.supplied.difference(self.fields, self.codes, (warned.field for warned in self.warnings))
         told = [self.fields, self.codes, sorted(empty)]
         content = json.dumps(told, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -130,23 +130,23 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class OtherOrganisation:
-    """A row that is another organisation's."""
+    """A row of another organisation."""
 
     feed: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotSelected:
-    """A row of somebody whom a pass about a few people has nothing to do with: whose it is, and no more."""
+    """A row outside the scope of a run for a few people: only its key."""
 
     key: Key
     feed: str
 
 
 def stamped(fingerprint: str, ids: Mapping[str, int]) -> str:
-    """The fingerprint of a record whose codes stand for these ids, by field: another id makes it another.
+    """Return the fingerprint of a record whose codes stand for these ids, by field; a different id changes it.
 
-    Without ids it is the one that is given.
+    Without ids it is unchanged.
     """
     if not ids:
         return fingerprint
@@ -158,7 +158,7 @@ Row: TypeAlias = Sequence[object]
 FetchRows: TypeAlias = Callable[[int], Sequence[Row]]
 """Returns the next rows of a feed, about as many as asked for; no rows at its end."""
 Defaults: TypeAlias = Mapping[str, int | Code]
-"""What stands in for references that a row does not give, by field: an id, or a code to find it by."""
+"""The defaults for references that a row lacks, by field: an id, or a code to find it by."""
 
 
 class UnusableColumns(ValueError):
@@ -176,7 +176,7 @@ class Column:
     """For a reference column, what its code is matched with."""
 
     def read(self, raw: object) -> Value | Code | None:
-        """What one value of it comes to; ``None`` for an empty one. Raises `Unusable`."""
+        """Parse one value; returns ``None`` for an empty one. Raises `Unusable`."""
         if self.by is None or self.field.referent is None:
             return read_value(self.field.kind, raw)
         text = read_value(Kind.TEXT, raw)
@@ -208,8 +208,8 @@ class Layout:
     ) -> Self:
         """Match a feed's column names with OneFile's fields, in any letter case.
 
-        A column that is only the ``watermark`` is none of them.
-        Raises `UnusableColumns` for an unknown or doubled column, and for a mandatory one that is not there.
+        A column that is only the ``watermark`` is skipped.
+        Raises `UnusableColumns` for an unknown or doubled column, and for a mandatory one that is missing.
         """
         spellings = columns_of(role)
         positions: dict[str, int] = {}
@@ -242,7 +242,7 @@ class Layout:
         )
 
     def key_of(self, row: Row) -> Key | None:
-        """Whose row it is, which is soon told; ``None`` where `read` would hold it for that."""
+        """Return the key of a row without parsing the rest; ``None`` if `read` would hold the row for its key."""
         try:
             misid = read_value(Kind.TEXT, row[self.misid_position])
             return Key(self._organisation_of(row), self.role, misid) if isinstance(misid, str) else None
@@ -314,7 +314,7 @@ class Layout:
             case None:
                 pass
             case Code():
-                # A MISID says more than a name, and columns come in any order.
+                # A MISID is more precise than a name, and columns come in any order.
                 if name not in codes or value.by == "MISID":
                     codes[name] = value
             case _:

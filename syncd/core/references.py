@@ -1,4 +1,4 @@
-"""What the codes of the MIS stand for: the accounts that the feeds tell of, else what was looked up in OneFile."""
+"""Resolve the codes of the MIS: to the accounts of the feeds' records, else to ids looked up in OneFile."""
 
 from collections.abc import Mapping, Set
 from typing import Final, TypeAlias
@@ -14,10 +14,10 @@ _REFERENTS: Final[dict[Role, Referent]] = {role: referent for referent in Refere
 
 
 class References:
-    """Resolves codes while the feeds are read: whoever is referred to has passed before those who refer to them.
+    """Resolves codes while the feeds are read: a record is read before those that refer to it.
 
     ``changed`` are the records that this run may send, filled while it reads; ``looked_up`` are the ids that OneFile
-    has given for codes, however long ago.
+    has returned for codes, at any time.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class References:
         self._ids: dict[tuple[int, Code], int | None] = {}
 
     def add(self, record: Record | Held) -> None:
-        """Take in what a feed has; only those count that others may refer to."""
+        """Add a record; only those that others may refer to count."""
         key = record.key
         referent = _REFERENTS.get(key.role)
         if referent is None:
@@ -41,14 +41,14 @@ class References:
             self._named.setdefault(Code(referent, "Name", record.name), set()).add(key)
 
     def resolve(self, organisation_id: int, code: Code) -> Resolved | None:
-        """What a code stands for among the accounts of the feeds; ``None`` where they have nothing by it."""
+        """Return what a code stands for among the accounts of the feeds; ``None`` if there is no match."""
         if code.by == "Name":
             keys = sorted(key for key in self._named.get(code, ()) if key.organisation_id == organisation_id)
             if len(keys) > 1:
                 return Reason.AMBIGUOUS
         else:
             keys = [Key(organisation_id, role, code.text) for role in code.referent.roles]
-        # Somebody may have gone from one role to another: the account whose record is there is the one that is meant.
+        # A person may have changed roles: then the account that has a record is meant.
         for key in keys:
             if key in self._read and (found := self._account(key)) is not None:
                 return found

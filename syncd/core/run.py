@@ -1,4 +1,4 @@
-"""The words of a run and of a change: what started it, its state, and its outcome. The store keeps them as text."""
+"""The terms for a run and a change: what started it, its state, and its outcome. The store keeps them as text."""
 
 from enum import StrEnum
 from typing import Final

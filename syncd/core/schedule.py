@@ -1,6 +1,6 @@
-"""When to do what: intervals and cron lines, through the changes of the clock, and a little apart from other colleges.
+"""Schedules: intervals and cron lines, across clock changes, with a jitter that separates colleges.
 
-Everything here is worked out from the moments that are given; nothing looks at a clock.
+Everything is computed from the times that are passed in; nothing reads a clock.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-#: Of a short interval no more than this part is given to being apart from others.
+#: The jitter is at most an interval divided by this.
 _LARGEST_PART: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """When to do something: five cron fields, or an interval if one is given; neither is never.
+    """A schedule: five cron fields, or an interval if there is one; without either, never.
 
-    A cron line goes by the clock of ``timezone``, as Debian's cron does: what is to be done at a time of day is done
-    once a day, on the day that has no such time as soon as it would have come, and on the day that has two at the
-    first; what is to be done all day long goes on in even steps. ``later`` is how much later than that it is done.
+    A cron line follows the clock of ``timezone``, as Debian's cron does: a time of day is due once a day, as soon as it
+    would have come if the day skips it, and at the first if the day has it twice; a line for all day keeps even steps.
+    ``later`` is added to each due time.
     """
 
     line: str = ""
@@ -34,24 +34,24 @@ class When:
         return bool(self.line)
 
     def first_after(self, moment: datetime) -> datetime:
-        """The first time at which it is due, when one begins at a moment."""
+        """Return the first due time, if the schedule starts at ``moment``."""
         return self.after(moment) + (timedelta() if self.interval is None else self.later)
 
     def after(self, moment: datetime) -> datetime:
-        """The first time after a moment; of an interval, after a moment at which it was due. In UTC."""
+        """Return the first due time after ``moment``, in UTC; for an interval, ``moment`` must be a due time."""
         moment = moment.astimezone(UTC)
         if self.interval is not None:
             return moment + self.interval
         local = (moment - self.later).astimezone(ZoneInfo(self.timezone))
-        # Of the two hours from one to two it knows only the first, whichever it is told.
+        # Of the two hours from 1:00 to 2:00 CronSim knows only the first, whichever it is passed.
         times = (each.astimezone(UTC) + self.later for each in CronSim(self.line, local))
         return next(each for each in times if each > moment)
 
     def set_back(self, due: datetime, now: datetime, by: timedelta) -> datetime:
-        """When it is due, once a clock that said it would be at ``due`` was set back to ``now``.
+        """Return the due time after a clock was set back to ``now``, if it was ``due`` before.
 
-        An interval is as long as before. Of what goes by the time of day nothing is done twice for being set back by
-        less than lies between two times of it, and nothing waits for longer than that.
+        An interval keeps its length. A cron line is not due twice if the clock was set back by less than the time
+        between two due times, and is not delayed by more than that.
         """
         if self.interval is not None:
             return due - by
@@ -59,11 +59,11 @@ class When:
         return following if by >= self.after(following) - following else due
 
     def apart(self, organisation_id: int, jitter: timedelta) -> Self:
-        """The same, later by this organisation's own share of the jitter.
+        """Return the same schedule, later by this organisation's share of the jitter.
 
-        The share is always the same, and not drawn anew each time: so the times between two are even, what the log
-        and the pages say of the next run is true, and a daemon that takes over keeps to them. Many organisations'
-        shares are spread as evenly as chance would spread them.
+        The share is fixed, not random: so intervals are even, the log and the pages show the right next run, and a
+        daemon that takes over keeps the same times. The shares of many organisations are spread as evenly as random
+        ones.
         """
         digest = blake2b(str(organisation_id).encode(), person=b"syncd jitter", digest_size=8).digest()
         share = int.from_bytes(digest) / 2**64
@@ -73,10 +73,10 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When to poll and when to verify, and what to say of both."""
+    """When to poll and when to verify."""
 
     poll: When
     verify: When = When()
     timezone: str = "Europe/London"
     quiet: Sequence[tuple[time, time]] = ()
-    """The windows of the day in which no call leaves; the pacer holds them, this tells of them."""
+    """The windows of the day without calls. The rate limiter enforces them; this is only for information."""

@@ -1,7 +1,7 @@
-"""What a database gives becomes what OneFile is sent, or is found unusable.
+"""Convert values of a database to those that OneFile is sent, or reject them.
 
-Every reader takes one raw value that is not NULL and gives the value as it goes over the wire, or ``None`` where
-the value turns out to be empty. It raises `Unusable`, which says what is wrong and never repeats the value.
+Every reader takes one raw value that is not NULL and returns the value to send, or ``None`` if it is empty. It raises
+`Unusable`, which says what is wrong and never repeats the value.
 """
 
 import re
@@ -18,14 +18,14 @@ from email_validator import EmailNotValidError, validate_email
 from syncd.core.fields import Kind
 
 Value: TypeAlias = str | int | bool
-"""A field's value as OneFile is sent it; dates are text by then."""
+"""A field's value as it is sent to OneFile; dates are text."""
 
 Sent: TypeAlias = Value | None
-"""A value in an update: ``None`` only where the operator has chosen to clear with null."""
+"""A value in an update: ``None`` only if the operator has chosen to clear with null."""
 
 
 class Unusable(ValueError):
-    """The value cannot be made into what the field needs."""
+    """The value is not valid for the field."""
 
 
 _LARGEST_INTEGER: Final = 2**31 - 1
@@ -33,15 +33,15 @@ _LARGEST_EXACT_FLOAT: Final = 2**53 - 1
 _EARLIEST_YEAR: Final = 1900
 _LATEST_YEAR: Final = 2100
 
-#: What stands for "no date": where .NET, Access and SQL Server begin to count. Nobody in training was born on them.
+#: Dates that mean "no date": the epochs of .NET, Access and SQL Server. No learner was born on them.
 _NO_DAYS: Final = {date(1, 1, 1), date(1899, 12, 30), date(1900, 1, 1)}
 _ZERO_DATE: Final = re.compile(r"0000-00-00([ T]00:00:00(\.0+)?)?")
 
-#: Besides white space: control characters of ASCII, those between it and Latin-1, and halves of surrogate pairs.
+#: Invalid: control characters of ASCII except white space, those of Latin-1, surrogates, and U+FFFD.
 _NO_CHARACTERS: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x9f\ud800-\udfff\ufffd]")
 
 _INTEGER_SHAPE: Final = re.compile(r"-?[0-9]+")
-#: What may stand before the @ whatever stands behind it.
+#: A local part that is valid with any domain.
 _PLAIN_LOCAL_PART: Final = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 #: No part of an address of this length is too long.
 _SURELY_SHORT: Final = 64
@@ -56,10 +56,9 @@ _BOOLEANS: Final = {
 
 
 def read_value(kind: Kind, raw: object) -> Value | None:
-    """The wire value of ``raw`` for a field of this kind.
+    """Return the value to send for ``raw`` in a field of this kind.
 
-    Takes whatever a database driver yields. Gives ``None`` for NULL and for what is blank.
-    Raises `Unusable`.
+    Takes any value of a database driver. Returns ``None`` for NULL and for blank values. Raises `Unusable`.
     """
     return None if raw is None else _READERS[kind](raw)
 
@@ -92,7 +91,7 @@ def _what_is_wrong_with(character: str) -> str:
     if character == "\x00":
         return "contains a NUL character"
     if "\x80" <= character <= "\x9f":
-        # Quotation marks and dashes of Windows are where Latin-1 has these.
+        # Windows has quotation marks and dashes where Latin-1 has these.
         return "has characters of Windows in a column that is said to be Latin-1"
     if character > "\x9f":
         return "has a character that was lost on the way"
@@ -153,7 +152,7 @@ def _boolean(raw: object) -> bool | None:
 
 
 def _moment_of(raw: object) -> datetime | None:
-    """``None`` too for what stands where there is no date: MySQL's zero, and the day from which others count."""
+    """Return the time; ``None`` also for a date that means "no date": MySQL's zero, or another system's epoch."""
     if isinstance(raw, datetime):
         moment = raw
     elif isinstance(raw, date):
@@ -175,7 +174,7 @@ def _moment_of(raw: object) -> datetime | None:
 
 def _date(raw: object) -> str | None:
     moment = _moment_of(raw)
-    # The day as the MIS names it, with no zone shift: §15.
+    # The day as the MIS has it, with no zone shift: §15.
     return None if moment is None else f"{moment:%Y-%m-%d}T00:00:00.000Z"
 
 
@@ -197,7 +196,7 @@ def _email(raw: object) -> str | None:
 def _is_address(text: str) -> bool:
     local, _, domain = text.rpartition("@")
     if len(text) <= _SURELY_SHORT and _PLAIN_LOCAL_PART.fullmatch(local):
-        # Looking at a domain takes half as long as all the rest of a record, and there are few of them.
+        # Validating a domain takes half as long as the rest of a record, and there are few domains.
         return _is_address_as_a_whole(f"a@{domain}")
     return _is_address_as_a_whole(text)
 

@@ -1,4 +1,4 @@
-"""Watermark columns, which increase with every change of a row: how far one has come, and where to begin next time."""
+"""Watermark columns, which increase with every change of a row: the highest value, and where to begin next time."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a daemon goes by: whose accounts, when, and what else is to be done every day."""
+"""The daemon's configuration: its organisations, its schedule and its daily jobs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ from syncd.sync.context import SyncContext
 
 @dataclass(frozen=True, slots=True)
 class DailyJob:
-    """Something to be done on the state store once a day, beside the runs: it calls neither OneFile nor the MIS.
+    """A job on the state store that is run once a day, beside the runs: it calls neither OneFile nor the MIS.
 
-    It may be done more often, for a daemon does it when it begins too, and it may be killed at any moment.
+    It may run more often, because a daemon also runs it when it starts, and it may be killed at any moment.
     """
 
     name: str
     work: Callable[[Store, datetime], object]
-    """Takes the store and the time. What it raises is logged, and it is tried again the next day."""
+    """Takes the store and the time. An exception is logged, and the job is tried again the next day."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonConfig:
-    """One configuration, ready to be worked by."""
+    """One configuration, ready for use."""
 
     turns: Sequence[SyncContext]
-    """The parts of each organisation, which have their turns one after the other."""
+    """The sync context of each organisation; organisations are run one after the other."""
     schedule: Schedule
     daily: Sequence[DailyJob] = ()
     about: Mapping[str, object] = field(default_factory=dict)
-    """What is said of it in the log when it comes into force."""
+    """What the log says about it when it comes into force."""
     close: Callable[[], None] = lambda: None
-    """Lets go of what it holds, once no run goes by it any more."""
+    """Releases its resources, once no run uses it any more."""
 
     def for_organisation(self, organisation_id: int) -> SyncContext:
-        """The parts of one of the organisations."""
+        """The sync context of one of the organisations."""
         return next(context for context in self.turns if context.organisation_id == organisation_id)

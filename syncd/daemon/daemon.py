@@ -1,4 +1,4 @@
-"""The daemon's life: take the lead, see that everything is done when it is due, finish what is in flight, leave."""
+"""The daemon's life: take the lead, run every job when it is due, finish the calls in flight, leave."""
 
 import os
 import socket
@@ -24,12 +24,12 @@ from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
 from syncd.state.session import reading_session, writing_session
 
-#: How often a daemon looks whether somebody asks for a run, or, while it waits, whether its turn has come.
+#: How often a daemon checks for requests, or, while it waits, whether it can take the lead.
 LOOK_AGAIN_SECONDS: Final = 1.0
-#: When nobody works, in the fields of cron.
+#: Outside working hours, as a cron line.
 _AT_NIGHT: Final = "30 2 * * *"
 
-#: How long it leaves a OneFile alone that is down, longer each time.
+#: The back-off while OneFile is down.
 PAUSES_SECONDS: Final = (30.0, 60.0, 120.0, 240.0, 480.0, 900.0)
 
 _Result = TypeVar("_Result")
@@ -40,24 +40,24 @@ _VERIFY: Final = "verify"
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What a process may be told from outside; whoever tells it sets one."""
+    """The signals that a process may receive; the sender sets the event."""
 
     stopping: Event = field(default_factory=Event)
-    """To end. It ends every wait within, too."""
+    """Stop. It also ends every wait."""
     asked: Event = field(default_factory=Event)
-    """To make a run of everybody."""
+    """Start a run of every record."""
     reload: Event = field(default_factory=Event)
-    """To read the configuration again."""
+    """Read the configuration again."""
 
 
 class Daemon:
-    """Polls on a schedule, and when asked, until told to stop; of several on one store one works and the others wait.
+    """Polls on a schedule and on request until it is stopped; of several on one store, one works and the others wait.
 
-    ``pauses`` are the seconds between two tries while OneFile is down, the last one again and again. ``reread`` gives
-    the orders that the configuration gives now, and raises `SyncdError` when they cannot be gone by. ``telling`` tells
-    people of what happens. ``open_store`` makes the state store ready for use, and raises `StateUnreachable` if it may
-    succeed later; any other error of its ends the daemon. ``manager`` is the service manager.
-    Every ``look_again_seconds`` it looks for requests and at the clock, and whether its turn to lead has come.
+    ``pauses`` are the seconds between two attempts while OneFile is down; the last one repeats. ``reread`` returns the
+    current configuration, and raises `SyncdError` if it cannot be used. ``telling`` sends the notifications.
+    ``open_store`` makes the state store ready for use, and raises `StateUnreachable` if it may succeed later; any
+    other error from it ends the daemon. ``manager`` is the service manager.
+    Every ``look_again_seconds`` it checks for requests, checks the clock, and checks whether it can take the lead.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Daemon:
         self._jobs = Jobs(self._clock)
 
     def due(self, job: str) -> datetime | None:
-        """When a job is done next: ``poll``, ``verify``, ``requests`` or ``daily NAME``; ``None`` if it is not done."""
+        """When ``poll``, ``verify``, ``requests`` or ``daily NAME`` is next due; ``None`` if it is not scheduled."""
         return self._jobs.due(job)
 
     def run(self) -> None:
-        """Work until told to stop; calls in flight are finished then. Raises `DaemonBroken`.
+        """Work until stopped, then finish the calls in flight. Raises `DaemonBroken`.
 
-        A store that cannot be reached is waited for, at the start too, and so is one that has given the lead to another
-        daemon. Raises what ``open_store`` raises, unless it is `StateUnreachable`.
+        It waits, at the start too, while the store cannot be reached or another daemon has the lead.
+        Raises what ``open_store`` raises, except `StateUnreachable`.
         """
         self._say("Opens the state store.")
         with suppress(Interrupted), self._telling.running():
@@ -107,7 +107,7 @@ class Daemon:
         self._work.release(self._retired)
 
     def _until_reached(self, work: Callable[[], object], unreachable: type[StateUnusable]) -> None:
-        """Do something that needs the store, again and again until it is reached; log once that it is not."""
+        """Repeat work that needs the store until the store is reached; log once that it is not."""
         is_known = False
         while True:
             try:
@@ -122,7 +122,7 @@ class Daemon:
                 return
 
     def _run_as_leader(self) -> None:
-        """Wait for the lead, and work for as long as one has it."""
+        """Wait for the lead, and work for as long as this daemon has it."""
         with ExitStack() as stack:
             leads = [
                 stack.enter_context(locked_when_free(self._store, each, Purpose.LEADING, self._wait))
@@ -141,8 +141,8 @@ class Daemon:
                 self._watch(leads)
 
     def _watch(self, leads: Sequence[Lock]) -> None:
-        """Mind everything but the runs, until told to stop or no longer in the lead."""
-        # On Windows, Ctrl+C is not heard of by somebody who waits without an end.
+        """Do everything but the runs, until stopped or no longer in the lead."""
+        # On Windows, Ctrl+C does not interrupt a wait without a timeout.
         while not self._signals.stopping.wait(self._look_again_seconds):
             if self._reload_if_requested():
                 self._schedule_all()
@@ -151,7 +151,7 @@ class Daemon:
                 self._log.warning("clock_jumped", seconds=round(by.total_seconds()))
                 self._note_next_run()
             if not self._jobs.are_alive:
-                # Nothing would ever be done again, and nobody would be told.
+                # Otherwise no job would ever run again, without any sign of it.
                 self._signals.stopping.set()
                 self._log.error("daemon_failed", reason="its schedule has ended")
                 raise DaemonBroken("The daemon's schedule has ended, for an unknown reason. Start the daemon again.")
@@ -162,7 +162,7 @@ class Daemon:
         self._manager.stopping()
 
     def _schedule_all(self, *, begins: bool = False) -> None:
-        """Have everything done when the orders say so; when one ``begins``, what must not wait is done first."""
+        """Schedule every job; if the daemon ``begins``, jobs that must not wait run first."""
         schedule, now = self._work.orders.schedule, self._clock()
         quiet = timedelta(seconds=self._work.seconds_of_quiet())
         at_once = (now + quiet + schedule.poll.later if quiet else now) if begins else None
@@ -183,7 +183,7 @@ class Daemon:
             self._jobs.remove(name)
 
     def _missed_verify(self, now: datetime) -> datetime | None:
-        """When to verify first: now, if it was due while no daemon was there; ``None`` if none was ever made."""
+        """When to verify first: now, if it was due while no daemon was running; ``None`` if there was no verify yet."""
         verify = self._work.orders.schedule.verify
         if not verify:
             return None
@@ -193,7 +193,7 @@ class Daemon:
         return max(now, min(due)) if due else None
 
     def _make(self, name: str, work: Callable[[], bool]) -> None:
-        """Make the runs that are due, or put them off: for a quiet window, and for a OneFile that is down."""
+        """Make the runs that are due, or postpone them: for a quiet window, or while OneFile is down."""
         later = getattr(self._work.orders.schedule, name).later
         if quiet := self._work.seconds_of_quiet():
             self._postpone(name, timedelta(seconds=quiet) + later, "quiet window")
@@ -213,9 +213,9 @@ class Daemon:
         self._log.info("job_postponed", job=name, until=_written(until), why=why)
 
     def _reload_if_requested(self) -> bool:
-        """Read the configuration again when told to; gives whether another one is gone by from now on.
+        """Read the configuration again if requested; returns whether a new one is now in use.
 
-        An MIS that hangs while it is asked about the feeds keeps nothing waiting, least of all the end.
+        An MIS that hangs while the feeds are checked delays nothing, not even the shutdown.
         """
         if self._rereading is None and self._signals.reload.is_set():
             self._signals.reload.clear()
@@ -227,7 +227,7 @@ class Daemon:
                 orders = rereading.result()
             except SyncdError as problem:
                 self._log.error("configuration_reload_failed", reason=str(problem))
-            except Exception as problem:  # noqa: BLE001 - the old one still serves
+            except Exception as problem:  # noqa: BLE001 - the old configuration stays in use
                 self._log.error("configuration_reload_failed", reason=f"unexpected {type(problem).__name__}")
             else:
                 self._retired.append(self._work.orders)
@@ -239,7 +239,7 @@ class Daemon:
         return False
 
     def _about(self) -> Mapping[str, object]:
-        """What it does and when, for the log."""
+        """What the daemon does and when, for the log."""
         orders, due = self._work.orders, self._jobs.due
         schedule, main = orders.schedule, orders.turns[0]
         return {
@@ -267,7 +267,7 @@ class Daemon:
                 daemons.unregister(session.for_organisation(each))
 
     def _ready(self, status: str) -> None:
-        """Tell the service manager that the daemon is ready: it works, or waits for what will let it work."""
+        """Report to the service manager that the daemon is ready: it works, or waits until it can."""
         self._status = status
         self._manager.ready(status)
 
@@ -285,13 +285,13 @@ class Daemon:
 
 
 def _begun(work: Callable[[], _Result]) -> Future[_Result]:
-    """Do it in a thread that nobody has to wait for, not even when the process ends."""
+    """Start it in a daemon thread, which does not keep the process from ending."""
     future: Future[_Result] = Future()
 
     def do() -> None:
         try:
             result = work()
-        except BaseException as problem:  # noqa: BLE001 - whoever asks for the result is told
+        except BaseException as problem:  # noqa: BLE001 - the future raises it to the caller
             future.set_exception(problem)
         else:
             future.set_result(result)

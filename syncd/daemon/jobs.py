@@ -1,4 +1,4 @@
-"""The daemon's jobs: an APScheduler that goes by `When`, minds a clock that is set, and can be waited for."""
+"""The daemon's jobs: an APScheduler that follows `When`, notices clock changes, and can be waited for."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,27 +16,27 @@ from apscheduler.triggers.base import BaseTrigger
 
 from syncd.core.schedule import When
 
-#: More than there are kinds of jobs: one that waits for its turn is in no other one's way.
+#: More than there are kinds of jobs, so that a job that waits for its turn does not block another.
 _MOST_JOBS: Final = 16
-#: Of one job, of which all but one only see that one is at work.
+#: Instances of one job; all but one only notice that the job is running.
 _MOST_INSTANCES: Final = 8
-#: A clock that is off by less is one that is being put right, or a machine that is busy.
+#: A smaller jump is a clock being adjusted, or a busy machine.
 _CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 
 
 class Jobs:
-    """Jobs that are done when they are due, each in a thread of its own and never twice at the same time.
+    """Jobs that run when they are due, each in a thread of its own and never twice at the same time.
 
-    What falls due while it is still being done is made up for after it, and what falls due while a machine sleeps is
-    done when it wakes; in both cases once, however often it was. ``clock`` gives the time in UTC, and must be
-    the one that the machine goes by; ``monotonic`` gives seconds that go on whatever becomes of that.
+    A job that falls due while it is still running runs again afterwards, and one that falls due while the machine
+    sleeps runs when it wakes; in both cases once, however often it was due. ``clock`` returns the time in UTC, and
+    must be the system clock; ``monotonic`` returns seconds that do not change when that clock is set.
     """
 
     def __init__(self, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._monotonic = monotonic
         self._looked_at = clock(), monotonic()
-        # In a zone with two hours from one to two APScheduler would take the second for the first.
+        # In a zone whose hour from one to two repeats, APScheduler would take the second for the first.
         self._scheduler = _Scheduler(timezone=UTC)
         self._lock = Lock()
         self._at_work: set[str] = set()
@@ -47,21 +47,21 @@ class Jobs:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Do the jobs for as long as the block lasts; those that are being done at its end are waited for."""
+        """Run the jobs for as long as the block lasts; at its end, wait for those in progress."""
         self._scheduler.start()
         try:
             yield
         finally:
             self._is_ending = True
-            # Were the scheduler to wait for its jobs itself, a job that wants to be put off would wait for it.
+            # If the scheduler waited for its jobs itself, a job that calls `postpone` would deadlock with it.
             with suppress(Exception):
                 self._scheduler.shutdown(wait=False)
             self._pool.shutdown(wait=True)
 
     def add(self, name: str, work: Callable[[], None], when: When, first: datetime | None = None) -> None:
-        """Do something whenever it is due; the first time at a moment if one is given.
+        """Add a job; it runs whenever it is due, and for the first time at ``first`` if that is set.
 
-        What has the same name is replaced; if it was due at the same times, it is done next when it would have been.
+        A job with the same name is replaced; if it has the same times, the next time stays as it was.
         """
         old = self._scheduler.get_job(name)
         if first is not None:
@@ -83,18 +83,18 @@ class Jobs:
         )
 
     def remove(self, name: str) -> None:
-        """Do it no more."""
+        """Remove a job."""
         with suppress(JobLookupError):
             self._scheduler.remove_job(name)
 
     def due(self, name: str) -> datetime | None:
-        """When something is done next; ``None`` for what is not done."""
+        """When a job is next due; ``None`` if there is no such job."""
         job: Job | None = self._scheduler.get_job(name)
         due: datetime | None = getattr(job, "next_run_time", None)
         return due
 
     def postpone(self, name: str, until: datetime) -> None:
-        """Do it then, and not when it would be due; after that as ever."""
+        """Run a job at this time instead of when it is due; after that on its schedule again."""
         with self._lock:
             self._due_again.discard(name)
         with suppress(JobLookupError):
@@ -111,13 +111,13 @@ class Jobs:
             while self._is_due_again(name):
                 work()
         except BaseException:
-            # APScheduler logs it, and it is done when it is due again.
+            # APScheduler logs it, and the job runs when it is due again.
             with self._lock:
                 self._at_work.discard(name)
             raise
 
     def _is_due_again(self, name: str) -> bool:
-        """Whether it fell due while it was done; if not, it is done with."""
+        """Whether the job fell due while it ran; if not, it is no longer marked as running."""
         with self._lock:
             is_due = name in self._due_again and not self._is_ending
             self._due_again.discard(name)
@@ -127,14 +127,15 @@ class Jobs:
 
     @property
     def are_alive(self) -> bool:
-        """Whether anything will ever be done again."""
+        """Whether the scheduler is still running."""
         return self._scheduler.is_alive
 
     def check_clock(self) -> timedelta:
-        """Look whether the clock was set, or the machine asleep, since one last looked; gives by how much it was.
+        """Check whether the clock was set, or the machine asleep, since the last check; returns by how much.
 
-        Nothing then waits for an hour to come again. To be called every few seconds. What fell due while the machine
-        slept is done as soon as any job is due after it has woken: by a clock that stood still meanwhile.
+        If the clock was set back, jobs do not wait for the time to come again. Call it every few seconds. Jobs that
+        fell due while the machine slept run as soon as any job is due after it wakes, by a clock that stood still
+        meanwhile.
         """
         (then, ticks_then), (now, ticks) = self._looked_at, (self._clock(), self._monotonic())
         self._looked_at = now, ticks
@@ -152,7 +153,7 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]
 
 
 class _After(BasePoolExecutor):  # type: ignore[misc]
-    """Does jobs in a pool that is there already."""
+    """Runs jobs in an existing pool."""
 
     def __init__(self, pool: Executor) -> None:
         super().__init__(pool)
@@ -168,5 +169,5 @@ class _DueTrigger(BaseTrigger):  # type: ignore[misc]
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         previous = previous_fire_time or now
         following = self.when.first_after(previous) if previous == self._begins else self.when.after(previous)
-        # What a machine has slept through is done once, and need not be gone through time by time.
+        # Times missed while the machine slept count as one, so they are skipped rather than returned one by one.
         return following if following > now else self.when.after(now)

@@ -1,4 +1,4 @@
-"""What a daemon does: one run at a time, on schedule or for those who ask."""
+"""The daemon's runs: one at a time, on schedule or on request."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -20,12 +20,12 @@ from syncd.sync.context import SyncContext
 from syncd.sync.resync import ResyncWaiting, answer
 from syncd.sync.run import run_once
 
-#: How often one looks whether the lock is free.
+#: How often to check whether the lock is free.
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
 
 class PriorityLock:
-    """One at a time has its turn; whoever is patient lets everybody else go first."""
+    """A lock for one thread at a time; a patient thread lets all others go first."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -34,7 +34,7 @@ class PriorityLock:
 
     @contextmanager
     def turn(self, *, is_patient: bool = False) -> Iterator[None]:
-        """Wait for one's turn, and have it for as long as the block lasts."""
+        """Wait for the lock, and hold it for as long as the block lasts."""
         with self._changed:
             self._waiting += not is_patient
             self._changed.wait_for(lambda: not self._is_taken and not (is_patient and self._waiting))
@@ -49,27 +49,27 @@ class PriorityLock:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether somebody who is not patient waits."""
+        """Whether a thread that is not patient waits."""
         return self._waiting > 0
 
     @property
     def is_taken(self) -> bool:
-        """Whether somebody has it."""
+        """Whether a thread holds it."""
         return self._is_taken
 
 
 class Runner:
     """The runs of a daemon's organisations. Any thread may ask for one; they are made one after the other.
 
-    ``stopping`` ends the run that is at work, and every wait. ``asked`` is set to ask for a run of everybody.
-    ``on_run_over`` is told after each.
+    ``stopping`` ends the run in progress, and every wait. ``asked`` is set to ask for a run of every record.
+    ``on_run_over`` is called after each run.
     """
 
     def __init__(
         self, orders: DaemonConfig, stopping: Event, asked: Event, on_run_over: Callable[[], None] = lambda: None
     ) -> None:
         self.orders = orders
-        """What runs go by that are begun from now on."""
+        """The configuration of the runs started from now on."""
         self._stopping = stopping
         self._asked = asked
         self._on_run_over = on_run_over
@@ -80,11 +80,11 @@ class Runner:
         self._urgency = ResyncWaiting(self._store, self._organisations, self._clock)
 
     def poll(self) -> bool:
-        """Make a run of every organisation; false when one is worth making again soon, for OneFile is down."""
+        """Make a run of every organisation; returns false if OneFile is down and one should be retried soon."""
         return self._of_all(lambda context: run_once(context, Trigger.SCHEDULE))
 
     def verify(self) -> bool:
-        """The same for what OneFile holds, which may take hours: polls and requests go ahead of what is left of it."""
+        """Verify every organisation, which may take hours: polls and requests go ahead of the rest of it."""
         so_far: defaultdict[int, VerifyProgress] = defaultdict(VerifyProgress)
 
         def work(context: SyncContext) -> None:
@@ -94,11 +94,11 @@ class Runner:
         return self._of_all(work, is_patient=True)
 
     def answer_requests(self) -> None:
-        """Make a run of every organisation of which somebody waits for one; in a quiet window they wait on."""
+        """Make a run of every organisation with a waiting request; in a quiet window requests keep waiting."""
         self.forward_requests()
         if self.seconds_of_quiet():
             return
-        # That the store cannot be reached is for the polls to say.
+        # The polls report a store that cannot be reached.
         with suppress(StateUnusable):
             with self._store.reading() as connection:
                 asked_for = resync_requests.organisations_waiting(connection)
@@ -107,13 +107,13 @@ class Runner:
                     self._run_until_done(each, answer)
 
     def _yield_to_requests(self) -> None:
-        """Make the runs for which a longer one has given way."""
+        """Make the requested runs that a longer run has yielded to."""
         for each in self._organisations:
             self._run_until_done(each, partial(answer, named_only=True))
         self._urgency.record_yielded()
 
     def forward_requests(self) -> None:
-        """Whoever asks this process asks the store, and so whichever daemon works."""
+        """Pass a request to this process on to the store, and so to the daemon that has the lead."""
         if not self._asked.is_set():
             return
         self._asked.clear()
@@ -125,7 +125,7 @@ class Runner:
             self._asked.set()
 
     def do(self, daily: DailyJob) -> None:
-        """Do what is done every day; whatever it raises, the others are done and it is tried again the next day."""
+        """Run a daily job; if it raises, the others still run, and it is tried again the next day."""
         try:
             daily.work(self._store, self._clock())
         except StateUnusable as problem:
@@ -134,28 +134,28 @@ class Runner:
             self._log.error("daily_job_failed", job=daily.name, reason=f"unexpected {type(problem).__name__}")
 
     def seconds_of_quiet(self) -> float:
-        """How long no call leaves, because of the time of day."""
+        """How many seconds the current quiet window still lasts; 0 outside one."""
         return self.orders.turns[0].onefile.rate_limiter.seconds_of_quiet()
 
     def release(self, retired: list[DaemonConfig]) -> None:
-        """Close what no run goes by any more: everything, unless one is at work, which may have begun by it."""
+        """Close retired configurations, unless a run is in progress, which may still use one."""
         while retired and not self._turns.is_taken:
             retired.pop().close()
 
     def _of_all(self, work: Callable[[SyncContext], object], *, is_patient: bool = False) -> bool:
-        """Each has its turn, whatever has become of the others'."""
+        """Run every organisation, even if another one's run fails."""
         outcomes = [self._run_until_done(each, work, is_patient=is_patient) for each in self._organisations]
         return all(outcomes)
 
     def _run_until_done(
         self, organisation_id: int, work: Callable[[SyncContext], object], *, is_patient: bool = False
     ) -> bool:
-        """Do it once, and once more whenever it has given way; false when it is worth trying again soon."""
+        """Do it once, and again each time it yields; returns false if it should be retried soon."""
         while not self._stopping.is_set():
             try:
                 return self._run_until_yield(organisation_id, work, is_patient=is_patient)
             except Yielded:
-                # For whoever is patient they are waiting already.
+                # A patient run yields to threads that already wait to make their runs.
                 if not is_patient:
                     self._yield_to_requests()
         return True
@@ -164,7 +164,7 @@ class Runner:
         self, organisation_id: int, work: Callable[[SyncContext], object], *, is_patient: bool
     ) -> bool:
         try:
-            # Two organisations have two locks in the store, and still their turns one after the other.
+            # Two organisations have two locks in the store, but still run one after the other.
             with (
                 self._turns.turn(is_patient=is_patient),
                 locked_when_free(self._store, organisation_id, Purpose.WRITING, self._wait),
@@ -187,7 +187,7 @@ class Runner:
         return True
 
     def _failed(self, organisation_id: int, reason: str) -> None:
-        # Without a traceback, which may quote values.
+        # No traceback: it may quote values.
         self._log.error("poll_failed", organisation_id=organisation_id, reason=reason)
 
     def _wait(self) -> None:

@@ -1,6 +1,6 @@
-"""Telling systemd how the daemon is: ready, reloading, stopping, and in one line what it does.
+"""Reports the daemon's state to systemd: ready, reloading, stopping, and a one-line status.
 
-The protocol is sd_notify(3), a datagram to the socket that NOTIFY_SOCKET names; systemd's manual gives code for it to
+The protocol is sd_notify(3), a datagram to the socket that NOTIFY_SOCKET names; systemd's manual has code for it to
 copy. Of the packages for it, sdnotify has had no release since 2017, and cysystemd is compiled for Linux alone.
 """
 
@@ -15,16 +15,16 @@ _LONGEST_STATUS: Final = 500
 
 
 class ServiceManager:
-    """The service manager that has started this process; without one that listens nothing is sent.
+    """The service manager that started this process; nothing is sent if there is none.
 
-    ``address`` is what NOTIFY_SOCKET holds. No method raises: what cannot be sent is not sent.
+    ``address`` is the value of NOTIFY_SOCKET. No method raises: a message that cannot be sent is dropped.
     """
 
     def __init__(self, address: str = "") -> None:
         self._address = address
 
     def ready(self, status: str) -> None:
-        """The start is over, or the reload: the configuration is in use."""
+        """The start or reload is complete: the configuration is in use."""
         self._send("READY=1", f"STATUS={_one_line(status)}")
 
     def doing(self, status: str) -> None:
@@ -50,7 +50,7 @@ class ServiceManager:
 
 
 def manager_of_this_process() -> ServiceManager:
-    """The one that the environment names."""
+    """The service manager that the environment names."""
     return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""))
 
 

@@ -1,4 +1,4 @@
-"""``syncd demo``: a made-up college, a simulated OneFile, and the real commands between the two."""
+"""``syncd demo``: runs the real commands with a made-up college and a simulated OneFile."""
 
 from syncd.demo.walkthrough import run_demo
 from syncd.errors import StoryBroken

@@ -1,4 +1,4 @@
-"""How large a made-up college is, and what is wrong in its MIS."""
+"""The size of a made-up college, and the defects in its MIS."""
 
 import random
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything there is. Every centre needs a placement, an open class and an assessor at least."""
+    """The number of records of each kind. Every centre needs at least a placement, an open class and an assessor."""
 
     centres: int = 3
     placements: int = 40
-    """One of each centre's is for whoever has no other."""
+    """One of each centre's is the default placement."""
     classes: int = 60
     staff: int = 80
     employers: int = 120
@@ -21,9 +21,9 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Dirt:
-    """What is wrong in an MIS, or only looks so, by the codes of those concerned.
+    """Real and apparent defects in an MIS, by the codes of the people concerned.
 
-    Whoever is held because of it is nobody's tutor, employer or IQA, so that nobody else is held for their sake.
+    Held people are not used as tutor, employer or IQA, so that no other record is held because of them.
     """
 
     without_email: frozenset[str] = frozenset()
@@ -31,32 +31,32 @@ class Dirt:
     entered_twice: frozenset[str] = frozenset()
     """Learners with two enrolments, and staff and employers with two rows: held."""
     unknown_tutor: frozenset[str] = frozenset()
-    """Learners whose tutor's code is nobody's: held."""
+    """Learners whose tutor's code does not exist: held."""
     wrong_uln: frozenset[str] = frozenset()
     """Learners whose ULN has a wrong check digit: a warning."""
     no_date: frozenset[str] = frozenset()
-    """Learners whose date of birth is a date that there never was: a warning."""
+    """Learners whose date of birth is not a real date: a warning."""
     without_site: frozenset[str] = frozenset()
-    """Learners for whom the default placement stands in."""
+    """Learners who get the default placement."""
     shared_email: Mapping[str, str] = field(default_factory=dict)
-    """Learners and employers with the e-mail of another, each with that other: rightly two accounts."""
+    """Learners and employers with another's e-mail address, and that other: correctly two accounts."""
     two_roles: frozenset[str] = frozenset()
-    """Staff who assess and quality-assure: rightly two accounts, with one MISID."""
+    """Staff who assess and quality-assure: correctly two accounts with one MISID."""
 
     @property
     def held(self) -> frozenset[str]:
-        """Whoever OneFile cannot be given."""
+        """The people whose records cannot be sent."""
         return self.without_email | self.entered_twice | self.unknown_tutor
 
     @property
     def warned(self) -> frozenset[str]:
-        """Whoever it can be given without one of their values."""
+        """The people whose records can be sent without one value."""
         return self.wrong_uln | self.no_date
 
     @classmethod
     def usual(cls, seed: int, size: Size) -> "Dirt":
-        """As much as is usual: nobody has two sorts of it, and a small college has none."""
-        chance = random.Random(seed)  # noqa: S311 - made-up dirt is no secret
+        """Return a usual number of defects: no person has two kinds, and a small college has none."""
+        chance = random.Random(seed)  # noqa: S311 - made-up data, not a secret
         learners = _Deck(chance, [learner_code(number) for number in range(size.learners)])
         staff = _Deck(chance, [staff_code(number) for number in range(size.staff)])
         employers = _Deck(chance, [employer_code(number) for number in range(size.employers)])
@@ -73,7 +73,7 @@ class Dirt:
 
 
 class _Deck:
-    """Codes in a chance order, of which nobody gets one that somebody else has."""
+    """Codes in random order; each is drawn once."""
 
     def __init__(self, chance: random.Random, codes: list[str]) -> None:
         self._size = len(codes)
@@ -83,21 +83,21 @@ class _Deck:
         return frozenset(self._left.pop() for _ in range(self._size // many))
 
     def pairs_one_in(self, many: int) -> dict[str, str]:
-        # Whoever comes first is made first, and has an address to share.
+        # The person with the lower code is generated first, and has an address to share.
         pairs = (sorted((self._left.pop(), self._left.pop())) for _ in range(self._size // many))
         return {later: earlier for earlier, later in pairs}
 
 
 def learner_code(number: int) -> str:
-    """The MISID of a learner, counted from 0."""
+    """Return the MISID of a learner, numbered from 0."""
     return f"L{1001 + number}"
 
 
 def staff_code(number: int) -> str:
-    """The MISID of one of the staff, counted from 0."""
+    """Return the MISID of a member of staff, numbered from 0."""
     return f"S{1001 + number}"
 
 
 def employer_code(number: int) -> str:
-    """The MISID of an employer's person, counted from 0."""
+    """Return the MISID of an employer contact, numbered from 0."""
     return f"E{1001 + number}"

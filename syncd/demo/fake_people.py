@@ -1,4 +1,4 @@
-"""Made-up people and their particulars. Telephone numbers and domains are those set aside for fiction."""
+"""Made-up people and their details. Telephone numbers and domains are those reserved for fiction."""
 
 import random
 import unicodedata
@@ -22,7 +22,7 @@ _NINO_PREFIXES: Final = ("AB", "CE", "HK", "JG", "LM", "SW")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What everybody has."""
+    """The fields that every person has."""
 
     forename: str
     surname: str
@@ -31,41 +31,41 @@ class Person:
 
 
 class People:
-    """Makes one after another, as ``chance`` has it."""
+    """Generates people from the random numbers of ``chance``."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
 
     def somebody(self, code: str, domain: str) -> Person:
-        """Somebody whose e-mail address is nobody else's, because their code is in it."""
+        """Return a person; the code makes their e-mail address unique."""
         forename, surname = self._chance.choice(_FORENAMES), self._chance.choice(_SURNAMES)
         email = f"{_plain(forename)}.{_plain(surname)}.{code.lower()}@{domain}"
         return Person(forename, surname, email, self.telephone())
 
     def telephone(self) -> str:
-        """A landline."""
+        """Return a landline number."""
         return f"01632 960{self._chance.randrange(1000):03}"
 
     def mobile(self) -> str:
-        """A mobile number."""
+        """Return a mobile number."""
         return f"07700 900{self._chance.randrange(1000):03}"
 
     def born_on(self) -> date:
-        """A birthday that makes a learner of the 2020s."""
+        """Return a date of birth for a learner of the 2020s."""
         return date(1998, 1, 1) + timedelta(days=self._chance.randrange(10 * 365))
 
     def address(self) -> str:
-        """Three lines in one text."""
+        """Return an address of three lines in one text."""
         house, street = self._chance.randrange(1, 200), self._chance.choice(_STREETS)
         return f"{house} {street}\nAshby Vale\nAV{self._chance.randrange(1, 10)} {self._chance.randrange(1, 10)}ZZ"
 
     def nino(self) -> str:
-        """A National Insurance number of a right form."""
+        """Return a National Insurance number in the right format."""
         digits = f"{self._chance.randrange(10**6):06}"
         return f"{self._chance.choice(_NINO_PREFIXES)}{digits}{self._chance.choice('ABCD')}"
 
     def uln(self) -> str:
-        """Nine digits and the one that checks them: the weighted sum leaves 10 when divided by 11."""
+        """Return a ULN: nine digits and a check digit; the weighted sum is 10 modulo 11."""
         while True:
             digits = [self._chance.randrange(1, 10), *(self._chance.randrange(10) for _ in range(8))]
             left = sum(weight * digit for weight, digit in zip(range(10, 1, -1), digits, strict=True)) % 11
@@ -74,11 +74,11 @@ class People:
 
 
 def miscopied(uln: str) -> str:
-    """The same with another check digit, which cannot be right."""
+    """Return the ULN with a wrong check digit."""
     return uln[:-1] + str((int(uln[-1]) + 1) % 10)
 
 
 def _plain(name: str) -> str:
-    """A name as it may stand in an e-mail address."""
+    """Return a name as it can be used in an e-mail address."""
     letters = unicodedata.normalize("NFKD", name.lower())
     return "".join(letter for letter in letters if letter.isascii() and letter.isalpha())

@@ -1,6 +1,6 @@
-"""A made-up college of any size, the same for the same seed, with the dirt that a real MIS has.
+"""A made-up college of any size, the same for the same seed, with the defects of a real MIS.
 
-Nothing is written here: `generate` makes rows, and `syncd.demo.mis_database.College` is a database that holds them.
+`generate` only makes rows; `syncd.demo.mis_database.College` writes them to a database.
 """
 
 import random
@@ -32,16 +32,16 @@ Row: TypeAlias = dict[str, Any]
 
 #: The first centre's organisation in OneFile; the others' follow it.
 FIRST_ORGANISATION: Final = 5740
-#: The placement of each centre for whoever has no other.
+#: The default placement of each centre.
 AT_COLLEGE: Final = "At college"
-#: The code of a tutor whom nobody has ever entered.
+#: The code of a tutor who does not exist.
 NO_SUCH_TUTOR: Final = "S9999"
 
 ASSESSOR: Final = "Assessor"
 TRAINEE_ASSESSOR: Final = "Trainee Assessor"
 IQA: Final = "IQA"
 
-#: What the status of a learner may be called.
+#: The names of learner statuses.
 STATUSES: Final = ("Active", "Completed")
 
 _CENTRES: Final = ("Ashby Vale College", "Ashby Vale Adult Learning", "Ashby Vale Skills Academy")
@@ -71,18 +71,18 @@ class Generated:
 
     Attributes:
         rows: by table.
-        dirt: what is wrong with them.
+        dirt: the defects in the rows.
     """
 
     def __init__(self, seed: int, size: Size, dirt: Dirt) -> None:
         self.dirt = dirt
         self.rows: defaultdict[Table, list[Row]] = defaultdict(list)
         self._size = size
-        self._chance = random.Random(seed)  # noqa: S311 - made-up people are no secret
+        self._chance = random.Random(seed)  # noqa: S311 - made-up data, not a secret
         self._people = People(self._chance)
         self._emails: dict[str, str | None] = {}
         self._ready: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
-        """What a newcomer can be given, by kind and centre."""
+        """The rows that a new record can refer to, by kind and centre."""
         self._make_centres()
         self._make_courses()
         self._make_staff()
@@ -91,7 +91,7 @@ class Generated:
             self.another_learner()
 
     def another_learner(self) -> dict[Table, list[Row]]:
-        """One learner more; gives the rows that are new."""
+        """Add one learner; return the new rows."""
         number = len(self.rows[LEARNER])
         centre = self._centre(number)
         dirt, chance, people, code = self.dirt, self._chance, self._people, learner_code(number)
@@ -114,7 +114,7 @@ class Generated:
             "learning_difficulty": chance.choice(("10", "11", "98", "98")),
             "site_code": site_code,
             "employer_contact_code": employer and employer["code"],
-            # Most learners of a real centre have no status.
+            # At a real centre, most learners have no status.
             "status_name": chance.choice((*STATUSES, None, None)),
         }
         if code in dirt.without_site:
@@ -142,7 +142,7 @@ class Generated:
         return [enrolment] * (1 + (code in self.dirt.entered_twice))
 
     def _others_for(self, code: str, centre: int, tutor: str) -> list[Row]:
-        """Whoever looks after a learner besides the tutor."""
+        """Return the assignments of a learner besides the tutor."""
         return [
             {"learner_code": code, "staff_code": self._chance.choice(others), "role": role}
             for role, share in ((IQA, 0.3), (ASSESSOR, 0.1))
@@ -250,12 +250,12 @@ class Generated:
 
 
 def generate(seed: int, size: Size | None = None, dirt: Dirt | None = None) -> Generated:
-    """Make a college: a large one with the usual dirt, unless told otherwise."""
+    """Return a made-up college; by default a large one with the usual defects."""
     size = size or Size()
     return Generated(seed, size, Dirt.usual(seed, size) if dirt is None else dirt)
 
 
 def _named(names: Sequence[str], number: int) -> str:
-    """A name for each number, none twice."""
+    """Return a different name for each number."""
     turn, place = divmod(number, len(names))
     return names[place] if turn == 0 else f"{names[place]} {1 + turn}"

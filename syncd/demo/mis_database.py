@@ -1,4 +1,4 @@
-"""A made-up college's MIS: a database that holds what the generator has made."""
+"""A made-up college's MIS: a database with the generated rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from syncd.demo.mis_schema import METADATA
 
 
 class College:
-    """The MIS at ``url``, whose tables are made here and filled with what was generated."""
+    """The MIS at ``url``; creates its tables and inserts the generated rows."""
 
     def __init__(self, url: str, generated: Generated) -> None:
-        # Whoever reads it is another program, as it is at a real college: no connection is kept from it.
+        # Another program reads the database, as at a real college, so no connection is kept open.
         self._engine = create_engine(url, poolclass=NullPool)
         METADATA.create_all(self._engine)
         self.add(generated.rows)
@@ -27,6 +27,6 @@ class College:
                     connection.execute(insert(table), list(new))
 
     def correct(self, column: Column[Any], code: str, **columns: object) -> None:
-        """Change other columns of the rows that have this code in this one."""
+        """Change other columns of the rows that have this code in ``column``."""
         with self._engine.begin() as connection:
             connection.execute(update(column.table).where(column == code).values(columns))

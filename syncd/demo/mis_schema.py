@@ -1,4 +1,4 @@
-"""The tables of a made-up college's MIS, in a database of any make."""
+"""The tables of a made-up college's MIS, for any kind of database."""
 
 from typing import Final
 
@@ -62,7 +62,7 @@ CLASS: Final = Table(
     Column("is_finished", Boolean, nullable=False),
 )
 
-# A code is not the key of a table of people: somebody has been entered twice in many an MIS.
+# A code is not the primary key of a table of people: in a real MIS a person may be entered twice.
 STAFF: Final = Table(
     "staff",
     METADATA,
@@ -99,7 +99,7 @@ OBSERVER: Final = Table(
     Column("site_code", ForeignKey("site.code"), nullable=False),
 )
 
-# A date of birth is text here, as in many an MIS that began as a spreadsheet: so it can be one that is no date.
+# A date of birth is text, as in an MIS that began as a spreadsheet, so it can be an invalid date.
 LEARNER: Final = Table(
     "learner",
     METADATA,
@@ -120,7 +120,7 @@ LEARNER: Final = Table(
     Column("status_name", String(30)),
 )
 
-# A tutor's code is what somebody typed: nothing checks that there is such a tutor.
+# A tutor's code is free text: the database does not check that the tutor exists.
 ENROLMENT: Final = Table(
     "enrolment",
     METADATA,

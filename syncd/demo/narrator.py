@@ -1,4 +1,4 @@
-"""How the story is told: sentences, the commands as a person would type them, and what they say themselves."""
+"""The output of the demo: sentences, the commands as an operator would type them, and their output."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ _LOOK_EVERY_SECONDS: Final = 0.2
 
 
 class Ending(IntEnum):
-    """The exit codes that occur in the story."""
+    """The exit codes that occur in the demo."""
 
     DONE = 0
     WAITS = 3
@@ -32,13 +32,13 @@ class Ending(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What the code says to a script; nothing when all is well."""
+        """The meaning of the code; empty for success."""
         return {3: "waits for approval", 4: "done, but some records are held"}.get(self, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Something that grows while a command is at work, so that the reader sees how far it has come."""
+    """A count that grows while a command runs, shown as a progress bar."""
 
     what: str
     now: Callable[[], int]
@@ -46,7 +46,7 @@ class Growth:
 
 
 class Narrator:
-    """Tells on standard output, and runs commands in ``folder`` with ``environment``; their logs go to its `LOG`."""
+    """Writes to standard output, and runs commands in ``folder`` with ``environment``; their logs go to `LOG` in it."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
@@ -55,17 +55,17 @@ class Narrator:
         self._out.width = min(self._out.width, _WIDEST)
 
     def chapter(self, title: str) -> None:
-        """Begin a new part of the story."""
+        """Print the title of a new part."""
         self._out.print()
         self._out.rule(Text(title, "bold"), align="left", style="cyan")
 
     def say(self, text: str) -> None:
-        """One paragraph."""
+        """Print one paragraph."""
         self._out.print()
         self._out.print(fill(text, self._out.width), markup=False)
 
     def show(self, rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -> None:
-        """Rows under one another, the first column in bold."""
+        """Print rows as a table, the first column in bold."""
         table = Table(*headings, box=None, show_header=bool(headings), pad_edge=False, header_style="dim")
         for row in rows:
             first, *others = (Text(cell) for cell in row)
@@ -75,9 +75,9 @@ class Narrator:
         self._out.print(Padding(table, (0, 0, 0, 2), expand=False))
 
     def run(self, *command: str, ends_with: Ending = Ending.DONE, growth: Growth | None = None) -> None:
-        """Run a command to its end, and show it, what it says, and what its exit code means.
+        """Run a command to its end, and show it, its output and the meaning of its exit code.
 
-        Raises `StoryBroken` when it ends with another exit code.
+        Raises `StoryBroken` if it ends with another exit code.
         """
         self._out.print()
         self._out.print(Text(f"$ syncd {' '.join(command)}", "bold green"))
@@ -100,7 +100,7 @@ class Narrator:
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            # Under a growing bar the command's own words would land in the middle of it.
+            # Otherwise the command's own output would be printed into the progress bar.
             stdout=subprocess.PIPE if growth else None,
             stderr=log,
             text=True,
@@ -110,7 +110,7 @@ class Narrator:
                     self._out.print(_watched(process, growth, self._out), end="")
                 return process.wait()
             except BaseException:
-                # Told to stop, it finishes the calls that are in flight.
+                # After SIGTERM, the command finishes the calls that are in flight.
                 process.terminate()
                 process.wait()
                 raise
@@ -128,5 +128,5 @@ def _watched(process: subprocess.Popen[str], growth: Growth, out: Console) -> Te
 
 
 def _sentences_in(log: str) -> str:
-    """What a command said to a person: the lines of its standard error that are no log lines."""
+    """Return the messages of a command: the lines of its standard error that are not log lines."""
     return " ".join(line for line in log.splitlines() if not line.startswith("{"))

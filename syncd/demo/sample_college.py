@@ -1,4 +1,4 @@
-"""The college of the story: who is in it, what OneFile knows of it at first, and what a week brings."""
+"""The college of the demo: its people, OneFile's data at the start, and the changes of a week."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ from syncd.simulator.field_rules import ASSESSOR
 
 ORGANISATION_ID: Final = FIRST_ORGANISATION
 
-#: The people whom the story tells of, by their MISID.
+#: The MISIDs of the people in the demo.
 MARRIED: Final = "L1008"
 NEW_PHONE: Final = "L1015"
 LEFT: Final = "L1031"
@@ -24,7 +24,7 @@ ENROLLED_TWICE: Final = "L1038"
 NEW_COURSE: Final = "L1052"
 
 LEARNERS: Final = 64
-#: The learners whom OneFile can be given at first; three are held.
+#: The number of learners that can be sent at first; three are held.
 SENDABLE: Final = LEARNERS - 3
 
 _SIZE: Final = Size(centres=1, placements=4, classes=4, staff=3, employers=3, observers=0, learners=LEARNERS)
@@ -34,12 +34,12 @@ _DIRT: Final = Dirt(
     wrong_uln=frozenset({WRONG_ULN}),
     no_date=frozenset({NO_DATE}),
 )
-#: Started by the college this term; nobody has made the class in OneFile yet.
+#: A new course of this term; its class does not exist in OneFile yet.
 _NOT_IN_ONEFILE: Final = {"code": "BARB2", "title": "Barbering Level 2"}
 
 
 class SampleCollege:
-    """The same people and the same week each time; `settle_in` before the week."""
+    """The same people and the same week each time; call `create_database` before `let_a_week_pass`."""
 
     def __init__(self) -> None:
         self._generated = generate(ORGANISATION_ID, _SIZE, _DIRT)
@@ -47,11 +47,11 @@ class SampleCollege:
         self._start_the_new_course()
 
     def create_database(self, file: Path) -> None:
-        """Make the MIS, in a SQLite file."""
+        """Create the MIS as a SQLite file."""
         self._mis = College(f"sqlite:///{file}", self._generated)
 
     def let_a_week_pass(self) -> None:
-        """Two people change, one leaves, one joins; one loses an e-mail address and another is given one."""
+        """Change two learners, withdraw one, add one, delete one's e-mail address and add another's."""
         self._mis.correct(LEARNER.c.code, MARRIED, surname="Okonkwo-Whittle")
         self._mis.correct(LEARNER.c.code, NEW_PHONE, mobile="07700 900999")
         self._mis.correct(ENROLMENT.c.learner_code, LEFT, status="withdrawn")
@@ -60,7 +60,7 @@ class SampleCollege:
         self._mis.correct(LEARNER.c.code, NO_EMAIL, email="found.at.last@learner.example")
 
     def onefile_at_the_start(self) -> dict[str, list[Row]]:
-        """A simulator's seed: the college's tutors, classes and placements, and no learner yet."""
+        """Return a simulator's seed: the college's tutors, classes and placements, but no learners."""
         rows = self._generated.rows
         return {
             "organisations": [{"ID": ORGANISATION_ID, "Name": centre["name"]} for centre in rows[CENTRE]],
@@ -79,7 +79,7 @@ class SampleCollege:
         }
 
     def onefile_a_week_later(self) -> dict[str, list[Row]]:
-        """What has been added in OneFile by hand: the class that was wanting."""
+        """Return what was added to OneFile by hand: the missing class."""
         return {"classrooms": [_classroom(_NOT_IN_ONEFILE)]}
 
     def _start_the_new_course(self) -> None:

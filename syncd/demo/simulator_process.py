@@ -1,4 +1,4 @@
-"""The simulated OneFile of the demo, in a process of its own, and what it tells beside its API."""
+"""The simulated OneFile of the demo, in its own process, and its control endpoints."""
 
 import subprocess
 import sys
@@ -16,11 +16,11 @@ _PATIENCE_SECONDS: Final = 10
 
 
 class OneFile:
-    """A running simulator, seen from beside its API.
+    """A running simulator, accessed through its control endpoints.
 
     Attributes:
-        base_url: what syncd is configured with.
-        customer_token: what syncd logs in with.
+        base_url: the URL for syncd's configuration.
+        customer_token: the token that syncd logs in with.
     """
 
     def __init__(self, base_url: str, customer_token: str, control: httpx.Client) -> None:
@@ -35,18 +35,18 @@ class OneFile:
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """Every call so far, the oldest first; ``is_write`` tells those that asked for a change."""
+        """Every call so far, the oldest first; ``is_write`` is true for those that asked for a change."""
         calls: list[dict[str, Any]] = self._look("journal")
         return calls
 
     @property
     def number_of_users(self) -> int:
-        """How many accounts there are, staff included."""
+        """The number of accounts, including staff."""
         count: int = self._look("state")["users"]
         return count
 
     def take_in(self, seed: dict[str, list[dict[str, Any]]]) -> None:
-        """Add rows, as if somebody had made them in OneFile by hand."""
+        """Add rows, as if an administrator had created them in OneFile by hand."""
         self._ask("POST", "seed", json=seed)
 
     def _look(self, at: str) -> Any:
@@ -61,7 +61,7 @@ class OneFile:
 
 @contextmanager
 def simulated_onefile(seed: Path, environment: Mapping[str, str], *, keychain: bool) -> Iterator[OneFile]:
-    """A OneFile that holds what the file ``seed`` says; its process is ended on the way out, whatever happened.
+    """Run a OneFile with the data of the file ``seed``; its process always ends with the context.
 
     Raises `StoryBroken`.
     """
@@ -80,7 +80,7 @@ def simulated_onefile(seed: Path, environment: Mapping[str, str], *, keychain: b
         token = said[1].removeprefix("SYNCD_ONEFILE__CUSTOMER_TOKEN=")
         if base_url == said[0] or token == said[1]:
             raise StoryBroken(f"The simulated OneFile did not start. It said: {said[0] or 'nothing'}")
-        # A proxy of the reader's network has no way to this machine's loopback.
+        # A network proxy cannot reach this machine's loopback.
         with httpx.Client(base_url=httpx.URL(base_url).join("/"), trust_env=False) as control:
             yield OneFile(base_url, token, control)
     finally:

@@ -1,4 +1,4 @@
-"""The story: a college's first run, a week of changes, a second run, and what OneFile was told."""
+"""The steps of the demo: a college's first run, a week of changes, a second run, and what OneFile received."""
 
 import json
 import os
@@ -16,16 +16,16 @@ _SHIPPED: Final = Path(__file__).parent / "folder"
 
 
 def run_demo(folder: Path, *, keychain: bool) -> None:
-    """Tell the whole story on standard output, in a folder that is made for it; takes about half a minute.
+    """Run the demo on standard output, in a folder that it creates; takes about half a minute.
 
-    With ``keychain`` the simulated OneFile has Keychain creation switched on. Nothing is left but the folder.
-    Raises `StoryBroken` when the folder holds something already, and when a step does not end as it should.
+    With ``keychain`` the simulated OneFile has Keychain creation switched on. Only the folder remains afterwards.
+    Raises `StoryBroken` if the folder is not empty, and if a step does not end as expected.
     """
     college = SampleCollege()
     seed = _make(folder, college)
-    # What the reader has set for their own syncd is none of the demo's business.
+    # The demo ignores the settings of the operator's own syncd.
     environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("SYNCD_")}
-    # The simulator is on this machine, and no proxy leads there.
+    # The simulator is on this machine, which a proxy cannot reach.
     environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     with simulated_onefile(seed, environment, keychain=keychain) as onefile:
         _configure(folder, onefile)
@@ -35,7 +35,7 @@ def run_demo(folder: Path, *, keychain: bool) -> None:
 
 
 def _make(folder: Path, college: SampleCollege) -> Path:
-    """Make the folder, with what OneFile holds at the start in it; gives that file."""
+    """Create the folder with the seed of OneFile in it; return the seed file."""
     seed = folder / "onefile.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def _configure(folder: Path, onefile: OneFile) -> None:
 
 
 class _Story:
-    """The chapters, in their order; they share one college, one OneFile and one teller."""
+    """The steps in their order; they share one college, one OneFile and one narrator."""
 
     def __init__(self, folder: Path, college: SampleCollege, onefile: OneFile, teller: Narrator) -> None:
         self.folder = folder
@@ -189,7 +189,7 @@ class _Story:
 
 
 def _told(calls: list[dict[str, Any]], misids: dict[int, str]) -> list[tuple[str, str, str]]:
-    """Who was created or updated with which fields, those alike in one row."""
+    """Return who was created or updated with which fields, equal changes in one row."""
     alike: dict[tuple[str, str], list[str]] = {}
     for call in calls:
         if call["is_write"]:

@@ -132,11 +132,11 @@ class Notifier:
 
     def _work(self) -> None:
         while not self._is_over.is_set():
-            # What changes while it looks is looked at next.
+            # A change during the check triggers the next check.
             self._wake.clear()
             try:
                 self.check()
-            except Exception as problem:  # noqa: BLE001 - the next look may fare better
+            except Exception as problem:  # noqa: BLE001 - the next check may succeed
                 self._log.error("notification_failed", reason=f"unexpected {type(problem).__name__}")
             self._wake.wait(self._every_seconds)
 

@@ -1,6 +1,6 @@
-"""OneFile's API, version 2.1: the client, its session, its pace, and the shapes of its answers.
+"""OneFile's API, version 2.1: the client, its session, its rate limit, and the shapes of its responses.
 
-Sections named in docstrings (§8.6, U1) are those of the OneFile API fact sheet.
+Section numbers in docstrings (§8.6, U1) refer to the OneFile API fact sheet.
 """
 
 from syncd.onefile.client import OneFile

@@ -45,7 +45,7 @@ _ATTEMPTS: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 5
 
-#: Nothing of the call can have reached OneFile.
+#: After these errors, no part of the call can have reached OneFile.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 _Row = TypeVar("_Row", UserRow, Place)
@@ -54,9 +54,9 @@ _Row = TypeVar("_Row", UserRow, Place)
 class OneFile:
     """One customer's OneFile.
 
-    Any thread may call. Every method can raise `OneFileUnreachable` (nothing was done, or it was a read),
-    `CredentialsRefused` and `Interrupted`; those that change something also `Refused` and `AnswerLost`.
-    Reads and updates are tried again, for they can be repeated; a create is not, unless it never left.
+    Thread-safe. Every method can raise `OneFileUnreachable` (nothing was changed), `CredentialsRefused` and
+    `Interrupted`; methods that change something can also raise `Refused` and `AnswerLost`.
+    Reads and updates are retried because they are idempotent; a create is retried only if it was never sent.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class OneFile:
 
     @contextmanager
     def on_throttled(self, on_throttled: Callable[[float], None]) -> Iterator[None]:
-        """Meanwhile it is this that is told of every 429 and for how many seconds no call leaves after it."""
+        """Within the context, call ``on_throttled`` for each 429, with the seconds for which calls are blocked."""
         before, self._on_throttled = self._on_throttled, on_throttled
         try:
             yield
@@ -112,17 +112,17 @@ class OneFile:
         self._on_throttled(seconds)
 
     def customer(self) -> Customer:
-        """Whose customer token it is (§6). Also raises `Refused`."""
+        """Return the customer that the token belongs to (§6). Also raises `Refused`."""
         with _readable("the customer"):
             return parse_customer(parse_object(self._read("GET", "/Customer")))
 
     def organisations(self) -> list[Organisation]:
-        """All that the customer token sees: those of its customer (§7)."""
+        """Return all organisations that the customer token can access: those of its customer (§7)."""
         with _readable("the organisations"):
             return [parse_organisation(row) for row in parse_rows(self._read("POST", "/Organisation/Search", {}))]
 
     def organisation(self, organisation_id: int) -> Organisation:
-        """The organisation with its Keychain setting (§7). Raises `CredentialsRefused` if the token has none such."""
+        """Return an organisation and its Keychain setting (§7). Raises `CredentialsRefused` if it is not accessible."""
         organisations = self.organisations()
         for organisation in organisations:
             if organisation.id == organisation_id:
@@ -143,12 +143,12 @@ class OneFile:
         expected: int | None = None,
         at_most: int | None = None,
     ) -> Iterator[UserRow]:
-        """The users of an organisation, page by page; with a role only those who are not archived (§8.6, U4).
+        """Yield the users of an organisation, page by page; with a role, only users who are not archived (§8.6, U4).
 
-        ``misid`` is only a hint to OneFile, who may match it loosely (U6): every row is to be looked at again.
-        ``modified_since`` leaves out whom nobody has touched since then; what counts as a touch is not known (U29).
-        ``expected`` is how many there may be, which large pages are chosen by, and ``at_most`` how many calls they are
-        worth. Also raises `TooManyPages`.
+        OneFile may match ``misid`` loosely (U6), so the caller must check every row.
+        ``modified_since`` omits users not modified since then; what counts as a modification is not known (U29).
+        ``expected`` is the estimated number of rows, used to choose the page size; ``at_most`` is the maximum number of
+        calls. Also raises `TooManyPages`.
         """
         filters: dict[str, Value] = {"OrganisationID": organisation_id}
         if role is not None:
@@ -160,25 +160,25 @@ class OneFile:
         return self._rows("/User/Search", filters, parse_user, 1 if misid is not None else expected, at_most)
 
     def places(self, role: Role, organisation_id: int, *, expected: int | None = None) -> Iterator[Place]:
-        """The classrooms (§9) or placements (§10) of an organisation; ``expected`` is how many there may be."""
+        """Yield the classrooms (§9) or placements (§10) of an organisation; ``expected`` estimates their number."""
         return self._rows(f"{resource(role)}/Search", {"OrganisationID": organisation_id}, parse_place, expected)
 
     def calls_for(self, rows: int) -> int:
-        """How many calls a search takes that brings so many rows, as far as OneFile's pages are known (U1)."""
+        """Return how many calls a search for this many rows takes, from what is known of OneFile's page sizes (U1)."""
         return self._page_sizes.calls(rows)
 
     def learner_statuses(self, organisation_id: int) -> list[Place]:
-        """The statuses that an organisation has made for its learners (§7), whose numbers are its own."""
+        """Return an organisation's learner statuses (§7). Each organisation numbers its own."""
         with _readable("the learner statuses"):
             rows = parse_rows(self._read("GET", f"/Organisation/{organisation_id}/LearnerStatuses"))
             return [parse_place(row) for row in rows]
 
     def user(self, user_id: int) -> dict[str, Any]:
-        """All that OneFile tells of one user, keys in lower case, some left out (§8.5). Also raises `Refused`."""
+        """Return OneFile's fields of one user, keys in lower case, some omitted (§8.5). Also raises `Refused`."""
         return self._one("/User", user_id)
 
     def one(self, role: Role, onefile_id: int) -> dict[str, Any]:
-        """The same of a user or a place (§9, §10)."""
+        """Return OneFile's fields of one user or place (§9, §10). Also raises `Refused`."""
         return self._one(resource(role), onefile_id)
 
     def _one(self, resource: str, onefile_id: int) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class OneFile:
             return parse_object(self._read("GET", f"{resource}/{onefile_id}"))
 
     def create(self, request: ApiRequest) -> tuple[Created, Response]:
-        """Send a request that makes an account or a place; it is not repeated once it may have reached OneFile."""
+        """Send a request that creates an account or a place; it is not retried once it may have reached OneFile."""
         response, attempts = self._call(request.method, request.path, request.body, again_after=(OneFileUnreachable,))
         try:
             return parse_created(response), Response(response.status_code, attempts)
@@ -194,14 +194,14 @@ class OneFile:
             raise AnswerLost(response.status_code) from None
 
     def change(self, request: ApiRequest) -> Response:
-        """Send a request that changes an account, a place or an assignment, and that can be repeated."""
+        """Send an idempotent request that changes an account, a place or an assignment."""
         response, attempts = self._call(
             request.method, request.path, request.body, again_after=(OneFileUnreachable, AnswerLost)
         )
         try:
             parse_json(response)
         except Unreadable:
-            # A web page comes from something in between, and says nothing about what OneFile did.
+            # A web page comes from a proxy or gateway, and does not show what OneFile did.
             raise AnswerLost(response.status_code) from None
         return Response(response.status_code, attempts)
 
@@ -225,7 +225,7 @@ class OneFile:
                 method, path, body, again_after=(OneFileUnreachable, AnswerLost), check=_readable_or_lost
             )
         except AnswerLost as lost:
-            # A read that came to nothing changed nothing.
+            # A failed read has changed nothing.
             said = f"answered status {lost.status}" if lost.status else "did not answer"
             if lost.status is not None and lost.status < HTTPStatus.BAD_REQUEST:
                 raise OneFileUnreachable(
@@ -274,12 +274,12 @@ class OneFile:
 
 
 def _plainly(problem: httpx.RequestError) -> str:
-    """What the operating system or OpenSSL says of a connection, without their numbers and names for it."""
+    """Return the operating system's or OpenSSL's message about a connection, without error numbers and source lines."""
     return re.sub(r"^\[[^]]*\] ?| ?\(_ssl\.c:\d+\)", "", str(problem)).rstrip(".")
 
 
 def _proxy_for(url: httpx.URL) -> str | None:
-    """The proxy that the environment names; whatever is on this machine is called without one."""
+    """Return the proxy from the environment; ``None`` for bypassed hosts, and for http, which is only used locally."""
     return None if url.scheme == "http" or proxy_bypass(url.host) else getproxies().get("https")
 
 
@@ -294,7 +294,7 @@ def _readable(what: str) -> Iterator[None]:
 
 
 def _readable_or_lost(response: httpx.Response) -> httpx.Response:
-    """An answer with something in it that can be read; a web page from something in between is as good as none."""
+    """Return the response if it is readable; a web page from a proxy or gateway counts as a lost answer."""
     try:
         parse_json(response)
     except Unreadable:
@@ -303,7 +303,7 @@ def _readable_or_lost(response: httpx.Response) -> httpx.Response:
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
-    """The answer, if it is a yes (§14)."""
+    """Return the response if it is a success; otherwise raise the matching error (§14)."""
     status = response.status_code
     if response.is_success:
         return response

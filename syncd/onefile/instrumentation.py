@@ -1,4 +1,4 @@
-"""How long OneFile takes to answer, for whoever wants to know; nobody's values are in what is told."""
+"""Reports OneFile's response times. The reports contain no personal values."""
 
 import re
 import time
@@ -11,21 +11,21 @@ import httpx
 
 
 class ResponseKind(StrEnum):
-    """What came back of a request."""
+    """The outcome of a request."""
 
     OK = "ok"
     REFUSED = "refused"
-    """OneFile said no (4xx)."""
+    """OneFile refused the request (4xx)."""
     THROTTLED = "throttled"
-    """OneFile said that it was called too often (429)."""
+    """OneFile throttled the request (429)."""
     FAILED = "failed"
-    """OneFile, or something on the way to it, broke down (5xx), or sent elsewhere."""
+    """OneFile or a gateway failed (5xx), or redirected the request (3xx)."""
     NONE = "none"
-    """Nothing that could be read, or not in time."""
+    """No readable response, or none in time."""
 
 
 class Request(NamedTuple):
-    """One request that has left, and how it went."""
+    """One request that was sent, and its outcome."""
 
     endpoint: str
     """Method and path, with ``{id}`` for each number."""
@@ -39,9 +39,9 @@ _NUMBER: Final = re.compile(r"(?<=/)\d+(?=/|$)")
 
 
 class TimedTransport(httpx.BaseTransport):
-    """Tells ``on_request`` of each request what was asked, what kind of answer came, and after how many seconds.
+    """Calls ``on_request`` for each request with its endpoint, the kind of response and the seconds it took.
 
-    ``root`` is the path that every endpoint begins with, which is left out.
+    ``root`` is the path that every endpoint begins with; reports omit it.
     """
 
     def __init__(self, inner: httpx.BaseTransport, root: str, on_request: OnRequest) -> None:
@@ -50,7 +50,7 @@ class TimedTransport(httpx.BaseTransport):
         self._on_request = on_request
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request, and read all of its answer."""
+        """Send one request, and read its whole response."""
         began = time.monotonic()
         answer = ResponseKind.NONE
         try:

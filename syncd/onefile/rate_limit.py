@@ -1,4 +1,4 @@
-"""The pace: when the next call may leave, over all threads, runs and restarts of one customer token."""
+"""The rate limit: when the next call may leave, across all threads, runs and restarts of one customer token."""
 
 import random
 from bisect import bisect_left
@@ -15,59 +15,59 @@ from pyrate_limiter import GCRA, Rate
 from syncd.core.rate import sustained_rate
 from syncd.errors import OneFileUnreachable
 
-#: A burst is to be smaller than the smallest bucket, and than what the limit leaves over.
+#: A burst must be smaller than the smallest bucket, and than what the limit leaves over.
 _LARGEST_BURST: Final = 5
 
 _MINUTE: Final = timedelta(minutes=1)
-#: A turn further away than this is a clock that was set back, not a queue.
+#: A slot further away than this means that the clock was set back, not that there is a queue.
 _FARTHEST_TURN: Final = timedelta(minutes=2)
-#: A clock may be set, and a machine sleep, while one waits for a time of day; so one looks again.
+#: The clock may be set, or the machine suspended, during a wait for a time of day, so the wait is re-checked.
 _LOOK_AGAIN_SECONDS: Final = 60.0
-#: For longer than this a run does not sit and wait because OneFile asks for it: it ends, and leaves the lock to others.
+#: If OneFile asks for a longer wait than this, the run ends and releases the lock.
 _LONGEST_WAIT_SECONDS: Final = 120.0
-#: No limit of calls a minute is lifted later than this. Whoever says so means something else.
+#: The longest wait that is accepted; no per-minute limit needs a longer one.
 _LONGEST_HOLD_OFF_SECONDS: Final = 3600.0
 
 Step = Callable[[int], tuple[int, float]]
-"""Takes when the line is free, in microseconds since 1970; gives when it is free next, and the seconds to wait."""
+"""Takes the next free slot, in microseconds since 1970; returns the slot after it, and the seconds to wait."""
 
 Sleep = Callable[[float], bool]
-"""Waits so many seconds; true when it was woken because syncd is to stop."""
+"""Waits this many seconds; returns true if it was woken because syncd must stop."""
 
 
 class Interrupted(Exception):
-    """syncd was told to stop while a call waited for its turn; the call was not made."""
+    """syncd had to stop while a call waited for its turn; the call was not made."""
 
     attempts: int | None = None
-    """Which attempt at the call it was, the first being 1; ``None`` for what was no attempt yet."""
+    """The number of the attempt, from 1; ``None`` if there was no attempt yet."""
 
 
 class Yielded(Interrupted):
-    """Somebody else's calls are to go ahead of this one; it was not made."""
+    """Other calls must go ahead of this one; it was not made."""
 
 
 class RateLimitStore(Protocol):
-    """Where all who call with one customer token keep when the line is free."""
+    """Stores the next free slot, shared by all callers with one customer token."""
 
     def advance(self, step: Step) -> float:
-        """Apply ``step`` to the stored moment as one transaction, and give the seconds it says to wait."""
+        """Apply ``step`` to the stored slot in one transaction, and return the seconds to wait."""
         ...
 
 
 def rate_of(calls_per_minute: int) -> Rate:
-    """The pace for a limit: in any 60 seconds no more calls than the limit, the burst included."""
+    """Return the rate for a limit: in any 60 seconds at most ``calls_per_minute`` calls, including the burst."""
     limit = sustained_rate(calls_per_minute)
     burst = max(1, min(_LARGEST_BURST, calls_per_minute - limit))
     return Rate(limit, int(_MINUTE.total_seconds() * 1000), burst)
 
 
 class RateLimiter:
-    """Lets each call wait for its turn.
+    """Makes each call wait for its turn.
 
-    ``calls_per_minute`` is OneFile's limit; ``quiet`` are windows of the day, in ``zone``, in which no call leaves.
-    ``clock`` gives the time in UTC. ``sleep`` waits, and is to come back early with true when syncd is to stop;
-    ``pause`` waits whatever is to be. ``line`` is a lock: one thread at a time waits for the next slot, so that they
-    are taken in order.
+    ``calls_per_minute`` is OneFile's limit; ``quiet`` are the daily quiet windows, in ``zone``, when no call leaves.
+    ``clock`` returns the time in UTC. ``sleep`` waits, and must return early with true if syncd must stop;
+    ``pause`` waits without interruption. ``line`` is a lock: one thread at a time waits for the next slot, so that
+    slots are taken in order.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class RateLimiter:
         self._throttled_at = self._closed_until = datetime.min.replace(tzinfo=UTC)
         self._is_called_aside: Callable[[], bool] = lambda: False
         self.calls = 0
-        """How many have had their turn here: each is a request, log-ins and repetitions included."""
+        """The number of requests that have had their turn, including log-ins and retries."""
 
     @property
     def calls_per_second(self) -> float:
-        """How many calls leave a second when there is always one waiting."""
+        """The sustained number of calls a second."""
         rate = self._rates[0]
         return rate.limit / rate.interval * 1000
 
     def wait(self) -> None:
-        """Come back when the caller's call may leave.
+        """Return when the caller's call may leave.
 
-        Raises `OneFileUnreachable` when OneFile has asked to be left alone for longer than a run waits, `Interrupted`.
+        Raises `OneFileUnreachable` if OneFile asks for a longer wait than a run accepts, and `Interrupted`.
         """
         with self._line:
             self.sleep(0)
@@ -119,7 +119,7 @@ class RateLimiter:
 
     @contextmanager
     def yielding_to(self, should_yield: Callable[[], bool]) -> Iterator[None]:
-        """Meanwhile every call whose turn comes asks first whether others are to go ahead, and is then not made."""
+        """Within the context, a call raises `Yielded` instead of leaving if ``should_yield`` returns true."""
         before, self._is_called_aside = self._is_called_aside, should_yield
         try:
             yield
@@ -127,13 +127,13 @@ class RateLimiter:
             self._is_called_aside = before
 
     def block_until(self, seconds: float | None) -> float:
-        """OneFile said 429: nobody calls for this long, or until its next minute begins if it did not say how long.
+        """Block all calls after a 429: for this long, or until the next minute begins if OneFile did not say how long.
 
-        Gives the seconds, an hour at most; 0 when another call was told so before, and all wait already.
+        Returns the seconds, at most an hour; 0 if another call's 429 has already blocked them.
         """
         now = self._clock()
         if seconds is None:
-            # A little later than on the dot, and not everybody at once.
+            # Slightly later than the full minute, with jitter so that callers do not all resume at once.
             seconds = 60 - now.second - now.microsecond / 1e6 + random.uniform(0.5, 2)  # noqa: S311 - no secret
         seconds = min(seconds, _LONGEST_HOLD_OFF_SECONDS)
         with self._closing:
@@ -143,11 +143,11 @@ class RateLimiter:
         return seconds if is_news else 0.0
 
     def seconds_of_quiet(self) -> float:
-        """How long no call leaves, because it is a time of day at which none is to; 0 at any other."""
+        """Return the seconds until the current quiet window ends; 0 outside quiet windows."""
         return seconds_of_quiet(self._clock(), self._quiet, self._zone)
 
     def sleep(self, seconds: float) -> None:
-        """Wait, unless syncd is to stop. Raises `Interrupted`."""
+        """Wait. Raises `Interrupted` if syncd must stop."""
         if self._ends_at is None:
             if self._sleep(seconds):
                 raise Interrupted
@@ -158,7 +158,7 @@ class RateLimiter:
 
     @contextmanager
     def shutdown_grace(self, seconds: float) -> Iterator[None]:
-        """Meanwhile syncd, which is to stop, may call and wait for so many seconds more, to leave things in order."""
+        """Within the context, syncd may call and wait for this many more seconds, to shut down cleanly."""
         self._ends_at = self._clock() + timedelta(seconds=seconds)
         try:
             yield
@@ -173,10 +173,10 @@ class RateLimiter:
         return int(advanced), (decision.retry_after_ms or 0) / 1000
 
     def _seconds_closed(self) -> float:
-        """What is left of the time for which OneFile wants no calls."""
+        """Return the seconds left for which OneFile's 429 blocks calls."""
         now = self._clock()
         with self._closing:
-            # Before it was said: a clock that was set back.
+            # A time before the 429 means that the clock was set back.
             is_closed = self._throttled_at <= now < self._closed_until
             seconds = (self._closed_until - now).total_seconds() if is_closed else 0.0
         if seconds > _LONGEST_WAIT_SECONDS:
@@ -187,12 +187,12 @@ class RateLimiter:
 
 
 def seconds_of_quiet(now: datetime, quiet: Sequence[tuple[time, time]], zone: ZoneInfo) -> float:
-    """What is left of the windows of the day that it is in; 0 outside them."""
+    """Return the seconds left of the quiet windows that include ``now``; 0 outside them."""
     return max((_left_of(now.astimezone(zone), start, end) for start, end in quiet), default=0.0)
 
 
 def _left_of(now: datetime, start: time, end: time) -> float:
-    """The seconds that are left of a daily window, 0 outside it; one that ends before it begins spans midnight."""
+    """Return the seconds left of a daily window, 0 outside it. A window that ends before it begins spans midnight."""
     is_in = start <= now.time() < end if start <= end else now.time() >= start or now.time() < end
     if not is_in:
         return 0.0
@@ -203,7 +203,7 @@ def _left_of(now: datetime, start: time, end: time) -> float:
 
 
 def _first_at_or_after(moment: datetime) -> float:
-    """When the clock first shows this or a later time, in seconds since 1970: in spring it leaves an hour out."""
+    """Return when the clock first shows this or a later time, in seconds since 1970: in spring it skips an hour."""
     later, earlier = moment.replace(fold=0), moment.replace(fold=1)
     if earlier.timestamp() >= later.timestamp():
         return moment.timestamp()

@@ -1,4 +1,4 @@
-"""The calls that change something in OneFile: which step is which request.
+"""The requests that change something in OneFile, and the step each one carries out.
 
 The client sends these requests, and ``syncd explain`` prints them.
 """
@@ -23,12 +23,12 @@ class ApiRequest:
 
     @property
     def fields(self) -> Mapping[str, Sent]:
-        """The fields of its body; none if it has no body."""
+        """The fields of the body; empty if there is no body."""
         return self.body or {}
 
 
 class PendingId(str):
-    """Stands for an id that OneFile has not given yet, in a request that is only shown."""
+    """A placeholder for an id that OneFile has not assigned yet, in a request that is only shown."""
 
     __slots__ = ()
 
@@ -37,10 +37,10 @@ Id: TypeAlias = int | PendingId
 
 
 def request_for(step: Step, ids: Mapping[Key, Id], *, learner_in_path: bool = False) -> ApiRequest:
-    """The request that carries out a step.
+    """Return the request that carries out a step.
 
-    ``ids`` has the ids of the accounts that the step is about or waits for, as far as the step has not got them itself.
-    Which id belongs in the path of an Assign is not known (U18): the user's, unless ``learner_in_path``.
+    ``ids`` has the ids of the step's accounts and of those it waits for, if the step itself does not have them.
+    It is not known which id belongs in the path of an Assign (U18): the user's, unless ``learner_in_path``.
     """
     match step:
         case Create():
@@ -62,23 +62,23 @@ def request_for(step: Step, ids: Mapping[Key, Id], *, learner_in_path: bool = Fa
 
 
 def create(role: Role, organisation_id: int, fields: Mapping[str, Sent]) -> ApiRequest:
-    """Make an account (§8.2, §8.3), a classroom (§9) or a placement (§10)."""
+    """Return the request that creates an account (§8.2, §8.3), a classroom (§9) or a placement (§10)."""
     role_number = {} if role.is_place else {"Role": role.number}
     return ApiRequest("POST", resource(role), {"OrganisationID": organisation_id, **role_number, **fields})
 
 
 def update(role: Role, onefile_id: Id, fields: Mapping[str, Sent]) -> ApiRequest:
-    """Change these fields of an account (§8.4) or a place (§9, §10)."""
+    """Return the request that changes these fields of an account (§8.4) or a place (§9, §10)."""
     return ApiRequest("POST", f"{resource(role)}/{onefile_id}", fields)
 
 
 def fields_sent(step: Create | Update | Rekey, ids: Mapping[Key, Id]) -> dict[str, Sent]:
-    """The fields that a step sends, with the ids of the accounts that it waits for."""
+    """Return the fields that a step sends, with the ids of the accounts it waits for."""
     if isinstance(step, Rekey):
         return {"MISID": step.key.misid}
     return {**step.fields, **{name: ids[key] for name, key in step.waits_for.items()}}
 
 
 def resource(role: Role) -> str:
-    """Where OneFile's API has the accounts of a role, or the places of a kind."""
+    """Return the API path of a role's accounts, or of a kind of place."""
     return f"/{role}" if role.is_place else "/User"

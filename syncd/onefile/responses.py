@@ -1,4 +1,4 @@
-"""The shapes of OneFile's answers (§19), read with as little faith as the fact sheet has in them."""
+"""The shapes of OneFile's responses (§19), parsed defensively because the fact sheet is unsure of them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from typing import Any, Final
 
 import httpx
 
-#: What a database's column has room for; OneFile's ids have nine digits at most.
+#: The largest value of a database column; OneFile's ids have at most nine digits.
 _LARGEST_ID: Final = 2**63 - 1
 
 
 class Unreadable(ValueError):
-    """An answer is not of the shape its call should have."""
+    """A response does not have the shape that its call should return."""
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Whose customer token it is (§6)."""
+    """The customer that the token belongs to (§6)."""
 
     id: int
     name: str
@@ -32,27 +32,27 @@ class Organisation:
     name: str
     creates_keychains: bool
     suppresses_emails: bool | None = None
-    """What that does nobody outside knows (U28); ``None`` where OneFile does not say."""
+    """Its effect is not documented (U28); ``None`` if OneFile omits it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user in a search; most else about it needs a call of its own (§8.6)."""
+    """A user in a search result; most other fields need a separate call (§8.6)."""
 
     id: int
     misid: str
     told: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """All that the row says, keys in lower case: the names, and whatever else OneFile puts in (U2)."""
+    """All fields of the row, keys in lower case: the names, and any others that OneFile includes (U2)."""
 
     @property
     def name(self) -> str:
-        """First and last name as people write them."""
+        """First and last name."""
         return f"{_text(self.told, 'firstname')} {_text(self.told, 'lastname')}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A classroom or a placement in a search (§9, §10)."""
+    """A classroom or a placement in a search result (§9, §10)."""
 
     id: int
     name: str
@@ -61,19 +61,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A yes that says nothing more (§8.4, §8.7)."""
+    """A success without further content (§8.4, §8.7)."""
 
     status: int
     attempts: int
-    """How often the call was made."""
+    """The number of attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What a create told (§8.3)."""
+    """What OneFile returns for a create (§8.3)."""
 
     user_id: int | None
-    """``None`` where OneFile said yes and nothing else, as it does while Keychain creation is on."""
+    """``None`` if OneFile returned no details, as it does while Keychain creation is on."""
     username: str = ""
     password: str = ""
 
@@ -82,18 +82,18 @@ class Created:
 
 
 def parse_json(response: httpx.Response) -> Any:
-    """The JSON in an answer; ``None`` where it has no body, as when nothing is found (§8.6). Raises `Unreadable`."""
+    """Return a response's JSON; ``None`` if it has no body, as when nothing is found (§8.6). Raises `Unreadable`."""
     if not response.content.strip():
         return None
     try:
         return response.json()
     except (ValueError, RecursionError):
-        # Not JSON, not text, a number of thousands of digits, or brackets without end.
+        # Not JSON, not text, a number with thousands of digits, or brackets nested too deeply.
         raise Unreadable from None
 
 
 def parse_rows(response: httpx.Response) -> list[dict[str, Any]]:
-    """The rows of a search, keys in lower case. Raises `Unreadable`."""
+    """Return the rows of a search, keys in lower case. Raises `Unreadable`."""
     document = parse_json(response)
     if document is None:
         return []
@@ -103,7 +103,7 @@ def parse_rows(response: httpx.Response) -> list[dict[str, Any]]:
 
 
 def parse_object(response: httpx.Response) -> dict[str, Any]:
-    """One object, keys in lower case. Raises `Unreadable`."""
+    """Return one object, keys in lower case. Raises `Unreadable`."""
     document = parse_json(response)
     if not isinstance(document, dict):
         raise Unreadable
@@ -111,12 +111,12 @@ def parse_object(response: httpx.Response) -> dict[str, Any]:
 
 
 def parse_customer(row: Mapping[str, Any]) -> Customer:
-    """The customer. Raises `Unreadable`."""
+    """Return the customer. Raises `Unreadable`."""
     return Customer(_id_of(row), _text(row, "name"))
 
 
 def parse_organisation(row: Mapping[str, Any]) -> Organisation:
-    """An organisation's row. Raises `Unreadable`."""
+    """Return an organisation. Raises `Unreadable`."""
     return Organisation(
         _id_of(row),
         _text(row, "name"),
@@ -126,17 +126,17 @@ def parse_organisation(row: Mapping[str, Any]) -> Organisation:
 
 
 def parse_user(row: Mapping[str, Any]) -> UserRow:
-    """A user's row; the MISID is empty where the account has none (§19). Raises `Unreadable`."""
+    """Return a user; the MISID is empty if the account has none (§19). Raises `Unreadable`."""
     return UserRow(_id_of(row), _text(row, "misid"), row)
 
 
 def parse_place(row: Mapping[str, Any]) -> Place:
-    """A classroom's or placement's row. Raises `Unreadable`."""
+    """Return a classroom or placement. Raises `Unreadable`."""
     return Place(_id_of(row), _text(row, "name"), _text(row, "misid"))
 
 
 def parse_created(response: httpx.Response) -> Created:
-    """What a create's answer tells (§8.3, U14). Raises `Unreadable` for what is not an answer to a create."""
+    """Return the result of a create (§8.3, U14). Raises `Unreadable` if the response is not that of a create."""
     match parse_json(response):
         case None | "":
             return Created(None)
@@ -150,7 +150,7 @@ def parse_created(response: httpx.Response) -> Created:
 
 
 def parse_session(response: httpx.Response) -> str:
-    """The session in an answer to Authentication: plain text, or a JSON string (§2). Raises `Unreadable`."""
+    """Return the session from an Authentication response: plain text or a JSON string (§2). Raises `Unreadable`."""
     text = "".join(response.text.split()).strip('"')
     if not text or not text.isascii() or not text.isprintable() or text[0] in "<{[":
         raise Unreadable
@@ -158,13 +158,13 @@ def parse_session(response: httpx.Response) -> str:
 
 
 def parse_message(response: httpx.Response) -> str:
-    """OneFile's own words in a refusal, however they are wrapped (U12); at most 500 characters."""
+    """Return OneFile's message from a refusal, in any of its forms (U12); at most 500 characters."""
     words = " ".join(_words(response).split())
     return words[:500]
 
 
 def parse_retry_after(response: httpx.Response, now: datetime) -> float | None:
-    """The seconds that a ``Retry-After`` header asks to wait, at least 0; ``None`` if there is none to be read."""
+    """Return the seconds to wait by a ``Retry-After`` header, at least 0; ``None`` if it is missing or invalid."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return float(text)

@@ -1,4 +1,4 @@
-"""The session: one log-in serves every call until it is a day old (§2)."""
+"""The session: one log-in is used for every call until it is a day old (§2)."""
 
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
@@ -16,10 +16,10 @@ _LIFETIME: Final = timedelta(hours=23)
 
 
 class SessionAuth(httpx.Auth):
-    """Logs in before the first call, before the session is too old, and once more when OneFile answers 401.
+    """Logs in before the first call, before the session expires, and once more after a 401.
 
-    ``customer_token`` is secret and goes nowhere but into the log-in's header. Raises `CredentialsRefused` when
-    OneFile does not take it, `OneFileUnreachable` when the log-in fails otherwise.
+    ``customer_token`` is secret and is sent only in the log-in's header. Raises `CredentialsRefused` if OneFile
+    refuses it, `OneFileUnreachable` if the log-in fails for another reason.
     """
 
     def __init__(self, login_url: str, customer_token: str, clock: Callable[[], datetime]) -> None:
@@ -31,7 +31,7 @@ class SessionAuth(httpx.Auth):
         self._opened_at: datetime | None = None
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Give the request its session; see `httpx.Auth`."""
+        """Add the session to the request; see `httpx.Auth`."""
         session = yield from self._current(stale="")
         request.headers["X-TokenID"] = session
         response = yield request
@@ -40,7 +40,7 @@ class SessionAuth(httpx.Auth):
             yield request
 
     def _current(self, stale: str) -> Generator[httpx.Request, httpx.Response, str]:
-        """The session to call with, another than ``stale``; of many threads that need one, one logs in."""
+        """Return a session other than ``stale``; if several threads need one, only one logs in."""
         with self._lock:
             is_old = self._opened_at is None or self._clock() - self._opened_at >= _LIFETIME
             if is_old or self._session == stale:

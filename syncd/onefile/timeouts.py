@@ -1,7 +1,7 @@
-"""A deadline for a whole call: httpx limits how long each read and write takes, and not all of them together.
+"""A deadline for a whole call: httpx limits each read and write, but not their total time.
 
-A server that sends a byte now and then would keep a call, and the run with it, for ever. And a call that outlives
-`settle_seconds` could still make an account that a search has just not found.
+A server that sends a byte now and then could keep a call, and its run, open for ever. A call that outlives
+`settle_seconds` could still create an account that a search has just not found.
 """
 
 import threading
@@ -15,27 +15,27 @@ import httpx
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """httpx's own transport, where a call, from connecting to the last byte of its answer, takes ``seconds`` at most.
+    """httpx's own transport with a limit of ``seconds`` for a call, from connecting to the last byte of its response.
 
-    Raises what httpx raises for a time-out of whatever the call was at. An answer is to be read in the thread that
-    asked for it, as `httpx.Client.request` does.
+    Raises httpx's time-out error for the phase that the call was in. The thread that sent the request must also read
+    the response, as `httpx.Client.request` does.
     """
 
     def __init__(self, seconds: float, *, limits: httpx.Limits, proxy: str | None) -> None:
         super().__init__(limits=limits, proxy=proxy)
         self._seconds = seconds
         self._deadline = _Deadline()
-        # httpcore takes a network backend for such ends, and httpx has no way to name one.
+        # httpcore accepts a network backend for this, but httpx has no option to pass one.
         self._pool._network_backend = _Backend(self._pool._network_backend, self._deadline)  # noqa: SLF001
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; its time begins to run."""
+        """Send one request and start its deadline."""
         self._deadline.at = time.monotonic() + self._seconds
         return super().handle_request(request)
 
 
 class _Deadline(threading.local):
-    """When the call that this thread is at has to be over."""
+    """When the current call of this thread must end."""
 
     at = float("inf")
 

@@ -1,4 +1,4 @@
-"""The way out: every request that leaves for OneFile, log-ins too, goes through here and is paced (§3)."""
+"""The rate-limited transport: every request to OneFile, including log-ins, goes through it (§3)."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,10 +15,10 @@ _MOST_429S: Final = 10
 
 
 class RateLimitedTransport(httpx.BaseTransport):
-    """Waits for a turn before each request, and takes a 429 as what it says: nothing was done, come back later.
+    """Waits for a turn before each request, and retries after a 429, which means that nothing was done.
 
-    ``on_throttled`` is told for how many seconds no call leaves after a 429, once for all calls that drew it.
-    Raises `OneFileUnreachable` when OneFile goes on answering 429, and `Interrupted`.
+    ``on_throttled`` receives the seconds for which calls are blocked after a 429, once for all calls that got it.
+    Raises `OneFileUnreachable` if OneFile keeps answering 429, and `Interrupted`.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""What is made of the parts of a run beside the run itself: verify, link, rekey, explain, doctor."""
+"""Operations other than a plain run: verify, link, rekey, explain, doctor."""

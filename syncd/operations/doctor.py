@@ -1,4 +1,4 @@
-"""Examining a syncd: is everything there that a run needs, and what should its operator think about beforehand."""
+"""Check that a run has everything it needs, and what the operator should consider beforehand."""
 
 import os
 from collections import Counter
@@ -37,14 +37,14 @@ class State(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """A run can be made; somebody should think about it all the same."""
+    """A run is possible, but the operator should consider this."""
     FAILED = "failed"
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check has found; no secret, and of people nothing but how many they are."""
+    """What a check has found; no secrets, and of people only their number."""
 
     check: str
     state: State
@@ -55,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finding that does not know yet which check it belongs to."""
+    """A finding without the name of its check."""
 
     found: str
     advice: str = ""
@@ -68,14 +68,14 @@ class Check:
 
     name: str
     look: Callable[[], Outcome]
-    """May raise any `SyncdError`, which then is what was found."""
+    """May raise any `SyncdError`, which becomes the finding."""
     otherwise: str = ""
     """What to do about an error that does not say so itself."""
     needs: str = ""
-    """The check that must not have failed for this one to be possible."""
+    """The check that must not fail or be skipped, or this one is skipped."""
 
     def finding(self) -> Finding:
-        """Look."""
+        """Run the check."""
         try:
             outcome = self.look()
         except Interrupted:
@@ -87,7 +87,7 @@ class Check:
 
 
 def made(checks: Iterable[Check]) -> Iterator[Finding]:
-    """The findings of checks that are made one after the other; none stops another but those that need it."""
+    """Run the checks in order and return their findings; a failure skips only the checks that need it."""
     unsound: set[str] = set()
     for check in checks:
         finding = not_checked(check.name, check.needs) if check.needs in unsound else check.finding()
@@ -97,7 +97,7 @@ def made(checks: Iterable[Check]) -> Iterator[Finding]:
 
 
 def failed(name: str, problem: SyncdError, otherwise: str) -> Finding:
-    """What an error says; the last of its sentences, if there are several, is what to do."""
+    """Return the finding of an error; if it has several sentences, the last one is the advice."""
     found, several, advice = str(problem).removesuffix(".").rpartition(". ")
     if several:
         return Finding(name, State.FAILED, found, f"{advice}.")
@@ -126,7 +126,7 @@ def of_schedule(poll: str, quiet: Sequence[tuple[time, time]], *, is_live: bool)
 
 
 def of_leavers(grace: timedelta, protected: int, *, archives: bool) -> Outcome:
-    """What becomes of leavers, of whom ``protected`` are never archived."""
+    """What happens to leavers; ``protected`` is the number of MISIDs that are never archived."""
     if not archives:
         return Outcome("leavers are reported only; their accounts are not changed")
     return Outcome(
@@ -150,16 +150,16 @@ def of_admin(listen: str, *, is_loopback: bool) -> Outcome:
 
 
 def of_notify(names: Sequence[str]) -> Outcome:
-    """Who is told when syncd needs somebody: the names of the addresses, of which nothing is sent to any."""
+    """Where notifications are sent, by the names of the addresses; nothing is sent."""
     if not names:
         return Outcome("no notifications are sent: notify.urls is empty")
     return Outcome(f"notifications go to {', '.join(names)}; 'syncd notify test' sends a test message")
 
 
 def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
-    """Whether the state store is there, writable, of this program's schema, and opened by the key.
+    """Whether the state store exists, is writable, has this version's schema, and is decrypted by the key.
 
-    Root may write to any file, so for root it is also whether a service may that runs as the owner of the folder.
+    Root can write to any file, so for root it also checks whether a service can that runs as the folder's owner.
     Raises `StateUnusable`.
     """
     revision = store.revision()
@@ -191,7 +191,7 @@ def _of_new_store(store: Store) -> Outcome:
 
 
 def of_runs(store: Store, organisation_id: int, clock: Callable[[], datetime], *, is_live: bool) -> Outcome:
-    """The last run, if there ever was one, and the one that waits for approval. Raises `StateUnusable`."""
+    """The last run, if there was one, and the one that waits for approval. Raises `StateUnusable`."""
     last = waiting = None
     if store.revision() is not None:
         if not store.is_current:
@@ -220,7 +220,7 @@ def of_runs(store: Store, organisation_id: int, clock: Callable[[], datetime], *
 
 
 def of_daemon(store: Store, organisation_id: int, clock: Callable[[], datetime]) -> Outcome:
-    """Whether a daemon looks after this organisation. Raises `StateUnusable`."""
+    """Whether a daemon serves this organisation. Raises `StateUnusable`."""
     due = None
     if store.revision() is not None:
         if not store.is_current:
@@ -246,17 +246,17 @@ def of_mis(mis: Mis) -> Outcome:
 
 @dataclass(slots=True)
 class FeedCounts:
-    """What the feeds hold: their rows are read as a run reads them, counted, and forgotten."""
+    """Counts the rows of the feeds, which are read as a run reads them and not kept."""
 
     mapped: set[str] = field(default_factory=set)
     """The fields that the feeds supply."""
     _seen: set[Key] = field(default_factory=set)
 
     def of_feed(self, context: SyncContext) -> Outcome:
-        """How many rows the one feed of these parts has for each organisation, and how many could not be sent.
+        """Count the rows of this context's one feed for each organisation, and those that could not be sent.
 
-        It is read once for each of them, as a run does; a feed with a watermark is then asked for changes, as a poll
-        asks it. Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+        It is read once for each of them, as in a run; a feed with a watermark is then queried for changes, as in a
+        poll. Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
         """
         organisations = context.organisations or (context.organisation_id,)
         rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
@@ -274,7 +274,7 @@ class FeedCounts:
                     self.mapped |= row.supplied
                     misid = row.key.misid
             rows[row.key.organisation_id] += 1
-            # A learner may have many links, and who has no MISID is nobody's double.
+            # A learner may have many assignments, and a row without a MISID is not a duplicate.
             if context.feeds and row.key.misid:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
@@ -321,7 +321,7 @@ def _counted(by_organisation: Mapping[int, int], held: Counter[tuple[Reason, str
 
 
 def of_encryption(mapped: Iterable[str], *, has_key: bool) -> Outcome:
-    """Whether what the feeds hold is encrypted at rest."""
+    """Whether the values of the feeds are encrypted at rest."""
     if has_key:
         return Outcome("values and first passwords are encrypted in the state store")
     supplied = frozenset(mapped)
@@ -338,7 +338,7 @@ def of_encryption(mapped: Iterable[str], *, has_key: bool) -> Outcome:
 
 
 def of_login(onefile: OneFile) -> Outcome:
-    """Whether the customer token is good, and whose it is. Raises `OneFileUnreachable`, `CredentialsRefused`."""
+    """Whether the customer token is valid, and of which customer. Raises `OneFileUnreachable`, `CredentialsRefused`."""
     try:
         customer = onefile.customer()
     except Refused:
@@ -352,7 +352,7 @@ def of_organisation(organisation: Organisation) -> Outcome:
 
 
 def of_keychain(organisation: Organisation) -> Outcome:
-    """What becomes of a new account in this organisation."""
+    """What OneFile does for a new account in this organisation."""
     told = {None: "", True: "; EmailSuppression is on", False: "; EmailSuppression is off"}
     suppression = told[organisation.suppresses_emails]
     if not organisation.creates_keychains:
@@ -367,7 +367,7 @@ def of_keychain(organisation: Organisation) -> Outcome:
 def of_references(
     onefile: OneFile, organisation_id: int, defaults: Defaults, is_to_come: Callable[[Code], bool]
 ) -> Outcome:
-    """Whether OneFile has what ``[defaults]`` names, or is to be given it, as ``is_to_come`` tells of a code.
+    """Whether OneFile has what ``[defaults]`` names, or the feeds will create it, as ``is_to_come`` says of a code.
 
     Raises what `OneFile` does for reads.
     """
@@ -406,7 +406,7 @@ def of_references(
 
 
 def is_to_come(context: SyncContext, code: Code) -> bool:
-    """Whether the feeds of these parts have what a code stands for. Raises as `read_feeds` does."""
+    """Whether the feeds have the record that a code stands for. Raises as `read_feeds` does."""
     records = (row for row in read_feeds(context) if isinstance(row, Record))
     return any(code.text == (row.key.misid if code.by == "MISID" else row.name) for row in records)
 

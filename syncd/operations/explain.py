@@ -104,7 +104,7 @@ class LastChange:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A user who is to be assigned to the learner by the MIS, or who is assigned in OneFile."""
+    """A user that the MIS assigns to the learner, or who is assigned in OneFile."""
 
     role: Role
     misid: str
@@ -157,7 +157,7 @@ def explain(context: SyncContext, misid: str) -> Explanation:
     found = _read(context, misid, known)
     plan = make_plan(context, Scope.of(found.in_scope)).plan
     with context.reading_session() as session:
-        # Read again, so that all that is said of an account is of the same time.
+        # Read again, so that everything about an account is of the same time.
         known = accounts.known(session)
         values = accounts.values(session, [key for key in known if key.misid == misid])
         feeds = accounts.feeds(session)
@@ -374,7 +374,7 @@ class _Case:
         return "same" if has_it and self._hold is None else ""
 
     def _meant(self, name: str, given: Value | Code) -> str:
-        """What an id stands for, or a code."""
+        """Describe what an id or a code stands for."""
         if not isinstance(given, Code):
             return f"OneFile's own id: {given}"
         named = f"the {given.referent} with the {given.by} {given.text!r}"
@@ -392,7 +392,7 @@ class _Case:
         return f"looked up as {named}: {noun} {accepted}" if accepted else named
 
     def decide(self, *, has_rows: bool) -> Decided:
-        """What becomes of the record or the account, and by which rule."""
+        """Return what happens to the record or the account, and by which rule."""
         if self._hold is not None:
             advice = HELD[self._hold.reason]
             why = f"{advice.meaning} {advice.remedy}"

@@ -1,4 +1,4 @@
-"""First contact: the accounts that OneFile has already become ours, and a wrong link is taken back."""
+"""First contact: link the accounts that OneFile already has, and undo a wrong link."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
@@ -44,14 +44,14 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class LinkProposals:
-    """What first contact has brought to light."""
+    """What first contact has found."""
 
     linked: Mapping[Key, int]
-    """Recorded as ours, by their MISID."""
+    """The accounts that were linked by their MISID."""
     duplicates: Sequence[tuple[str, tuple[int, ...]]]
     """MISIDs that several accounts of one role have, with their UserIDs."""
     taken: Mapping[Key, int]
-    """Accounts that carry a record's MISID, and that the store knows under another one."""
+    """Accounts that have a record's MISID in OneFile, and another one in the store."""
     proposals: Sequence[Proposal]
     without: int
     """The records that have no account, and for which none is proposed."""
@@ -59,7 +59,7 @@ class LinkProposals:
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """An account that a person has chosen for somebody, and where that is written."""
+    """An account that the operator has chosen for a record, and where the file says so."""
 
     role: Role
     misid: str
@@ -68,7 +68,7 @@ class LinkRow:
 
 
 class UnlinkResult(Enum):
-    """How a link was taken back."""
+    """How a link was undone."""
 
     MARKED = "OneFile's account has a MISID now that says so"
     WAS_GONE = "OneFile's account no longer had the MISID"
@@ -76,9 +76,9 @@ class UnlinkResult(Enum):
 
 
 def find_links(context: SyncContext, on_reading: Callable[[int], None] = lambda _calls: None) -> LinkProposals:
-    """Compare the MIS with OneFile's accounts: record those whose MISIDs agree, propose others; OneFile is only read.
+    """Compare the MIS with OneFile's accounts: link those whose MISIDs agree, propose others; OneFile is only read.
 
-    ``on_reading`` is told how many accounts are about to be read, at a call each. The caller holds the organisation's
+    ``on_reading`` is called with the number of accounts to read, at a call each. The caller holds the organisation's
     lock. Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, what OneFile's reads raise, `Interrupted`.
     """
     confirm_customer(context)
@@ -97,7 +97,7 @@ def find_links(context: SyncContext, on_reading: Callable[[int], None] = lambda 
                 user_id=user_id,
                 feed=feeds[key],
                 accepted={"MISID": key.misid},
-                # What else OneFile has is not known: the next run is to send the record.
+                # OneFile's other values are unknown, so the next run must send the record.
                 fingerprint="",
                 needs_recheck=True,
             )
@@ -117,26 +117,26 @@ def apply_links(
     approved_by: str = "",
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> RunResult:
-    """Give accounts the MISIDs that a person has chosen for them, in a run like any other.
+    """Send accounts the MISIDs that the operator has chosen for them, in a run.
 
-    The caller holds the organisation's lock. Raises as `carry_out` does, and `LinksUnusable` before anything is sent
-    when one of the links cannot be made.
+    The caller holds the organisation's lock. Raises as `execute` does, and `LinksUnusable` before anything is sent if
+    one of the links cannot be made.
     """
     return execute(context, Trigger.LINK, _plan_of(links), approved_by=approved_by, progress=progress)
 
 
 def known_keys(context: SyncContext, misid: str, role: Role | None) -> dict[Key, Known]:
-    """The accounts that the store knows by this MISID, of one role or of any."""
+    """The accounts that the store has with this MISID, of one role or of any."""
     with context.session() as session:
         known = accounts.known(session)
     return {key: account for key, account in known.items() if key.misid == misid and role in {None, key.role}}
 
 
 def unlink(context: SyncContext, key: Key, user_id: int, who: str) -> UnlinkResult:
-    """Take a link back: the account no longer has the MISID, neither here nor in OneFile.
+    """Undo a link: the account no longer has the MISID, in the state store and in OneFile.
 
-    Nobody outside knows whether OneFile can clear a field (U16), so its account is given a MISID that says what was
-    done and is nobody's. ``who`` asked for it. The caller holds the organisation's lock. Raises as `carry_out` does.
+    It is not documented whether OneFile can clear a field (U16), so the account is sent a MISID that says what was done
+    and that no record has. ``who`` asked for it. The caller holds the organisation's lock. Raises as `execute` does.
     """
     outcome = UnlinkResult.WAS_GONE
     told = _told(context, user_id)
@@ -150,13 +150,13 @@ def unlink(context: SyncContext, key: Key, user_id: int, who: str) -> UnlinkResu
 
 
 def forget(context: SyncContext, key: Key) -> None:
-    """Take a link out of the state store, and leave OneFile as it is."""
+    """Remove a link from the state store, and leave OneFile unchanged."""
     with context.session() as session:
         accounts.forget(session, key)
 
 
 def _unlinked_accounts(context: SyncContext) -> tuple[Mapping[Key, Known], dict[Key, Person], dict[Key, str]]:
-    """The accounts of the store; the people of the MIS who are not among them, and the feed of each."""
+    """Return the accounts of the store, the people of the MIS without one, and the feed of each."""
     store = context.store
     with context.session() as session:
         known = accounts.known(session)
@@ -176,7 +176,7 @@ def _records(context: SyncContext) -> Iterator[Record | Held]:
 
 
 def _of_users(context: SyncContext) -> SyncContext:
-    """The same without classrooms and placements, which a run links by itself."""
+    """Return the context without classrooms and placements, which a run links by itself."""
     return replace(context, feeds=tuple(feed for feed in context.feeds if not feed.role.is_place))
 
 
@@ -187,9 +187,9 @@ def _listed(
     misids: Collection[str],
     on_reading: Callable[[int], None],
 ) -> list[Account]:
-    """Every account, the role of each known where it matters for its MISID."""
+    """Return every account, with its role if that matters for its MISID."""
     found: dict[int, Account] = {}
-    # A search by role leaves out the archived (U4); one without a role does not tell who is what.
+    # A search by role leaves out archived users (U4); one without a role does not return roles.
     for role in (*roles, None):
         for account in _search(context, role, expected.total() if role is None else expected[role]):
             found.setdefault(account.user_id, account)
@@ -208,16 +208,16 @@ def _search(context: SyncContext, role: Role | None, expected: int) -> Iterator[
 
 
 def _read(context: SyncContext, listed: Sequence[Account], on_reading: Callable[[int], None]) -> list[Account]:
-    """The same accounts with all that OneFile tells of them, at a call each."""
+    """Return the accounts with all that OneFile returns for them, at a call each."""
 
     def read(account: Account) -> Account:
         told = _told(context, account.user_id)
         if told is None:
-            # It was there a moment ago, and nothing speaks for it now.
+            # It existed a moment ago, and there is no evidence for it now.
             return account
         return replace(
             account,
-            # An archived account may have a role number of its own, or none that is told (§8.1, §8.5).
+            # OneFile may return a separate role number, or none, for an archived account (§8.1, §8.5).
             role=_role_in(told) or account.role,
             misid=_misid_in(told),
             traits=Traits.from_fields(told),
@@ -241,7 +241,7 @@ def _plan_of(links: Sequence[LinkRow]) -> PlanMaker:
             known = accounts.known(session)
             unsettled = {each.key for each in changes.unsettled(session)}
         chosen = _by_key(context.organisation_id, links)
-        # A file may be applied twice, as after a run that was cut short.
+        # A file may be applied twice, for example after an interrupted run.
         open_ = {key: link for key, link in chosen.items() if key not in known or known[key].user_id != link.user_id}
         lookup = OneFileLookup(context.onefile, context.organisation_id, known, context.policy.max_in_flight)
         owners = {account.user_id: key for key, account in known.items() if not key.role.is_place}
@@ -261,20 +261,20 @@ def _plan_of(links: Sequence[LinkRow]) -> PlanMaker:
 
 @dataclass(frozen=True, slots=True)
 class _Checks:
-    """What a chosen link is held against."""
+    """What a chosen link is checked against."""
 
     context: SyncContext
     known: Mapping[Key, Known]
     owners: Mapping[int | None, Key]
-    """Whose account each UserID is in the store."""
+    """The key that each UserID has in the store."""
     unsettled: Set[Key]
     in_onefile: Mapping[Key, tuple[int, ...]]
     """The UserIDs that have the MISID already."""
     feeds: Mapping[Key, str]
-    """Everybody in the MIS, and the feed of each."""
+    """The people of the MIS, and the feed of each."""
 
     def objection(self, key: Key, link: LinkRow) -> str:
-        """Why this link cannot be made, the column first; nothing when it can."""
+        """Return why this link cannot be made, the column first; empty if it can."""
         others = [user_id for user_id in self.in_onefile.get(key, ()) if user_id != link.user_id]
         owner = self.owners.get(link.user_id)
         if key not in self.feeds:
@@ -324,12 +324,12 @@ def _refuse(objections: Sequence[str]) -> None:
 
 
 def _feeds(context: SyncContext) -> dict[Key, str]:
-    """Everybody in the MIS, and the feed of each."""
+    """The people of the MIS, and the feed of each."""
     return {one.key: one.feed for one in _records(context)}
 
 
 def _told(context: SyncContext, user_id: int) -> dict[str, Any] | None:
-    """What OneFile tells of an account; ``None`` when it has none such."""
+    """Return what OneFile has of an account; ``None`` if it has no such account."""
     try:
         return context.onefile.user(user_id)
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""Corrections by hand, as plans: a person's new MISID, and an archiving taken back."""
+"""Plans for corrections by hand: a person's new MISID, and unarchiving."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from syncd.sync.run import PlanMaker
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A person's account is to be known by another MISID."""
+    """A new MISID for a person's account."""
 
     role: Role
     old: str
@@ -27,10 +27,10 @@ class Move:
 
 
 def rekey_plan(moves: Sequence[Move]) -> PlanMaker:
-    """A plan that gives accounts their new MISIDs.
+    """A plan that sends accounts their new MISIDs.
 
     The maker raises `NothingToSettle`, before anything is sent, for an old MISID without an account, a new one that
-    somebody has already here or in OneFile, and one that is named twice.
+    another account has already here or in OneFile, and one that is listed twice.
     """
 
     def maker(context: SyncContext) -> GuardedPlan:
@@ -52,7 +52,7 @@ def rekey_plan(moves: Sequence[Move]) -> PlanMaker:
 
 
 def restore_plan(misid: str, role: Role) -> PlanMaker:
-    """A plan that unarchives one account. The maker raises `NothingToSettle` when it is not an archived one."""
+    """A plan that unarchives one account. The maker raises `NothingToSettle` if it is not archived."""
 
     def maker(context: SyncContext) -> GuardedPlan:
         known = _known(context)

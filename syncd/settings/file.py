@@ -52,7 +52,7 @@ def load_settings(file: Path) -> Settings:
 
 
 def _without_overridden(given: dict[str, Any]) -> dict[str, Any]:
-    """The file without what the environment gives in its other form: a secret for its ``_file``, or the reverse."""
+    """The file without keys that the environment sets in the other form: a secret for its ``_file``, or the reverse."""
     return {
         section: {name: value for name, value in keys.items() if not is_set(section, _other_form(name))}
         if isinstance(keys, dict)

@@ -1,4 +1,4 @@
-"""What a mistake in the configuration is called: the file, the key, and the nearest valid name."""
+"""The error messages for the configuration: the file, the key, and the nearest valid name."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _CONFIG: Final = CONFIG_VARIABLE.removeprefix("SYNCD_")
 
 
 def refuse_unknown_variables() -> None:
-    """Raise `ConfigurationError` for a variable SYNCD_… that names no section, or that is nearly the name of one."""
+    """Raise `ConfigurationError` for a variable SYNCD_… with an unknown section, or that is probably misspelt."""
     for variable in os.environ:
         section, separator, _ = variable.lower().removeprefix("syncd_").partition("__")
         if variable.upper().startswith("SYNCD_") and separator and section not in Settings.model_fields:
@@ -30,7 +30,7 @@ def refuse_unknown_variables() -> None:
 
 
 def _variable_meant(name: str) -> str:
-    """The variable that this was probably to be; nothing for one that is none of syncd's."""
+    """The variable that was probably meant; empty if the name is not like one of syncd's."""
     section, _, key = name.partition("_")
     if section in Settings.model_fields and get_close_matches(key, _keys_at([section]), n=1, cutoff=0.8):
         return _variable(section, key)
@@ -51,7 +51,7 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith("?") else f"{sentence}."
 
 
-#: What pydantic says in a programmer's words, by the type of its error.
+#: Plain wording for pydantic's errors, by the type of error.
 _PLAIN: Final = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -69,7 +69,7 @@ _PLAIN: Final = {
 
 
 def sentence_for(file: Path, given: Mapping[str, Any], problems: list[ErrorDetails]) -> str:
-    """One sentence for the first problem, without what was given for it, and a word on how many more there are."""
+    """One sentence for the first problem, without the given value, and the number of further problems."""
     # A misspelt key is often why another one seems to be missing.
     problem = min(problems, key=lambda each: (each["type"] != "extra_forbidden", each["type"] == "missing"))
     *path, last = [str(part) for part in problem["loc"]] or ["feeds"]
@@ -99,7 +99,7 @@ def sentence_for(file: Path, given: Mapping[str, Any], problems: list[ErrorDetai
 
 
 def _feed_at(index: int, given: Mapping[str, Any]) -> str:
-    """A feed by its name, or by its place where it has none."""
+    """A feed by its name, or by its position if it has no name."""
     try:
         name = given["feeds"][index]["name"]
     except (LookupError, TypeError):
@@ -108,7 +108,7 @@ def _feed_at(index: int, given: Mapping[str, Any]) -> str:
 
 
 def _nearest_allowed(problem: ErrorDetails) -> str:
-    """Which of the allowed words was probably meant; what was given itself is not repeated."""
+    """The allowed word that was probably meant; the given value is not repeated."""
     allowed = re.findall("'([^']+)'", str(problem.get("ctx", {}).get("expected")))
     nearest = get_close_matches(str(problem["input"]).lower(), allowed, n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""

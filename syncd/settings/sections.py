@@ -58,13 +58,13 @@ class Environment(StrEnum):
 
     @property
     def base_url(self) -> str:
-        """Where its API lives."""
+        """The base URL of its API."""
         host = {"live": "wsapi", "practice": "wsapi2", "beta": "wsapibeta"}[self]
         return f"https://{host}.onefile.co.uk/api/v2.1"
 
 
 def onefile_named(host: str) -> str:
-    """A OneFile as people call it, by the host of its API."""
+    """The name for people of the OneFile whose API has this host."""
     for each in Environment:
         if urlsplit(each.base_url).hostname == host:
             return f"OneFile's {each} environment"
@@ -79,7 +79,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_files(cls, given: Any) -> Any:
-        """Put the content of every ``<key>_file`` in the place of ``<key>``."""
+        """Set every ``<key>`` to the content of its ``<key>_file``."""
         if not isinstance(given, Mapping):
             return given
         files = {name: given[f"{name}_file"] for name in cls.SECRETS if isinstance(given.get(f"{name}_file"), str)}
@@ -92,7 +92,7 @@ class Section(BaseModel):
 
 
 class OneFileSettings(Section):
-    """``[onefile]``: where OneFile is, whose accounts, and how fast."""
+    """``[onefile]``: the OneFile environment, the organisations, and the speed of calls."""
 
     SECRETS = frozenset({"customer_token"})
 
@@ -116,13 +116,13 @@ class OneFileSettings(Section):
 
     @property
     def host(self) -> str:
-        """Which OneFile it is; every simulator on this machine is the same one, whatever its port."""
+        """The host that identifies the OneFile; all simulators on this machine count as one, on any port."""
         host = str(urlsplit(self.url).hostname)
         return LOOPBACK if is_loopback(host) else host
 
     @property
     def all_organisations(self) -> tuple[int, ...]:
-        """Every organisation that the feeds have rows of, the one that rows belong to by default first."""
+        """Every organisation with rows in the feeds; the default organisation of rows is first."""
         return tuple(dict.fromkeys((self.organisation_id, *self.organisations)))
 
     @model_validator(mode="after")
@@ -137,7 +137,7 @@ class OneFileSettings(Section):
 
 
 class DatabaseSection(Section):
-    """A section that says where a database is, with its password in the URL or apart from it."""
+    """A section that names a database, with its password in the URL or in a key of its own."""
 
     SECRETS = frozenset({"url", "password"})
 
@@ -148,7 +148,7 @@ class DatabaseSection(Section):
 
     @property
     def connection_url(self) -> str:
-        """The URL to connect with, which holds the password."""
+        """The URL to connect with, including the password."""
         url = with_password(make_url(self.url.get_secret_value()), self.password.get_secret_value())
         return url.render_as_string(hide_password=False)
 
@@ -166,7 +166,7 @@ class SourceSettings(DatabaseSection):
 
 
 def _own_store() -> str:
-    """Where a service has a directory for its state, as systemd and our image say, it is there."""
+    """The default store, in the service's state directory if systemd or our image sets one."""
     directory, _, _ = os.environ.get("STATE_DIRECTORY", "").partition(":")
     return f"sqlite:///{Path(directory, 'syncd.db')}"
 
@@ -184,12 +184,12 @@ class StateSettings(DatabaseSection):
 
     @property
     def keep(self) -> timedelta:
-        """How long changes and runs are kept; nothing is for ever."""
+        """How long changes and runs are kept; zero means for ever."""
         return timedelta(days=self.keep_days)
 
 
 class ScheduleSettings(Section):
-    """``[schedule]``: when the daemon works, and when it must not."""
+    """``[schedule]``: when the daemon polls and verifies, and when it makes no calls."""
 
     poll: Schedule = "15m"
     verify: Schedule = ""
@@ -199,29 +199,29 @@ class ScheduleSettings(Section):
 
     @property
     def poll_interval(self) -> timedelta | None:
-        """The interval, or ``None`` when ``poll`` is a cron line."""
+        """The interval, or ``None`` if ``poll`` is a cron line."""
         return interval(self.poll)
 
     @property
     def verify_interval(self) -> timedelta | None:
-        """The same for ``verify``."""
+        """The interval, or ``None`` if ``verify`` is a cron line or empty."""
         return interval(self.verify)
 
     @property
     def jitter_period(self) -> timedelta:
-        """How much later than on the minute work may begin."""
+        """The longest delay after the scheduled minute."""
         return interval(self.jitter) or timedelta()
 
 
 class GuardSettings(Section):
-    """``[guard]``: how much one run may change unasked."""
+    """``[guard]``: how much one run may change without approval."""
 
     percent: float = Field(10, ge=0, le=100)
     floor: int = Field(50, ge=0)
 
 
 class LeaversSettings(Section):
-    """``[leavers]``: what becomes of accounts whose record is gone."""
+    """``[leavers]``: what happens to accounts whose record is in no feed any more."""
 
     action: Literal["report", "archive"] = "report"
     grace_days: int = Field(14, ge=0, le=36_500)
@@ -229,7 +229,7 @@ class LeaversSettings(Section):
 
 
 class DefaultsSettings(Section):
-    """``[defaults]``: what stands in where the MIS gives none, each by OneFile's id, by its MISID or by its name."""
+    """``[defaults]``: the class, placement or assessor of records without one, by OneFile's id, by MISID or by name."""
 
     classroom_id: int | None = None
     classroom_misid: str = ""
@@ -270,7 +270,7 @@ _DEFAULTED: Final = {
 
 
 class AdminSettings(Section):
-    """``[admin]``: the endpoints for people and monitors."""
+    """``[admin]``: the web pages, the API and the endpoints for monitoring."""
 
     SECRETS = frozenset({"token", "password_hash", "viewer_token", "viewer_password_hash"})
 
@@ -286,7 +286,7 @@ class AdminSettings(Section):
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port, or ``None`` when nothing is to listen."""
+        """Host and port, or ``None`` if it is switched off."""
         if not self.listen:
             return None
         host, _, port = self.listen.rpartition(":")
@@ -318,7 +318,7 @@ class AdminSettings(Section):
 
 
 class NotifySettings(Section):
-    """``[notify]``: who is told when syncd needs somebody, and of what."""
+    """``[notify]``: who is notified if syncd needs an operator, and of what."""
 
     SECRETS = frozenset({"urls"})
 
@@ -329,7 +329,7 @@ class NotifySettings(Section):
 
 
 class LogSettings(Section):
-    """``[log]``: how much is said, and in which shape."""
+    """``[log]``: the level and the format of the log."""
 
     format: Literal["json", "console", ""] = ""
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -357,7 +357,7 @@ class FeedSettings(Section):
 
     @property
     def yields(self) -> Role:
-        """What each row becomes in OneFile; of assignments, the role of the users who are assigned."""
+        """The role that each row becomes in OneFile; for assignments, the role of the assigned users."""
         return _PLACES.get(self.kind) or self.role or Role.LEARNER
 
     @model_validator(mode="after")
@@ -386,10 +386,10 @@ _PLACES: Final = {"placements": Role.PLACEMENT, "classrooms": Role.CLASSROOM}
 
 
 class _FromEnvironment(EnvSettingsSource):
-    """The environment, where a list is written as JSON."""
+    """The environment as a source of settings; a list is written as JSON."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """What is not JSON stays text, so that the key it is meant for can say what it should have been."""
+        """Keep a value that is not JSON as text, so that the check of its key reports what it should be."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
@@ -397,7 +397,7 @@ class _FromEnvironment(EnvSettingsSource):
 
 
 class Settings(BaseSettings):
-    """The whole configuration, as `load_settings` gives it."""
+    """The whole configuration, as `load_settings` returns it."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix="SYNCD_", env_nested_delimiter="__"
@@ -405,7 +405,7 @@ class Settings(BaseSettings):
 
     onefile: OneFileSettings
     source: SourceSettings
-    # Made anew for every configuration, because the place of the default file depends on it.
+    # Created for each configuration, because the path of the default file depends on it.
     state: StateSettings = Field(default_factory=StateSettings)
     schedule: ScheduleSettings = ScheduleSettings()
     guard: GuardSettings = GuardSettings()

@@ -1,4 +1,4 @@
-"""The values of the configuration: what a key may hold, and what it becomes."""
+"""The values of the configuration: how each kind is checked and converted."""
 
 import re
 from contextvars import ContextVar
@@ -29,7 +29,7 @@ LOOPBACK: Final = "localhost"
 _LARGEST_JITTER: Final = timedelta(hours=1)
 
 
-#: Where the configuration file is: relative paths in it, or in the environment, start there.
+#: The folder of the configuration file: relative paths in the file and in the environment start there.
 folder_of_file: ContextVar[Path] = ContextVar("folder", default=Path())
 
 
@@ -53,7 +53,7 @@ def _schedule(text: str) -> str:
 
 
 def interval(text: str) -> timedelta | None:
-    """``30s``, ``15m``, ``1h30m``; ``None`` for what is not an interval."""
+    """Parse an interval such as ``30s``, ``15m`` or ``1h30m``; returns ``None`` if the text is not one."""
     if not re.fullmatch(r"(?=.*[1-9])([0-9]+[smh])+", text):
         return None
     interval: timedelta = durationpy.from_str(text)
@@ -61,7 +61,7 @@ def interval(text: str) -> timedelta | None:
 
 
 def _cron_line(text: str) -> str:
-    # CronSim has a field for seconds, and signs of its own for last days, which five fields of cron have not.
+    # CronSim also accepts a field for seconds and signs for last days, which a five-field cron line does not have.
     if not re.fullmatch(r"(\S+\s+){4}\S+", text.strip()) or not re.fullmatch(r"(?i)(?:[0-9*,/\s-]|[a-z]{3})+", text):
         raise ValueError
     try:
@@ -73,7 +73,7 @@ def _cron_line(text: str) -> str:
 
 def _jitter(text: str) -> str:
     if text and not timedelta() < (interval(text) or timedelta()) <= _LARGEST_JITTER:
-        raise ValueError('is not a time of an hour at most, such as "1m"')
+        raise ValueError('must be a duration of at most 1h, e.g. "1m"')
     return text
 
 
@@ -86,7 +86,7 @@ def _quiet_window(given: object) -> tuple[time, time]:
 
 
 def time_zone(text: str) -> str:
-    """The name of a time zone. Raises `ValueError` for one that this machine does not know."""
+    """Check the name of a time zone. Raises `ValueError` for one that this machine does not know."""
     try:
         ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError):
@@ -96,7 +96,7 @@ def time_zone(text: str) -> str:
 
 def _urls(given: object) -> object:
     if isinstance(given, str):
-        # As it stands in a file or in the environment.
+        # Text from a file or from the environment.
         lines = (line for line in map(str.strip, given.splitlines()) if not line.startswith("#"))
         given = [url for line in lines for url in line.split()]
     if not isinstance(given, list | tuple) or not all(isinstance(url, str) and url.strip() for url in given):
@@ -113,7 +113,7 @@ def _daily(text: str) -> str:
 
 
 def protected(given: object) -> object:
-    """A list of MISIDs, or the name of a file of them. Raises `ValueError` for anything else."""
+    """Check a list of MISIDs, or the name of a file of them. Raises `ValueError` for anything else."""
     misids = [given] if isinstance(given, str) else given
     if not isinstance(misids, list | tuple) or not all(isinstance(misid, str) for misid in misids):
         raise ValueError("must be a list of MISIDs, each in quotes, or the name of a file of them")
@@ -121,7 +121,7 @@ def protected(given: object) -> object:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether it is this machine itself, by address or by name."""
+    """Whether the host is this machine, by address or by name."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -138,7 +138,7 @@ def _password_hash(given: object) -> object:
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there."""
+    """Whether data sent to this URL cannot be read on the way: it is https or on this machine."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -177,5 +177,5 @@ def content_of(key: str, path: str) -> str:
         text = read_secret_file(absolute_path(Path(path)))
     except ValueError as problem:
         raise ValueError(f"{key}: {problem}") from None
-    # A password may begin or end with a blank; nothing else that is secret does.
+    # A password may begin or end with a blank; other secrets do not.
     return text if key == "password_file" else text.strip()

@@ -1,1 +1,1 @@
-"""What `syncd init` proposes: the columns of an MIS's tables matched to OneFile's fields."""
+"""Proposals of `syncd init`: the columns of an MIS's tables matched to OneFile's fields."""

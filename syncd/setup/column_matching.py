@@ -1,4 +1,4 @@
-"""Which columns of a table are what, and how much a table is worth: names and looks weighed against each other."""
+"""Matches the columns of a table to those of a feed, and rates tables, by names and value profiles."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, TypeAlias
@@ -10,15 +10,15 @@ from syncd.setup.schema import Column, Supplied, Table, field_of
 from syncd.setup.synonyms import likeness, things_of, words_of
 
 _SURE_ENOUGH: Final = 0.3
-#: Many tables have a key that is called so: it says nothing without the table's name.
+#: Key names that many tables have; they mean nothing without the table's name.
 COMMON_KEYS: Final = frozenset((name,) for name in ("id", "code", "name", "ref", "number", "key"))
 
 LeadsTo: TypeAlias = Callable[[Table, str], str]
-"""Of a table and one of its columns: the column of a feed that it is for sure, by where it leads; else nothing."""
+"""Returns the feed column that a table's column certainly is, by its foreign key; otherwise an empty text."""
 
 
 def matched(table: Table, wanted: Iterable[str], leads_to: LeadsTo = lambda _table, _column: "") -> dict[str, Supplied]:
-    """Which of the wanted columns a table supplies, each of its own used once, the surest first."""
+    """Return the wanted columns that a table supplies. Each of its columns is used once, the surest match first."""
     wanted = list(wanted)
     scored = []
     for column in table.columns:
@@ -40,7 +40,7 @@ def matched(table: Table, wanted: Iterable[str], leads_to: LeadsTo = lambda _tab
 
 
 def _score(table: Table, column: Column, name: str, leading: str) -> tuple[float, str]:
-    """How likely a column is to be that of a feed, from 0 up, and why."""
+    """Return how likely a column is to be this feed column, from 0 up, and why."""
     if leading:
         return (1.2, "where it leads") if leading == name else (0, "")
     shape = column.look.shape
@@ -54,7 +54,7 @@ def _score(table: Table, column: Column, name: str, leading: str) -> tuple[float
         return by_name, "its name"
     if shape in forms:
         return _score_by_form(column, name, by_name, shape)
-    # A first name may be two words with something between them, and a telephone number a note.
+    # A first name may have unusual punctuation, and a telephone number may have a note.
     return (by_name * 0.6, "its name") if name not in synonyms.TELLING and by_name > 0.8 else (0, "")
 
 
@@ -92,7 +92,7 @@ def _address_lines(table: Table, used: Collection[str]) -> tuple[Column, ...]:
 
 
 def pairs_between(table: Table, base: Table, keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """How a table's rows are of a row of the base: by a foreign key, else by columns that are called like its keys."""
+    """Return the columns that join a table to the base: a foreign key, otherwise columns named like the base's keys."""
     for reference in table.references:
         if reference.table == base.name:
             return tuple(zip(reference.columns, reference.their_columns, strict=True))
@@ -104,18 +104,18 @@ def pairs_between(table: Table, base: Table, keys: tuple[str, ...]) -> tuple[tup
             if "".join(words_of(column.name)) in squashed:
                 pairs.append((column.name, key))
                 break
-    # Of a key of several columns, such as a provider's number and a learner's, all that both have.
+    # For a key of several columns, such as provider number and learner number, all columns that both tables have.
     own = [pair for pair in pairs if likeness(pair[1], "MISID") > 0]
     return tuple(pairs) if own else ()
 
 
 def _singular_of_last(words: tuple[str, ...]) -> str:
-    """The words of ``<tables>_<key>`` run together, the table's in the singular."""
+    """Return the words of ``<tables>_<key>`` joined, with the table's in the singular."""
     return "".join((*map(synonyms.singular, words[:-1]), *words[-1:]))
 
 
 def order_of(table: Table, supplied: Mapping[str, Supplied]) -> tuple[Column, ...]:
-    """By which columns the newest of several rows is last: when it began, else any date, and the key."""
+    """Return the columns that sort the newest of several rows last: the start date, otherwise any date, and the key."""
     found = matched(table, ["StartOn", "DOB"])
     start = supplied.get("StartOn") or found.get("StartOn")
     born = found["DOB"].columns if "DOB" in found else ()
@@ -126,15 +126,15 @@ def order_of(table: Table, supplied: Mapping[str, Supplied]) -> tuple[Column, ..
 
 
 def is_key(table: Table, columns: Collection[Column]) -> bool:
-    """Whether no two rows can be alike in these columns."""
+    """Whether these columns are unique in the table."""
     return bool(table.key) and set(table.key) <= {column.name for column in columns}
 
 
 def worth_of(found: Mapping[str, Supplied]) -> float:
-    """How much it is that was found: what OneFile will not have a learner without counts for more."""
+    """Return a score for the columns found; the mandatory fields of a learner count for more."""
     return sum(3 if Role.LEARNER in FIELDS[field_of(name)].mandatory else 1 for name in found)
 
 
 def set_aside(table: Table) -> float:
-    """What to take off for a table that seems to hold what is past, or what is not yet."""
+    """Return the penalty for a table that seems to hold past or future records."""
     return 4.0 * bool(things_of(table.name) & synonyms.ASIDE)

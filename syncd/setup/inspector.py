@@ -22,10 +22,10 @@ _SAMPLE_ROWS: Final = 200
 
 
 class SchemaInspector:
-    """Reads the tables and views of one schema of an MIS; by default the schema that the login works in.
+    """Reads the tables and views of one schema of an MIS; by default the login's own schema.
 
-    ``unread`` says which parts of the database's catalogue could not be read, and why; without them the tables are
-    known, and fewer joins are proposed. Raises `MisUnreachable`.
+    ``unread`` lists the parts of the database's catalogue that could not be read, and why; without them fewer joins
+    are proposed. Raises `MisUnreachable`.
     """
 
     def __init__(self, mis: Mis, schema: str = "") -> None:
@@ -61,7 +61,7 @@ class SchemaInspector:
     def _read(self, connection: Connection, unread: list[str]) -> tuple[Table, ...]:
         inspector = inspect(connection)
         with warnings.catch_warnings():
-            # SQLAlchemy warns of types that it does not know.
+            # SQLAlchemy warns about unknown types.
             warnings.simplefilter("ignore", SAWarning)
             wanted: dict[str, Any] = {"schema": self._schema, "kind": ObjectKind.ANY}
             columns = inspector.get_multi_columns(**wanted)
@@ -89,7 +89,7 @@ class SchemaInspector:
 
 
 def _read_if_allowed(name: str, read: Callable[[], Any], unread: list[str]) -> Any:
-    """Return what is read; nothing if the login may not see it or the database does not have it, with a note."""
+    """Return the result of ``read``; nothing, with a note, if the login may not see it or the database lacks it."""
     try:
         return read()
     except Exception as problem:  # noqa: BLE001 - SQLAlchemy raises errors of any class for an unusual catalogue

@@ -1,7 +1,7 @@
-"""Which tables of an MIS hold whom, and which of their columns are which of OneFile's fields: a proposal with reasons.
+"""Proposes which tables of an MIS hold which records, and which columns supply OneFile's fields, with reasons.
 
-Names, keys and the looks of a few values go in. What comes out is data for a person to settle, and
-`syncd.setup.sql` writes as SQL; whatever is not clear is said to be missing, and never guessed.
+The input is names, keys and profiles of a few values. The result is data that the operator decides on, and that
+`syncd.setup.sql` writes as SQL; unclear fields are reported as missing, never guessed.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,20 +14,20 @@ from syncd.setup.column_matching import COMMON_KEYS, is_key, matched, order_of, 
 from syncd.setup.schema import Column, Feed, Having, Join, NotJoined, Supplied, Table, field_of
 from syncd.setup.synonyms import things_of, words_of
 
-#: What of a learner is looked for.
+#: The learner columns to look for.
 _WANTED: Final = tuple(name for name in columns_of(Role.LEARNER).values() if name in synonyms.SPELLINGS)
-#: What of a learner may be in another table of theirs, one row each or several.
+#: The learner columns that another table with one or several rows per learner may supply.
 _OF_LEARNER: Final = (
     "Email", "DOB", "ULN", "NINO", "MobileNumber", "Telephone", "HomeAddress", "StartOn", "PlannedEndDate",
     "ClassroomMISID", "ClassroomName", "DefaultAssessorMISID", "PlacementMISID", "PlacementName",
     "DefaultEmployerMISID",
 )  # fmt: skip
-#: What may be in a table that one of theirs leads to, such as that of their class.
+#: The learner columns that a referenced table, such as that of classes, may supply.
 _OF_PLACE: Final = (
     "ClassroomMISID", "ClassroomName", "DefaultAssessorMISID", "PlacementMISID", "PlacementName", "StartOn",
     "PlannedEndDate",
 )  # fmt: skip
-#: What is worth another join: OneFile will not have a learner without it, or it says which of several is the newest.
+#: The fields that justify another join: mandatory ones, and the one that shows the newest of several rows.
 _WORTH_A_JOIN: Final = frozenset({"Email", "ClassroomID", "DefaultAssessorID", "PlacementID", "StartOn"})
 _MOST_JOINS: Final = 5
 
@@ -37,7 +37,7 @@ _NO_EMPLOYERS: Final = "only if OneFile has them by these codes: a learner with 
 _SAID: Final = "you said so"
 _OTHERWISE: Final = "the other way to give it; have one of the two"
 
-#: Which tables hold what besides learners, and what the feeds of them are called.
+#: The other roles: words in the names of their tables, the feed's name, and the learner column that refers to it.
 _OTHERS: Final = {
     Role.PLACEMENT: (synonyms.PLACEMENTS, "placements", "PlacementMISID"),
     Role.CLASSROOM: (synonyms.CLASSROOMS, "classrooms", "ClassroomMISID"),
@@ -49,7 +49,7 @@ _OF_STAFF: Final = {Role.ASSESSOR: "assessors", Role.TRAINEE_ASSESSOR: "trainee-
 
 
 def promising(tables: Iterable[Table]) -> list[Table]:
-    """The tables that may hold people, places or what learners are enrolled on; those that look most like it first."""
+    """Return the tables that may hold people, places or enrolments, the most likely first."""
     every = synonyms.LEARNERS | synonyms.STAFF | synonyms.EMPLOYERS | synonyms.PLACEMENTS | synonyms.CLASSROOMS
     every |= synonyms.ENROLMENTS | synonyms.PEOPLE
 
@@ -63,7 +63,7 @@ def promising(tables: Iterable[Table]) -> list[Table]:
 
 
 def learners_tables(tables: Iterable[Table]) -> list[Table]:
-    """The tables that hold learners, the likeliest first."""
+    """Return the tables that hold learners, the most likely first."""
 
     def likelihood(table: Table) -> float:
         found = matched(table, _WANTED)
@@ -84,10 +84,10 @@ def learners_tables(tables: Iterable[Table]) -> list[Table]:
 def propose(
     tables: Sequence[Table], learners: Table, chosen: Mapping[str, tuple[str, str] | None] | None = None
 ) -> tuple[Feed, ...]:
-    """The feeds: of the learners in this table first, then of whatever else there is a table of.
+    """Return the feeds: first that of the learners in this table, then one for each other role that has a table.
 
-    ``chosen`` is what somebody knows better: by the name of a learners' column the table and the column for it, or
-    nothing to leave it out. Raises `NotJoined`.
+    ``chosen`` are the operator's overrides: by the name of a learner column, the table and the column for it, or
+    ``None`` to omit it. Raises `NotJoined`.
     """
     return _Proposing(tables, learners, chosen or {}).feeds()
 
@@ -98,7 +98,7 @@ class _Proposing:
         self._learners = learners
         self._chosen = chosen
         self._supplied: dict[str, Supplied] = {}
-        """By field; what is switched off by column."""
+        """By field; by column for those that are switched off."""
         self._joins: list[Join] = []
 
     def feeds(self) -> tuple[Feed, ...]:
@@ -147,7 +147,7 @@ class _Proposing:
         return [self._learners.name, *(join.table for join in self._joins)]
 
     def _leads_to(self, table: Table, column: str) -> str:
-        """The column of the learners' feed that this one is, by where it leads."""
+        """Return the column of the learners' feed that this column supplies, by its foreign key."""
         for reference in table.references:
             target = self._tables.get(reference.table)
             if target is None or reference.columns[-1] != column:
@@ -158,7 +158,7 @@ class _Proposing:
         return ""
 
     def _best_join(self) -> tuple[Join, tuple[str, ...]] | None:
-        """The table that supplies most of what is still missing, if any supplies something that is worth a join."""
+        """Return the join that supplies most of the missing columns, if any join is worth it."""
         best, most = None, 0.0
         for join, offered in self._reachable():
             table = self._tables[join.table]
@@ -172,7 +172,7 @@ class _Proposing:
         return best
 
     def _reachable(self) -> Iterator[tuple[Join, Collection[str]]]:
-        """The tables that can be joined now, and what of a learner they may supply."""
+        """Yield the tables that can be joined now, and the learner columns they may supply."""
         joined = self._joined()
         base = self._learners
         misid = self._supplied.get("MISID")
@@ -188,7 +188,7 @@ class _Proposing:
                     yield Join(target, name, on, (), f"is what {name} leads to"), _OF_PLACE
 
     def _leading_from(self, table: Table) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
-        """The tables of which each row of this one names one: by a foreign key, or by what their key is called."""
+        """Yield the tables that this table refers to: by a foreign key, or by the name of their key."""
         for reference in table.references:
             if reference.table in self._tables:
                 yield reference.table, tuple(zip(reference.their_columns, reference.columns, strict=True))
@@ -219,7 +219,7 @@ class _Proposing:
                 yield feed
 
     def _target_of(self, source: Supplied) -> tuple[str, str] | None:
-        """The table and the column that a foreign key leads to."""
+        """Return the table and the column that a foreign key refers to."""
         for reference in self._tables[source.table].references:
             if reference.columns[-1] == source.columns[0].name:
                 return reference.table, reference.their_columns[-1]
@@ -227,7 +227,7 @@ class _Proposing:
 
     @staticmethod
     def _code_in(table: Table, source: Supplied | None) -> str:
-        """The column that a learner's code for somebody names, where no foreign key says so."""
+        """Return the column that a learner's reference code refers to, if there is no foreign key."""
         if source is None:
             return ""
         theirs = source.columns[0].name
@@ -245,12 +245,12 @@ class _Proposing:
         return Feed(name, role, table.name, _in_order(role, taken.values()))
 
     def _by_role(self, feed: Feed, table: Table) -> Iterator[Feed]:
-        """The staff's feed once for each role that a column says they have; as it is where none does."""
+        """Yield the staff feed once for each role found in a role column; unchanged if there is no such column."""
         if feed.missing:
             return
         misid = feed.source_of("MISID")
         keys = tuple(column.name for column in misid.columns) if misid else ()
-        # A table that says no more than who has which role is better than one that says it of each of their learners.
+        # A table of staff and their roles is better than one with a row for each of their learners.
         for other in sorted(self._tables.values(), key=lambda each: (each is not table, len(each.columns))):
             on = () if other is table else pairs_between(other, table, keys)
             for column in other.columns if on or other is table else ():
@@ -272,20 +272,20 @@ def _wanted(role: Role) -> list[str]:
 
 
 def _fits(table: Table, role: Role) -> bool:
-    """Whether it has what makes such a thing: a name or two, and a code."""
+    """Whether a table has the name columns and the code that a role needs."""
     found = matched(table, ["FirstName", "LastName", "Name", "MISID"])
     is_of_people = {"FirstName", "LastName"} <= found.keys()
     return "MISID" in found and (not is_of_people and "Name" in found if role.is_place else is_of_people)
 
 
 def with_employers(learners: Feed) -> Feed:
-    """The learners' feed where another makes the employers that it names, so that no code of theirs is unknown."""
+    """Return the learners' feed with employers switched on, for when another feed creates those employers."""
     supplied = (replace(one, off="") if one.off == _NO_EMPLOYERS else one for one in learners.supplied)
     return replace(learners, supplied=tuple(supplied))
 
 
 def _cautious(learners: Feed) -> Feed:
-    """Switch off what is not to be sent before somebody has thought about it."""
+    """Switch off the columns that must not be sent before the operator has decided."""
     reasons = {name: _SPECIAL for name, each in fields_of(Role.LEARNER).items() if each.special}
     reasons |= {"LearnerStatusName": _STATUS, "DefaultEmployerMISID": _NO_EMPLOYERS}
     return replace(
@@ -298,7 +298,7 @@ def _cautious(learners: Feed) -> Feed:
 
 
 def _in_order(role: Role, supplied: Iterable[Supplied]) -> tuple[Supplied, ...]:
-    """What is mandatory first, then as OneFile's fields are listed."""
+    """Return the columns, mandatory fields first, then in the order of OneFile's fields."""
     order = list(columns_of(role).values())
 
     def place(one: Supplied) -> tuple[bool, int, int]:

@@ -1,4 +1,4 @@
-"""What the values of a column look like, as far as that helps to tell what they are: never the values themselves."""
+"""Profiles of the values of a column, to recognise its meaning; never the values themselves."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from syncd.core.values import Unusable, read_value
 
 
 class Shape(StrEnum):
-    """A form that values have, in the words that a proposal gives for it."""
+    """A form of values, worded as a proposal shows it."""
 
     EMAIL = "e-mail addresses"
     ULN = "ten digits with a right check digit"
@@ -32,21 +32,21 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a few values of one column have in common."""
+    """The profile of a few values of one column."""
 
     shape: Shape | None = None
-    """The form that nearly all have which are not empty; nothing where they differ, or none was looked at."""
+    """The form of nearly all values that are not empty; ``None`` if they differ, or if there were none."""
     is_distinct: bool = False
-    """No two were alike, and none was empty."""
+    """All values were different, and none was empty."""
     has_gaps: bool = False
-    """Some were empty."""
+    """Some values were empty."""
     roles: Mapping[Role, str] = field(default_factory=dict)
-    """Where they are nothing but the names of roles: how each is spelt."""
+    """The spelling of each role, if the values are only names of roles."""
 
 
 UNSEEN: Final = Look()
 
-#: Of ten values, how many must have the form: an MIS has its dirt.
+#: The share of values that must have the form; an MIS has invalid values.
 _NEARLY_ALL: Final = 0.7
 
 _POSTCODE: Final = re.compile(r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}", re.IGNORECASE)
@@ -58,7 +58,7 @@ _CODE: Final = re.compile(r"(?=.*[0-9])[\w./-]{2,24}")
 _FLAGS: Final = {"y", "n", "yes", "no", "true", "false"}
 _CHECKED: Final = {Shape.EMAIL: Kind.EMAIL, Shape.ULN: Kind.ULN, Shape.NINO: Kind.NINO, Shape.DAY: Kind.DATE}
 
-#: What a role is called besides by its name, without spaces and in lower case.
+#: The names of roles, including synonyms, without spaces and in lower case.
 _ROLES: Final = {
     **{role.replace(" ", "").lower(): role for role in Role},
     "tutor": Role.ASSESSOR,
@@ -70,7 +70,7 @@ _ROLES: Final = {
 
 
 def look_of(values: Iterable[object]) -> Look:
-    """What these values of one column have in common; NULL and blanks say nothing but that they are there."""
+    """Return the profile of these values of one column; NULL and blanks count only as gaps."""
     given = list(values)
     texts = [text for value in given if (text := _text_of(value))]
     if not texts:
@@ -86,7 +86,7 @@ def look_of(values: Iterable[object]) -> Look:
 
 
 def shape_of(text: str) -> Shape:
-    """The form of one value."""
+    """Return the form of one value."""
     for shape, kind in _CHECKED.items():
         if _is(kind, text) and (shape is not Shape.DAY or "-" in text):
             return shape

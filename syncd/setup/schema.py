@@ -1,4 +1,4 @@
-"""What a proposal is about and what it says: tables as a database describes them, and the feeds that they could be."""
+"""The input and the result of a proposal: tables as the database describes them, and the proposed feeds."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from syncd.setup.profiling import UNSEEN, Look
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, as a database describes it, and what its values look like."""
+    """A column, as the database describes it, and the profile of its values."""
 
     name: str
     look: Look = UNSEEN
@@ -35,20 +35,20 @@ class Table:
     references: tuple[Reference, ...] = ()
 
     def column(self, name: str) -> Column | None:
-        """The column of this name, in any letter case."""
+        """Return the column of this name, in any letter case."""
         return next((one for one in self.columns if one.name.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Supplied:
-    """A column of a feed, and the columns of the MIS that it is made of: several for an address."""
+    """A column of a feed, and the MIS columns that supply it; several for an address."""
 
     name: str
     table: str
     columns: tuple[Column, ...]
     reason: str
     off: str = ""
-    """Why it is better left out until somebody has thought about it; empty where it is not."""
+    """Why the column is switched off until the operator decides; empty if it is on."""
 
     def __str__(self) -> str:
         return ", ".join(f"{self.table}.{column.name}" for column in self.columns)
@@ -56,24 +56,24 @@ class Supplied:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A table beside the first one of a feed."""
+    """A table joined to a feed."""
 
     table: str
     to: str
     on: tuple[tuple[str, str], ...]
-    """Pairs of its own column and the other's."""
+    """Pairs of its own column and the other table's column."""
     newest_by: tuple[Column, ...] = ()
-    """Of several rows for one, the one that is last by these counts; empty where there is never more than one."""
+    """If there are several rows for one record, the last by these columns is used; empty if there is only one."""
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Having:
-    """Only those for whom a column has this value: one of their own, or of a table that has rows of them."""
+    """A filter on a column's value, in the feed's own table or in a table that refers to it."""
 
     table: str
     on: tuple[tuple[str, str], ...]
-    """As in `Join`; empty where it is their own."""
+    """As in `Join`; empty for the feed's own table."""
     column: str
     value: str
 
@@ -88,12 +88,12 @@ class Feed:
     supplied: tuple[Supplied, ...]
     joins: tuple[Join, ...] = ()
     newest_by: tuple[Column, ...] = ()
-    """As in `Join`, where the first table itself has several rows for one."""
+    """As in `Join`, if the first table itself has several rows for one record."""
     having: Having | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The mandatory fields that nothing supplies."""
+        """The mandatory fields that no column supplies."""
         there = {field_of(one.name) for one in self.supplied if not one.off}
         return tuple(
             name
@@ -102,14 +102,14 @@ class Feed:
         )
 
     def source_of(self, name: str) -> Supplied | None:
-        """What supplies a column of the feed."""
+        """Return the source of a column of the feed."""
         return next((one for one in self.supplied if one.name == name), None)
 
 
 class NotJoined(ValueError):
-    """A table that somebody has named cannot be joined to the feed's; the message says which."""
+    """A table that the operator named cannot be joined to the feed; the message says which."""
 
 
 def field_of(name: str) -> str:
-    """The field that a column of a feed is for."""
+    """Return the field that a column of a feed supplies."""
     return REFERENCE_COLUMNS[name].field if name in REFERENCE_COLUMNS else name

@@ -1,4 +1,4 @@
-"""A proposed feed as SQL: a SELECT that a person can read, with what it was proposed for beside each column."""
+"""Writes a proposed feed as SQL: a readable SELECT, with the reason beside each column."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,41 +10,41 @@ from syncd.setup.schema import Column, Feed, Having, Supplied, Table
 from syncd.setup.synonyms import words_of
 
 _INDENT: Final = "    "
-#: Where a comment begins, if what is before it leaves room.
+#: The position of a comment, if the line before it is shorter.
 _COMMENT_AT: Final = 72
-#: What is in the names of columns that are empty for those who are still there.
+#: Parts of the names of columns that are empty until a person leaves.
 _OF_LEAVING: Final = ("actend", "actualend", "withdraw", "leftdate", "lefton", "leavingdate", "leaveddate", "dateleft")
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What is particular to the SQL of one make of database."""
+    """The SQL dialect of one kind of database."""
 
     make: str
-    """As SQLAlchemy calls it."""
+    """SQLAlchemy's name of it."""
     quote: Callable[[str], str]
-    """Puts a name in quotation marks, if it needs them."""
+    """Quotes a name, if necessary."""
     schema: str = ""
-    """Where the tables are, if it has to be said."""
+    """The schema of the tables, if it must be named."""
 
     def table(self, name: str) -> str:
-        """A table in FROM, under a shorter name if its own needs quotation marks."""
+        """Return a table for FROM, with an alias if its name needs quotation marks."""
         whole = f"{self.quote(self.schema)}.{self.quote(name)}" if self.schema else self.quote(name)
         return whole if self.alias(name) == self.quote(name) else f"{whole} {self.alias(name)}"
 
     def alias(self, name: str) -> str:
-        """The name by which a query refers to a table."""
+        """Return the name that a query uses for a table."""
         if self.quote(name) == name:
             return name
         plain = "_".join(words_of(name)) or "them"
         return plain if self.quote(plain) == plain else f"the_{plain}"
 
     def column(self, table: str, column: str) -> str:
-        """A column of a table."""
+        """Return a qualified column."""
         return f"{self.alias(table)}.{self.quote(column)}"
 
     def joined(self, parts: list[str], between: str = "") -> str:
-        """Texts as one, of which some may be NULL; ``between`` is the expression for what parts them."""
+        """Return texts, some of which may be NULL, concatenated; ``between`` is the separator as an expression."""
         if self.make in {"mysql", "mariadb", "mssql"}:
             return f"CONCAT_WS({between}, {', '.join(parts)})" if between else f"CONCAT({', '.join(parts)})"
         if not between:
@@ -53,12 +53,12 @@ class Dialect:
 
     @property
     def line_break(self) -> str:
-        """The expression for one."""
+        """The expression for a line break."""
         names = {"mysql": "CHAR(10 USING utf8mb4)", "mariadb": "CHAR(10 USING utf8mb4)"}
         return names.get(self.make, "CHAR(10)" if self.make in {"sqlite", "mssql"} else "CHR(10)")
 
     def day_first(self, text: str) -> str:
-        """A date that is text with the day first, with the year first; what is anything else stays as it is."""
+        """Return the expression that turns a day-first date text into a year-first one; other values are unchanged."""
         cut = "SUBSTRING" if self.make == "mssql" else "SUBSTR"
         year, month, day = (f"{cut}({text}, {at}, {length})" for at, length in ((7, 4), (4, 2), (1, 2)))
         turned = self.joined([year, "'-'", month, "'-'", day])
@@ -66,7 +66,7 @@ class Dialect:
 
 
 def select_of(feed: Feed, tables: dict[str, Table], dialect: Dialect, condition: str = "") -> str:
-    """The feed's query, with comments. ``condition`` is SQL for who is in it; empty for everybody."""
+    """Return the feed's query, with comments. ``condition`` is SQL that selects its rows; empty for all."""
     return "\n".join((*_lines(feed, tables, dialect, condition), ""))
 
 
@@ -128,9 +128,9 @@ def _from(feed: Feed, dialect: Dialect) -> Iterator[str]:
 
 
 def _newest(table: str, mine: list[str], newest_by: tuple[Column, ...], dialect: Dialect) -> Iterator[str]:
-    """Of several rows for one, the last."""
+    """Yield the subquery that ranks several rows for one record, the newest first."""
     name = dialect.alias(table)
-    # What is alike in all of them orders nothing.
+    # Columns that are equal in all of these rows do not order them.
     telling = [column for column in newest_by if column.name not in mine] or newest_by
     order = [part for column in telling for part in _descending(dialect.column(table, column.name), column, dialect)]
     partition = ", ".join(dialect.column(table, column) for column in mine)
@@ -141,7 +141,7 @@ def _newest(table: str, mine: list[str], newest_by: tuple[Column, ...], dialect:
 
 
 def _descending(expression: str, column: Column, dialect: Dialect) -> Iterator[str]:
-    # Some databases take NULL for the largest there is.
+    # Some databases sort NULL as the largest value.
     if column.is_nullable:
         yield f"CASE WHEN {expression} IS NULL THEN 1 ELSE 0 END"
     day = dialect.day_first(expression) if column.look.shape is Shape.DAY_FIRST else expression
@@ -176,7 +176,7 @@ def _having(having: Having, table: str, dialect: Dialect) -> str:
 
 
 def _hints(feed: Feed, tables: dict[str, Table], dialect: Dialect) -> Iterator[str]:
-    """Columns that may say who has left."""
+    """Yield conditions on columns that may show who has left."""
     found = False
     for name in (feed.table, *(join.table for join in feed.joins)):
         for column in tables[name].columns:

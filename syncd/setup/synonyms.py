@@ -1,7 +1,7 @@
-"""What the columns and tables of an MIS are called, in the ILR, in the usual products and in spreadsheets.
+"""Names of the columns and tables of an MIS, in the ILR, in the usual products and in spreadsheets.
 
-Names are compared without case, spaces and punctuation, and also without the words for whom they are about: so
-``LearnRefNumber``, ``learn_ref_number`` and ``Learn Ref. Number`` are one, and ``student_surname`` is ``surname``.
+Names are compared without case, spaces and punctuation, and also without words for the person: ``LearnRefNumber``,
+``learn_ref_number`` and ``Learn Ref. Number`` are equal, and ``student_surname`` equals ``surname``.
 """
 
 import re
@@ -15,7 +15,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: By the name of a feed's column: its usual spellings, the surest first.
+#: The usual names of each feed column, the surest first.
 SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     name: tuple(spellings.split())
     for name, spellings in {
@@ -101,7 +101,7 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     }.items()
 }
 
-#: Fields whose values cannot be mistaken, and the forms they have.
+#: Fields with a distinctive form of values, and those forms.
 FORMS: Final[dict[str, frozenset[Shape]]] = {
     "Email": frozenset({Shape.EMAIL}),
     "ULN": frozenset({Shape.ULN}),
@@ -110,12 +110,12 @@ FORMS: Final[dict[str, frozenset[Shape]]] = {
     **dict.fromkeys(("MobileNumber", "Telephone"), frozenset({Shape.MOBILE, Shape.PHONE})),
     **dict.fromkeys(("FirstName", "LastName"), frozenset({Shape.WORDS})),
 }
-#: Of those, the ones that are told by their form alone.
+#: The fields that are recognised by their form alone.
 TELLING: Final = frozenset({"Email", "ULN", "NINO"})
-#: A form that speaks against these, whatever they are called.
+#: Forms that a key cannot have, whatever its column's name.
 NOT_KEYS: Final = frozenset({Shape.DAY, Shape.DAY_FIRST, Shape.EMAIL, Shape.POSTCODE, Shape.FLAG})
 
-#: Lines of an address, in their order.
+#: Columns for the lines of an address.
 ADDRESS_LINE: Final = re.compile(
     r"(?:home|perm(?:anent)?|current|term(?:time)?|postal)?"
     r"(?:add(?:ress)?(?:line)?(?P<number>[1-6])|(?P<part>housen(?:ame|umber|o)|street|locality|town|city|county|postcode))"
@@ -132,7 +132,7 @@ ADDRESS_PARTS: Final = (
     "postcode",
 )
 
-#: Whom a table or a column is about.
+#: Words for the people or places that a table or a column describes.
 LEARNERS: Final = frozenset({"learner", "student", "trainee", "apprentice", "pupil", "candidate", "participant"})
 STAFF: Final = frozenset({"staff", "tutor", "assessor", "teacher", "trainer", "lecturer", "employee", "coach"})
 EMPLOYERS: Final = frozenset({"employer", "contact", "manager", "mentor", "supervisor"})
@@ -142,29 +142,29 @@ CLASSROOMS: Final = frozenset({"class", "classroom", "group", "cohort", "course"
 ENROLMENTS: Final = frozenset({"enrolment", "enrollment", "delivery", "episode", "programme", "registration", "aim"})
 PEOPLE: Final = frozenset({"person", "people", "client", "user"})
 
-#: What a table holds that is not, or is no longer, what it seems to be.
+#: Words for tables whose rows are not, or no longer, current records.
 ASIDE: Final = _words(
     "archive archived history historic audit log backup bak old tmp temp import staging deleted applicant "
     "application enquiry enquirer alumni prior previous test"
 )
-#: Whose columns these are, if not the learner's own.
+#: Words for people other than the learner, and for former values.
 SOMEBODY_ELSES: Final = _words(
     "parent guardian carer kin nok emergency employer manager mentor supervisor company tutor assessor trainer "
     "staff previous prior old former alternative alt school referrer"
 )
-#: What makes of a day another than the one it is called like: an actual end is not a planned one.
+#: Words that change the meaning of a date: an actual end is not a planned one.
 OTHER_DAYS: Final = _words("act actual orig original achieved achievement withdrawn left leaving modified")
 _SUBJECTS: Final = LEARNERS | PEOPLE | {"stu", "lrn", "learn"}
 
 
 @lru_cache(maxsize=65536)
 def words_of(name: str) -> tuple[str, ...]:
-    """The words that a name is made of, in lower case."""
+    """Return the words of a name, in lower case."""
     return tuple(word.lower() for word in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[^\W\d_]+|\d+", name))
 
 
 def singular(word: str) -> str:
-    """Of a word that may be a plural."""
+    """Return the singular of a word that may be a plural."""
     for ending, instead in (("sses", "ss"), ("ies", "y"), ("ches", "ch")):
         if word.endswith(ending):
             return word.removesuffix(ending) + instead
@@ -173,16 +173,16 @@ def singular(word: str) -> str:
 
 @lru_cache(maxsize=65536)
 def things_of(name: str) -> frozenset[str]:
-    """What a table is about: the words of its name, each in the singular."""
+    """Return the words of a table's name, each in the singular."""
     return frozenset(map(singular, words_of(name)))
 
 
 def likeness(column: str, field: str, about: frozenset[str] = frozenset()) -> float:
-    """How much a column is called like a field: 1 is as sure as a name can be, 0 not at all.
+    """Return how well a column's name matches a field, from 0 (not at all) to 1 (certain).
 
-    ``about`` is what its table is about: the ``TutorID`` of a table of tutors is as good as an ``ID``.
+    ``about`` has the words of its table's name: in a table of tutors, ``TutorID`` is equal to ``ID``.
     """
-    # Most columns say nothing of it, and then one answer serves them all.
+    # Most column names have none of these words, so their cache entry serves every table.
     return _likeness(words_of(column), field, about & things_of(column))
 
 
@@ -198,13 +198,13 @@ def _likeness(words: tuple[str, ...], field: str, about: frozenset[str]) -> floa
     another = (SOMEBODY_ELSES - about).intersection(words)
     if OTHER_DAYS.intersection(words) or any(not any(word in each for each in spellings) for word in another):
         return 0
-    # Some of its words, in a row: ContactEmailAddress2.
+    # Consecutive words of the name: ContactEmailAddress2.
     runs = {"".join(own[start:end]) for start in range(len(own)) for end in range(start + 1, len(own) + 1)}
     found = [each for each in spellings if len(each) > 2 and each in runs and each not in _TOO_COMMON]
     return 0.6 * max(map(len, found)) / len("".join(own)) if found else 0
 
 
-#: Words that say something of a column only if there is no other.
+#: Words that identify a column only if its name has no other words.
 _TOO_COMMON: Final = _words(
     "code number reference ref first last start class group course employer company site tutor assessor trainer "
     "staff name title description address contact current open live active disability born mail tel phone"

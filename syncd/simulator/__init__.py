@@ -1,4 +1,4 @@
-"""A OneFile on loopback, for everybody who integrates with OneFile and has none to try things on.
+"""A simulated OneFile on loopback, for developers who have no OneFile to test against.
 
 In tests::
 

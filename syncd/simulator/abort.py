@@ -1,4 +1,4 @@
-"""Closing a connection without an answer, which ASGI has no message for."""
+"""Closes a connection without a response, which ASGI has no message for."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ _ABORT = "syncd.simulator.abort"
 
 
 class AbortableProtocol(H11Protocol):
-    """uvicorn's own protocol, which also tells the application how to abort the connection it serves."""
+    """uvicorn's own protocol, which also passes the application a function to abort its connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop for each new connection."""
@@ -24,8 +24,8 @@ class AbortableProtocol(H11Protocol):
 
 
 async def hang_up(scope: Scope, receive: Receive) -> None:
-    """Closes the connection of this call at once and waits until it is closed; the client gets not one byte."""
+    """Closes the connection of this call at once and waits until it is closed; the client receives no byte."""
     scope[_ABORT]()
-    # Returning before uvicorn knows would have it report an application that forgot to answer.
+    # If this returned before the disconnect, uvicorn would report that the application did not respond.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,12 +1,12 @@
-"""The front door: who is let in, what goes wrong on the way, and the journal of it all.
+"""The ASGI application: authentication, injected faults, the rate limit and the journal.
 
-A call goes through these, in this order, and the first that has something to say decides:
+A call passes these steps in order; the first that answers decides:
 
-1. a fault on order (`syncd.simulator.faults`): it strikes before anybody looks at the call, so neither session
-   nor limit matter to it; the kinds that let the work happen wait until all the rest is done;
+1. an ordered fault (`syncd.simulator.faults`): it applies before the session and the limit are checked; the kinds
+   that let the work happen apply after all other steps;
 2. the customer token or the session: 401 (§2);
-3. the limit: 429 (§3). It is kept for the customer, and Authentication counts (U10). A call that was turned away,
-   here or before, does not count;
+3. the limit: 429 (§3). It applies per customer, and Authentication counts (U10). A call refused here or earlier does
+   not count;
 4. the endpoint (`syncd.simulator.endpoints`).
 """
 
@@ -39,14 +39,14 @@ CUSTOMER_TOKEN = "simulated-customer-token-for-loopback-use-only"  # noqa: S105 
 
 
 class FrontDoor:
-    """Takes every call under the prefix; an ASGI application.
+    """Handles every call under the prefix; an ASGI application.
 
     Args:
-        world: what calls change; never touched without ``lock``.
+        world: the state that calls change; accessed only with ``lock``.
         journal, faults, sessions: shared with tests.
-        lock: keeps a call's work and a test's seeding apart.
-        clock: gives the time in seconds.
-        customer_token: what Authentication asks for.
+        lock: prevents a call and a test's seeding from running at the same time.
+        clock: returns the time in seconds.
+        customer_token: the token that Authentication requires.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FrontDoor:
         self._limiter = make_limiter(self._switches.limiter, self._switches.calls_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one call, or hangs up on it."""
+        """Answers one call, or closes its connection."""
         request = Request(scope, receive)
         arrived_at = self._clock()
         body = read_body(await request.body(), request.headers.get("Content-Type", ""))
@@ -100,7 +100,7 @@ class FrontDoor:
         if fault is None:
             return self._work(request, path, body)
         if fault.kind.lets_work_happen:
-            # Even a refusal stays unseen: what came of the call is just what the client is not to know.
+            # A refusal is hidden as well: the client must not learn the outcome of the call.
             self._work(request, path, body)
         if fault.kind.drops:
             return None
@@ -148,5 +148,5 @@ _SAYINGS = {
 
 
 def make_app(front_door: FrontDoor, control: list[Route]) -> Starlette:
-    """The whole application: the control endpoints, and the front door for every other path."""
+    """Returns the application: the control endpoints, and ``front_door`` for every other path."""
     return Starlette(routes=[*control, Route("/{path:path}", front_door)])

@@ -1,4 +1,4 @@
-"""``syncd simulate``: the simulator for people, until Ctrl+C."""
+"""``syncd simulate``: runs the simulator until Ctrl+C."""
 
 from pathlib import Path
 from typing import Annotated

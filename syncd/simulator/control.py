@@ -1,13 +1,13 @@
-"""Endpoints beside the API, for people and for tests in another process: a look inside, seeds and faults.
+"""Control endpoints outside the API, for people and for tests in another process: state, seeds and faults.
 
 ====================================  ==================================================================
 ``GET /simulator/journal``            the calls so far, the oldest first (`syncd.simulator.journal.Call`)
 ``GET /simulator/users``              every user with all fields, ``Archived`` and ``Emails``
-``GET /simulator/assignments``        what Assign (``people``) and AssignPlacement (``placements``) have said so far
-``GET /simulator/state``              counts, organisations, switches, faults on order
+``GET /simulator/assignments``        what Assign (``people``) and AssignPlacement (``placements``) have set so far
+``GET /simulator/state``              counts, organisations, switches, pending faults
 ``POST /simulator/seed``              adds the rows of a seed (`syncd.simulator.seed`)
 ``POST /simulator/faults``            ``{"faults": [{"kind": "drop_after", "path": "/User"}], "rate": 0.02, "seed": 1}``
-``DELETE /simulator/faults``          takes back every fault
+``DELETE /simulator/faults``          cancels every fault
 ====================================  ==================================================================
 """
 
@@ -28,7 +28,7 @@ from syncd.simulator.seed import Seed, SeedRefused, sow
 
 
 class Control:
-    """The control endpoints of one simulator; without tokens, limits or a journal of their own."""
+    """The control endpoints of one simulator; they need no token, have no limit and are not in the journal."""
 
     def __init__(self, front_door: FrontDoor) -> None:
         self._door = front_door
@@ -46,11 +46,11 @@ class Control:
         ]
 
     async def show_journal(self, _request: Request) -> Response:
-        """All calls."""
+        """Returns all calls."""
         return JSONResponse([call.as_json() for call in self._door.journal])
 
     async def show_users(self, _request: Request) -> Response:
-        """All users, with what the API does not tell."""
+        """Returns all users, including what the API does not return."""
         with self._door.lock:
             world = self._door.world
             emails = Counter(email.user_id for email in world.emails)
@@ -66,7 +66,7 @@ class Control:
             )
 
     async def show_assignments(self, _request: Request) -> Response:
-        """Who and what is assigned to whom, which the API takes and never tells (§11)."""
+        """Returns all assignments, which the API accepts but never returns (§11)."""
         with self._door.lock:
             world = self._door.world
             return JSONResponse(
@@ -80,7 +80,7 @@ class Control:
             )
 
     async def show_state(self, _request: Request) -> Response:
-        """How many there are of everything, and how it is set."""
+        """Returns counts and settings."""
         with self._door.lock:
             world = self._door.world
             return JSONResponse(
@@ -110,7 +110,7 @@ class Control:
         return Response(status_code=204)
 
     async def add_faults(self, request: Request) -> Response:
-        """Orders faults, and sets chance if a rate is given; 400 with a sentence for a malformed order."""
+        """Orders faults, and sets the random rate if given; 400 with a sentence for a malformed order."""
         try:
             order = json.loads(await request.body())
             faults = [_fault(row) for row in order.get("faults", ())]
@@ -123,7 +123,7 @@ class Control:
         return Response(status_code=204)
 
     async def clear_faults(self, _request: Request) -> Response:
-        """Takes back every fault, and chance."""
+        """Cancels every fault, random ones included."""
         self._door.faults.clear()
         return Response(status_code=204)
 

@@ -1,6 +1,6 @@
-"""The endpoints that the simulator has, of those in section 5: what each does and answers.
+"""The endpoints of section 5 that the simulator has: what each does and returns.
 
-Everything here happens to a call that has been let in; `syncd.simulator.app` decides about that.
+`syncd.simulator.app` has authenticated every call that arrives here.
 """
 
 import re
@@ -34,12 +34,12 @@ class Body:
     """The body of a request, read as JSON or as a form (§4)."""
 
     value: Any = None
-    """None when there is no body, or one that cannot be read."""
+    """None if there is no body, or if it cannot be read."""
     is_form: bool = False
     is_readable: bool = True
 
     def fields(self, table: Mapping[str, Rule]) -> dict[str, Any]:
-        """The fields in it, none if it is empty; 400 if it holds something else than fields."""
+        """Returns its fields, none if it is empty; 400 if it is not an object."""
         if self.value is None and self.is_readable:
             return {}
         if not isinstance(self.value, dict):
@@ -47,20 +47,20 @@ class Body:
         return from_form(self.value, table) if self.is_form else dict(self.value)
 
 
-#: What stands in a path: numbers, but for ``grant``, which is a text.
+#: The variable parts of a path: numbers, except ``grant``, which is a text.
 _Parts = dict[str, Any]
 _Endpoint = Callable[["Endpoints", _Parts, Body], Answer]
 
 
 class Endpoints:
-    """Makes calls happen in a world."""
+    """Carries out calls on a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._switches = world.switches
 
     def call(self, method: str, path: str, body: Body) -> Answer:
-        """Does what a call asks.
+        """Carries out a call.
 
         Args:
             method: in capitals.
@@ -68,7 +68,7 @@ class Endpoints:
             body: of the request.
 
         Raises:
-            Refusal: 404 for endpoints that are not here; else as the world's operations do.
+            ApiError: 404 for an unknown endpoint; otherwise as the world's operations do.
         """
         for endpoint_method, pattern, endpoint in _ENDPOINTS:
             match = pattern.fullmatch(path)
@@ -82,7 +82,7 @@ class Endpoints:
         raise ApiError(HTTPStatus.NOT_FOUND, f"There is no {method} {path}.")
 
     def customer(self, _parts: _Parts, _body: Body) -> Answer:
-        """Who the token belongs to (§6)."""
+        """The customer that the token belongs to (§6)."""
         organisations = self._world.organisations
         return json_answer({"ID": organisations.customer_id, "Name": organisations.customer_name})
 
@@ -123,12 +123,12 @@ class Endpoints:
         return self._page(found, parts, self._full_row if is_full else serializers.short_row)
 
     def archive_user(self, parts: _Parts, _body: Body) -> Answer:
-        """204 or 200, whatever the body (§8.7, U17)."""
+        """204 or 200; the body is ignored (§8.7, U17)."""
         self._world.archive_user(parts["id"])
         return nothing(self._switches.done_status)
 
     def unarchive_user(self, parts: _Parts, _body: Body) -> Answer:
-        """204 or 200, whatever the body (§8.7, U17)."""
+        """204 or 200; the body is ignored (§8.7, U17)."""
         self._world.unarchive_user(parts["id"])
         return nothing(self._switches.done_status)
 
@@ -139,7 +139,7 @@ class Endpoints:
         return nothing(self._switches.done_status)
 
     def assign_placement(self, parts: _Parts, _body: Body) -> Answer:
-        """204 or 200, whatever the body (§11, U17); 400 if the path's last part is neither true nor false."""
+        """204 or 200; the body is ignored (§11, U17). 400 if the path's last part is neither true nor false."""
         grant = parts["grant"].lower()
         if grant not in {"true", "false"}:
             raise bad_request("grantAccess must be true or false.")
@@ -150,7 +150,7 @@ class Endpoints:
         return serializers.full_row(user, self._switches.date_form)
 
     def _page(self, found: list[_Kept], parts: _Parts, row: Callable[[_Kept], dict[str, Any]]) -> Answer:
-        """One page of a search, or all of an unpaged one; 204 if it is empty (§8.6), 400 past the cap (U1)."""
+        """One page of a search, or all rows of an unpaged one; 204 if it is empty (§8.6), 400 above the cap (U1)."""
         found = self._world.in_search_order(found)
         if "page" in parts:
             page, size = parts["page"], parts["size"]

@@ -1,14 +1,14 @@
-"""OneFile's no: a status and a sentence (§14)."""
+"""OneFile's error response: a status and a sentence (§14)."""
 
 from http import HTTPStatus
 
 
 class ApiError(Exception):
-    """OneFile does not do what was asked; nothing has changed.
+    """OneFile refuses a call; nothing has changed.
 
     Args:
-        status: what the HTTP answer says.
-        message: the sentence in its body. As with OneFile it may repeat what was sent, personal data too.
+        status: the HTTP status.
+        message: the sentence in its body. Like OneFile's, it may repeat what was sent, including personal data.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -18,5 +18,5 @@ class ApiError(Exception):
 
 
 def bad_request(message: str) -> ApiError:
-    """A 400, the usual no (§14)."""
+    """Returns a 400, the usual refusal (§14)."""
     return ApiError(HTTPStatus.BAD_REQUEST, message)

@@ -1,4 +1,4 @@
-"""Faults on demand: what networks and servers do to a client sooner or later."""
+"""Injected faults: network and server failures that a client must handle."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ class FaultKind(StrEnum):
     """What goes wrong."""
 
     LATENCY = "latency"
-    """The call is done, later; it adds itself to another fault that strikes the same call."""
+    """The call is carried out late; combines with another fault on the same call."""
     THROTTLE = "throttle"
     """429, nothing done."""
     ERROR_BEFORE = "error_before"
@@ -26,13 +26,13 @@ class FaultKind(StrEnum):
     UNAVAILABLE = "unavailable"
     """503, nothing done."""
     RUBBISH = "rubbish"
-    """200 with a web page for a body, as from something in between; nothing done."""
+    """200 with a web page for a body, as from a proxy; nothing done."""
     RUBBISH_AFTER = "rubbish_after"
     """200 with a web page for a body, though the work is done."""
 
     @property
     def lets_work_happen(self) -> bool:
-        """Whether the call changes what it set out to change."""
+        """Whether the call is carried out."""
         return self in _AFTER
 
     @property
@@ -43,7 +43,7 @@ class FaultKind(StrEnum):
 
 _AFTER = frozenset({FaultKind.LATENCY, FaultKind.ERROR_AFTER, FaultKind.DROP_AFTER, FaultKind.RUBBISH_AFTER})
 
-#: What strikes at random unless told otherwise: what an ordinary bad day brings.
+#: The kinds of random faults by default: common failures.
 ORDINARY = (
     FaultKind.THROTTLE,
     FaultKind.ERROR_BEFORE,
@@ -56,21 +56,21 @@ ORDINARY = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An order for trouble."""
+    """One ordered fault."""
 
     kind: FaultKind
     method: str | None = None
     """Only calls of this method."""
     path: str | None = None
-    """Only paths like this, in any case, with ``*`` for anything: ``/User``, ``/User/*/Archive``."""
+    """Only paths that match this, in any case, with ``*`` for anything: ``/User``, ``/User/*/Archive``."""
     times: int | None = 1
-    """How many calls it strikes; None for no end. With ``for_seconds`` it may be left at 1: time ends it."""
+    """How many calls it affects; None for no limit. Ignored if ``for_seconds`` is set."""
     for_seconds: float | None = None
-    """Strikes every matching call for so long from being ordered, whatever ``times`` says."""
+    """Affects every matching call for this long after it was ordered, regardless of ``times``."""
     skip: int = 0
-    """How many matching calls it lets pass first."""
+    """How many matching calls it skips first."""
     latency_seconds: float = 0.0
-    """How long the call waits, in real seconds; with any kind, and all there is to `FaultKind.LATENCY`."""
+    """How long the call waits, in real seconds; for every kind; the only effect of `FaultKind.LATENCY`."""
     retry_after_seconds: int | None = None
     """A ``Retry-After`` header for 429 and 503."""
 
@@ -78,7 +78,7 @@ class Fault:
         object.__setattr__(self, "kind", FaultKind(self.kind))
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether a call is one that this fault is after."""
+        """Whether this fault applies to a call."""
         return (self.method is None or self.method.upper() == method) and (
             self.path is None or fnmatchcase(path.lower(), self.path.lower())
         )
@@ -105,7 +105,7 @@ class _Order:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What one call meets: a wait, and perhaps a fault."""
+    """What applies to one call: a delay, and perhaps a fault."""
 
     latency_seconds: float = 0.0
     fault: Fault | None = None
@@ -119,12 +119,12 @@ class Trouble:
 
 
 class Faults:
-    """The faults on order, and those of chance; any thread may order more.
+    """The ordered faults and the random ones. Thread-safe.
 
     Args:
-        clock: gives the time in seconds, for faults that last a while.
-        rate: the chance, 0 to 1, that a call meets a fault that nobody ordered.
-        seed: makes that chance repeatable.
+        clock: returns the time in seconds, for faults with a duration.
+        rate: the probability, 0 to 1, of a random fault for each call.
+        seed: makes the random faults repeatable.
     """
 
     def __init__(self, clock: Callable[[], float], rate: float = 0.0, seed: int = 0) -> None:
@@ -134,7 +134,7 @@ class Faults:
         self.at_random(rate, seed)
 
     def add(self, *faults: Fault) -> None:
-        """Orders faults; of several that match a call the one ordered first strikes."""
+        """Orders faults; if several match a call, the one ordered first applies."""
         now = self._clock()
         with self._lock:
             for fault in faults:
@@ -142,33 +142,33 @@ class Faults:
                 self._orders.append(_Order(fault, until, fault.times, fault.skip))
 
     def at_random(self, rate: float, seed: int = 0, kinds: Sequence[FaultKind] = ORDINARY) -> None:
-        """Lets each call meet one of ``kinds`` with the chance ``rate``; 0 ends it.
+        """Applies one of ``kinds`` to each call with probability ``rate``; 0 switches this off.
 
         Raises:
-            ValueError: when ``rate`` is no chance.
+            ValueError: if ``rate`` is not between 0 and 1.
         """
         if not 0 <= rate <= 1:
             raise ValueError(f"A rate of faults lies between 0 and 1; {rate} does not.")
         with self._lock:
             self._rate = rate
             self._kinds = tuple(kinds)
-            self._random = random.Random(seed)  # noqa: S311 - chance that can be repeated, no secret
+            self._random = random.Random(seed)  # noqa: S311 - repeatable, not a secret
 
     def clear(self) -> None:
-        """Takes back every order, and chance too."""
+        """Cancels every ordered fault, and random ones."""
         with self._lock:
             self._orders.clear()
             self._rate = 0.0
 
     @property
     def pending(self) -> list[Fault]:
-        """The orders that have not run out."""
+        """The ordered faults that have not ended."""
         now = self._clock()
         with self._lock:
             return [order.fault for order in self._orders if not order.is_over(now)]
 
     def meet(self, method: str, path: str) -> Trouble:
-        """Takes a call that has arrived, gives what it meets, and counts it off."""
+        """Returns what applies to a call that has arrived, and counts it."""
         now = self._clock()
         with self._lock:
             self._orders = [order for order in self._orders if not order.is_over(now)]

@@ -1,7 +1,7 @@
-"""Which fields there are, for whom, and what may stand in them: sections 8.2, 9, 10 and 11.
+"""The fields, their roles and their allowed values: sections 8.2, 9, 10 and 11.
 
-These tables are the simulator's own, written from the fact sheet and not from the client's catalogue, so that
-the two cannot agree on the same mistake.
+These tables are written from the fact sheet and not from the client's catalogue, so that the two cannot share a
+mistake.
 """
 
 import re
@@ -39,17 +39,17 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is asked of one field."""
+    """The rule for one field."""
 
     form: Form = Form.TEXT
     roles: frozenset[int] = ROLES
-    """The roles that have it; of no account for classrooms and placements."""
+    """The roles that have it; ignored for classrooms and placements."""
     mandatory: frozenset[int] = frozenset()
     """The roles that cannot be created without it."""
     is_settable: bool = True
-    """False for what clients send along and OneFile ignores."""
+    """False for fields that clients send and OneFile ignores."""
     longest: int | None = None
-    """In characters; only looked at in strict mode (U24)."""
+    """In characters; checked only in strict mode (U24)."""
 
 
 _OPTIONAL_TEXT: Final = Rule()
@@ -58,7 +58,7 @@ _LEARNER_NUMBER: Final = Rule(Form.NUMBER, roles=_JUST_LEARNERS)
 _LEARNER_MOMENT: Final = Rule(Form.MOMENT, roles=_JUST_LEARNERS)
 
 USER_FIELDS: Final[dict[str, Rule]] = {
-    # Who and where: set by a create, ignored by an update (U22), as is the ID that one client sends (§8.4).
+    # Set by a create, ignored by an update (U22), as is the ID that one client sends (§8.4).
     "ID": Rule(Form.NUMBER, is_settable=False),
     "OrganisationID": Rule(Form.NUMBER, is_settable=False),
     "Role": Rule(Form.NUMBER, is_settable=False),
@@ -127,17 +127,17 @@ PLACEMENT_FIELDS: Final[dict[str, Rule]] = {
 }
 
 _ASSIGN_FIELDS: Final[dict[str, Rule]] = {"LearnerID": Rule(Form.NUMBER, mandatory=ROLES), "Level": Rule(Form.NUMBER)}
-#: What an Assign of each level says (§11). Units have texts for ids, standards numbers (§12).
+#: The fields of an Assign, by level (§11). Unit ids are texts, standard ids are numbers (§12).
 ASSIGN_FIELDS: Final[dict[int, dict[str, Rule]]] = {
     1: _ASSIGN_FIELDS,
     2: {**_ASSIGN_FIELDS, "UnitID": _NEEDED},
     3: {**_ASSIGN_FIELDS, "StandardID": Rule(Form.NUMBER, mandatory=ROLES)},
 }
 _TUTORS: Final = frozenset({TRAINEE_ASSESSOR, ASSESSOR, IQA})
-#: Whom each level is for (§11): units and learning aims have no employers and observers.
+#: The roles that each level allows (§11): units and learning aims have no employers and observers.
 ASSIGNEES: Final[dict[int, frozenset[int]]] = {1: _TUTORS | {EMPLOYER, OBSERVER}, 2: _TUTORS, 3: _TUTORS}
 
-#: The filters that clients have been seen to use (§8.6).
+#: The filters that known clients use (§8.6).
 USER_FILTERS: Final[dict[str, Rule]] = {
     "OrganisationID": Rule(Form.NUMBER),
     "Role": Rule(Form.NUMBER),
@@ -148,7 +148,7 @@ USER_FILTERS: Final[dict[str, Rule]] = {
     "PlacementID": Rule(Form.NUMBER),
     "LastModified": Rule(Form.MOMENT),
 }
-#: Documented is OrganisationID alone; Name works too (§9). LastModified has been seen for users only.
+#: Only OrganisationID is documented; Name works too (§9). LastModified is known for users only.
 PLACE_FILTERS: Final[dict[str, Rule]] = {
     "OrganisationID": Rule(Form.NUMBER),
     "Name": _OPTIONAL_TEXT,
@@ -159,15 +159,15 @@ ORGANISATION_FILTERS: Final[dict[str, Rule]] = {"CustomerID": Rule(Form.NUMBER)}
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a request says, in OneFile's own spelling of the fields."""
+    """The fields of a request, in OneFile's spelling."""
 
     values: dict[str, Any]
     cleared: frozenset[str]
-    """The fields sent as null or ``""``: as good as left out, unless clearing is on (U16)."""
+    """The fields sent as null or ``""``: ignored unless clearing is on (U16)."""
 
 
 def from_form(fields: Mapping[str, str], table: Mapping[str, Rule]) -> dict[str, Any]:
-    """Gives the texts of a form the types that JSON would have given them (§4: both encodings work)."""
+    """Converts the texts of a form to the types that JSON would have (§4: both encodings work)."""
     forms = {name.lower(): rule.form for name, rule in table.items()}
     return {name: _from_text(forms.get(name.lower(), Form.TEXT), text) for name, text in fields.items()}
 
@@ -184,13 +184,13 @@ def read(fields: Mapping[str, Any], table: Mapping[str, Rule], switches: Switche
     """Reads fields by a table: names in any case (§4), types checked (U23).
 
     Args:
-        fields: as they came.
-        table: one of this module's.
-        switches: for strictness.
-        role: the user's, if it is one.
+        fields: as received.
+        table: one of this module's tables.
+        switches: the behaviour that the fact sheet leaves open.
+        role: the user's role; None if the fields are not a user's.
 
     Raises:
-        Refusal: 400 for a name that the table or the role does not have, or a value of the wrong type.
+        ApiError: 400 for a name that the table or the role does not have, or a value of the wrong type.
     """
     spelling = {name.lower(): name for name in table}
     values: dict[str, Any] = {}
@@ -229,22 +229,22 @@ def _is(form: Form, value: object) -> bool:
 
 
 def settable(sent: Sent, table: Mapping[str, Rule]) -> dict[str, Any]:
-    """What was sent, without the fields that are not for setting."""
+    """Returns the fields sent, without those that cannot be set."""
     return {name: value for name, value in sent.values.items() if table[name].is_settable}
 
 
 def updated(
     before: Mapping[str, Any], sent: Sent, table: Mapping[str, Rule], switches: Switches, role: int = LEARNER
 ) -> dict[str, Any]:
-    """Fields after an update: what was sent changes them, and clears them if that is switched on (U16).
+    """Returns the fields after an update; empty values clear fields if clearing is on (U16).
 
     Args:
         before: the fields as they were.
         sent, table, switches: as for `read`.
-        role: the user's; for places any role will do.
+        role: the user's; any role for places.
 
     Raises:
-        Refusal: 400 when a mandatory field would be cleared.
+        ApiError: 400 if a mandatory field would be cleared.
     """
     cleared = sent.cleared if switches.clearing else frozenset()
     for name in sorted(cleared):
@@ -254,16 +254,16 @@ def updated(
 
 
 def role_in(fields: Mapping[str, Any]) -> int:
-    """The role that a create or a search names, in whatever case its name is written.
+    """Returns the role that a create or a search names; the field name may be in any case.
 
     Raises:
-        Refusal: 400 if there is none, or one that the API does not have (§8.1).
+        ApiError: 400 if the role is missing or not in the API (§8.1).
     """
     return _number_in(fields, "Role", ROLES)
 
 
 def level_in(fields: Mapping[str, Any]) -> int:
-    """The level that an Assign names (§11); refuses as `role_in` does."""
+    """Returns the level that an Assign names (§11). Raises as `role_in` does."""
     return _number_in(fields, "Level", ASSIGN_FIELDS)
 
 
@@ -277,13 +277,13 @@ def _number_in(fields: Mapping[str, Any], name: str, choices: Container[int]) ->
 
 
 def seconds_of(moment: str) -> float:
-    """A date as seconds since 1970; one that names no zone is taken as UTC (§15)."""
+    """Returns a date as seconds since 1970; a date without a zone is UTC (§15)."""
     parsed = datetime.fromisoformat(moment)
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def is_moment(text: str) -> bool:
-    """Whether a text is a date in one of the forms that OneFile takes (§15)."""
+    """Whether a text is a date in one of the forms that OneFile accepts (§15)."""
     try:
         datetime.fromisoformat(text)
     except ValueError:
@@ -292,10 +292,10 @@ def is_moment(text: str) -> bool:
 
 
 def require(sent: Sent, table: Mapping[str, Rule], role: int = LEARNER) -> None:
-    """Refuses a create that lacks what its role must have (§8.2); for places any role will do.
+    """Refuses a create without the mandatory fields of its role (§8.2); any role for places.
 
     Raises:
-        Refusal: 400, naming every field that is missing.
+        ApiError: 400, naming every missing field.
     """
     missing = [name for name, rule in table.items() if role in rule.mandatory and _is_blank(sent.values.get(name))]
     if missing:

@@ -1,7 +1,7 @@
 """The journal: every call that reached the simulator, for tests to read.
 
-Headers are not kept, so neither customer token nor session can be read from it, and neither can the
-password in the answer of a create (§8.3), since of answers only the status is kept.
+It keeps no headers and only the status of responses, so it contains neither the customer token nor a session, nor the
+password that a create returns (§8.3).
 """
 
 import re
@@ -15,21 +15,21 @@ _READS = re.compile(r"/authentication|/\w+/search(/[^/]+/[^/]+)?", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call and what became of it."""
+    """One call and its outcome."""
 
     number: int
-    """From 1, in the order in which fates were decided."""
+    """From 1, in the order in which outcomes were decided."""
     at: float
     """When it arrived, by the simulator's clock, in seconds."""
     method: str
     path: str
     """Below the base URL and spelt as sent: ``/User/17``."""
     body: Any
-    """The JSON or form body; None when there was none, or none that could be read."""
+    """The JSON or form body; None if there was none, or if it could not be read."""
     status: int | None
-    """Of the answer; None if the connection was closed without one."""
+    """The status of the response; None if the connection was closed without one."""
     fault: str | None = None
-    """The kind of the fault that struck it."""
+    """The kind of the fault that applied."""
 
     @property
     def is_write(self) -> bool:
@@ -42,19 +42,19 @@ class Call:
         return self.method == "POST" and "/search" in self.path.lower()
 
     def as_json(self) -> dict[str, Any]:
-        """The call as ``GET /simulator/journal`` gives it."""
+        """Returns the call as ``GET /simulator/journal`` shows it."""
         return {**asdict(self), "is_write": self.is_write}
 
 
 class Journal:
-    """The calls so far; may be read by one thread while another's calls are written down."""
+    """The calls so far. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: list[Call] = []
 
     def record(self, *, at: float, method: str, path: str, body: object, status: int | None, fault: str | None) -> Call:
-        """Writes a call down and gives it back with its number; the arguments are the fields of `Call`."""
+        """Records a call and returns it with its number; the arguments are the fields of `Call`."""
         with self._lock:
             call = Call(len(self._calls) + 1, at, method, path, body, status, fault)
             self._calls.append(call)
@@ -72,7 +72,7 @@ class Journal:
         return [call for call in self.calls if call.is_write]
 
     def clear(self) -> None:
-        """Forgets all calls; numbers start again."""
+        """Deletes all calls; numbers start again at 1."""
         with self._lock:
             self._calls.clear()
 

@@ -1,7 +1,7 @@
-"""Three ways to count to 300 a minute, since nobody knows which is OneFile's (§3, U9).
+"""Three rate limiters of 300 calls a minute, because OneFile's algorithm is not documented (§3, U9).
 
-None of them reads a clock: the time is an argument, in seconds, and need only never go back. A call that is
-turned away is not counted; OneFile does not say, and counting it would lock out a client that retries.
+They read no clock: the time is an argument, in seconds, and must not go back. A refused call is not counted;
+OneFile's rule is not known, and counting it would lock out a client that retries.
 """
 
 import math
@@ -15,15 +15,15 @@ _BUCKET_SIZE = 10
 
 
 class Limiter(Protocol):
-    """Says of each call whether it is within the limit."""
+    """Decides whether each call is within the limit."""
 
     def allow(self, now: float) -> float | None:
-        """Takes the time of a call; gives None when it may pass, else the seconds until one may."""
+        """Returns None if a call at this time may pass, else the seconds until one may."""
         ...
 
 
 class FixedWindow:
-    """So many calls in each minute of the clock; two bursts may meet at its edge."""
+    """Limits the calls in each clock minute; two bursts may meet at its edge."""
 
     def __init__(self, calls_per_minute: int) -> None:
         self._limit = calls_per_minute
@@ -42,7 +42,7 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """So many calls in any 60 seconds."""
+    """Limits the calls in any 60 seconds."""
 
     def __init__(self, calls_per_minute: int) -> None:
         self._limit = calls_per_minute
@@ -59,7 +59,7 @@ class SlidingWindow:
 
 
 class Bucket:
-    """A bucket of ten calls, full at first, refilled evenly; bursts beyond it are turned away."""
+    """A bucket of ten calls, full at first, refilled evenly; larger bursts are refused."""
 
     def __init__(self, calls_per_minute: int) -> None:
         self._refill_per_second = calls_per_minute / _WINDOW_SECONDS
@@ -71,7 +71,7 @@ class Bucket:
         since = now - (now if self._refilled_at is None else self._refilled_at)
         self._calls = min(_BUCKET_SIZE, self._calls + since * self._refill_per_second)
         self._refilled_at = now
-        # A refill is a sum of fractions: what lacks less than a millionth of a call is a call.
+        # A refill is a sum of floats: a millionth of a call less than 1 counts as 1.
         if self._calls < 1 - 1e-6:
             return (1 - self._calls) / self._refill_per_second
         self._calls -= 1
@@ -79,18 +79,18 @@ class Bucket:
 
 
 class Unlimited:
-    """Lets every call pass."""
+    """Allows every call."""
 
-    def allow(self, now: float) -> float | None:  # noqa: ARG002 - the time makes no difference to it
+    def allow(self, now: float) -> float | None:  # noqa: ARG002 - there is no limit
         """See `Limiter.allow`."""
         return None
 
 
 def make_limiter(shape: LimiterShape, calls_per_minute: int = 300) -> Limiter:
-    """A fresh limiter.
+    """Returns a new limiter.
 
     Args:
-        shape: how calls are counted; the shape's value as text will do.
+        shape: how calls are counted; also accepted as the shape's text value.
         calls_per_minute: the limit, at least 1.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Who and what lives in the simulated OneFile: plain data."""
+"""The objects of the simulated OneFile: plain data."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +11,11 @@ class Organisation:
     id: int
     name: str
     creates_keychains: bool = False
-    """KeychainCreationForNewUserActive: creates answer nothing and e-mail the user (§8.3)."""
+    """KeychainCreationForNewUserActive: a create returns no details and e-mails the user (§8.3)."""
     suppresses_emails: bool = False
-    """KeychainEmailSuppression: only kept and shown, since nobody knows what it does (U28)."""
+    """KeychainEmailSuppression: only stored and shown; its effect is not documented (U28)."""
     learner_statuses: dict[int, str] = field(default_factory=dict)
-    """Its own list, id to name; the same id means something else in another organisation (§7)."""
+    """By id, its name; the same id has another meaning in another organisation (§7)."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Place:
 
     @property
     def misid(self) -> str | None:
-        """The key the MIS knows it by, if any."""
+        """The MIS's key of it, if any."""
         return self.values.get("MISID")
 
 
@@ -51,24 +51,24 @@ class User:
     created_at: float
     modified_at: float
     values: dict[str, Any] = field(default_factory=dict)
-    """Its fields, in OneFile's spelling, but for ID, OrganisationID, Role and Username."""
+    """Its fields, in OneFile's spelling, except ID, OrganisationID, Role and Username."""
     is_archived: bool = False
 
     @property
     def misid(self) -> str | None:
-        """The key the MIS knows it by; neither there nor unique in every account (§16)."""
+        """The MIS's key of it; it may be missing or not unique (§16)."""
         return self.values.get("MISID")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Assignment:
-    """Somebody who works with a learner (§11)."""
+    """A user assigned to a learner (§11)."""
 
     user_id: int
     """The assessor, IQA, employer or observer."""
     learner_id: int
     level: int
-    """1 the learner as a whole, 2 one unit, 3 one learning aim."""
+    """1 for the learner as a whole, 2 for one unit, 3 for one learning aim."""
     unit_id: str | None = None
     standard_id: int | None = None
 

@@ -14,8 +14,8 @@ class Organisations:
     """One customer's organisations, by id.
 
     Args:
-        customer_id, customer_name: what ``GET /Customer`` tells (§6).
-        switches: how to behave where the fact sheet leaves it open.
+        customer_id, customer_name: what ``GET /Customer`` returns (§6).
+        switches: the behaviour that the fact sheet leaves open.
     """
 
     def __init__(self, customer_id: int, customer_name: str, switches: Switches) -> None:
@@ -25,23 +25,23 @@ class Organisations:
         self._switches = switches
 
     def get(self, number: int) -> Organisation:
-        """The organisation of that id.
+        """Returns the organisation of that id.
 
         Raises:
-            Refusal: 403 when this customer has none such (§14).
+            ApiError: 403 if this customer has no such organisation (§14).
         """
         if number not in self.by_id:
             raise ApiError(HTTPStatus.FORBIDDEN, f"Organisation {number} is not of this customer.")
         return self.by_id[number]
 
     def named_in(self, values: Mapping[str, Any]) -> Organisation:
-        """The organisation in which something is to be created; 400 if none is named, 403 as for `get`."""
+        """Returns the organisation that a create names; 400 if it names none, 403 as for `get`."""
         if "OrganisationID" not in values:
             raise bad_request("OrganisationID must be given.")
         return self.get(values["OrganisationID"])
 
     def search(self, filters: Mapping[str, Any]) -> list[Organisation]:
-        """All organisations, the lowest id first; 403 when another customer's are asked for."""
+        """Returns all organisations, the lowest id first; 403 if the filter names another customer."""
         wanted = read(filters, ORGANISATION_FILTERS, self._switches).values
         if wanted.get("CustomerID", self.customer_id) != self.customer_id:
             raise ApiError(HTTPStatus.FORBIDDEN, f"Customer {wanted['CustomerID']} is not this customer.")

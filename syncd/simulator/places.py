@@ -1,7 +1,7 @@
 """Classrooms and placements, which behave alike: sections 9 and 10.
 
-Neither Name nor MISID is unique (§16 says so of users; nobody has seen otherwise here). An archived classroom and an
-inactive placement are places like any other: they can be found, read and changed, and people stay in them.
+Neither Name nor MISID is unique (§16 says so of users; no evidence differs here). An archived classroom or an inactive
+placement can be found, read and changed like any other, and users stay in it.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +22,10 @@ class Places:
 
     Args:
         kind: the resource's name, for messages.
-        table: which fields there are.
-        organisations: where they may be.
-        clock: gives the time in seconds.
-        switches: how to behave where the fact sheet leaves it open.
+        table: the fields.
+        organisations: the organisations that may have places.
+        clock: returns the time in seconds.
+        switches: the behaviour that the fact sheet leaves open.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Places:
 
     @property
     def free_id(self) -> int:
-        """An id that none has had."""
+        """An unused id."""
         return max(self.by_id, default=_FIRST_ID - 1) + 1
 
     def get(self, number: int) -> Place:
-        """The place of that id; 404 or 400 if there is none (U15)."""
+        """Returns the place of that id; 404 or 400 if there is none (U15)."""
         if number not in self.by_id:
             raise ApiError(self._switches.unknown_id_status, f"{self._kind} {number} does not exist.")
         return self.by_id[number]
@@ -59,10 +59,10 @@ class Places:
         return number in self.by_id and self.by_id[number].organisation_id == organisation_id
 
     def create(self, fields: Mapping[str, Any]) -> Place:
-        """Makes a place.
+        """Creates a place.
 
         Raises:
-            Refusal: 400 without a name, and for unknown fields or wrong types; 403 for someone else's organisation.
+            ApiError: 400 for a missing name, unknown fields or wrong types; 403 for another customer's organisation.
         """
         sent = read(fields, self.table, self._switches)
         organisation = self._organisations.named_in(sent.values)
@@ -72,18 +72,18 @@ class Places:
         return place
 
     def update(self, number: int, fields: Mapping[str, Any]) -> Place:
-        """Changes the fields that are given; its organisation stays. Refuses as `get`, `create` and `updated` do."""
+        """Changes the given fields, but not the organisation. Raises as `get`, `create` and `updated` do."""
         place = self.get(number)
         place.values = updated(place.values, read(fields, self.table, self._switches), self.table, self._switches)
         return place
 
     def search(self, filters: Mapping[str, Any]) -> list[Place]:
-        """The places of an organisation, or of all, by Name and MISID if given; the lowest id first (U3).
+        """Returns the places of one or all organisations, by Name and MISID if given; the lowest id first (U3).
 
         Places younger than the search lag are not found yet.
 
         Raises:
-            Refusal: 400 for an unknown filter, 403 for someone else's organisation.
+            ApiError: 400 for an unknown filter, 403 for another customer's organisation.
         """
         wanted = read(filters, PLACE_FILTERS, self._switches).values
         organisation_id = wanted.pop("OrganisationID", None)

@@ -1,4 +1,4 @@
-"""Reading the body of a request: JSON or a form (§4)."""
+"""Reads the body of a request: JSON or a form (§4)."""
 
 import json
 from urllib.parse import parse_qsl
@@ -7,7 +7,7 @@ from syncd.simulator.endpoints import Body
 
 
 def read_body(content: bytes, content_type: str) -> Body:
-    """Takes a body and its Content-Type; what is no JSON though it should be is for its endpoint to refuse."""
+    """Reads a body by its Content-Type; the endpoint refuses a body that is invalid JSON."""
     text = content.decode("utf-8", errors="replace")
     if not text.strip():
         return Body()

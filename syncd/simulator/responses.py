@@ -1,4 +1,4 @@
-"""What is sent back: a status and a body, in the wording that OneFile may use."""
+"""The responses: a status and a body, in a form that OneFile may use."""
 
 import html
 import json
@@ -15,7 +15,7 @@ _HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer before it is one."""
+    """An HTTP response, independent of the framework."""
 
     status: int
     content: bytes = b""
@@ -24,22 +24,22 @@ class Answer:
 
 
 def json_answer(value: object) -> Answer:
-    """200 with JSON: objects, bare arrays without envelope (§4), bare integers (§9, §10)."""
+    """Returns 200 with JSON: an object, an array without envelope (§4) or a bare integer (§9, §10)."""
     return Answer(HTTPStatus.OK, json.dumps(value, ensure_ascii=False).encode(), _JSON)
 
 
 def text_answer(text: str) -> Answer:
-    """200 with plain text, which is how a session comes (§2, §19)."""
+    """Returns 200 with plain text, as for a session (§2, §19)."""
     return Answer(HTTPStatus.OK, text.encode(), _TEXT)
 
 
 def nothing(status: int = HTTPStatus.NO_CONTENT) -> Answer:
-    """No body: an update (§8.4), a search that finds nothing (§8.6), and with a status of choice archiving (U17)."""
+    """Returns no body: for an update (§8.4), an empty search (§8.6) and, with a chosen status, archiving (U17)."""
     return Answer(status)
 
 
 def keychain_answer(body: KeychainBody) -> Answer:
-    """200 with no details: a create while Keychain creation is on (§8.3, U14)."""
+    """Returns 200 with no details, as for a create while Keychain creation is on (§8.3, U14)."""
     match body:
         case KeychainBody.EMPTY:
             return Answer(HTTPStatus.OK)
@@ -50,12 +50,12 @@ def keychain_answer(body: KeychainBody) -> Answer:
 
 
 def error_answer(status: int, message: str, wording: ErrorBody, retry_after_seconds: int | None = None) -> Answer:
-    """An error (§14, U12).
+    """Returns an error (§14, U12).
 
     Args:
         status: 400 or more.
         message: the sentence in its body.
-        wording: where in the body the sentence stands.
+        wording: the form of the body.
         retry_after_seconds: adds a ``Retry-After`` header (U9).
     """
     headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
@@ -71,5 +71,5 @@ def error_answer(status: int, message: str, wording: ErrorBody, retry_after_seco
 
 
 def rubbish() -> Answer:
-    """200 with a web page, as a proxy or a maintenance page gives it."""
+    """Returns 200 with a web page, as a proxy or a maintenance page does."""
     return Answer(HTTPStatus.OK, b"<!DOCTYPE html><html><body><h1>We'll be back soon</h1></body></html>", _HTML)

@@ -1,4 +1,4 @@
-"""Which users a search finds: section 8.6; its rule for MISID is that of places too."""
+"""Which users a search finds: section 8.6. The rule for MISID applies to places too."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,8 @@ from syncd.simulator.switches import MisidFilter, Switches
 def fits(user: User, wanted: Mapping[str, Any], switches: Switches) -> bool:
     """Whether a user passes every filter.
 
-    A search by role leaves archived users out, as archiving looks like a change of role (§8.1, U4); a search
-    without one finds them. Names, MISID and PlacementID must be equal, an e-mail address equal in any case,
+    A search by role omits archived users, because archiving looks like a change of role (§8.1, U4); a search
+    without a role finds them. Names, MISID and PlacementID must be equal, an e-mail address equal in any case,
     and LastModified means "since then, inclusive" (U29).
     """
     if "Role" in wanted and user.is_archived and not switches.archived_in_searches:

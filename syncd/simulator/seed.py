@@ -1,4 +1,4 @@
-"""What a simulator holds at its start, and what tests add to it later: a seed, as JSON or as a dict.
+"""The seed: the initial data of a simulator, and data that tests add later, as JSON or as a dict.
 
 Example::
 
@@ -8,9 +8,9 @@ Example::
      "placements": [{"OrganisationID": 5740, "Name": "Default Placement"}],
      "users": [{"OrganisationID": 5740, "Role": 5, "FirstName": "Ann", "LastName": "Example", "Archived": true}]}
 
-Ids are given out where they are left out; each organisation numbers its learner statuses for itself, from 1. Users
-need a role and an organisation and are not validated further: real accounts are full of what today's rules would
-refuse, and tests need such dirt.
+Missing ids are assigned; each organisation numbers its own learner statuses, from 1. Users need a role and an
+organisation and are not validated further: real accounts have values that today's rules would refuse, and tests need
+such values.
 """
 
 import json
@@ -34,7 +34,7 @@ class SeedRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Rows to put into a world; None where the default world's are to stand."""
+    """Rows to add to a world; None for the default rows."""
 
     organisations: _Rows | None = None
     classrooms: _Rows | None = None
@@ -43,10 +43,10 @@ class Seed:
 
     @classmethod
     def of(cls, document: object) -> "Seed":
-        """Takes the JSON document above, parsed.
+        """Returns the seed of a parsed JSON document.
 
         Raises:
-            SeedRefused: when it has another shape.
+            SeedRefused: if it has another shape.
         """
         if not isinstance(document, Mapping):
             raise SeedRefused("A seed is a JSON object.")
@@ -62,7 +62,7 @@ class Seed:
         """Reads a file.
 
         Raises:
-            SeedRefused: when it cannot be read, is not JSON, or has another shape.
+            SeedRefused: if it cannot be read, is not JSON, or has another shape.
         """
         try:
             return cls.of(json.loads(path.read_text(encoding="utf-8")))
@@ -72,7 +72,7 @@ class Seed:
             raise SeedRefused(f"It is not JSON ({problem}).") from problem
 
 
-#: The world of OneFile's own examples (§6, §7, §9, §10), with the learner statuses that one centre has (§7).
+#: The data of OneFile's own examples (§6, §7, §9, §10), with the learner statuses of one centre (§7).
 DEFAULT_SEED = Seed(
     organisations=(
         {
@@ -93,9 +93,9 @@ DEFAULT_SEED = Seed(
 
 
 def start(world: World, seed: Seed | None) -> None:
-    """Fills an empty world from a seed, and from the default one where the seed leaves a part out.
+    """Fills an empty world from a seed; parts that it omits come from the default seed.
 
-    A seed with organisations of its own gets no default classroom or placement.
+    A seed with organisations gets no default classroom or placement.
 
     Raises:
         SeedRefused: as `sow` does.
@@ -112,10 +112,10 @@ def start(world: World, seed: Seed | None) -> None:
 
 
 def sow(world: World, seed: Seed) -> None:
-    """Adds a seed's rows to a world; an organisation that is there already takes on what the seed says of it.
+    """Adds a seed's rows to a world; an organisation that exists is updated from the seed.
 
     Raises:
-        SeedRefused: for a row without what it must have, or with an id that is taken; rows before it stay.
+        SeedRefused: for a row with a missing field or an id in use; earlier rows stay.
     """
     for row in seed.organisations or ():
         _sow_organisation(world, row)
@@ -176,7 +176,7 @@ def _sow_user(world: World, row: dict[str, Any]) -> None:
 
 
 def _long_ago(world: World) -> float:
-    # What is seeded is old: a search lag must not hide it.
+    # Seeded rows are old, so that a search lag does not hide them.
     return world.clock() - world.switches.search_lag_seconds
 
 

@@ -1,4 +1,4 @@
-"""The shapes of answers: section 19, and U25 for dates."""
+"""The shapes of responses: section 19, and U25 for dates."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,18 +23,18 @@ def organisation_row(organisation: Organisation) -> dict[str, Any]:
 
 
 def status_row(number: int, name: str) -> dict[str, Any]:
-    """A learner status (§7). No answer of this kind has been seen; these are the keys of every other list."""
+    """A learner status (§7). No such response is known; these are the keys of every other list."""
     return {"ID": number, "Name": name}
 
 
 def short_row(user: User) -> dict[str, Any]:
-    """A user in a search (§8.6); without the key MISID when there is none (§19)."""
+    """A user in a search (§8.6); without the key MISID if there is none (§19)."""
     row = {"ID": user.id, "FirstName": user.values.get("FirstName"), "LastName": user.values.get("LastName")}
     return {**row, "MISID": user.misid} if user.misid else row
 
 
 def full_row(user: User, form: DateForm) -> dict[str, Any]:
-    """A user read by id: everything known, without keys for what is not (§8.5)."""
+    """A user read by id: all fields that have a value (§8.5)."""
     return {
         "ID": user.id,
         "OrganisationID": user.organisation_id,
@@ -46,7 +46,7 @@ def full_row(user: User, form: DateForm) -> dict[str, Any]:
 
 
 def assignment_row(assignment: Assignment) -> dict[str, Any]:
-    """Who works with a learner, in the words of the call that said so (§11); OneFile itself never tells."""
+    """An assignment, in the field names of Assign (§11); OneFile itself never returns it."""
     row = {
         "UserID": assignment.user_id,
         "LearnerID": assignment.learner_id,
@@ -63,7 +63,7 @@ def place_row(place: Place) -> dict[str, Any]:
 
 
 def full_place_row(place: Place, table: Mapping[str, Rule], switches: Switches) -> dict[str, Any]:
-    """A classroom or placement read by id (§9, §10); ``table`` says which of its fields are dates."""
+    """A classroom or placement read by id (§9, §10); ``table`` defines which fields are dates."""
     values = _dated(place.values, table, switches.date_form)
     if switches.flags_as_text:
         values = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
@@ -79,7 +79,7 @@ def _dated(values: Mapping[str, Any], table: Mapping[str, Rule], form: DateForm)
 
 
 def _written(value: object, form: DateForm) -> object:
-    # A seed may hold dates that are none; they are given as they are.
+    # A seed may have invalid dates; they are returned unchanged.
     if not isinstance(value, str) or not is_moment(value):
         return value
     moment = datetime.fromisoformat(value)

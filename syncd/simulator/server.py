@@ -1,4 +1,4 @@
-"""The simulator as a running server: for tests a context manager, for the command line `serve`."""
+"""The simulator as a running server: a context manager for tests, `serve` for the command line."""
 
 import ipaddress
 import signal
@@ -26,18 +26,18 @@ _START_SECONDS = 10.0
 
 
 class Simulator:
-    """A simulated OneFile on loopback, from ``with`` to the end of it.
+    """A simulated OneFile on loopback; a context manager.
 
     Args:
-        switches: how to behave where the fact sheet leaves it open; the defaults of `Switches` if left out.
-        seed: what there is at the start, as `Seed` or as the dict it is made of; `seed.DEFAULT_SEED` if left out.
-        clock: gives the time in seconds since 1970; sessions, limits and search lags go by it.
-        host, port: a loopback address, and 0 for any free port.
-        customer_token: what Authentication asks for.
+        switches: the behaviour that the fact sheet leaves open; the defaults of `Switches` if omitted.
+        seed: the initial data, as `Seed` or as its dict; `seed.DEFAULT_SEED` if omitted.
+        clock: returns the time in seconds since 1970; sessions, limits and search lags use it.
+        host, port: a loopback address; port 0 for any free port.
+        customer_token: the token that Authentication requires.
 
     Raises:
-        ValueError: for a host that is not loopback; `SeedRefused`, which is one, for a malformed seed.
-        OSError: on entering, when the port is taken.
+        ValueError: for a host that is not loopback; its subclass `SeedRefused` for a malformed seed.
+        OSError: on entering, if the port is in use.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Simulator:
 
     @property
     def faults(self) -> Faults:
-        """The faults that calls meet; others can be set in their place."""
+        """The faults that apply to calls; can be replaced."""
         return self._front_door.faults
 
     @faults.setter
@@ -83,13 +83,13 @@ class Simulator:
 
     @property
     def origin(self) -> str:
-        """Where the control endpoints live, below ``/simulator``: ``http://127.0.0.1:PORT``."""
+        """The base URL of the control endpoints, which are below ``/simulator``: ``http://127.0.0.1:PORT``."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
     @property
     def base_url(self) -> str:
-        """What a client of OneFile is configured with (§1): ``http://127.0.0.1:PORT/api/v2.1``."""
+        """The base URL to configure in a client (§1): ``http://127.0.0.1:PORT/api/v2.1``."""
         return self.origin + PREFIX
 
     def sow(self, seed: Seed | Mapping[str, Any]) -> None:
@@ -98,12 +98,12 @@ class Simulator:
             sow(self.world, _as_seed(seed) or Seed())
 
     def expire_sessions(self) -> None:
-        """Ends every session, so that the next call of each client is 401 (§2)."""
+        """Ends every session, so that each client's next call gets 401 (§2)."""
         self.sessions.expire()
 
     def __enter__(self) -> Self:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        # Named a TCP socket it gets TCP_NODELAY from asyncio; without, every answer takes 40 ms.
+        # asyncio sets TCP_NODELAY only for an explicit TCP socket; without it, every response takes 40 ms.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -153,11 +153,11 @@ def serve(
     seed: Seed | Mapping[str, Any] | None = None,
     announce: Callable[[Simulator], None] = lambda _simulator: None,
 ) -> None:
-    """Runs a simulator until SIGINT or SIGTERM; to be called in the main thread.
+    """Runs a simulator until SIGINT or SIGTERM; must be called in the main thread.
 
     Args:
         host, port, switches, seed: as for `Simulator`.
-        announce: called once, when the simulator answers calls.
+        announce: called once, when the simulator is ready.
 
     Raises:
         ValueError, OSError: as `Simulator` does.
@@ -179,7 +179,7 @@ def serve(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine talking to itself: an address of loopback, or ``localhost``."""
+    """Whether a host is a loopback address or ``localhost``."""
     if host == "localhost":
         return True
     try:

@@ -8,11 +8,11 @@ _SESSION_BYTES = 240
 
 
 class Sessions:
-    """The sessions that were handed out; a newer one does not end an older one (§2).
+    """The issued sessions; a new session does not end an older one (§2).
 
     Args:
-        clock: gives the time in seconds.
-        lifetime_seconds: how long a session lives; nothing renews it.
+        clock: returns the time in seconds.
+        lifetime_seconds: the lifetime of a session; it cannot be renewed.
     """
 
     def __init__(self, clock: Callable[[], float], lifetime_seconds: float) -> None:
@@ -21,13 +21,13 @@ class Sessions:
         self._issued: dict[str, float] = {}
 
     def issue(self) -> str:
-        """A new session: long, opaque, with the ``+``, ``/`` and ``=`` that clients must cope with (§2, §17)."""
+        """Returns a new session: long, opaque, with the ``+``, ``/`` and ``=`` that clients must handle (§2, §17)."""
         session = f"+/{base64.b64encode(secrets.token_bytes(_SESSION_BYTES - 1)).decode()}="
         self._issued[session] = self._clock()
         return session
 
     def is_live(self, session: str | None) -> bool:
-        """Whether a call with this session may pass."""
+        """Whether a session is valid."""
         issued_at = self._issued.get(session or "")
         return issued_at is not None and self._clock() - issued_at < self._lifetime_seconds
 

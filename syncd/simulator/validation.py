@@ -1,4 +1,4 @@
-"""What a OneFile that validates would say to the values of a user: strict mode, U23 and U24 of section 18."""
+"""Validation of a user's values in strict mode: U23 and U24 of section 18."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any, Final
 from syncd.simulator.errors import bad_request
 from syncd.simulator.field_rules import USER_FIELDS
 
-#: Stands for "no ULN yet", and fails the checksum (§15).
+#: Means "no ULN yet", and fails the checksum (§15).
 _NO_ULN_YET: Final = "9999999999"
 _ETHNICITIES: Final = frozenset({*map(str, range(31, 48)), "98", "99"})
 
@@ -22,10 +22,10 @@ _PATTERNS: Final[dict[str, str]] = {
 
 
 def check(values: Mapping[str, Any]) -> None:
-    """Refuses values that have the right type and cannot be right.
+    """Refuses values that have the right type but are invalid.
 
     Raises:
-        Refusal: 400 for a length (U24), or for an e-mail address, ULN, NINO or L code (§15).
+        ApiError: 400 for a length (U24), or for an e-mail address, ULN, NINO or L code (§15).
     """
     for name, value in values.items():
         longest = USER_FIELDS[name].longest
@@ -41,7 +41,7 @@ def check(values: Mapping[str, Any]) -> None:
 
 
 def is_uln(text: str) -> bool:
-    """Ten digits, the first not 0, whose sum with weights 10 to 1 leaves 10 modulo 11 (§15)."""
+    """Whether a text is a ULN: ten digits, the first not 0, whose sum with weights 10 to 1 is 10 modulo 11 (§15)."""
     if text == _NO_ULN_YET:
         return True
     if not re.fullmatch(r"[1-9]\d{9}", text, re.ASCII):

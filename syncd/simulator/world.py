@@ -1,6 +1,6 @@
-"""The simulated OneFile itself: what it holds and the rules by which that changes. No network, no files.
+"""The simulated OneFile itself: its data and the rules that change it. No network, no files.
 
-A world is changed by one thread at a time; the server sees to that for calls over the network.
+Only one thread at a time may change a world; the server ensures this for calls over the network.
 """
 
 import random
@@ -40,13 +40,13 @@ _FIRST_USER_ID = 300_001
 class World:
     """One customer with its organisations, users, classrooms and placements.
 
-    Every operation takes fields as a request's body holds them, names in any case, and either does the whole of
-    what it is asked or raises `Refusal` and changes nothing.
+    Every operation takes fields as in a request's body, names in any case, and either succeeds completely or raises
+    `ApiError` and changes nothing.
 
     Args:
-        clock: gives the time in seconds since 1970.
-        switches: how to behave where the fact sheet leaves it open.
-        customer_id, customer_name: what ``GET /Customer`` tells (§6).
+        clock: returns the time in seconds since 1970.
+        switches: the behaviour that the fact sheet leaves open.
+        customer_id, customer_name: what ``GET /Customer`` returns (§6).
     """
 
     def __init__(
@@ -63,34 +63,34 @@ class World:
         self.placements = Places("Placement", PLACEMENT_FIELDS, self.organisations, clock, self.switches)
         self.users: dict[int, User] = {}
         self.assignments: set[Assignment] = set()
-        """Who works with which learner; the API has no call that tells or ends it (§11)."""
+        """The users assigned to learners; the API has no call that returns or ends an assignment (§11)."""
         self.placement_access: dict[tuple[int, int], bool] = {}
-        """By an employer's id and a placement's, what the last AssignPlacement of the two granted (§11)."""
+        """By the ids of an employer and a placement, what their last AssignPlacement granted (§11)."""
         self.emails: list[Email] = []
-        """What OneFile would have sent, in order."""
-        self._order = random.Random(self.switches.shuffle_seed)  # noqa: S311 - chance that can be repeated
+        """The e-mails that OneFile would have sent, in order."""
+        self._order = random.Random(self.switches.shuffle_seed)  # noqa: S311 - repeatable
 
     @property
     def free_user_id(self) -> int:
-        """An id that no user has had."""
+        """An unused id."""
         return max(self.users, default=_FIRST_USER_ID - 1) + 1
 
     def user(self, number: int) -> User:
-        """The user of that id, archived or not (§8.5); 404 or 400 if there is none (U15)."""
+        """Returns the user of that id, archived or not (§8.5); 404 or 400 if there is none (U15)."""
         if number not in self.users:
             raise ApiError(self.switches.unknown_id_status, f"User {number} does not exist.")
         return self.users[number]
 
     def users_with_misid(self, misid: str) -> list[User]:
-        """Every user, archived or not, with exactly this MISID, of which there may be several (§16)."""
+        """Returns every user, archived or not, with exactly this MISID; there may be several (§16)."""
         return [user for user in list(self.users.values()) if user.misid == misid]
 
     def create_user(self, fields: Mapping[str, Any]) -> User:
-        """Makes an account (§8.2, §8.3); where the organisation creates Keychains an e-mail goes out.
+        """Creates an account (§8.2, §8.3); sends an e-mail if the organisation creates Keychains.
 
         Raises:
-            Refusal: 400 for a role the API does not have, for fields missing, unknown or of the wrong type, and
-                for ids of nothing in the same organisation; 403 for an organisation of someone else's.
+            ApiError: 400 for an unknown role, for fields missing, unknown or of the wrong type, and for ids that do
+                not exist in the same organisation; 403 for another customer's organisation.
         """
         role = role_in(fields)
         sent = read(fields, USER_FIELDS, self.switches, role)
@@ -108,10 +108,10 @@ class World:
         return user
 
     def update_user(self, number: int, fields: Mapping[str, Any]) -> User:
-        """Changes the fields that are given (§8.4); ID, OrganisationID and Role are ignored (U22).
+        """Changes the given fields (§8.4); ID, OrganisationID and Role are ignored (U22).
 
         Raises:
-            Refusal: 404 for an unknown user; 400 for an archived learner (U21) and for what a create refuses.
+            ApiError: 404 for an unknown user; 400 for an archived learner (U21) and for what a create refuses.
         """
         user = self.user(number)
         if user.is_archived and user.role == LEARNER and self.switches.archived_learners_read_only:
@@ -125,13 +125,13 @@ class World:
         return user
 
     def search_users(self, filters: Mapping[str, Any]) -> list[User]:
-        """The users that every filter lets through (`matching.fits`), the lowest id first (U3).
+        """Returns the users that pass every filter (`search_filters.fits`), the lowest id first (U3).
 
-        Without OrganisationID it looks through the whole customer (§8.6), and a filter that is null or ``""`` is
-        none. Users younger than the search lag are not found yet.
+        Without OrganisationID it searches the whole customer (§8.6); a filter that is null or ``""`` is ignored.
+        Users younger than the search lag are not found yet.
 
         Raises:
-            Refusal: 400 for a filter or role that does not exist, 403 for an organisation of someone else's.
+            ApiError: 400 for a filter or role that does not exist, 403 for another customer's organisation.
         """
         wanted = read(filters, USER_FILTERS, self.switches).values
         if "OrganisationID" in wanted:
@@ -141,21 +141,21 @@ class World:
         newest = self.clock() - self.switches.search_lag_seconds
         candidates: Iterable[User] = self.users.values()
         if "MISID" in wanted and self.switches.misid_filter == MisidFilter.EXACT:
-            # The commonest search by far; asking every user every question would make large worlds slow.
+            # By far the most common search; checking every filter of every user would make large worlds slow.
             candidates = self.users_with_misid(wanted["MISID"])
         found = [user for user in candidates if user.created_at <= newest and fits(user, wanted, self.switches)]
         return sorted(found, key=lambda user: user.id)
 
     def in_search_order(self, rows: list[_Row]) -> list[_Row]:
-        """Chaos for those who trust the order of rows: shuffled, if switched on (U3)."""
+        """Returns the rows, shuffled if switched on (U3), for clients that rely on their order."""
         return self._order.sample(rows, len(rows)) if self.switches.shuffle else rows
 
     def archive_user(self, number: int) -> User:
         """Archives a user (§8.7).
 
         Raises:
-            Refusal: 404 for an unknown user; 400 for staff who are an active user's default assessor (U20), and
-                for the archived, if switched on (U19).
+            ApiError: 404 for an unknown user; 400 for the default assessor of an active user (U20), and for an
+                archived user, if switched on (U19).
         """
         user = self.user(number)
         if not user.is_archived:
@@ -165,17 +165,17 @@ class World:
         return self._set_archived(user, is_archived=True)
 
     def unarchive_user(self, number: int) -> User:
-        """Makes an archived user active again (§8.7); 404 for an unknown one, 400 for the active as in U19."""
+        """Unarchives a user (§8.7); 404 for an unknown user, 400 for an active one if switched on (U19)."""
         return self._set_archived(self.user(number), is_archived=False)
 
     def assign(self, number: int, fields: Mapping[str, Any]) -> None:
-        """Has somebody work with a learner (§11); U18 says which of the two is in the path. Twice is as good as once.
+        """Assigns a user to a learner (§11); U18 defines which of the two is in the path. Idempotent.
 
-        There are no units and standards here, so the ids of those are taken on trust.
+        The simulator has no units and standards, so their ids are not checked.
 
         Raises:
-            Refusal: 404 for an unknown user in the path; 400 for fields that the level does not have or lacks, and
-                for two who are not an active learner and an active user whom the level is for, of one organisation.
+            ApiError: 404 for an unknown user in the path; 400 for unknown or missing fields of the level, and unless
+                the two are an active learner and an active user whose role the level allows, of one organisation.
         """
         organisation_id = self.user(number).organisation_id
         level = level_in(fields)
@@ -193,12 +193,12 @@ class World:
             assignee.modified_at = learner.modified_at = self.clock()
 
     def assign_placement(self, number: int, placement_id: int, *, grants_access: bool) -> None:
-        """Ties an employer to a placement (§11), beside the PlacementID, which stays. The last call counts.
+        """Assigns an employer to a placement (§11), and leaves PlacementID unchanged. The last call counts.
 
-        Of nobody but employers has this call been seen, so observers, who have a PlacementID too, are refused.
+        The call is known only for employers, so observers, who also have a PlacementID, are refused.
 
         Raises:
-            Refusal: 404 for an unknown user or placement; 400 for a user who is no active employer, and for a
+            ApiError: 404 for an unknown user or placement; 400 for a user who is not an active employer, and for a
                 placement of another organisation.
         """
         user = self.user(number)
@@ -238,7 +238,7 @@ class World:
         for name, places in (("ClassroomID", self.classrooms), ("PlacementID", self.placements)):
             if name in values and not places.is_in(values[name], organisation_id):
                 raise bad_request(f"{name} {values[name]} does not exist in this organisation.")
-        # 0 is none (§17.10). Without a list there is no other: §8.2 has ids checked, and then any could only be wrong.
+        # 0 means no status (§17.10). If an organisation has no statuses, any other id is invalid: §8.2 checks ids.
         status_id = values.get("LearnerStatusID", 0)
         if status_id != 0 and status_id not in self.organisations.get(organisation_id).learner_statuses:
             raise bad_request(f"LearnerStatusID {status_id} does not exist in this organisation.")
@@ -247,13 +247,13 @@ class World:
         person = self.users.get(number)
         if person is None or person.organisation_id != organisation_id:
             raise bad_request(f"{name} {number} does not exist in this organisation.")
-        # Archiving takes a user's role away (§8.1), and with it what the role is for.
+        # An archived user loses the role (§8.1), and cannot be used for what needs that role.
         if person.role not in roles or person.is_archived:
             raise bad_request(f"{name} {number} is not an active user of the right role.")
         return person
 
 
 def username_for(values: Mapping[str, Any], number: int) -> str:
-    """The username that OneFile makes up: initial and surname, usually with a number (§16)."""
+    """Returns the username that OneFile generates: initial and surname, usually with a number (§16)."""
     name = f"{values.get('FirstName', '')!s:.1}{values.get('LastName', '')}"
     return "".join(letter for letter in name.lower() if letter.isalnum()) + str(number)

@@ -1,4 +1,4 @@
-"""Who was assigned to which learner, and whom OneFile has refused to assign."""
+"""Which users were assigned to which learner, and which assignments OneFile has refused."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ from syncd.state.session import StateSession
 
 
 def stored(session: StateSession) -> dict[Pair, StoredAssignment]:
-    """Every assignment that has been sent, and what became of it."""
+    """Every assignment that has been sent, with its outcome."""
     columns = assignment.c
     rows = session.connection.execute(
         select(
@@ -33,7 +33,7 @@ def stored(session: StateSession) -> dict[Pair, StoredAssignment]:
 
 
 def save(session: StateSession, pair: Pair, sent: StoredAssignment) -> None:
-    """Note what became of an assignment."""
+    """Store the outcome of an assignment."""
     session.connection.execute(assignment.delete().where(_matches_pair(pair)))
     session.connection.execute(
         assignment.insert().values(

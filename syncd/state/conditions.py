@@ -1,7 +1,7 @@
-"""What is amiss, and since when, as the runs tell it.
+"""Current problems, and since when, derived from the runs.
 
-Each kind of trouble has runs that are evidence of it and runs that are evidence of its contrary; the others say
-nothing either way. A run that failed for OneFile, for one, does not show that the MIS can be read.
+For each kind of problem some runs are evidence that it exists and some that it does not; the others are neither. A run
+that failed because of OneFile, for example, does not show that the MIS can be read.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class _Evidence(NamedTuple):
     good: ColumnElement[bool]
 
 
-#: A run that came so far has read every feed, and met nothing that would have ended it.
+#: A run in one of these states has read every feed without a failure.
 _READ: Final = run.c.is_full & run.c.state.in_(
     (RunState.FINISHED, RunState.AWAITING_APPROVAL, RunState.APPROVED, RunState.REJECTED, RunState.SUPERSEDED)
 )
@@ -31,7 +31,7 @@ _ANSWERED: Final = run.c.onefile_status == OneFileStatus.OK
 _EVIDENCE: Final[Mapping[AlertKind, _Evidence]] = {
     AlertKind.MIS: _Evidence(run.c.failure_kind == FailureKind.MIS, _READ),
     AlertKind.FAILING: _Evidence(run.c.failure_kind == FailureKind.OTHER, _READ),
-    # Who refuses answers.
+    # A OneFile that refuses the credentials is reachable.
     AlertKind.ONEFILE: _Evidence(
         run.c.failure_kind == FailureKind.ONEFILE, _ANSWERED | (run.c.failure_kind == FailureKind.CREDENTIALS)
     ),
@@ -40,7 +40,7 @@ _EVIDENCE: Final[Mapping[AlertKind, _Evidence]] = {
 
 
 def current_conditions(session: StateSession) -> dict[AlertKind, Condition]:
-    """What is amiss now, as far as runs can tell."""
+    """The current problems, as far as runs show them."""
     found = {}
     for subject, evidence in _EVIDENCE.items():
         trouble = _since(session, evidence)
@@ -57,7 +57,7 @@ def current_conditions(session: StateSession) -> dict[AlertKind, Condition]:
 
 
 def waits_since(session: StateSession) -> datetime | None:
-    """Since when a plan for everybody has waited for approval, however often it was made anew."""
+    """Since when a plan for every record has waited for approval, even if newer plans have superseded it."""
     finished = _newest(session, run.c.is_full & (run.c.state == RunState.FINISHED))
     stopped = run.c.state.in_((RunState.AWAITING_APPROVAL, RunState.SUPERSEDED))
     return session.connection.scalar(
@@ -69,7 +69,7 @@ def waits_since(session: StateSession) -> datetime | None:
 
 
 def _since(session: StateSession, evidence: _Evidence) -> Condition | None:
-    """The trouble since the first run that shows it, in the words of the newest; ``None`` if a newer run does not."""
+    """The problem since the first run that shows it, with the newest one's reason; ``None`` if it is over."""
     good = _newest(session, evidence.good)
     bad = select(run.c.started_at, run.c.reason).where(
         run.c.organisation_id == session.organisation_id, run.c.id > good, evidence.bad

@@ -1,4 +1,4 @@
-"""What monitors count: numbers that only ever grow, read in no time however much has been done, and never purged."""
+"""Counters for monitoring: they only grow, are fast to read at any size of the store, and are never purged."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from syncd.state.db.tables import counter
 
 RUNS: Final = "runs"
-"""By how they ended."""
+"""By how the run ended."""
 CHANGES: Final = "changes"
-"""By action and outcome, with a space between; what is settled later counts again, under what became of it."""
+"""By action and outcome, separated by a space; a change settled later counts again, under its new outcome."""
 CALLS: Final = "calls"
 RUN_SECONDS: Final = "run_seconds"
-"""The seconds that finished runs took, all together."""
+"""The total seconds that finished runs took."""
 RUNS_WITHIN: Final = "runs_within"
-"""Finished runs, by the smallest of `RUN_BUCKETS` that they stayed within, or `INFINITE`."""
+"""Finished runs, by the smallest of `RUN_BUCKETS` that is not shorter than the run, or `INFINITE`."""
 
 #: A poll with nothing new takes a second or so, the first run of a large group half a day.
 RUN_BUCKETS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)
@@ -39,14 +39,14 @@ _ADDITIONS: Final[Mapping[str, _Insert]] = {
 
 
 def add(connection: Connection, organisation_id: int, counter: str, label: str = "", number: float = 1) -> None:
-    """Count so many more, in the transaction of what is counted."""
+    """Add a number to a counter, in the same transaction as the change or run that it counts."""
     _add(connection, organisation_id, [(counter, label, number)])
 
 
 def add_run(connection: Connection, organisation_id: int, ending: str, calls: int, seconds: float | None) -> None:
     """Count one more run that is over, with its calls and, if it was finished, how long it took.
 
-    A clock that was set back makes none shorter than nothing.
+    If the clock was set back, the run counts as 0 seconds.
     """
     told = [(RUNS, ending, 1.0)]
     if calls:
@@ -69,7 +69,7 @@ def _add(connection: Connection, organisation_id: int, told: Sequence[tuple[str,
 
 
 def values(connection: Connection, organisation_id: int) -> Mapping[str, Mapping[str, float]]:
-    """Everything that was counted, by counter and label. Asked for a counter that is not there, it has nothing."""
+    """Every counter's values by label. A counter that does not exist has none."""
     found: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for row in connection.execute(select(counter).where(counter.c.organisation_id == organisation_id)):
         found[row.counter][row.label] = row.value

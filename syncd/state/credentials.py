@@ -20,7 +20,7 @@ class FirstPassword:
 
 
 def save(session: StateSession, key: Key, user_id: int, username: str, password: str) -> bool:
-    """Keep a new account's first password; without a key to encrypt it with it is dropped. Gives whether it is kept."""
+    """Keep a new account's first password, or drop it if there is no encryption key; returns whether it was kept."""
     if not session.cipher.has_key:
         return False
     session.connection.execute(
@@ -37,9 +37,9 @@ def save(session: StateSession, key: Key, user_id: int, username: str, password:
 
 
 def take(session: StateSession) -> list[FirstPassword]:
-    """Take out all that are kept for an organisation, the oldest first; they are gone once the transaction commits.
+    """Delete and return all passwords kept for an organisation, the oldest first.
 
-    Raises `StateUnusable` when one cannot be opened with the key.
+    Raises `StateUnusable` if one cannot be decrypted with the key.
     """
     taken = session.connection.execute(
         credential.delete().where(credential.c.organisation_id == session.organisation_id).returning(credential)

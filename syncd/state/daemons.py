@@ -1,4 +1,4 @@
-"""The daemon as others see it: where it runs and when it looks next."""
+"""The daemon as other processes see it: where it runs and when it polls next."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,12 +8,12 @@ from sqlalchemy import select
 from syncd.state.db.tables import daemon
 from syncd.state.session import StateSession
 
-#: A poll that has not begun so long after it was due is overdue.
+#: A poll that has not begun this long after it was due is overdue.
 OVERDUE_AFTER: Final = timedelta(minutes=5)
 
 
 def register(session: StateSession, host: str, pid: int) -> None:
-    """Note that a daemon has taken over this organisation."""
+    """Store that a daemon has taken over this organisation."""
     unregister(session)
     session.connection.execute(
         daemon.insert().values(
@@ -23,19 +23,19 @@ def register(session: StateSession, host: str, pid: int) -> None:
 
 
 def note_next_run(session: StateSession, at: datetime | None) -> None:
-    """Note when the daemon looks next."""
+    """Store when the daemon polls next."""
     session.connection.execute(
         daemon.update().where(daemon.c.organisation_id == session.organisation_id).values(next_run_at=at)
     )
 
 
 def unregister(session: StateSession) -> None:
-    """Note that no daemon works for this organisation."""
+    """Store that no daemon works for this organisation."""
     session.connection.execute(daemon.delete().where(daemon.c.organisation_id == session.organisation_id))
 
 
 def next_run_at(session: StateSession) -> datetime | None:
-    """When the daemon looks next; ``None`` where there is none."""
+    """When the daemon polls next; ``None`` if there is no daemon or no poll is due."""
     return session.connection.scalar(
         select(daemon.c.next_run_at).where(daemon.c.organisation_id == session.organisation_id)
     )

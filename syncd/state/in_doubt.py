@@ -1,6 +1,6 @@
-"""Doubt: what the store knows of an account is not to be trusted once a change of it has got no answer.
+"""In doubt: the stored state of an account is not trusted once a change of it has got no answer.
 
-Without it a change that was done unseen, and then taken back in the MIS, would look as if nothing had changed.
+Otherwise a change that was made without an answer, and then undone in the MIS, would look as if nothing had changed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,10 +18,10 @@ from syncd.state.session import StateSession
 
 
 def mark_in_doubt(session: StateSession, key: Key, action: Action, fields: Collection[str]) -> None:
-    """Note that this may or may not have been done to an account, so that a later run makes sure of it.
+    """Store that this change of an account may or may not have been made, so that a later run settles it.
 
-    Its fields are sent again, whatever the MIS says by then. Whoever may be archived is brought back if they return,
-    and archived again if they do not.
+    Its fields are sent again even if the MIS has changed back by then. An account that may be archived is unarchived
+    if its record returns, and archived again if not.
     """
     is_it = (
         (account.c.organisation_id == key.organisation_id)
@@ -49,7 +49,7 @@ def _unsure_of(fields: Iterable[str], row: Row[Any], cipher: ValueCipher) -> dic
 
 
 def mark_pending_in_doubt(session: StateSession) -> None:
-    """The same for every change whose process was killed while it waited for the answer."""
+    """Mark every change in doubt whose process was killed while it waited for the answer."""
     rows = session.connection.execute(
         select(change).where(change.c.organisation_id == session.organisation_id, change.c.outcome == Outcome.PENDING)
     )

@@ -1,4 +1,4 @@
-"""What was told to whom: remembered here, so that a restart tells nothing twice."""
+"""The notifications sent to each channel, so that none is sent twice after a restart."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -11,7 +11,7 @@ from syncd.state.session import StateSession
 
 
 def sent_to(session: StateSession, address: str) -> dict[AlertKind, datetime]:
-    """What was told to an address and is not known there to be over, and when the last digest went."""
+    """The problems that a channel was notified of and not yet of their end, and when the last digest was sent."""
     rows = session.connection.execute(
         select(notification.c.alert, notification.c.sent_at).where(
             notification.c.organisation_id == session.organisation_id, notification.c.channel == address
@@ -21,7 +21,7 @@ def sent_to(session: StateSession, address: str) -> dict[AlertKind, datetime]:
 
 
 def record_sent(session: StateSession, address: str, subject: AlertKind, at: datetime) -> None:
-    """Note that an address was told."""
+    """Store that a channel was notified of a problem."""
     forget(session, address, subject)
     session.connection.execute(
         notification.insert().values(
@@ -31,7 +31,7 @@ def record_sent(session: StateSession, address: str, subject: AlertKind, at: dat
 
 
 def forget(session: StateSession, address: str, subject: AlertKind) -> None:
-    """Note that an address knows that it is over."""
+    """Delete the entry of a problem whose end a channel was notified of."""
     session.connection.execute(
         notification.delete().where(
             notification.c.organisation_id == session.organisation_id,
@@ -42,7 +42,7 @@ def forget(session: StateSession, address: str, subject: AlertKind) -> None:
 
 
 def forget_others(session: StateSession, addresses: Collection[str]) -> None:
-    """Forget what addresses were told that are no longer written to."""
+    """Delete the notifications of all channels but these."""
     session.connection.execute(
         notification.delete().where(
             notification.c.organisation_id == session.organisation_id, notification.c.channel.not_in(addresses)

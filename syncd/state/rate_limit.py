@@ -1,4 +1,4 @@
-"""The line of calls, kept in the store so that all who call with one customer token stand in the same one."""
+"""The rate limit, kept in the store so that all processes with one customer token share it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,10 +19,10 @@ _TURN: Final = rate_limit.update().where(_IS_MINE)
 
 
 class StoredRateLimit:
-    """When the line of one customer token is free; the token itself is not kept.
+    """When the next call with a customer token may be made; the token itself is not stored.
 
-    A turn is the last thing before a call leaves, however long the call has waited for it, and whatever it is made
-    for. So this is where a process that has lost its lock is kept from calling.
+    Every call takes its slot here immediately before it is sent, however long it has waited. So this is where a process
+    that has lost its lock is kept from calling.
     """
 
     def __init__(self, store: Store, customer_token: str) -> None:
@@ -31,16 +31,16 @@ class StoredRateLimit:
         self._is_there = False
 
     def advance(self, step: Callable[[int], tuple[int, float]]) -> float:
-        """Apply ``step`` to the stored moment (microseconds since 1970) in one transaction; gives what it gives.
+        """Apply ``step`` to the stored time (microseconds since 1970) in one transaction; returns its seconds.
 
-        Raises `LockLost` when this process wrote under a lock that it no longer has.
+        Raises `LockLost` if this process wrote under a lock that it no longer has.
         """
         self._begin_line()
         with self._store.begin() as connection:
             row = connection.execute(_LINE, {"mine": self._token}).one()
             advanced, seconds = step(row.next_slot_us)
             if advanced != row.next_slot_us:
-                # The line is never free much later than now, so that this tells which minute it is.
+                # The next slot is never much later than now, so it shows which minute it is.
                 counts = _counts_in(row, advanced // _MINUTE)
                 counts["calls"] += 1
                 connection.execute(_TURN, {"mine": self._token, "next_slot_us": advanced, **counts})
@@ -52,7 +52,7 @@ class StoredRateLimit:
         return seconds
 
     def calls_of_last_minute(self, now: datetime) -> int:
-        """About how many calls have left in the 60 seconds up to now, whoever made them. Raises `StateUnusable`."""
+        """About how many calls all processes have made in the last 60 seconds. Raises `StateUnusable`."""
         with self._store.reading() as connection:
             row = connection.execute(select(rate_limit).where(rate_limit.c.customer == self._token)).one_or_none()
         if row is None:
@@ -74,17 +74,17 @@ class StoredRateLimit:
                 with self._store.begin() as connection:
                     connection.execute(rate_limit.insert().values(customer=self._token, next_slot_us=0))
             except StateUnusable as problem:
-                # Somebody else has begun it meanwhile.
+                # Another process has inserted it meanwhile.
                 if not isinstance(problem.__cause__, IntegrityError):
                     raise
         self._is_there = True
 
 
 def _counts_in(row: Row[Any], minute: int) -> dict[str, int]:
-    """The calls of a minute so far and of the one before it."""
+    """The calls of this minute so far and of the one before it."""
     match minute - row.minute:
         case -1:
-            # Of a burst the line is ahead by a second or so, and what it counts has left in this minute.
+            # In a burst the next slot is ahead by a second or so, but its calls were sent in this minute.
             calls, before = row.calls_before + row.calls, 0
         case 0:
             calls, before = row.calls, row.calls_before

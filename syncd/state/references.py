@@ -1,4 +1,4 @@
-"""What codes of the MIS stand for in OneFile, as it was looked up: kept for a day, and for an hour if for nothing."""
+"""The OneFile ids that codes of the MIS resolve to: kept for a day, or for an hour if nothing was found."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,9 +11,9 @@ from syncd.core.records import Code
 from syncd.state.db.tables import reference
 from syncd.state.session import StateSession
 
-#: So long a class may be found under a code that has meanwhile moved to another one.
+#: The longest time for which a code that was moved to another class still resolves to the old one.
 _LASTS: Final = timedelta(days=1)
-#: So long a class that has only just been made in OneFile may go unnoticed by the daemon.
+#: The longest time for which the daemon does not notice a class just created in OneFile.
 _NOTHING_LASTS: Final = timedelta(hours=1)
 
 _LOOKED_UP: Final = select(reference.c.referent, reference.c.by, reference.c.code, reference.c.onefile_id).where(
@@ -22,7 +22,7 @@ _LOOKED_UP: Final = select(reference.c.referent, reference.c.by, reference.c.cod
 
 
 def known(session: StateSession) -> dict[Code, int | None]:
-    """The ids that were found lately, by code; ``None`` for a code that OneFile had nothing by."""
+    """The ids that were found recently, by code; ``None`` for a code that OneFile does not have."""
     now = session.now
     columns = reference.c
     rows = session.connection.execute(
@@ -35,13 +35,13 @@ def known(session: StateSession) -> dict[Code, int | None]:
 
 
 def looked_up(session: StateSession) -> dict[Code, int]:
-    """The ids that were found, however long ago: what records were last compared by."""
+    """The ids that were found, of any age: records were last compared with these."""
     rows = session.connection.execute(_LOOKED_UP, {"here": session.organisation_id})
     return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
 
 
 def save(session: StateSession, found: Mapping[Code, int | None]) -> None:
-    """Note what codes stand for."""
+    """Store the ids of codes."""
     now = session.now
     for code, onefile_id in found.items():
         session.connection.execute(

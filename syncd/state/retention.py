@@ -1,4 +1,4 @@
-"""Retention: changes and runs of long ago are let go, but for what syncd still goes by."""
+"""Retention: old changes and runs are deleted, except those that syncd still needs."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
@@ -11,18 +11,18 @@ from syncd.state.changes import UNSETTLED
 from syncd.state.db.store import Store
 from syncd.state.db.tables import approval, change, resync_request, run
 
-#: So few at a time that whoever else writes waits for milliseconds.
+#: Few enough at a time that other writers wait only for milliseconds.
 BATCH_ROWS: Final = 500
 
 
 class _Batch(NamedTuple):
-    """What was let go at once."""
+    """The rows deleted in one transaction."""
 
     changes: int = 0
     runs: int = 0
     reached: Any = None
-    """Where the next batch goes on. From the beginning it would walk past all that is kept there, and, on PostgreSQL,
-    past what has just gone: an index has that until it is vacuumed."""
+    """Where the next batch continues. From the beginning it would scan all rows kept there, and, on PostgreSQL, the
+    rows just deleted, which stay in an index until it is vacuumed."""
 
 
 def purge(
@@ -32,17 +32,17 @@ def purge(
     keep: timedelta,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Let go of changes and runs from before ``keep``, a few at a time; gives how many changes there were.
+    """Delete changes and runs older than ``keep``, in batches; returns how many changes were deleted.
 
-    What is not settled stays, however old; so do the runs that later ones go by: the newest of each kind, what waits
-    for approval, and what is still allowed. Accounts and the held list are never touched. A ``keep`` of nothing keeps
-    everything. Between two batches ``is_stopping`` may end it early. Raises `StateUnusable`.
+    Unsettled changes of any age are kept, and so are the runs that are still needed: the newest of each kind, runs that
+    wait for approval, and runs with an approval in force. Accounts and the held list are not touched. If ``keep`` is
+    zero, everything is kept. Between two batches ``is_stopping`` may end it early. Raises `StateUnusable`.
     """
     if not keep:
         return 0
     count = 0
     for organisation_id in organisation_ids:
-        # Whatever begins meanwhile is newer than all of these.
+        # A run that starts meanwhile is newer than all of these.
         with store.reading() as connection:
             spared = _gone_by(connection, organisation_id)
         for purge_some in (_purge_changes, _purge_runs):
@@ -70,10 +70,10 @@ def _purge_changes(
         .where(
             change.c.organisation_id == organisation_id,
             change.c.at < before,
-            # Of the same moment there may be more.
+            # There may be more with the same time.
             *(() if reached is None else (change.c.at >= reached,)),
             ~_is_open(),
-            # What has been used of an approval is counted by its changes.
+            # The used part of an approval is counted from its changes.
             ~exists().where(
                 under.c.id == change.c.run_id, approval.c.id == under.c.approval_id, approval.c.expires_at > now
             ),
@@ -86,7 +86,7 @@ def _purge_changes(
 
 
 def _is_open() -> ColumnElement[bool]:
-    """Whether a change is still to be settled, or its account to be doubted for it."""
+    """Whether a change is not settled yet, or puts its account in doubt."""
     return or_(
         change.c.outcome == Outcome.PENDING,
         and_(change.c.action == Action.CREATE, change.c.outcome.in_(UNSETTLED)),
@@ -123,12 +123,12 @@ def _purge_runs(
 
 
 def _gone_by(connection: Connection, organisation_id: int) -> set[int]:
-    """The runs that later ones, and those who ask how things stand, go by."""
+    """The runs that later runs and the status need."""
     of_organisation = run.c.organisation_id == organisation_id
     newest = select(func.max(run.c.id)).where(of_organisation)
     found = set(connection.scalars(newest.group_by(run.c.trigger, run.c.state)))
     found |= set(connection.scalars(newest.group_by(run.c.onefile_status)))
-    # Since when OneFile could not be reached.
+    # The status shows since when OneFile could not be reached.
     last_ok = connection.scalar(newest.where(run.c.onefile_status == OneFileStatus.OK)) or 0
     found.add(
         connection.scalar(
@@ -138,6 +138,6 @@ def _gone_by(connection: Connection, organisation_id: int) -> set[int]:
         )
         or 0
     )
-    # SQLite gives the number of the newest row again once that is gone, and runs refer to approvals by theirs.
+    # SQLite reuses the number of the newest row once it is deleted, and runs refer to approvals by number.
     found.add(connection.scalar(select(approval.c.run_id).order_by(approval.c.id.desc()).limit(1)) or 0)
     return found

@@ -1,4 +1,4 @@
-"""The sessions of browsers that were ended before their time, for as long as they would have lasted."""
+"""The browser sessions that were ended before they expired, kept until they would have."""
 
 from datetime import datetime
 from hashlib import blake2b
@@ -9,7 +9,7 @@ from syncd.state.db.tables import revoked_session
 
 
 def revoke(connection: Connection, token: str, until: datetime, now: datetime) -> None:
-    """End the session of this token, which would have lasted ``until`` then; what has run out anyway is forgotten."""
+    """End the session of this token, which would have expired at ``until``; delete entries that have expired."""
     connection.execute(delete(revoked_session).where((revoked_session.c.until <= now) | _matches_session(token)))
     connection.execute(revoked_session.insert().values(session=_hash_of(token), until=until))
 

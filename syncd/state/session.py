@@ -16,15 +16,15 @@ from syncd.state.db.store import Store
 class StateSession:
     """The open transaction, the organisation it is for, the cipher of stored values, and the clock.
 
-    A function that is given the key of an account or the number of a run finds its row by that; one that is given
-    several organisations reads those; every other one is about ``organisation_id``.
+    A function with the key of an account or the number of a run as parameter finds its row by that; one with several
+    organisations reads those; every other function reads ``organisation_id``.
     """
 
     connection: Connection
     organisation_id: int
     cipher: ValueCipher
     clock: Callable[[], datetime]
-    """Gives the time in UTC."""
+    """Returns the time in UTC."""
 
     @property
     def now(self) -> datetime:

@@ -1,1 +1,1 @@
-"""One pass: settle, read, compare, guard, send, finish."""
+"""One run: settle, read, compare, guard, send, finish."""

@@ -1,4 +1,4 @@
-"""Creates that OneFile has accepted without giving the id, as it does while Keychain creation is on (§8.3)."""
+"""Creates that OneFile has accepted without returning the id, as it does while Keychain creation is on (§8.3)."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -32,7 +32,7 @@ class _Accepted:
 
 
 class AcceptedCreates:
-    """Finds the ids of accounts that OneFile has created without giving them. Any thread may add one."""
+    """Finds the ids of accounts that OneFile has created without returning them. Any thread may add one."""
 
     def __init__(self, context: SyncContext, lookup: OneFileLookup, tally: RunTally) -> None:
         self._context = context
@@ -66,7 +66,7 @@ class AcceptedCreates:
         self.give_up()
 
     def find_before_shutdown(self) -> None:
-        """The same, for as long as a process that was told to stop may still take."""
+        """Search for as long as a stopping process may still take."""
         with suppress(OneFileError, Interrupted), self._context.onefile.rate_limiter.shutdown_grace(_SHUTDOWN_SECONDS):
             self.find()
 

@@ -1,4 +1,4 @@
-"""What a pass is made of, and what it was told about its organisation."""
+"""The parts of a run, and the operator's settings for its organisation."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ from syncd.state.session import StateSession, reading_session, writing_session
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One query over the MIS that yields people of one role, one kind of place, or who is assigned to whom."""
+    """One query over the MIS that returns people of one role, one kind of place, or assignments."""
 
     name: str
     role: Role
@@ -31,7 +31,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator has decided."""
+    """The operator's settings for runs."""
 
     limits: Limits = field(default_factory=Limits)
     archives_leavers: bool = False
@@ -40,22 +40,22 @@ class Policy:
     clear: Clear = Clear.KEEP
     defaults: Defaults = field(default_factory=dict)
     settle: timedelta = timedelta(seconds=60)
-    """How long after a lost answer a search is trusted."""
+    """How long after a lost answer a search starts to be trusted."""
     max_in_flight: int = 16
-    """Enough for the pace that OneFile allows when its answers take three seconds."""
+    """Enough for OneFile's rate limit if its answers take three seconds."""
     learner_in_assign_path: bool = False
     """Whether the id in the path of an Assign is the learner's (U18)."""
 
     def rules(self, now: datetime) -> Rules:
-        """The part of it that bears on a plan."""
+        """The settings that a plan depends on."""
         return Rules(now, self.archives_leavers, self.grace, self.protected, self.clear)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncContext:
-    """The MIS, OneFile and the store of one organisation, and how they are to be brought together.
+    """The MIS, OneFile and the store of one organisation, and the settings of its runs.
 
-    ``clock`` gives the time in UTC. ``is_stopping`` turns true when syncd is to end: calls in flight are then
+    ``clock`` returns the time in UTC. ``is_stopping`` becomes true when syncd must end: calls in flight are then
     finished and no others begun.
     """
 
@@ -69,18 +69,18 @@ class SyncContext:
     clock: Callable[[], datetime]
     is_stopping: Callable[[], bool] = lambda: False
     should_yield: Callable[[], bool] = lambda: False
-    """Whether somebody's few calls are to go ahead of what a long run has still to send."""
+    """Whether a long run must pause for a resync of a few records."""
     assignment_feeds: tuple[Feed, ...] = ()
-    """The feeds that say who is assigned to whom; the role is that of whoever is assigned."""
+    """The feeds of assignments; the role is that of the assigned user."""
     organisations: tuple[int, ...] = ()
-    """All that the feeds have rows of, if there are several; each has its turn."""
+    """All organisations that the feeds have rows of, if there are several; they run in turn."""
     customer: str = ""
-    """What the customer is known by in the store; nothing where the store is nobody's concern."""
+    """A hash of the customer token, by which the store knows the customer; empty if that is not checked."""
     block_rows: int = 1000
     """How many rows of a feed have one digest, by which a poll recognises that they have not changed."""
 
     def check_interrupted(self) -> None:
-        """Break off, in between two parts of something long: raises `Interrupted`, or `GaveWay` if others go first."""
+        """Stop between two parts of long work: raises `Interrupted`, or `Yielded` if a resync is to go first."""
         if self.is_stopping():
             raise Interrupted
         if self.should_yield():
@@ -88,7 +88,7 @@ class SyncContext:
 
     @property
     def main_organisation(self) -> int:
-        """The one that rows belong to which do not name any."""
+        """The organisation of rows that do not name one."""
         return self.organisations[0] if self.organisations else self.organisation_id
 
     def session(self, *, relaxed_durability: bool = False) -> AbstractContextManager[StateSession]:
@@ -100,5 +100,5 @@ class SyncContext:
         return reading_session(self.store, self.organisation_id, self.clock)
 
     def for_organisation(self, organisation_id: int) -> Self:
-        """The same parts, for another of the organisations."""
+        """Return the context of another of the organisations."""
         return replace(self, organisation_id=organisation_id, log=self.log.bind(organisation_id=organisation_id))

@@ -1,4 +1,4 @@
-"""Is the store this customer's? Two customers in one store would be two colleges in each other's accounts."""
+"""Check that the store is this customer's: two customers in one store would change each other's accounts."""
 
 from syncd.errors import ConfigurationError
 from syncd.onefile import OneFile
@@ -8,11 +8,11 @@ from syncd.sync.context import SyncContext
 
 
 def confirm_customer(context: SyncContext) -> None:
-    """Make sure that the customer token is of the customer whose accounts the store knows.
+    """Check that the customer token is of the customer whose accounts the store has.
 
-    The first one is noted without a call. Another one, as OneFile's support issues when a token is to be replaced, is
-    noted once it has proved to be the same customer's: an organisation belongs to one customer, and it must see one
-    that the store knows. Raises `ConfigurationError` otherwise, and what OneFile's reads raise.
+    The first token is recorded without a call. A different one, as OneFile's support issues to replace a token, is
+    recorded if it has access to an organisation that the store has: an organisation belongs to one customer. Raises
+    `ConfigurationError` otherwise, and what OneFile's reads raise.
     """
     if not context.customer:
         return
@@ -32,7 +32,7 @@ def confirm_customer(context: SyncContext) -> None:
 
 
 def is_same_customer(store: Store, onefile: OneFile, customer: str) -> bool:
-    """Whether it is, as far as the store knows; OneFile is asked only about a token that is new to the store.
+    """Whether the store is this customer's; OneFile is asked only about a token that is new to the store.
 
     Raises what OneFile's reads raise.
     """

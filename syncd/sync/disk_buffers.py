@@ -1,7 +1,7 @@
-"""What a pass cannot have in memory, because there are a million of it: in a file that goes with the pass.
+"""Buffers for a run with a million records, too many for memory: in a file that is deleted with the run.
 
-The file has no name that anybody could open it by, where the system allows that, and what is in it is encrypted with a
-key that is written down nowhere.
+The file has no name to open it by, if the system allows that, and its content is encrypted with a key that is stored
+nowhere.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -18,17 +18,16 @@ from cryptography.fernet import Fernet
 from syncd.core.buffers import Buffer, BufferFactory
 from syncd.errors import StateUnusable
 
-#: How many things are written at a time; as many of each kind stay in memory.
+#: How many items are written at a time; up to as many of each buffer stay in memory.
 SHEET_ROWS: Final = 500
 
 _Laid = TypeVar("_Laid")
 
 
 class DiskBufferFactory(BufferFactory):
-    """A desk with a file under it. ``folder`` is where to make it; wherever the system has its own, if there is none.
+    """Makes buffers that share a file in ``folder``, or in the system's temporary folder if that is left out.
 
-    Where no file can be made, everything stays in memory. Whoever lays something down may find that there is no room
-    left on the disk: `StateUnusable`.
+    If no file can be created, everything stays in memory. Appending an item raises `StateUnusable` if the disk is full.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -38,18 +37,18 @@ class DiskBufferFactory(BufferFactory):
     @cached_property
     def _file(self) -> IO[bytes] | None:
         try:
-            file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - it is closed with the last pile
+            file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - it is closed with the last buffer
         except OSError:
             return None
         finalize(self, file.close)
         return file
 
     def new_buffer(self, kind: type[_Laid]) -> Buffer[_Laid]:
-        """An empty pile for things of one kind, which msgspec can write and read."""
+        """Return an empty buffer for items of one kind, which msgspec can encode and decode."""
         return _DiskBuffer(kind, self)
 
     def write(self, content: bytes) -> Callable[[], bytes] | None:
-        """Put something into the file, and give how to take it out again; ``None`` where there can be no file.
+        """Write to the file, and return a function that reads it back; ``None`` if there is no file.
 
         Raises `StateUnusable`.
         """
@@ -73,7 +72,7 @@ class DiskBufferFactory(BufferFactory):
 
 
 class _DiskBuffer(Buffer[_Laid], Collection[_Laid]):
-    """A pile of which only the top is in memory."""
+    """A buffer of which only the last items are in memory."""
 
     def __init__(self, kind: type[_Laid], scratch: DiskBufferFactory) -> None:
         super().__init__()

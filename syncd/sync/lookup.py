@@ -1,4 +1,4 @@
-"""What OneFile has: asked for when something needs it, at most once a run, in as few calls as it takes."""
+"""Look-ups in OneFile: made when needed, at most once a run, in as few calls as possible."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from syncd.core.references import Resolved
 from syncd.errors import Refused
 from syncd.onefile import OneFile, Place, TooManyPages
 
-#: A search that finds somebody is over with its second page, which brings nothing.
+#: A search with a hit ends with its second page, which is empty.
 _CALLS_A_HIT: Final = 2
 
 _Asked = TypeVar("_Asked")
@@ -22,7 +22,7 @@ Downloaded = dict[str, list[int]]
 """The UserIDs by MISID."""
 
 Wanted: TypeAlias = Mapping[Key, Mapping[str, object]]
-"""Whom to look for, with what is known of them: a place may be found by its name."""
+"""The keys to look for, with their known fields: a place may be found by its name."""
 
 
 class OneFileLookup:
@@ -38,18 +38,18 @@ class OneFileLookup:
         self._max_in_flight = max_in_flight
         self._downloads: dict[Role | None, Downloaded] = {}
         self._named: dict[Role, Downloaded] = {}
-        """The UserIDs by name, of those only whom a default may name."""
+        """The UserIDs by name, only of roles that a default may name."""
         self._places: dict[Role, list[Place]] = {}
         self._statuses: list[Place] | None = None
         self._told_roles: dict[int, Any] = {}
-        """The numbers of roles by UserID, as far as they were asked for and told."""
+        """The role numbers by UserID, as far as they were read; ``None`` if OneFile returned none."""
         self._heeds_misid = True
 
     def find_new(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
-        """The ids that OneFile has already, archived users too, for what the store does not know."""
+        """Return the ids that OneFile has for keys that the store does not know, archived users included."""
         hits = self._of_anybody({key.misid for key in wanted if not key.role.is_place})
         found: dict[Key, tuple[int, ...]] = {}
-        # Of a college that is new to OneFile nobody is left here.
+        # For a college that is new to OneFile, no user is left here.
         for role, misids in _by_role(key for key in wanted if key.role.is_place or key.misid in hits).items():
             if role.is_place:
                 found |= self._places_of(role, wanted)
@@ -58,16 +58,16 @@ class OneFileLookup:
         return found
 
     def expect(self, keys: Iterable[Key]) -> None:
-        """Say that `newcomers` is going to be asked for at least these.
+        """Announce that `find_new` will be called for at least these keys.
 
-        If that means downloading everybody, it is done now, and whoever is not there need not be looked for again.
+        If that means downloading every user, it is done now, and absent users need not be searched for again.
         """
         misids = {key.misid for key in keys if not key.role.is_place}
         if misids:
             self._downloaded(None, self._one_by_one(len(misids)))
 
     def find_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
-        """The ids of what was created a moment ago, as far as they can be found; nothing is kept."""
+        """Return the ids of what was created a moment ago, as far as they can be found; ignores cached answers."""
         found: dict[Key, tuple[int, ...]] = {}
         for role, misids in _by_role(wanted).items():
             if role.is_place:
@@ -81,13 +81,13 @@ class OneFileLookup:
         return found
 
     def forget(self) -> None:
-        """Ask afresh from now on."""
+        """Drop the cached answers."""
         self._downloads.clear()
         self._places.clear()
         self._told_roles.clear()
 
     def resolve(self, codes: Collection[Code]) -> dict[Code, Resolved]:
-        """The ids that codes stand for, asked of OneFile in one search a kind."""
+        """Return the ids that codes stand for, by one search in OneFile for each kind."""
         resolved: dict[Code, Resolved] = {}
         for referent in Referent:
             wanted = sorted(code for code in codes if code.referent is referent)
@@ -110,7 +110,7 @@ class OneFileLookup:
         return resolved
 
     def _ids_of(self, role: Role, codes: Sequence[Code]) -> tuple[Downloaded, Downloaded]:
-        """By MISID and by name, of those of a role who have these codes at least."""
+        """Return the UserIDs of a role by MISID and by name, at least for these codes."""
         if all(code.by == "MISID" for code in codes):
             downloaded = self._downloaded(role, self._one_by_one(_CALLS_A_HIT * len(codes)), len(codes))
             return self._search(role, [code.text for code in codes]) if downloaded is None else downloaded, {}
@@ -134,7 +134,7 @@ class OneFileLookup:
         return self._places[role]
 
     def _places_of(self, role: Role, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
-        """By their MISID, else by a name that nothing with another MISID has: two may rightly share one."""
+        """Find places by MISID, else by name among those without a MISID: two places may share a name."""
         ids: dict[tuple[str, object], list[int]] = {}
         for place in self._places_in(role):
             ids.setdefault(("MISID", place.misid) if place.misid else ("Name", place.name), []).append(place.id)
@@ -146,9 +146,9 @@ class OneFileLookup:
         return {key: tuple(found) for key, found in hits.items() if found}
 
     def _downloaded(self, role: Role | None, otherwise: int | None, more: int = 0) -> Downloaded | None:
-        """A download, if it takes fewer calls than what would be done ``otherwise``, as far as can be told beforehand.
+        """Return a download if it exists or is expected to take fewer calls than ``otherwise``; ``None`` if not.
 
-        ``more`` are surely there beside the accounts we know.
+        ``more`` is the number of users that OneFile surely has besides the known accounts.
         """
         if role in self._downloads or otherwise is None:
             return self._download(role, more)
@@ -158,7 +158,7 @@ class OneFileLookup:
         return None
 
     def _one_by_one(self, calls: int) -> int | None:
-        """What it takes to look for each by MISID; ``None`` where that is no way to find anybody."""
+        """The calls of a search for each MISID; ``None`` if OneFile ignores that filter."""
         return calls if self._heeds_misid else None
 
     def _download(self, role: Role | None, more: int = 0, at_most: int | None = None) -> Downloaded:
@@ -177,11 +177,11 @@ class OneFileLookup:
         return self._downloads[role]
 
     def _count(self, role: Role | None) -> int:
-        """How many of a role there are, as far as the accounts we know can tell."""
+        """The number of known accounts of a role; of all users for ``None``."""
         return sum(role is key.role or (role is None and not key.role.is_place) for key in self._known)
 
     def _of_anybody(self, misids: Set[str]) -> Downloaded:
-        """Whoever has these, whatever they are: by role a search leaves out the archived (U4)."""
+        """Return the users with these MISIDs in any role: a search by role leaves out archived users (U4)."""
         if not misids:
             return {}
         downloaded = self._downloaded(None, self._one_by_one(len(misids)))
@@ -198,7 +198,7 @@ class OneFileLookup:
         if self._heeds_misid:
             for user in self._onefile.users(self._organisation_id, role, misid):
                 if not user.misid.startswith(misid):
-                    # OneFile pays no heed to the filter (U6): such a search brings everybody, every time.
+                    # OneFile ignores the filter (U6): such a search returns every user, every time.
                     self._heeds_misid = False
                     break
                 if user.misid == misid:
@@ -206,7 +206,7 @@ class OneFileLookup:
         return ids
 
     def _of_role(self, role: Role, hits: Downloaded) -> Downloaded:
-        """Of the hits of a search without a role, which does not tell who is what, those that are of this one."""
+        """Return those hits of a search without a role, which does not return roles, that are of this one."""
         others = (key.role is not role and not key.role.is_place for key in self._known)
         elsewhere = {
             account.user_id for account, is_other in zip(self._known.values(), others, strict=True) if is_other
@@ -230,9 +230,9 @@ class OneFileLookup:
             try:
                 self._told_roles[user_id] = self._onefile.user(user_id).get("role")
             except Refused:
-                # It was there a moment ago; whatever it is, nothing is to be created beside it.
+                # It existed a moment ago, in an unknown role; no second account must be created.
                 self._told_roles[user_id] = None
-        # An archived account may have a role number of its own, or none that is told (§8.1, §8.5).
+        # OneFile may return a separate role number, or none, for an archived account (§8.1, §8.5).
         return ROLE_BY_NUMBER.get(self._told_roles[user_id], role) is role
 
     def _side_by_side(self, ask: Callable[[_Asked], _Told], about: Iterable[_Asked]) -> list[_Told]:

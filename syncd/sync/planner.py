@@ -125,8 +125,8 @@ def _quiet_plan(context: SyncContext, read: ReadResult) -> GuardedPlan:
 class UnknownKeys(Mapping[Key, Mapping[str, Value]]):
     """The changed records that the store knows no account of: OneFile is searched for them.
 
-    Keys that OneFile was already searched for are left out. The values are the fields of places. There may be more
-    keys than memory has room for.
+    Keys that OneFile was already searched for are left out. The values are the fields of places. There may be more keys
+    than fit in memory.
     """
 
     def __init__(self, changed: RecordSet, known: Container[Key], searched: Container[Key]) -> None:
@@ -138,7 +138,7 @@ class UnknownKeys(Mapping[Key, Mapping[str, Value]]):
         self._places = {record.key: record.fields for record in places}
 
     def not_waiting_for(self, unknown: Set[Code], codes: Mapping[Code, Resolved]) -> Iterator[Key]:
-        """Those that must be searched for, whatever the unknown codes turn out to stand for."""
+        """Return the keys that must be searched for, whichever ids the unknown codes stand for."""
         return (
             record.key
             for record in self._changed.records()

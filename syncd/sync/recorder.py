@@ -24,7 +24,7 @@ _LOST_IN_A_ROW: Final = 5
 Call: TypeAlias = Callable[[], tuple[Created | None, Response]]
 """Sends a change. Raises what the client does."""
 Accept: TypeAlias = Callable[[StateSession, int | None], None]
-"""Stores with the account what OneFile has accepted, given its id if that is known."""
+"""Stores with the account what OneFile has accepted, with its id if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Change:
     feed: str = ""
     fingerprint: str = ""
     note: str = ""
-    """What its fields do not say about it."""
+    """What its fields do not show."""
 
 
 class ChangeRecorder:
@@ -125,7 +125,7 @@ class ChangeRecorder:
         return ""
 
     def hold(self, hold: Held) -> None:
-        """Put a record on the held list that cannot be sent as it is."""
+        """Add a record that cannot be sent to the held list."""
         with self._context.session() as session:
             held_records.hold(session, hold)
         self._context.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)

@@ -1,4 +1,4 @@
-"""Runs that somebody has asked for: answering them, and letting those for a few people go ahead of whatever is long."""
+"""Resyncs: answer the requests for runs, and pause long work for those that name MISIDs."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,14 +15,14 @@ from syncd.state.session import reading_session
 from syncd.sync.context import SyncContext
 from syncd.sync.run import run_once
 
-#: A run that has given way makes its plan anew, so those who ask without end must leave it time to send some of it.
+#: A run that has yielded makes a new plan, so it needs time to send some of it before it yields again.
 _SENDS_ON: Final = timedelta(seconds=10)
 
 _Result = TypeVar("_Result")
 
 
 class ResyncWaiting:
-    """Whether something long is to give way: somebody waits for a run of a few people of these organisations.
+    """Whether long work must yield: a resync with named MISIDs waits in one of these organisations.
 
     Any thread may ask.
     """
@@ -34,7 +34,7 @@ class ResyncWaiting:
         self._gave_way_at = datetime.min.replace(tzinfo=UTC)
 
     def __call__(self) -> bool:
-        """Whether it is to give way now."""
+        """Whether the work must yield now."""
         if timedelta() <= self._clock() - self._gave_way_at < _SENDS_ON:
             return False
         try:
@@ -44,18 +44,18 @@ class ResyncWaiting:
                     for each in self._organisations
                 )
         except StateUnusable:
-            # That is for the call to find out.
+            # The work itself raises this at its next access.
             return False
 
     def record_yielded(self) -> None:
-        """Leave what is long some time to go on."""
+        """Give the work some time before it yields again."""
         self._gave_way_at = self._clock()
 
 
 def run_yielding_to_resyncs(context: SyncContext, work: Callable[[SyncContext], _Result]) -> _Result:
-    """Do something long, in which the runs of a few people that others ask for meanwhile are made first.
+    """Do long work that yields to resyncs with named MISIDs.
 
-    ``work`` is begun again after each, and is to go on where it was. The caller holds the organisation's lock.
+    ``work`` is called again after each, and must continue where it was. The caller holds the organisation's lock.
     Raises what ``work`` raises.
     """
     urgency = ResyncWaiting(context.store, [context.organisation_id], context.clock)
@@ -63,16 +63,16 @@ def run_yielding_to_resyncs(context: SyncContext, work: Callable[[SyncContext], 
         try:
             return work(replace(context, should_yield=urgency))
         except Yielded:
-            # Their run has logged its own end, and is no concern of this one.
+            # The resync has logged its own end, which does not affect this work.
             with suppress(SyncdError):
                 answer(context, named_only=True)
             urgency.record_yielded()
 
 
 def answer(context: SyncContext, *, named_only: bool = False) -> None:
-    """Make one run for all who ask for one, or for all who name somebody. The caller holds the organisation's lock.
+    """Make one run for all requests, or for all that name MISIDs. The caller holds the organisation's lock.
 
-    Raises as `run_once` does; that, too, answers them, unless syncd was told to stop or the store cannot be reached.
+    Raises as `run_once` does; that, too, answers them, unless syncd must stop or the store cannot be reached.
     """
     with context.reading_session() as session:
         requests = resync_requests.waiting(session, targeted_only=named_only)
@@ -80,14 +80,14 @@ def answer(context: SyncContext, *, named_only: bool = False) -> None:
         return
     scope = resync_requests.requested_scope(requests)
     if not scope.is_everyone:
-        # It is what others give way to.
+        # Other work yields to this run.
         context = replace(context, should_yield=lambda: False)
     answered = [request.id for request in requests]
     try:
         asked_by = ", ".join(sorted({request.requested_by for request in requests}))
         run_once(context, Trigger.REQUEST, scope=scope, asked_by=asked_by)
     except (Interrupted, StateUnusable):
-        # That is no answer: they wait on, for the next daemon if this one is to end.
+        # That is not an answer: the requests stay open, for the next daemon if this one ends.
         answered = []
         raise
     finally:

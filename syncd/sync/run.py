@@ -97,8 +97,8 @@ def run_once(
 ) -> RunResult:
     """Make one run over the feeds. The caller holds the organisation's lock.
 
-    ``approved_by`` is the operator who has approved the plan in advance, whatever it is; ``asked_by`` the one who has
-    asked for the run. Raises as `execute` does.
+    ``approved_by`` is the operator who has approved any plan in advance; ``asked_by`` the one who has asked for the
+    run. Raises as `execute` does.
     """
 
     def maker(context: SyncContext) -> GuardedPlan:
@@ -127,13 +127,13 @@ def execute(
     asked_by: str = "",
     progress: Progress = lambda _done, _total: None,
 ) -> RunResult:
-    """Make a plan and send it if the guard or an approval allows it: every change of OneFile is made in here.
+    """Make a plan and send it if the guard or an approval allows it: every change to OneFile is made here.
 
     ``findings`` is the scope of which the plan lists every held record and warning; the rest of the held list stays as
     it is. The caller holds the organisation's lock.
-    Raises what made the run fail (`MisUnreachable`, `OneFileUnreachable`, …) once that is recorded, `Unforeseen` for
-    an exception that is no `SyncdError`, and `Interrupted` if syncd was told to stop, or `Yielded`, which is one of
-    those, if a resync is to go first.
+    Raises what made the run fail (`MisUnreachable`, `OneFileUnreachable`, …) once that is recorded, `Unforeseen` for an
+    exception that is not a `SyncdError`, and `Interrupted` if syncd must stop, or `Yielded`, a kind of `Interrupted`,
+    if a resync is to go first.
     """
     # A relaxed fsync is enough here: nothing is sent before the first durable commit.
     with context.session(relaxed_durability=True) as session:

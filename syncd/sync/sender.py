@@ -192,7 +192,7 @@ class Sender:
             accepted = accounts.values(session, [key]).get(key, {})
         user_id = self._user_id(key)
         placement = self._user_id(grant.placement) if isinstance(grant.placement, Key) else grant.placement
-        # OneFile takes it only for the placement that the employer has by now.
+        # OneFile accepts it only for the placement that the employer has by now.
         if user_id is None or placement is None or accepted.get("PlacementID") != placement or self._is_held(key):
             self.tally.skip()
             return

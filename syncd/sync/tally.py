@@ -56,7 +56,7 @@ class RunTally:
             self.held += 1
 
     def count_dropped_password(self) -> None:
-        """Count a password that OneFile has given and that was not stored."""
+        """Count a password that OneFile has returned and that was not stored."""
         with self._lock:
             self.passwords_dropped += 1
 

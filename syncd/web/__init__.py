@@ -1,1 +1,1 @@
-"""The admin endpoints: what monitors and people ask a running daemon."""
+"""The admin endpoints and pages of a running daemon, for monitors and people."""

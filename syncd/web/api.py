@@ -33,7 +33,7 @@ def endpoints(
     is_open: bool,
     calls_per_minute: Callable[[], int],
 ) -> list[Route]:
-    """What one customer's daemon answers to programs, and the document that describes it."""
+    """The endpoints of one customer's daemon for programs, and the document that describes them."""
     measured = measured or Metrics(store, organisations, clock)
     operations = [
         *_monitoring(store, organisations, clock, measured, calls_per_minute),

@@ -1,4 +1,4 @@
-"""The application: what is answered, and the walls around it."""
+"""The application: its routes and middleware."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -42,11 +42,11 @@ def make_app(
 ) -> Starlette:
     """The endpoints and pages of one customer's organisations, for an ASGI server.
 
-    With any ``credentials`` every request needs some; without them anybody who reaches it may ask, so it is then only
-    to be served on loopback. ``calls_per_minute`` is OneFile's limit, by which a run that is at work goes on.
+    With any ``credentials`` every request must be authenticated; without them every caller is admitted, so it must only
+    be served on loopback. ``calls_per_minute`` is OneFile's limit, for the time a run in progress still needs.
     """
     signed_in = SignedIn(store, clock)
-    # Two daemons on one machine differ by port only, for which cookies do not care.
+    # Two daemons on one machine differ only by port, which cookies ignore.
     cookie = f"syncd_{organisations[0]}"
     key = credentials.signing_key() if credentials else token_bytes(32)
     return Starlette(
@@ -90,7 +90,7 @@ async def _unusable(request: Request, problem: Exception) -> Response:
 
 
 async def _unknown(_request: Request, _problem: Exception) -> Response:
-    # Answered outside all walls, which therefore cannot add theirs.
+    # Answered outside the middleware, which therefore cannot add these headers.
     return JSONResponse({"error": _UNKNOWN}, 500, HEADERS)
 
 

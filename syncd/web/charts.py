@@ -1,21 +1,21 @@
-"""Charts of bars, worked out here and drawn by the browser from plain SVG."""
+"""Bar charts, computed here and drawn by the browser from plain SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log10
 from typing import Final
 
-#: How wide a bar and the gap after it are, and how high the highest bar is, in units of the drawing.
+#: The width of a bar with its gap, the gap, and the height of the highest bar, in units of the drawing.
 _STEP: Final = 10
 _GAP: Final = 2
 HEIGHT: Final = 100
-#: So that a single change beside ten thousand can still be seen.
+#: The least height of a bar, so that one change beside ten thousand can still be seen.
 _LEAST: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar, or a part of one that stands on another."""
+    """One bar, or one part of a stacked bar."""
 
     kind: str
     x: float
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars in a drawing ``width`` wide and `HEIGHT` high, whose upper edge stands for ``top``."""
+    """Bars in a drawing ``width`` wide and `HEIGHT` high; its upper edge has the value ``top``."""
 
     bars: tuple[Bar, ...]
     width: int
@@ -34,7 +34,7 @@ class Chart:
 
 
 def chart(columns: Sequence[Sequence[tuple[str, int]]]) -> Chart:
-    """One column for each entry, made of parts: what kind each is, which is its class, and its number."""
+    """One stacked bar for each column; each part has a kind, which is its CSS class, and a number."""
     top = _round_up(max((sum(number for _, number in column) for column in columns), default=0))
     bars = []
     for position, column in enumerate(columns):
@@ -48,7 +48,7 @@ def chart(columns: Sequence[Sequence[tuple[str, int]]]) -> Chart:
 
 
 def _round_up(number: int) -> int:
-    """The next number that reads well on a scale."""
+    """The next round number, for the top of a scale."""
     if number <= 10:
         return max(number, 1)
     power = 10 ** int(log10(number))

@@ -1,4 +1,4 @@
-"""Saying no: one sentence, as JSON to programs and as a page to people."""
+"""Error responses: one sentence, as JSON for programs and as a page for people."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from syncd.web.templating import render
 
 
 def refused(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer to somebody who cannot have what they ask for."""
+    """The response to a request that is refused."""
     if not wants_page(request):
         return JSONResponse({"error": sentence}, status, headers)
     page = render(request, "error.html", status_code=status, sentence=sentence)

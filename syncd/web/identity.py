@@ -1,4 +1,4 @@
-"""Who asks, and what they may: what every endpoint and page can know of a request."""
+"""The caller and their permissions, for every endpoint and page."""
 
 from dataclasses import dataclass
 from secrets import token_urlsafe
@@ -10,17 +10,17 @@ from starlette.requests import HTTPConnection, Request
 READ: Final = "read"
 STEER: Final = "steer"
 
-#: The field of a form, and the header of a script, that hold what `csrf_token` gives.
+#: The form field, and the header of a script, that hold the `csrf_token`.
 CSRF_FIELD: Final = "csrf_token"
 CSRF_HEADER: Final = "X-CSRF-Token"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller(BaseUser):
-    """Whoever asks, as ``request.user``.
+    """The caller, as ``request.user``.
 
-    ``is_signed_in`` says that they gave their name and a password or token, and may sign out again; on a loopback
-    that asks for neither, nobody is. ``may_steer`` says that they may ask for changes, and not only look.
+    ``is_signed_in`` says that they gave their name and a password or token, and can sign out; it is false on loopback
+    without credentials. ``may_steer`` says that they may ask for changes, and not only read.
     """
 
     name: str
@@ -29,27 +29,27 @@ class Caller(BaseUser):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether they may see anything at all."""
+        """Whether the caller is known, and so may read."""
         return bool(self.name)
 
     @property
     def display_name(self) -> str:
-        """Their name."""
+        """The caller's name."""
         return self.name
 
 
 NOBODY: Final = Caller("", is_signed_in=False, may_steer=False)
-#: Who asks on this machine itself, where no password and no token is configured.
+#: A caller on this machine, if no password and no token is configured.
 ANYBODY_HERE: Final = Caller("loopback", is_signed_in=False, may_steer=True)
 
 
 def program(*, may_steer: bool) -> Caller:
-    """Who asks with a bearer token."""
+    """A caller with a bearer token."""
     return Caller("api", is_signed_in=False, may_steer=may_steer)
 
 
 def asked_by(request: Request) -> str:
-    """Who asks and by which way, for the audit: ``jo (page)``, ``loopback (page)``, or ``api``."""
+    """The caller and the way they used, for the audit: ``jo (page)``, ``loopback (page)``, or ``api``."""
     person: Caller = request.user
     if is_of_api(request) and not person.is_signed_in:
         return "api"
@@ -57,13 +57,13 @@ def asked_by(request: Request) -> str:
 
 
 def is_of_api(request: HTTPConnection) -> bool:
-    """Whether programs ask for this rather than browsers."""
+    """Whether the path is for programs rather than browsers."""
     path = path_of(request)
     return path.startswith("/api/") or path in {"/healthz", "/readyz", "/metrics"}
 
 
 def path_of(request: HTTPConnection) -> str:
-    """What the router goes by; ``request.url`` is partly made of a header that anybody can send."""
+    """The path that the router uses; ``request.url`` is partly made from a header that a client can forge."""
     path: str = request.scope["path"]
     return path
 
@@ -74,6 +74,6 @@ def wants_page(request: HTTPConnection) -> bool:
 
 
 def csrf_token(request: HTTPConnection) -> str:
-    """What every form carries as the hidden input ``csrf_token``, made when it is first asked for."""
+    """The token that every form has as the hidden input ``csrf_token``; it is created on first use."""
     token: str = request.session.setdefault(CSRF_FIELD, token_urlsafe(24))
     return token

@@ -35,7 +35,7 @@ def fragment_of(heading: str) -> str:
 
 
 def render_markdown(text: str, folder: str) -> Rendered:
-    """Make HTML of Markdown whose links to other pages, ``name.md``, lead to ``folder``."""
+    """Return Markdown as HTML; links to other pages, ``name.md``, lead to ``folder``."""
     tokens = _PARSER.parse(text)
     sections, fragments = [], set[str]()
     label = ""
@@ -68,7 +68,7 @@ def _make_row_heading(tokens: Sequence[Token], at: int) -> None:
 
 
 def _lead_links(inline: Sequence[Token], folder: str) -> None:
-    """Have links to other pages lead to them; links to files of the repository, which are not served, become text."""
+    """Point links at other pages of the documentation; links to repository files, which are not served, become text."""
     for at, token in enumerate(inline):
         if token.type != "link_open":
             continue
@@ -80,7 +80,7 @@ def _lead_links(inline: Sequence[Token], folder: str) -> None:
 
 
 def _scrolling(label: str) -> str:
-    """What is wider than the screen scrolls by itself, by keyboard too."""
+    """Attributes of an element that scrolls if it is wider than the screen, by keyboard too."""
     return f'tabindex="0" role="region" aria-label="{escapeHtml(label)}"'
 
 

@@ -12,16 +12,16 @@ from starlette.types import ASGIApp
 
 from syncd.errors import ConfigurationError
 
-#: An answer that is being made when syncd is told to end may be finished, but not for ever.
+#: How long an answer in progress may still take when syncd stops.
 _PATIENCE_AT_THE_END_SECONDS: Final = 10.0
-#: How often it looks at the clock, for the date of its answers.
+#: How often the date of the answers is renewed.
 _TICK_SECONDS: Final = 1.0
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which is told when to end.
+    """uvicorn, stopped by an event.
 
-    Left to itself it looks ten times a second, which is two fifths of what a daemon does that has nothing to do.
+    By default it polls ten times a second, which is two fifths of the work of an idle daemon.
     """
 
     def __init__(self, config: uvicorn.Config, tick_seconds: float) -> None:
@@ -31,17 +31,17 @@ class _Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """Have it end; any thread may ask."""
+        """Stop the server. Thread-safe."""
         self.should_exit = True
-        # It may have ended by itself, and its loop with it.
+        # The server may have ended by itself, and its loop with it.
         with suppress(RuntimeError):
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._told.set)
 
     async def main_loop(self) -> None:
-        """Wait to be told."""
+        """Wait until the server is stopped."""
         self._loop = asyncio.get_running_loop()
-        # It renews the date at every tenth, from nought.
+        # uvicorn renews the date at every tenth tick, counted from 0.
         while not await self.on_tick(0):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), self._tick_seconds)
@@ -51,8 +51,8 @@ class _Server(uvicorn.Server):
 def served(app: ASGIApp, address: tuple[str, int], tick_seconds: float = _TICK_SECONDS) -> Iterator[None]:
     """Serve an application at a host and port for as long as the block lasts.
 
-    It renews the date of its answers every ``tick_seconds``. Raises `ConfigurationError` when the address cannot be
-    listened on.
+    It renews the date of its answers every ``tick_seconds``. Raises `ConfigurationError` if it cannot listen on the
+    address.
     """
     host, port = address
     try:
@@ -63,7 +63,7 @@ def served(app: ASGIApp, address: tuple[str, int], tick_seconds: float = _TICK_S
             f"admin.listen: {host}:{port} cannot be listened on: {problem.strerror}. "
             'Is another daemon running? Choose another port, or "" for none.'
         ) from None
-    # Named a TCP socket it gets TCP_NODELAY from asyncio; without, every answer takes 40 ms.
+    # asyncio sets TCP_NODELAY only on a socket created as IPPROTO_TCP; without it every answer takes 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, unnamed.detach())
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
@@ -76,5 +76,5 @@ def served(app: ASGIApp, address: tuple[str, int], tick_seconds: float = _TICK_S
             yield
         finally:
             server.stop()
-            # Somebody may be waiting for an MIS that hangs.
+            # A request may be waiting for an MIS that hangs.
             thread.join(_PATIENCE_AT_THE_END_SECONDS)

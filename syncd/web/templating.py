@@ -1,4 +1,4 @@
-"""Pages out of templates."""
+"""Renders pages from templates."""
 
 from typing import Any, Final
 
@@ -21,5 +21,5 @@ _TEMPLATES: Final = Jinja2Templates(env=_ENVIRONMENT, context_processors=[_of_ev
 
 
 def render(request: Request, name: str, /, *, status_code: int = 200, **context: Any) -> HTMLResponse:
-    """A page; each knows ``person``, who asks, and ``csrf_token``, which its forms carry."""
+    """Render a page; every template has ``person``, the caller, and ``csrf_token``, for its forms."""
     return _TEMPLATES.TemplateResponse(request, name, context, status_code)

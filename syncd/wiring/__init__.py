@@ -1,1 +1,1 @@
-"""The only place where the parts are put together, from the configuration."""
+"""Builds the parts from the configuration and connects them; the only place that does."""

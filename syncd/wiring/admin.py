@@ -1,4 +1,4 @@
-"""What the daemon serves meanwhile: endpoints for monitors and scripts, and pages for people."""
+"""The daemon's web server: endpoints for monitors and scripts, and pages for people."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,11 +31,11 @@ def open_admin(
     stopping: Event,
     requests: Requests | None = None,
 ) -> Iterator[None]:
-    """The endpoints and pages, served for as long as the block lasts; none when they are switched off.
+    """Serve the endpoints and pages for as long as the block lasts; nothing is served if they are switched off.
 
-    ``in_force`` gives the configuration that the daemon goes by, of which only what it may find changed is asked again.
-    Setting ``stopping`` ends what somebody waits for who looks at them. ``requests`` are those that this process makes.
-    Raises `ConfigurationError` when the address is taken.
+    ``in_force`` returns the daemon's current configuration; only keys that a reload may change are read again.
+    Setting ``stopping`` ends every wait of a page. ``requests`` counts the requests that this process makes.
+    Raises `ConfigurationError` if the address is taken.
     """
     address = in_force().admin.address
     if address is None:
@@ -52,7 +52,7 @@ def admin_app(
     stopping: Event,
     requests: Requests | None = None,
 ) -> Starlette:
-    """What is served there."""
+    """The application with the endpoints and pages."""
     settings = in_force()
     organisations, admin = settings.onefile.all_organisations, settings.admin
     credentials = Credentials(
@@ -77,7 +77,7 @@ def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLog
     one_at_a_time = Lock()
 
     def explain(organisation_id: int, misid: str) -> Explanation:
-        # A client of its own, or its calls would be counted as those of a run that is at work.
+        # A separate client, or its calls would be counted as those of a run in progress.
         with one_at_a_time, open_context(in_force(), store, log, ShortWait(stopping)) as context:
             return explanation_of(context.for_organisation(organisation_id), misid)
 

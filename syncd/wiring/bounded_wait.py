@@ -1,16 +1,16 @@
-"""How long somebody waits who only asks how things are."""
+"""A limit on waiting for commands and pages that only read."""
 
 from threading import Event
 from typing import Final
 
-#: Who asks how things are does not wait out a quiet window.
+#: Too short to wait for the end of a quiet window.
 _PATIENCE_SECONDS: Final = 15
 
 
 class ShortWait(Event):
-    """Is taken for a sign to stop by whoever would wait for longer than somebody at a terminal or a page does.
+    """A stop event that also counts as set for a wait longer than a person at a terminal or a page would accept.
 
-    ``stopping`` is a sign to stop that counts as well.
+    ``stopping`` is another stop event that counts as well.
     """
 
     def __init__(self, stopping: Event | None = None) -> None:
@@ -18,11 +18,11 @@ class ShortWait(Event):
         self._stopping = stopping
 
     def is_set(self) -> bool:
-        """Whether this one or the other is set."""
+        """Whether this event or the other is set."""
         return super().is_set() or (self._stopping is not None and self._stopping.is_set())
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for so many seconds, unless they are too many."""
+        """Wait for this time; returns true at once if it is too long."""
         if timeout is None or timeout > _PATIENCE_SECONDS:
             return True
         return self._stopping.wait(timeout) if self._stopping else super().wait(timeout)

@@ -1,4 +1,4 @@
-"""The clock that everything goes by."""
+"""The clock that all parts use."""
 
 from datetime import UTC, datetime
 

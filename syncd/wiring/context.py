@@ -1,4 +1,4 @@
-"""The parts of a pass: the MIS, OneFile, and what the operator has decided."""
+"""The sync context: the MIS, OneFile, and the operator's policy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +29,9 @@ def open_context(
     stopping: Event,
     on_request: OnRequest = lambda _request: None,
 ) -> Iterator[SyncContext]:
-    """All that a pass needs. Setting ``stopping`` ends every wait and keeps further calls from being begun.
+    """Everything a run needs. Setting ``stopping`` ends every wait and prevents further calls.
 
-    ``on_request`` is told of each request to OneFile how it went.
+    ``on_request`` is called with each request to OneFile and its result.
     Raises `ConfigurationError`.
     """
     onefile = settings.onefile

@@ -1,4 +1,4 @@
-"""What the daemon goes by, and when it polls."""
+"""The daemon's configuration and schedule."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +19,7 @@ from syncd.state.db.store import Store
 from syncd.sync.feeds import check_feeds
 from syncd.wiring.context import open_context
 
-#: What a daemon that is told to reload may find changed: whole sections, and of one the keys that say how, not whose.
+#: What a reload may change: whole sections, and the keys of one that do not decide whose accounts they are.
 _MAY_CHANGE: Final = frozenset({"source", "schedule", "guard", "leavers", "defaults", "feeds"})
 _MAY_CHANGE_OF_ONEFILE: Final = frozenset(
     {
@@ -36,7 +36,7 @@ _MAY_CHANGE_OF_ONEFILE: Final = frozenset(
 
 
 def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tuple[DailyJob, ...]:
-    """What the daemon does once a day beside its runs, one line each."""
+    """The daemon's daily jobs, one line each."""
     return (
         purge_job(settings.onefile.all_organisations, settings.state.keep, log, stopping.is_set),
         DailyJob("tidy", maintenance.vacuum),
@@ -44,9 +44,9 @@ def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tup
 
 
 class DaemonConfigFile:
-    """The configuration file that a daemon goes by, which it may read again.
+    """The configuration file of a daemon, which it may read again.
 
-    ``settings`` are what is in ``file`` now. ``on_request`` is told of each request to OneFile how it went.
+    ``settings`` is the current content of ``file``. ``on_request`` is called with each request to OneFile.
     Raises `ConfigurationError`.
     """
 
@@ -65,15 +65,15 @@ class DaemonConfigFile:
         self._log = log
         self._stopping = stopping
         self.settings = settings
-        """What is in force."""
+        """The settings in force."""
         self.orders: DaemonConfig = self._orders(settings)
-        """What the daemon is to go by."""
+        """The daemon's configuration, made from the settings in force."""
 
     def reread(self) -> DaemonConfig:
-        """What it is to go by from now on; whoever went by the orders before closes them.
+        """Return the new configuration; the caller closes the previous one.
 
-        Every feed is looked at in the MIS, for a misspelt column shows nowhere else. Raises `ConfigurationError` for
-        what cannot be used and for what cannot change while a daemon works, and `MisUnreachable`.
+        Every feed is checked in the MIS, because a misspelt column shows nowhere else. Raises `ConfigurationError` for
+        an invalid configuration and for a change that needs a restart, and `MisUnreachable`.
         """
         settings = load_settings(self._file)
         changed = _lasting(self.settings, settings)
@@ -92,7 +92,7 @@ class DaemonConfigFile:
         return orders
 
     def close(self) -> None:
-        """Let go of what the orders in force hold."""
+        """Release the resources of the configuration in force."""
         self.orders.close()
 
     def _orders(self, settings: Settings) -> DaemonConfig:
@@ -112,7 +112,7 @@ class DaemonConfigFile:
 
 
 def schedule(settings: Settings) -> Schedule:
-    """When the daemon polls and verifies: a little later than others do, each organisation by its own share."""
+    """When the daemon polls and verifies, delayed by a part of the jitter that depends on the organisation."""
     given, organisation_id = settings.schedule, settings.onefile.organisation_id
     poll, verify = (
         When(line, interval, given.timezone).apart(organisation_id, given.jitter_period)
@@ -122,7 +122,7 @@ def schedule(settings: Settings) -> Schedule:
 
 
 def _lasting(before: Settings, after: Settings) -> list[str]:
-    """The keys that have changed and take a restart."""
+    """The changed keys that need a restart."""
     changed = []
     for section in Settings.model_fields:
         if section in _MAY_CHANGE:

@@ -1,4 +1,4 @@
-"""The checks of `syncd doctor`: each with the parts that it is about, so that one may fail alone."""
+"""The checks of `syncd doctor`: each builds only the parts it needs, so that one can fail alone."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
@@ -33,14 +33,14 @@ from syncd.wiring.clock import now
 from syncd.wiring.context import open_context
 from syncd.wiring.store import A_STORE_OF_ITS_OWN, bare_store, open_store_to_read, others
 
-#: What is not checked when there is no configuration to go by.
+#: The checks that are skipped without a valid configuration.
 _WITHOUT_CONFIGURATION: Final = ("state store", "MIS", "feeds", "log-in", "organisation", "Keychain", "references")
 
 _LATER: Final = "Try again in a few minutes."
 
 
 def examine(file: Path, log: FilteringBoundLogger) -> Iterator[Finding]:
-    """Look at all that a run needs, and give each finding as soon as there is one; nothing is changed in OneFile."""
+    """Check everything a run needs, and yield each finding as soon as it is known; nothing is changed in OneFile."""
     try:
         settings = load_settings(file)
     except ConfigurationError as problem:
@@ -60,7 +60,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
     census = FeedCounts()
 
     def parts_of(*real: str, feeds: tuple[FeedSettings, ...] = ()) -> SyncContext:
-        """The parts of a pass, of which only those made of these sections are real, whatever is wrong with the rest."""
+        """A sync context that uses only these sections, so that mistakes in the others do not matter."""
         only = settings.model_copy(update={**_harmless(settings, real), "feeds": feeds})
         store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", ValueCipher())
         return stack.enter_context(open_context(only, store, log, ShortWait()))
@@ -154,12 +154,12 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
 
 
 def _is_to_come(feeds: tuple[FeedSettings, ...], parts_of: Callable[..., SyncContext], number: int, code: Code) -> bool:
-    """Whether the feeds have what a code stands for in this organisation."""
+    """Whether the feeds have the record that a code refers to in this organisation."""
     of_such = tuple(feed for feed in feeds if feed.kind != "assignments" and feed.yields in code.referent.roles)
     try:
         return bool(of_such) and doctor.is_to_come(parts_of("source", feeds=of_such).for_organisation(number), code)
     except SyncdError:
-        # The feed has a check of its own, which says what is wrong.
+        # The feed's own check reports what is wrong.
         return False
 
 
@@ -199,7 +199,7 @@ def _of_login(onefile: OneFile, settings: Settings) -> Outcome:
 
 
 def _of_notify(settings: Settings) -> Outcome:
-    # Apprise takes time to load, which only who needs it waits for.
+    # Apprise takes time to load, so it is loaded only if needed.
     if not settings.notify.urls:
         return doctor.of_notify(())
     from syncd.notify.channels import channels_of  # noqa: PLC0415
@@ -208,7 +208,7 @@ def _of_notify(settings: Settings) -> Outcome:
 
 
 def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:
-    """Sections that nothing can be wrong with, in the place of all but the real ones."""
+    """Valid placeholder sections for all but the real ones."""
     token = SecretStr("no call is made with it")
     sections = {
         "onefile": settings.onefile.model_copy(update={"customer_token": token}),
@@ -219,7 +219,7 @@ def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:
 
 
 def _store_for_turns(settings: Settings) -> Store:
-    """Where calls stand in line: the state store, or, where that is of no use, an empty one."""
+    """The store for the rate limit: the state store, or an empty one if that cannot be used."""
     try:
         return open_store_to_read(settings)
     except SyncdError:

@@ -1,4 +1,4 @@
-"""Telling people, as the configuration has it."""
+"""The notifier, built from the configuration."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from syncd.wiring.clock import now
 
 
 def open_notifier(settings: Settings, store: Store, log: FilteringBoundLogger) -> Notifier:
-    """Whoever tells people of what happens. Raises `ConfigurationError` for a URL that Apprise cannot write to."""
+    """Return the notifier. Raises `ConfigurationError` for a URL that Apprise does not recognise."""
     given = settings.notify
     zone = settings.schedule.timezone
     occasions = NotifyPolicy(timedelta(minutes=given.unreachable_minutes), When(given.digest, timezone=zone), zone)

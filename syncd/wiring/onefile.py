@@ -1,4 +1,4 @@
-"""OneFile for somebody who begins: there is a customer token, and neither a configuration nor a state store yet."""
+"""OneFile for the first steps: with a customer token, but without a configuration or a state store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from syncd.wiring.clock import now
 
 @contextmanager
 def open_onefile(url: str, customer_token: str) -> Iterator[OneFile]:
-    """OneFile at this address, to ask what there is."""
+    """Return a client for OneFile at this address, for reading."""
     per_minute: int = OneFileSettings.model_fields["calls_per_minute"].default
     turns = StoredRateLimit(empty_store(ValueCipher()), customer_token)
     with OneFile(

@@ -1,4 +1,4 @@
-"""The state store, as the configuration has it."""
+"""The state store, opened as configured."""
 
 from contextlib import suppress
 from typing import Final
@@ -18,10 +18,10 @@ A_STORE_OF_ITS_OWN: Final = (
 
 
 def open_store(settings: Settings) -> Store:
-    """The state store for those who write to it, its schema brought up to date unless that is switched off.
+    """Open the state store for writing, and upgrade its schema unless that is switched off.
 
-    A key that does not open what is in it is an error before anything else is done, and so is another OneFile than the
-    one it is about: who writes to it first makes it theirs.
+    It is an error if the key does not decrypt its values, or if the store belongs to another OneFile; a new store
+    belongs to the first OneFile that it is opened for.
 
     Raises `StateUnusable`, `ConfigurationError`.
     """
@@ -31,12 +31,12 @@ def open_store(settings: Settings) -> Store:
 
 
 def make_ready(store: Store, settings: Settings) -> None:
-    """Make a store ready for those who write to it, as `open_store` does.
+    """Make a store ready for writing, as `open_store` does.
 
     Raises `StateUnreachable` if it may succeed later, and otherwise `StateUnusable` and `ConfigurationError`.
     """
     if store.file:
-        # Files that root has put there, such as a backup, become those of the service.
+        # Files that root has put there, such as a restored backup, are given to the service.
         with suppress(OSError):
             files.hand_over(store.file)
     store.check_writable()
@@ -49,7 +49,7 @@ def make_ready(store: Store, settings: Settings) -> None:
 
 
 def open_store_to_read(settings: Settings) -> Store:
-    """The state store for those who only read: an empty one where there is none yet, and nothing is made.
+    """Open the state store for reading: an empty one if there is none yet; nothing is created.
 
     Raises `StateUnusable`, `ConfigurationError`.
     """
@@ -63,7 +63,7 @@ def open_store_to_read(settings: Settings) -> Store:
 
 
 def bare_store(settings: Settings) -> Store:
-    """The state store as it is, whatever its schema."""
+    """Open the state store without checking its schema."""
     return _store(settings)
 
 
@@ -72,7 +72,7 @@ def _store(settings: Settings) -> Store:
 
 
 def others(owner: Owner | None, settings: Settings) -> str:
-    """Why a store is not for the OneFile of the configuration; nothing when it is, or is nobody's yet."""
+    """Why a store is not for the configured OneFile; empty if it is, or has no owner yet."""
     host = settings.onefile.host
     if owner is None or owner.onefile == host:
         return ""

@@ -20,7 +20,7 @@ from syncd.resources import shipped
 from syncd.settings import Environment
 from syncd.setup.schema import Feed
 
-#: What is written where there is no database to look at yet.
+#: The files written if there is no database to inspect yet.
 _EXAMPLE_FEEDS: Final = {
     "learners.sql": "an example of the learners' feed",
     "assessors.sql": "an example of the assessors' feed, if syncd manages them too",
@@ -120,7 +120,7 @@ def init(
 
 
 def _ask(options: InitOptions, prompter: Prompter, folder: Path, recipe_: Recipe | None) -> InitAnswers:
-    """Ask, look and propose until all is settled. Raises `SyncdError`."""
+    """Ask for the answers, with proposals from the MIS and from OneFile. Raises `SyncdError`."""
     answers = InitAnswers()
     learners: Feed | None = None
     if recipe_:

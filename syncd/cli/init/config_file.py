@@ -12,13 +12,13 @@ Values: TypeAlias = Mapping[tuple[str, str], str | int]
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """One ``[[feeds]]``, whose query is in a file of its own."""
+    """One ``[[feeds]]`` entry; its query is in its own file."""
 
     name: str
     kind: str
     role: str
     is_on: bool = True
-    """Otherwise it is written as a comment."""
+    """If false, the feed is written as a comment."""
 
     @property
     def file(self) -> str:
@@ -27,7 +27,7 @@ class FeedEntry:
 
 
 def render_config(example: str, values: Values, feeds: Iterable[FeedEntry]) -> str:
-    """The example with these values and, if there are any, these feeds in the place of its own."""
+    """Return the example with these values, and with these feeds instead of its own, if there are any."""
     feeds = list(feeds)
     left = dict(values)
     section = ""
@@ -42,7 +42,7 @@ def render_config(example: str, values: Values, feeds: Iterable[FeedEntry]) -> s
             line = f"{key[1]} = {_toml(left.pop((section, key[1])))}"  # noqa: PLW2901 - it is this line, changed
             _drop_placeholder_comment(lines)
         elif key and (section, key[1]) in _OTHERWISE and (section, _OTHERWISE[section, key[1]]) in values:
-            # The example gives it in another of its ways, of which there may be one.
+            # The alternative key is set, and only one of the two may be.
             line = line if line.startswith("#") else f"#{line}"  # noqa: PLW2901
         lines.append(line)
     if left:
@@ -52,7 +52,7 @@ def render_config(example: str, values: Values, feeds: Iterable[FeedEntry]) -> s
 
 
 def _drop_placeholder_comment(lines: list[str]) -> None:
-    """Of the comment at the end of these lines."""
+    """Remove ``CHANGE THIS:`` from the comment at the end of these lines."""
     for place in range(len(lines) - 1, -1, -1):
         if not lines[place].startswith("#"):
             return
@@ -61,7 +61,7 @@ def _drop_placeholder_comment(lines: list[str]) -> None:
             lines[place] = before + after[0].upper() + after[1:]
 
 
-#: Ways to give one thing that exclude each other.
+#: Pairs of keys of which only one may be set.
 _OTHERWISE = {("onefile", "environment"): "base_url", ("source", "url"): "url_file"}
 
 
@@ -78,5 +78,5 @@ def _block(feed: FeedEntry) -> Iterable[str]:
 
 
 def _toml(value: str | int) -> str:
-    # Text without control characters, and numbers, are written alike in JSON and in TOML.
+    # Text without control characters, and numbers, are written the same way in JSON and in TOML.
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Where the MIS is: asked for, reached, and written down without its password."""
+"""Ask for the database of the MIS, connect to it, and record its URL without the password."""
 
 import os
 from pathlib import Path
@@ -13,12 +13,12 @@ from syncd.errors import ConfigurationError, SyncdError
 from syncd.mis import Mis
 from syncd.secret_file import read_secret_file
 
-#: How long it may take over a few rows of a table.
+#: How long a query for a few rows of a table may take.
 _PATIENCE_SECONDS: Final = 20
 
 
 def choose_database(options: InitOptions, prompter: Prompter, answers: InitAnswers, folder: Path) -> Mis | None:
-    """The MIS, once it answers; nothing where somebody has none yet."""
+    """Return the MIS, once it answers; ``None`` if the operator has none yet."""
     said = options.database or ""
     if not options.has_database:
         said = prompter.text(
@@ -44,7 +44,7 @@ def choose_database(options: InitOptions, prompter: Prompter, answers: InitAnswe
 
 
 def source_of(options: InitOptions, said: str, answers: InitAnswers, folder: Path) -> str:
-    """The URL to connect with, with its password; what is written down has none. Raises `ConfigurationError`."""
+    """Return the URL with its password, to connect; the URL that is recorded has none. Raises `ConfigurationError`."""
     variable, file = (
         os.environ.get(URL_VARIABLE, ""),
         options.database_file or os.environ.get(f"{URL_VARIABLE}_FILE", ""),
@@ -71,7 +71,7 @@ def source_of(options: InitOptions, said: str, answers: InitAnswers, folder: Pat
         answers.values["source", "url"] = f"sqlite:///{inside.as_posix()}"
         url = url.set(database=str(place))
     elif ("source", "url_file") not in answers.values:
-        # Options may be secrets too.
+        # The options of a URL may be secrets too.
         query_options = {} if is_secret else url.query
         shown = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query_options)
         answers.values["source", "url"] = shown.render_as_string()
@@ -88,7 +88,7 @@ def source_of(options: InitOptions, said: str, answers: InitAnswers, folder: Pat
 
 
 def _password() -> str:
-    """The password of the MIS that the environment gives, as it is."""
+    """Return the MIS's password from the environment, unchanged."""
     file = os.environ.get(f"{PASSWORD_VARIABLE}_FILE", "")
     return os.environ.get(PASSWORD_VARIABLE, "") or (_secret_in(file) if file else "")
 

@@ -1,4 +1,4 @@
-"""Which table holds learners and which column is what: proposed, put right, and written as queries."""
+"""Choose the learners' table and its columns: propose, correct, and write queries."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -18,14 +18,14 @@ from syncd.setup.mapping import learners_tables, promising, propose, with_employ
 from syncd.setup.schema import Feed, NotJoined, Supplied, Table
 from syncd.setup.sql import select_of
 
-#: How many tables are looked into at most.
+#: At most this many tables are profiled.
 _MOST_TABLES: Final = 60
 _MOST_SHOWN: Final = 20
 _KINDS: Final = {Role.PLACEMENT: "placements", Role.CLASSROOM: "classrooms"}
 
 
 def choose_feeds(mis: Mis, options: InitOptions, prompter: Prompter, answers: InitAnswers) -> Feed:
-    """Settle the feeds, with their queries; gives the learners'. Raises `MisUnreachable`, `ConfigurationError`."""
+    """Choose the feeds and their queries; returns the learners' feed. Raises `MisUnreachable`, `ConfigurationError`."""
     inspected = SchemaInspector(mis, options.schema)
     if inspected.unread:
         typer.echo(
@@ -52,7 +52,7 @@ def choose_feeds(mis: Mis, options: InitOptions, prompter: Prompter, answers: In
         entry = FeedEntry(feed.name, _KINDS.get(feed.role, "users"), feed.role, feed.name in on)
         answers.feeds.append(entry)
         answers.files[entry.file] = select_of(feed, by_name, inspected.dialect, condition).encode()
-    # What the learners name is there before them.
+    # Learners come after the records that they refer to.
     answers.feeds.sort(key=lambda one: one.name == "learners")
     return feeds[0]
 
@@ -83,7 +83,7 @@ def _tables(names: Sequence[str]) -> str:
 
 
 def _proposed(tables: Sequence[Table], base: Table, options: InitOptions, prompter: Prompter) -> tuple[Feed, ...]:
-    """The feeds, once somebody is content with the learners'."""
+    """Return the feeds, once the operator accepts the learners' columns."""
     chosen = dict(_choice(said, base) for said in options.columns or ())
     while True:
         try:
@@ -101,7 +101,7 @@ def _proposed(tables: Sequence[Table], base: Table, options: InitOptions, prompt
 def _corrected(
     tables: Sequence[Table], base: Table, chosen: dict[str, tuple[str, str] | None], prompter: Prompter
 ) -> tuple[Feed, ...]:
-    """Take one correction, until it is one; nothing once there is none."""
+    """Ask until a correction is valid, and return the corrected feeds; empty without a correction."""
     while said := prompter.text(
         "Correct a line: Email=table.column, or Email= to leave it out (Enter if all is right)"
     ):
@@ -148,13 +148,13 @@ def _print_mapping(learners: Feed) -> None:
 
 
 def _with_meaning(name: str) -> str:
-    """The name of a feed's column, and what it means if that cannot be told from it."""
+    """Return a column's name, with its meaning if the name does not show it."""
     meaning = FIELDS[name].source.partition(": ")[2] if FIELDS.get(name, FIELDS["MISID"]).special else ""
     return f"{name} ({meaning})" if meaning else name
 
 
 def _columns_of(one: Supplied, base: str) -> str:
-    """The columns that it comes from, with their table where that is not the learners' own."""
+    """Return the source columns, with their table if it is not the learners' own."""
     return ", ".join(column.name for column in one.columns) if one.table == base else str(one)
 
 

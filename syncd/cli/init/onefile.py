@@ -1,4 +1,4 @@
-"""Which OneFile and which organisation, and what stands in there for whatever the MIS does not name."""
+"""Choose the OneFile environment, the organisation, and defaults for references that the MIS lacks."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from syncd.wiring.onefile import open_onefile
 
 _MOST_SHOWN: Final = 20
 _DEFAULTED: Final = {"ClassroomID": "classroom", "PlacementID": "placement", "DefaultAssessorID": "assessor"}
-#: What the placement of whoever has no other is often called.
+#: Common names of the placement for learners without a placement.
 _NO_OTHER: Final = (
     "default",
     "no placement",
@@ -37,7 +37,7 @@ _NO_OTHER: Final = (
 def choose_onefile(
     options: InitOptions, prompter: Prompter, answers: InitAnswers, stack: ExitStack
 ) -> tuple[OneFile | None, int | None]:
-    """OneFile, if it is known which and there is a token to ask it with; and the organisation. Raises `SyncdError`."""
+    """Return OneFile, if its address and a token are known, and the organisation. Raises `SyncdError`."""
     where: dict[str, str] = {"base_url": options.base_url} if options.base_url else {}
     if not where and (options.environment or prompter.is_answered):
         names = [str(each) for each in Environment]
@@ -69,7 +69,7 @@ def choose_onefile(
 
 
 def _url(where: Mapping[str, str]) -> str:
-    """Where OneFile is, if that is somewhere a secret may be sent to. Raises `ConfigurationError`."""
+    """Return OneFile's URL, if a secret may be sent to it. Raises `ConfigurationError`."""
     try:
         return OneFileSettings.model_validate({"organisation_id": 1, **where}).url
     except ValidationError as problems:
@@ -121,7 +121,7 @@ def choose_defaults(
     onefile: OneFile | None,
     organisation_id: int | None,
 ) -> None:
-    """What stands in where the MIS names no class, placement or assessor."""
+    """Choose the defaults for learners without a class, placement or assessor in the MIS."""
     known = DefaultsSettings.model_fields
     for said in options.defaults:
         key, _, value = (part.strip() for part in said.partition("="))
@@ -157,7 +157,7 @@ def _key_of(what: str, answer: str) -> str:
 
 
 def _there(onefile: OneFile | None, what: str, organisation_id: int | None) -> Mapping[str, str]:
-    """What OneFile has to choose from, each with the key that names it so: places by name, assessors by MISID or id."""
+    """Return the choices in OneFile, each with its key of ``[defaults]``: places by name, assessors by MISID or id."""
     if onefile is None or organisation_id is None:
         return {}
     if what == "assessor":
@@ -169,7 +169,7 @@ def _there(onefile: OneFile | None, what: str, organisation_id: int | None) -> M
 
 
 def _stand_in(what: str, names: Mapping[str, str], *, is_needed: bool) -> str:
-    """The one to propose: the only one there is, or a placement that is called as if it were meant for this."""
+    """Return the choice to propose: the only one, or a placement with a name such as "no placement"."""
     if what == "placement" and (like := [name for name in names if name.lower().startswith(_NO_OTHER)]):
         return like[0]
     return next(iter(names)) if is_needed and len(names) == 1 else ""

@@ -1,4 +1,4 @@
-"""What was said to ``init`` and what has come of it, and questions to whoever can answer them."""
+"""The options of ``init``, its questions to the operator, and the answers."""
 
 import os
 import sys
@@ -13,15 +13,15 @@ import typer
 from syncd.cli.init.config_file import FeedEntry
 from syncd.settings import Environment
 
-#: The variables that hold what is never on a command line.
+#: The environment variables for secrets, which are never on a command line.
 URL_VARIABLE: Final = "SYNCD_SOURCE__URL"
-PASSWORD_VARIABLE: Final = "SYNCD_SOURCE__PASSWORD"  # noqa: S105 - where it is, and not what it is
-TOKEN_VARIABLE: Final = "SYNCD_ONEFILE__CUSTOMER_TOKEN"  # noqa: S105 - where it is, and not what it is
+PASSWORD_VARIABLE: Final = "SYNCD_SOURCE__PASSWORD"  # noqa: S105 - the variable's name, not the secret
+TOKEN_VARIABLE: Final = "SYNCD_ONEFILE__CUSTOMER_TOKEN"  # noqa: S105 - the variable's name, not the secret
 
 
 @dataclass(frozen=True, slots=True)
 class InitOptions:
-    """What was said on the command line; ``None`` for what was not."""
+    """The options of the command line; ``None`` for those that are left out."""
 
     database: str | None = None
     database_file: Path | None = None
@@ -38,7 +38,7 @@ class InitOptions:
 
     @property
     def has_database(self) -> bool:
-        """Whether a database was named, there or in the environment."""
+        """Whether a database is named, in the options or in the environment."""
         return bool(
             self.database
             or self.database_file
@@ -49,7 +49,7 @@ class InitOptions:
 
 @dataclass(slots=True)
 class InitAnswers:
-    """What is to be written, and what is left to do."""
+    """What ``init`` writes, and what is left for the operator to do."""
 
     values: dict[tuple[str, str], str | int] = field(default_factory=dict)
     feeds: list[FeedEntry] = field(default_factory=list)
@@ -58,25 +58,25 @@ class InitAnswers:
 
 
 class Prompter:
-    """Questions to whoever sits at the terminal; where nobody does, what is proposed is the answer."""
+    """Asks the operator at the terminal; if ``is_answered`` is false, returns the proposed answers."""
 
     def __init__(self, *, is_answered: bool) -> None:
         self.is_answered: Final = is_answered
 
     def text(self, question: str, proposed: str = "") -> str:
-        """A line, or what is proposed."""
+        """Return the line entered, or the proposed one."""
         if not self.is_answered:
             return proposed
         answer: str = typer.prompt(question, default=proposed, show_default=bool(proposed))
         return answer.strip()
 
     def hidden(self, question: str) -> str:
-        """A line that is not shown while it is typed."""
+        """Return a line that is not shown while it is typed."""
         answer: str = typer.prompt(question, default="", hide_input=True, show_default=False)
         return answer
 
     def one_of(self, question: str, choices: Sequence[str], proposed: str) -> str:
-        """One of these, in any letter case; asked again until it is."""
+        """Return one of the choices, in any letter case; asks until the answer is one of them."""
         while True:
             answer = self.text(question, proposed)
             found = [choice for choice in choices if choice.lower() == answer.lower()]
@@ -87,5 +87,5 @@ class Prompter:
 
 
 def is_terminal() -> bool:
-    """Whether somebody sits there who can be asked."""
+    """Whether input and output are a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()

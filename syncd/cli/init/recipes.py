@@ -1,4 +1,4 @@
-"""Recipes: configurations for what an MIS may be, ready to be written by ``init``."""
+"""Recipes: complete configurations for certain MISs, written by ``init``."""
 
 import tomllib
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from syncd.cli.init.config_file import FeedEntry
 from syncd.errors import ConfigurationError
 from syncd.resources import shipped
 
-#: What each has besides what it writes.
+#: The file that describes a recipe and is not written.
 _ABOUT: Final = "recipe.toml"
 
 
@@ -23,21 +23,21 @@ class Recipe:
     tried: str
     """What it was tried on."""
     url: str
-    """What ``source.url`` is in it."""
+    """The value of ``source.url``."""
     feeds: tuple[FeedEntry, ...]
     files: dict[str, bytes]
-    """What is written beside the configuration."""
+    """The files written beside the configuration."""
     left: tuple[str, ...]
-    """What is to be done with it."""
+    """What is left for the operator to do."""
 
 
 def recipes() -> list[Recipe]:
-    """All that there are."""
+    """Return all recipes."""
     return [_read(folder) for folder in sorted((shipped("config") / "recipes").iterdir()) if folder.is_dir()]
 
 
 def recipe(name: str) -> Recipe:
-    """The one of this name. Raises `ConfigurationError`, which names the nearest."""
+    """Return the recipe of this name. Raises `ConfigurationError`, which names the nearest."""
     there = {each.name: each for each in recipes()}
     if name not in there:
         near = get_close_matches(name, there, n=1)

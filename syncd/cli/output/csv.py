@@ -1,16 +1,16 @@
-"""Cells of a CSV file that somebody may open with a spreadsheet."""
+"""Cells of a CSV file that is safe to open in a spreadsheet."""
 
 from typing import Final
 
-#: What a spreadsheet would take for the beginning of a formula.
+#: A spreadsheet reads a cell that starts with one of these as a formula.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_text(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet reads as a formula."""
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
 def from_text(cell: str) -> str:
-    """What `as_text` made that of."""
+    """Return the text that `as_text` was given."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell

@@ -1,4 +1,4 @@
-"""The times that --since and --until take, and the time that they make."""
+"""The options --since and --until, and the period that they select."""
 
 import re
 from dataclasses import dataclass
@@ -27,20 +27,20 @@ UntilOption = Annotated[
 ]
 
 
-#: Before and after everything there is.
+#: Times before and after all changes.
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From one moment to before another."""
+    """A period, without its end."""
 
     since: datetime
     until: datetime
 
     @classmethod
     def read(cls, since: str | None, until: str | None, zone: ZoneInfo, now: datetime) -> "Span":
-        """What the two options say, in days of this time zone; no end where they say none.
+        """Read the two options, in days of this time zone; the period is open where an option is empty.
 
         Raises `typer.BadParameter`.
         """
@@ -53,7 +53,7 @@ class Span:
         return span
 
     def before(self, end: datetime) -> "Span":
-        """The part of it that is before this moment, if any is."""
+        """Return the part of the period before this time; empty if there is none."""
         return Span(min(self.since, end), min(self.until, end))
 
 
@@ -70,5 +70,5 @@ def _moment(given: str, option: str, zone: ZoneInfo, now: datetime, *, is_end: b
 
 
 def zone_of(settings: Settings) -> ZoneInfo:
-    """The time zone in which the configuration has days begin and end."""
+    """The time zone of days in the configuration."""
     return ZoneInfo(settings.schedule.timezone)

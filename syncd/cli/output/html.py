@@ -24,11 +24,11 @@ class Section:
     headings: Sequence[str]
     rows: Iterable[Cells]
     none: str = ""
-    """What is said where there is no row."""
+    """The text if there are no rows."""
     said: str = ""
-    """What is to be known of all of its rows."""
+    """A remark about all rows."""
     notes: Sequence[tuple[str, str]] = ()
-    """What is to be known of some, and of which."""
+    """Remarks about some rows: which rows, and the text."""
 
 
 def print_section(section: Section) -> None:
@@ -44,7 +44,7 @@ def print_section(section: Section) -> None:
 def write_page(
     file: Path, title: str, made: str, summary: Iterable[str], sections: Iterable[Section], *, to_sign: str = ""
 ) -> None:
-    """Make a page that prints well, for its owner's eyes only; ``to_sign`` says what somebody signs who signs it.
+    """Write a printable page that only its owner can read; ``to_sign`` is the statement to be signed.
 
     Nothing is overwritten. Raises `ConfigurationError`.
     """
@@ -73,7 +73,7 @@ def write_page(
 
 
 def refuse_existing(file: Path) -> None:
-    """Find out before the work is done that a page could not be written. Raises `ConfigurationError`."""
+    """Check before the work is done that a page can be written. Raises `ConfigurationError`."""
     if file.exists():
         raise ConfigurationError(f"{file} already exists and is not overwritten. Name another file.")
     if not file.absolute().parent.is_dir():

@@ -9,18 +9,18 @@ import typer
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document."""
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 def print_json_list(documents: Iterable[Any]) -> None:
-    """The same for a list, each entry as soon as it is there."""
+    """Print a JSON list, each entry as soon as it is available."""
     _echo_list(documents)
     typer.echo()
 
 
 def print_json_object(document: Mapping[str, Any]) -> None:
-    """The same for an object, in which an iterator stands for a list that may be too long to be had at once."""
+    """Print a JSON object; an iterator in it is printed as a list, which may be too long for memory."""
     begun = False
     for name, content in document.items():
         typer.echo(f"{',' if begun else '{'}\n  {json.dumps(name)}: ", nl=False)

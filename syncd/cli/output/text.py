@@ -1,4 +1,4 @@
-"""Results of runs, tables and paragraphs as text; of fields only the names, never a value."""
+"""Results of runs, tables and paragraphs as text; names of fields, never values."""
 
 import shutil
 import sys
@@ -78,19 +78,19 @@ _PIPE_COLUMNS: Final = 1000
 
 
 def width() -> int:
-    """How many characters go into a line: as many as the terminal has, and in a pipe there is no end to them."""
+    """The width of a line: that of the terminal; in a pipe, lines are not wrapped."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
 
 
 def print_item(name: str, *paragraphs: str) -> None:
-    """Paragraphs under the name of what they are about."""
+    """Print paragraphs under a heading."""
     typer.echo(f"\n{typer.style(name, bold=True)}")
     for text in paragraphs:
         typer.echo(fill(text, width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """A table, or the sentence for there being nothing to show."""
+    """Print a table, or the sentence ``empty`` if it has no rows."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, overflow="fold")

@@ -1,7 +1,7 @@
--- The learners' feed: one row a learner. syncd runs this SELECT and compares every row with what OneFile was last told.
--- Each column is named after a OneFile field, or after a column that gives it as the MIS's own code or name.
+-- The learners' feed: one row per learner. syncd runs this SELECT and compares each row with what OneFile accepted.
+-- Each column is named after a OneFile field, or after a reference column that has the MIS's own code or name.
 SELECT
-    learner.code             AS MISID,                 -- who it is, for good: never change how it is made
+    learner.code             AS MISID,                 -- identifies the learner: never change how it is made
     learner.forename         AS FirstName,
     learner.surname          AS LastName,
     learner.email            AS Email,

@@ -1,4 +1,4 @@
-"""Personal values at rest: encrypted when there is a key, plain JSON when there is none."""
+"""Personal values at rest: encrypted if there is a key, otherwise plain JSON."""
 
 import json
 from hashlib import blake2b
@@ -12,10 +12,10 @@ _FINGERPRINT: Final = b"syncd fingerprint"
 
 
 class ValueCipher:
-    """Seals values for the store and opens them again.
+    """Encrypts values for the store and decrypts them again.
 
-    ``keys`` is one Fernet key or several with commas between them: the first seals, all of them open, so a key is
-    changed by putting the new one in front. Raises `ConfigurationError` for what is not a key.
+    ``keys`` is one Fernet key or several, separated by commas: the first encrypts, any of them decrypts, so a key is
+    changed by putting the new one in front. Raises `ConfigurationError` for an invalid key.
     """
 
     def __init__(self, keys: str = "") -> None:
@@ -32,16 +32,16 @@ class ValueCipher:
 
     @property
     def has_key(self) -> bool:
-        """Whether what is sealed is encrypted."""
+        """Whether there is a key, so that values are encrypted."""
         return self._fernet is not None
 
     def encrypt(self, value: object) -> str:
-        """Make text of a JSON-like value."""
+        """Return a JSON-like value as text, encrypted if there is a key."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return self._fernet.encrypt(text.encode()).decode() if self._fernet else text
 
     def decrypt(self, sealed: str) -> Any:
-        """The value that was sealed; also what was sealed before there was a key. Raises `StateUnusable`."""
+        """Return the value, also if it was stored before there was a key. Raises `StateUnusable`."""
         if sealed[:1] in '{["n':
             return json.loads(sealed)
         if self._fernet is None:

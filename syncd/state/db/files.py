@@ -1,7 +1,7 @@
 """The files of a SQLite store on disk: they belong to the owner of their folder, so that a service can write to them.
 
-A service of systemd often runs as a user of its own, who owns the folder of the store. Commands beside it are run by
-root, and must leave nothing there that the service cannot write to.
+A systemd service often runs as its own user, which owns the folder of the store. Commands are run by root beside it,
+and must not leave files there that the service cannot write to.
 """
 
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-#: What SQLite puts beside its database.
+#: The suffixes of the files that SQLite keeps beside its database, and of the database itself.
 _COMPANIONS: Final = ("", "-wal", "-shm", "-journal")
 
 
 def create(file: Path) -> None:
-    """Create an empty file that only its owner may read; created by root it gets the owner of its folder.
+    """Create an empty file that only its owner may read; if root creates it, its owner is that of the folder.
 
     Raises `FileExistsError`, and any other `OSError`.
     """
@@ -95,13 +95,13 @@ def _hand_over(file: Path) -> None:
     if sys.platform == "win32" or os.geteuid() != 0:
         return
     found, folder = file.lstat(), file.absolute().parent.stat()
-    # Whoever owns the folder can put links there, and must not get another file of root's by one.
+    # The owner of the folder can put links there, and must not be given another file of root's through one.
     if found.st_uid == 0 and folder.st_uid != 0 and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
         os.chown(file, folder.st_uid, folder.st_gid, follow_symlinks=False)
 
 
 def _name(uid: int) -> str:
-    """A user's name, or the number where the system knows none."""
+    """A user's name, or the number if the system has no name for it."""
     if sys.platform == "win32":
         return str(uid)
     import pwd  # noqa: PLC0415 - Windows has none

@@ -24,13 +24,13 @@ class Purpose(IntEnum):
     """What is locked."""
 
     WRITING = 1
-    """Held for a run: whoever has it may send."""
+    """Held by a run: only its holder may send."""
     LEADING = 2
     """Held by the daemon that polls, for as long as it lives."""
 
 
 class Lock:
-    """A lock that is held. It is let go when its process ends, however it ends."""
+    """A lock that is held. It is released when its process ends, even if the process is killed."""
 
     def __init__(self, store: Store, connection: Connection | None) -> None:
         self._store = store
@@ -39,11 +39,11 @@ class Lock:
         self._is_lost = False
 
     def is_held(self) -> bool:
-        """Whether it still is: on PostgreSQL it goes with the connection. Any thread may ask."""
+        """Whether it is still held: on PostgreSQL it is lost with the connection. Thread-safe."""
         if self._connection is None:
             return True
         with self._one_at_a_time:
-            # Asked again, SQLAlchemy might connect anew, to a session that has no lock.
+            # If queried again, SQLAlchemy might reconnect, to a session that has no lock.
             if not self._is_lost:
                 try:
                     self._connection.execute(text("SELECT 1"))
@@ -54,9 +54,9 @@ class Lock:
 
 @contextmanager
 def locked(store: Store, organisation_id: int, purpose: Purpose) -> Iterator[Lock]:
-    """Hold the lock of an organisation. Raises `AnotherRun` when somebody else does.
+    """Hold the lock of an organisation. Raises `AnotherRun` if another holder has it.
 
-    Should the lock for writing be lost meanwhile, no call gets its turn any more (`syncd.state.rate_limit`).
+    If the lock for writing is lost meanwhile, no further call is made (`syncd.state.rate_limit`).
     """
     with ExitStack() as stack:
         connection = None
@@ -73,7 +73,7 @@ def locked(store: Store, organisation_id: int, purpose: Purpose) -> Iterator[Loc
 
 @contextmanager
 def locked_when_free(store: Store, organisation_id: int, purpose: Purpose, wait: Callable[[], None]) -> Iterator[Lock]:
-    """The same, as soon as it is free; ``wait`` is called between two tries and may raise to give up."""
+    """Hold the lock as soon as it is free; ``wait`` is called between two attempts and may raise to give up."""
     with ExitStack() as stack:
         while True:
             try:
@@ -100,7 +100,7 @@ def _lock_file(stack: ExitStack, database: Path, organisation_id: int, purpose: 
 def _lock_on_server(stack: ExitStack, store: Store, organisation_id: int, purpose: Purpose) -> Connection:
     try:
         connection = stack.enter_context(store.engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
-        # One number for the pair: the two-number form has no room for an organisation's id beside ours.
+        # One number for the pair: the two-number form has no room for an organisation's id beside the purpose.
         digest = blake2b(f"{purpose} {organisation_id}".encode(), person=b"syncd lock", digest_size=8).digest()
         key = int.from_bytes(digest, signed=True)
         is_ours = connection.scalar(_TRY_TO_LOCK, {"key": key})
@@ -116,11 +116,11 @@ def _unlock_on_server(connection: Connection, key: int) -> None:
     is_let_go = False
     try:
         with suppress(SQLAlchemyError):
-            # Once lost, it would be connected anew, to a session that has no lock.
+            # A lost connection would be reconnected, to a session that has no lock.
             is_let_go = not connection.invalidated and connection.scalar(_UNLOCK, {"key": key})
     finally:
         if not is_let_go:
-            # Back in the pool it might hold the lock for as long as this process lives.
+            # In the pool the connection might hold the lock for as long as this process lives.
             connection.invalidate()
 
 

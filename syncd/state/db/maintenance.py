@@ -1,4 +1,4 @@
-"""Looking after the state store: is it sound, a copy of it, and everything in it sealed anew."""
+"""Maintenance of the state store: checks, backup, and encrypting its values again."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ _SEALED = ((account, "values"), (change, "detail"), (credential, "secret"))
 
 
 def check_key(store: Store) -> None:
-    """Raises `StateUnusable` when what the store holds cannot be opened with the key that is configured."""
+    """Raises `StateUnusable` if the stored values cannot be decrypted with the configured key."""
     with store.reading() as connection:
         sealed = connection.scalar(select(account.c["values"]).order_by(account.c.id.desc()).limit(1))
     if sealed is not None:
@@ -31,7 +31,7 @@ def check_key(store: Store) -> None:
 
 
 def defects(store: Store) -> Iterator[str]:
-    """What is wrong with the store, a sentence each: its file, its tables, what is sealed in them, and the mapping."""
+    """The store's defects, a sentence each: in its file, tables, encrypted values, and mapping."""
     with store.reading() as connection:
         if store.url.get_backend_name() == "sqlite":
             yield from _check_file(connection)
@@ -46,7 +46,7 @@ def defects(store: Store) -> Iterator[str]:
 
 
 def vacuum(store: Store, _now: datetime) -> None:
-    """Have SQLite count its tables anew, which it chooses its ways by, and give back the room of its write-ahead log.
+    """Have SQLite update the statistics for its query planner, and truncate its write-ahead log.
 
     PostgreSQL does so by itself. Raises `StateUnusable`.
     """
@@ -54,9 +54,9 @@ def vacuum(store: Store, _now: datetime) -> None:
         return
     try:
         with store.engine.connect() as connection:
-            # It may have been told last that it only reads.
+            # The connection may still be set to read-only.
             connection.info.clear()
-            # Not in a transaction, in which nothing can be written back.
+            # Not in a transaction: a checkpoint is impossible in one.
             driver: Any = connection.connection.driver_connection
             for what in ("query_only = OFF", "optimize", "wal_checkpoint(TRUNCATE)"):
                 driver.execute(f"PRAGMA {what}").close()
@@ -65,10 +65,10 @@ def vacuum(store: Store, _now: datetime) -> None:
 
 
 def backup(store: Store, file: Path) -> None:
-    """Copy the store while it is in use, by the database's own means: SQLite's backup, or PostgreSQL's pg_dump.
+    """Copy the store while it is in use, with SQLite's backup or PostgreSQL's pg_dump.
 
-    Only the copy's owner may read it; if root makes it, that is the owner of its folder. Raises `StateUnusable` when
-    the file is there already, or cannot be made, and when there is no store yet.
+    Only the copy's owner may read it; if root makes it, that is the owner of its folder. Raises `StateUnusable` if
+    the file exists or cannot be created, and if there is no store yet.
     """
     if store.revision() is None:
         raise StateUnusable(f"There is no state store {store} yet: nothing to back up.")
@@ -89,9 +89,9 @@ def backup(store: Store, file: Path) -> None:
 
 
 def reencrypt(store: Store) -> int:
-    """Seal everything anew with the first key, so that older keys are needed no more; gives how many values that were.
+    """Encrypt every value with the first key, so that older keys are no longer needed; returns how many there were.
 
-    Raises `StateUnusable` for what none of the keys opens; what was done by then stays done.
+    Raises `StateUnusable` for a value that no key decrypts; values encrypted before that stay so.
     """
     count = 0
     for table, name in _SEALED:
@@ -159,7 +159,7 @@ def _dump_postgresql(store: Store, target: Path) -> None:
             "PostgreSQL is backed up with pg_dump, which is not on the PATH: install postgresql-client."
         )
     url = store.url
-    # The password must not be seen in the list of processes.
+    # The password must not appear in the process list.
     secrets = {"PGPASSWORD": url.password} if isinstance(url.password, str) and url.password else {}
     bare = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
     done = subprocess.run(  # noqa: S603 - the program is found on the PATH, and the URL is the configuration's

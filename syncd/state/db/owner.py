@@ -1,4 +1,4 @@
-"""Whose store it is: it is about one OneFile and one customer, for UserIDs and approvals mean nothing anywhere else."""
+"""The store's owner: one OneFile and one customer, because UserIDs and approvals are only valid there."""
 
 from datetime import datetime
 from hashlib import blake2b
@@ -16,28 +16,28 @@ _OWNER: Final = select(owner.c.onefile, owner.c.customer, owner.c.noted_at)
 
 
 class Owner(NamedTuple):
-    """Whom it belongs to."""
+    """The OneFile and the customer that the store belongs to."""
 
     onefile: str
     """The host of the API."""
     customer: str
-    """What `customer_hash` makes of the customer token; empty before the first run."""
+    """The `customer_hash` of the customer token; empty before the first run."""
     since: datetime
 
 
 def customer_hash(customer_token: str) -> str:
-    """What a customer is known by here: equal for one token, which cannot be told from it."""
+    """The hash that identifies a customer: equal for equal tokens; the token cannot be derived from it."""
     return blake2b(customer_token.encode(), person=b"syncd owner", digest_size=16).hexdigest()
 
 
 def owner_of(connection: Connection) -> Owner | None:
-    """Whose it is; ``None`` before anybody has written to it."""
+    """The owner; ``None`` before the first write."""
     row = connection.execute(_OWNER).one_or_none()
     return row and Owner(row.onefile, row.customer, row.noted_at)
 
 
 def claim(store: Store, onefile: str, now: datetime) -> Owner:
-    """Whose it is: who writes first makes it theirs. Raises `StateUnusable`."""
+    """Return the owner, which is this OneFile if the store has none yet. Raises `StateUnusable`."""
     with store.reading() as connection:
         found = owner_of(connection)
     if found:
@@ -46,7 +46,7 @@ def claim(store: Store, onefile: str, now: datetime) -> Owner:
         with store.begin() as connection:
             connection.execute(owner.insert().values(id=_ONLY, onefile=onefile, customer="", noted_at=now))
     except StateUnusable as problem:
-        # Somebody else has been quicker.
+        # Another process was quicker.
         if not isinstance(problem.__cause__, IntegrityError):
             raise
     with store.begin() as connection:
@@ -54,10 +54,10 @@ def claim(store: Store, onefile: str, now: datetime) -> Owner:
 
 
 def note_customer(connection: Connection, customer: str) -> None:
-    """It belongs to this customer from now on."""
+    """Store the customer that the store belongs to."""
     connection.execute(owner.update().values(customer=customer))
 
 
 def organisations(connection: Connection) -> frozenset[int]:
-    """Those that the store knows accounts of."""
+    """The organisations with accounts in the store."""
     return frozenset(connection.scalars(select(account.c.organisation_id).distinct()))

@@ -13,7 +13,7 @@ _VERSION: Final = table("alembic_version", column("version_num"))
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The migration a schema is at; ``None`` where there is none yet."""
+    """The migration a schema is at; ``None`` if there is no schema yet."""
     if not inspect(connection).has_table(_VERSION.name):
         return None
     return connection.scalar(select(_VERSION.c.version_num))
@@ -21,7 +21,7 @@ def revision_of(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection) -> None:
     """Bring a schema that is at an older migration, or at none, up to the newest."""
-    # Loading Alembic takes as long as all the rest of most commands, and it is needed once a version.
+    # Loading Alembic takes as long as the rest of most commands, and it is needed only once per version.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from syncd.state.db.encryption import ValueCipher
 
 
 class _Kind(Enum):
-    """What a transaction is for; the value is what SQLite is told before it."""
+    """What a transaction is for; the value is the SQLite settings for it."""
 
     READING = (("query_only", "ON"),)
     LASTING = (("query_only", "OFF"), ("synchronous", "FULL"))
@@ -30,10 +30,10 @@ class _Kind(Enum):
 #: How long SQLite waits for another process that writes.
 _BUSY_SECONDS: Final = 30
 
-#: What no connection, a full disk or a lock raises; everything else is a matter of the statement or of the data.
+#: Raised for a lost connection, a full disk or a lock; any other error is caused by the statement or the data.
 _MAY_PASS: Final = (OperationalError, InterfaceError, PoolTimeout)
 
-#: The option of a connection that says so.
+#: The connection option that holds the kind.
 _KIND: Final = "syncd_kind"
 
 
@@ -48,22 +48,21 @@ class Store:
         self.cipher: Final = cipher
         self.engine: Final = _engine(url)
         self.may_write: Callable[[], bool] = lambda: True
-        """False once the lock was lost under which this process writes; without a lock it is nobody's concern."""
+        """Returns false once this process has lost the lock it writes under; true if it has none."""
 
     @property
     def file(self) -> Path | None:
-        """The database file, when it is SQLite in a file."""
+        """The database file, if the store is SQLite in a file."""
         name = self.url.database
         return Path(name) if self.url.get_backend_name() == "sqlite" and name and name != ":memory:" else None
 
     @contextmanager
     def begin(self, *, relaxed_durability: bool = False) -> Iterator[Connection]:
-        """One transaction: committed when the block ends, undone when it raises. Raises `StateUnusable`.
+        """One transaction: committed when the block ends, rolled back when it raises. Raises `StateUnusable`.
 
-        What is committed outlasts a power cut, unless it ``is_fleeting``: then it outlasts this process and is seen by
-        everybody, but nobody has waited until it was on the disk. Whatever lasts and is committed later takes it there
-        as well. So it will do for what may be forgotten where nothing has followed from it, as that a run has begun;
-        never for an intent or an outcome.
+        A commit survives a power cut. With ``relaxed_durability`` it survives this process and is visible to all, but
+        does not wait for the disk; the next durable commit writes it too. Use that only for facts that may be lost if
+        nothing has followed from them, for example that a run has begun; never for an intent or an outcome.
         """
         try:
             with self._begun(_Kind.FLEETING if relaxed_durability else _Kind.LASTING) as connection:
@@ -73,7 +72,7 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One transaction that sees everything as it was at its beginning, waits for nobody who writes, and cannot.
+        """One read-only transaction that sees the store as it was at its beginning and does not wait for writers.
 
         Raises `StateUnusable`.
         """
@@ -92,7 +91,7 @@ class Store:
             yield connection
 
     def upgrade(self) -> None:
-        """Bring the schema up to the newest migration. Raises `StateUnusable` when it is newer than this program."""
+        """Bring the schema up to the newest migration. Raises `StateUnusable` if it is newer than this program."""
         revision = self.revision()
         if schema.is_newer(revision):
             raise StateUnusable(
@@ -109,7 +108,7 @@ class Store:
             raise unusable(self, problem) from problem
 
     def revision(self) -> str | None:
-        """The migration the schema is at; ``None`` where there is none yet, and none is made."""
+        """The migration the schema is at; ``None`` if there is no schema, and none is created."""
         if self._is_missing():
             return None
         with self.reading() as connection:
@@ -163,7 +162,7 @@ class Store:
             raise StateUnreachable(f"The state store cannot be used: {why}.") from problem
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         self.engine.dispose()
 
     def __str__(self) -> str:
@@ -189,7 +188,7 @@ def empty_store(cipher: ValueCipher) -> Store:
 
 
 def _engine(url: str) -> Engine:
-    # Parameters are personal values: SQLAlchemy is told to keep them out of its messages.
+    # Parameters are personal values, so SQLAlchemy must keep them out of its messages.
     options: dict[str, Any] = {"hide_parameters": True}
     parsed = make_url(url)
     match parsed.get_backend_name():
@@ -214,7 +213,7 @@ def _engine(url: str) -> Engine:
 def _create_sqlite(_dialect: Any, _record: ConnectionPoolEntry, arguments: list[Any], _options: Any) -> None:
     name = arguments[0]
     if name != ":memory:" and not name.startswith("file:"):
-        # If the file exists, it stays as it is; any other problem SQLite meets again, and says.
+        # If the file exists, it stays as it is; SQLite meets and reports any other problem itself.
         with suppress(OSError):
             files.create(Path(name))
 
@@ -222,7 +221,7 @@ def _create_sqlite(_dialect: Any, _record: ConnectionPoolEntry, arguments: list[
 def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
     # SQLAlchemy begins the transactions, not the driver.
     connection.isolation_level = None
-    # What is deleted is personal, and is not to be found in the file's free pages either.
+    # Deleted values are personal, and must not remain in the file's free pages.
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
     record.info.update(_Kind.LASTING.value)
@@ -231,23 +230,23 @@ def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     kind: _Kind = connection.get_execution_options().get(_KIND, _Kind.LASTING)
     for name, value in kind.value:
-        # A connection keeps to what it was told, and most often its next transaction is of the same kind.
+        # A connection keeps its settings, and its next transaction is usually of the same kind.
         if connection.info.get(name) != value:
             connection.exec_driver_sql(f"PRAGMA {name} = {value}")
             connection.info[name] = value
-    # A transaction that reads first and writes later would fail at once when another one writes in between.
+    # A transaction that reads first and writes later would fail at once if another one wrote in between.
     connection.exec_driver_sql("BEGIN" if kind is _Kind.READING else "BEGIN IMMEDIATE")
 
 
 def _begin_postgresql(connection: Connection) -> None:
     if connection.get_execution_options().get(_KIND) is _Kind.FLEETING:
-        # For this transaction alone: behind a pooler the session is somebody else's next.
+        # For this transaction only: behind a pooler another client uses the session next.
         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
 
 @contextmanager
 def _unchecked(engine: Engine) -> Iterator[Connection]:
-    """A transaction in which SQLite looks at foreign keys only at the end: a migration makes its tables anew."""
+    """A transaction in which SQLite checks foreign keys only at the end, because a migration rebuilds its tables."""
     with engine.connect() as connection:
         if engine.dialect.name != "sqlite":
             with connection.begin():

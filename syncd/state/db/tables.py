@@ -26,13 +26,13 @@ from sqlalchemy import (
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC, also on SQLite, which forgets the zone."""
+    """A time in UTC, also on SQLite, which does not store the zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Refuse a moment that does not say its zone."""
+        """Refuse a time without a zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -40,7 +40,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Say the zone again."""
+        """Add the zone again."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -150,7 +150,7 @@ change: Final = Table(
     Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted if a key is set"),
     Column("message", Text, nullable=False, default="", comment="why it was refused, without personal values"),
     Index(None, "organisation_id", "misid"),
-    # Reports count by these. As columns of it proper SQLite would take it for those who ask for one outcome.
+    # Reports count by these. If they were key columns, SQLite would choose this index to find one outcome.
     Index(None, "organisation_id", "at", postgresql_include=["role", "action", "outcome"]),
     Index(None, "organisation_id", "outcome"),
     Index(None, "run_id"),

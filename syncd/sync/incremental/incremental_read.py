@@ -30,7 +30,7 @@ _MAX_PARSED: Final = 20_000
 
 
 class _FullReadNeeded(Exception):
-    """Rows have changed in a way that the incremental read cannot answer for."""
+    """Rows have changed in a way that the incremental read cannot handle."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class IncrementalRead:
     recorder: SnapshotRecorder
     """Has the snapshot that the feeds are matched with."""
     looked_up: Mapping[Code, int]
-    """The ids that OneFile has given for codes."""
+    """The ids that OneFile has returned for codes."""
     full_read: FullRead
     _parsed: list[Record | Held | OtherOrganisation] = field(default_factory=list)
     """The rows of learners that were parsed."""
@@ -231,7 +231,7 @@ class IncrementalRead:
                     yield from trace.parse(reader, block)
 
     def _count_unread_rows(self, known: Mapping[Key, Known], held: list[Held]) -> None:
-        """Count the rows that a feed with a watermark did not return: the accounts and the held records tell."""
+        """Count the rows that a feed with a watermark did not return, by the accounts and the held records."""
         if not self._read_by_watermark:
             return
         with self.context.reading_session() as session:

@@ -24,7 +24,7 @@ class ReadResult:
     stored_assignments: Mapping[Pair, StoredAssignment] = field(default_factory=dict)
     """The assignments of earlier runs."""
     recorder: SnapshotRecorder | None = None
-    """What the next poll may go by; ``None`` if this read is not to be remembered."""
+    """What the next poll compares with; ``None`` if this read is not remembered."""
     is_full: bool = True
     """Whether every row was parsed."""
     is_quiet: bool = False

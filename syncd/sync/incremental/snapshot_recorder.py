@@ -18,7 +18,7 @@ from syncd.sync.context import SyncContext
 from syncd.sync.feeds import FeedReader, all_rows
 from syncd.sync.incremental.blocks import Block, BlockMatcher
 
-#: A feed with a watermark is queried for at most so many MISIDs by name; for more it is read in full.
+#: A feed with a watermark is queried for at most this many MISIDs by name; for more it is read in full.
 _MAX_RECHECKED: Final = 500
 
 _Row = TypeVar("_Row", Record, AssignmentRecord)

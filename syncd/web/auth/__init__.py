@@ -1,1 +1,1 @@
-"""Who may see and do what: sign-in, sessions, tokens, headers."""
+"""Authentication and access: sign-in, sessions, tokens, headers."""

@@ -1,4 +1,4 @@
-"""What admits people and programs: tokens, and passwords of which only the hash is known."""
+"""The credentials of people and programs: tokens, and passwords of which only the hash is known."""
 
 import hmac
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from syncd.web.identity import READ, STEER
 SHORTEST_PASSWORD: Final = 12
 
 _HASHER: Final = PasswordHasher()
-#: Each takes 64 MiB, so that they are tried one after the other.
+#: Each password check takes 64 MiB, so they are made one after the other.
 _ONE_AT_A_TIME: Final = Lock()
 
 Scopes = frozenset[str]
@@ -28,7 +28,7 @@ EVERYTHING: Final[Scopes] = frozenset({READ, STEER})
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The secrets of those who may do everything, and of those who only look; empty is none of that kind."""
+    """The secrets of administrators and of viewers; an empty one is not set."""
 
     token: str = field(default="", repr=False)
     password_hash: str = field(default="", repr=False)
@@ -43,21 +43,21 @@ class Credentials:
         return self.token, self.password_hash, self.viewer_token, self.viewer_password_hash
 
     def of_token(self, given: bytes) -> Scopes:
-        """What this token admits to."""
+        """The scopes of this token."""
         tokens = ((self.token, EVERYTHING), (self.viewer_token, LOOKING))
         return _first(scopes for token, scopes in tokens if token and hmac.compare_digest(given, token.encode()))
 
     def of_secret(self, given: str) -> Scopes:
-        """What this token or password admits to. Takes a tenth of a second where there are passwords."""
+        """The scopes of this token or password. Takes a tenth of a second if there are passwords."""
         passwords = ((self.password_hash, EVERYTHING), (self.viewer_password_hash, LOOKING))
         return self.of_token(given.encode("utf-8", "surrogatepass")) or _first(
             scopes for hashed, scopes in passwords if hashed and _fits(hashed, given)
         )
 
     def signing_key(self) -> bytes:
-        """What sessions are signed with: another one as soon as any secret is another.
+        """The key that signs sessions; it changes whenever a secret changes.
 
-        Made so slowly that nobody finds a short token by trying, with a cookie to compare with.
+        It is slow to derive, so that a short token cannot be guessed from a cookie.
         """
         return scrypt(dumps(self._all).encode(), salt=b"syncd's sessions", n=2**14, r=8, p=1)
 
@@ -76,7 +76,7 @@ def _fits(hashed: str, password: str) -> bool:
 
 
 def _normal(password: str) -> bytes:
-    # Keyboards differ in how they write the same letter.
+    # Keyboards differ in how they encode the same letter.
     return normalize("NFKC", password).encode("utf-8", "surrogatepass")
 
 

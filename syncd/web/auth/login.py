@@ -26,7 +26,7 @@ _TOO_OFTEN: Final = "Too many attempts. Wait {} seconds and try again."
 
 
 def signing_in(credentials: Credentials, signed_in: SignedIn, clock: Callable[[], datetime]) -> list[Route]:
-    """The form, what becomes of it, and the way out."""
+    """The routes of the sign-in form, of its submission, and of signing out."""
     attempts = Attempts(clock)
 
     async def form(request: Request) -> Response:
@@ -66,7 +66,7 @@ def _form(request: Request, target: str, name: str = "", *, problem: str = "", s
 
 
 def _local(target: str) -> str:
-    """Where to go after signing in: a page of ours, whatever somebody has put into the link that led here."""
+    """The page to open after signing in: only one of ours, because the link that led here may be forged."""
     is_path = target.startswith("/") and not target.startswith("//") and target.isprintable()
     # Browsers take a backslash for a slash.
     return target if is_path and "\\" not in target and not urlsplit(target).netloc else "/"

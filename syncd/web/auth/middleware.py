@@ -1,4 +1,4 @@
-"""The one place where it is decided who gets through: no endpoint and no page has to think of it."""
+"""Authorises every request in one place, so that no endpoint or page has to."""
 
 import hmac
 from typing import Final
@@ -35,7 +35,7 @@ _BEARER: Final = b"Bearer "
 _AS_FORMS_ARE: Final = "application/x-www-form-urlencoded"
 _LOOKS: Final = frozenset({"GET", "HEAD"})
 _LONGEST_FORM_BYTES: Final = 100_000
-#: Longer than any MISID, and shorter than the numbers that Python refuses to read.
+#: Longer than any MISID, and shorter than the numbers that Python refuses to parse.
 _LONGEST_PATH: Final = 2000
 
 _NOT_ADMITTED: Final = "Not authenticated: send a bearer token, or sign in."
@@ -45,16 +45,16 @@ _TOO_LONG: Final = "The request is too long."
 
 
 class AuthBackend(AuthenticationBackend):
-    """Tells who asks: by bearer token, by session, or, where nothing is asked for, by being on this machine."""
+    """Identifies the caller by bearer token or session, or as local if no credentials are configured."""
 
     def __init__(self, credentials: Credentials, signed_in: SignedIn) -> None:
         self._credentials = credentials
         self._signed_in = signed_in
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Caller]:
-        """Who it is, and what they may; `NOBODY` and nothing if that cannot be told.
+        """The caller and their scopes; `NOBODY` without scopes if the caller is unknown.
 
-        Raises `AuthenticationError` when the store is needed for it and cannot be used.
+        Raises `AuthenticationError` if it needs the store and the store cannot be used.
         """
         try:
             person = await run_in_threadpool(self._person, conn)
@@ -73,7 +73,7 @@ class AuthBackend(AuthenticationBackend):
 
 
 def not_identified(conn: HTTPConnection, problem: Exception) -> Response:
-    """The answer to somebody of whom it cannot be told whether they have signed out."""
+    """The answer to a caller if it is unknown whether they have signed out."""
     conn.scope.update(user=NOBODY, auth=AuthCredentials())
     return refused(Request(conn.scope), 503, str(problem))
 
@@ -81,8 +81,8 @@ def not_identified(conn: HTTPConnection, problem: Exception) -> Response:
 class AuthMiddleware:
     """Lets a request through, or answers it with a refusal.
 
-    Everything but signing in needs somebody who may look, and every change somebody who may steer. What a browser
-    sends of its own accord, its ``cookie``, is not enough for a change: it must come from a form of ours.
+    Everything but signing in needs the scope `READ`, and every change the scope `STEER`. The ``cookie``, which a
+    browser sends automatically, is not enough for a change: it must come from a form of ours.
     """
 
     def __init__(self, app: ASGIApp, cookie: str) -> None:
@@ -109,7 +109,7 @@ class AuthMiddleware:
 
 
 class _Form:
-    """The body of a request, read to see whether it is a form of ours, and then to be read again."""
+    """The body of a request, read to check whether it is a form of ours, and kept so that it can be read again."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -117,7 +117,7 @@ class _Form:
         self._is_to_be_told = False
 
     async def refusal(self) -> Response | None:
-        """What to answer if it is none of ours."""
+        """The refusal if it is not a form of ours."""
         expected = self._request.session.get(CSRF_FIELD, "")
         try:
             given = self._request.headers.get(CSRF_HEADER) or await self._field()
@@ -130,7 +130,7 @@ class _Form:
         return None
 
     async def again(self) -> Message:
-        """The body once more, for whoever answers."""
+        """The body once more, for the endpoint."""
         if not self._is_to_be_told:
             return await self._request.receive()
         self._is_to_be_told = False
@@ -157,7 +157,7 @@ class _TooLong(Exception): ...
 
 
 def _refusal(request: Request) -> Response | None:
-    """What to answer to somebody who may not, whatever it is they send."""
+    """The refusal if the caller may not make this request."""
     is_look = request.method in _LOOKS
     if _is_open(request, is_look=is_look):
         return None
@@ -180,14 +180,14 @@ def _is_open(request: Request, *, is_look: bool) -> bool:
 
 
 def _asks_itself(request: Request) -> bool:
-    """Whether this machine asks, as a container does whether its own syncd is alive."""
+    """Whether the request comes from this machine, for example a container's health check."""
     host = request.client.host if request.client else ""
     return host == "::1" or host.startswith("127.")
 
 
 def _local(request: Request) -> str:
     query = request.scope["query_string"].decode("latin-1")
-    # As it was asked for: a MISID with a question mark in it is no query.
+    # The path as requested: a question mark in a MISID does not start a query.
     path: bytes = request.scope.get("raw_path") or quote(path_of(request)).encode()
     return path.decode("latin-1") + (f"?{query}" if query else "")
 
@@ -197,5 +197,5 @@ def _authorization(conn: HTTPConnection) -> bytes:
 
 
 def _is_by_token(conn: HTTPConnection) -> bool:
-    # Only this a browser never sends of its own accord: a proxy's password it does.
+    # A browser never sends a bearer token automatically; a password for Basic authentication it does.
     return _authorization(conn).startswith(_BEARER)

@@ -1,4 +1,4 @@
-"""Other web sites, and what their pages can have a visitor's browser do: nothing."""
+"""Protection against requests that other web sites make through a visitor's browser."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -17,8 +17,8 @@ _BY_ANOTHER_NAME = (
 class OwnSite:
     """Keeps other web sites from having a visitor's browser ask for changes.
 
-    ``is_on_loopback`` says that no token and no password is asked for: a site can then give its own name this
-    machine's address and read what is there, so that only the names which every machine has for itself are answered.
+    ``is_on_loopback`` says that no token or password is required: a site could then point its own name at this
+    machine's address and read the pages, so only the names that every machine has for itself are answered.
     """
 
     def __init__(self, app: ASGIApp, is_on_loopback: bool) -> None:
@@ -34,7 +34,7 @@ class OwnSite:
 
     def _objection(self, scope: Scope) -> str:
         headers = Headers(scope=scope)
-        # Browsers always say by which name they ask; what does not is no browser.
+        # A browser always sends the Host header; a client without it is not a browser.
         if self._is_on_loopback and "host" in headers and not _is_this_machine(headers["host"]):
             return _BY_ANOTHER_NAME
         return "" if scope["method"] in {"GET", "HEAD"} or _is_own(headers) else _ELSEWHERE
@@ -43,7 +43,7 @@ class OwnSite:
 def _is_own(headers: Headers) -> bool:
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return False
-    # Browsers send it with every request for a change; what sends none is no browser.
+    # Browsers send Origin with every request for a change; a client without it is not a browser.
     return "origin" not in headers or headers["origin"].partition("://")[2] == headers.get("host")
 
 

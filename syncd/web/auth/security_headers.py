@@ -1,4 +1,4 @@
-"""The headers that tell a browser what our pages may do: nothing but what they need."""
+"""The headers that limit what our pages may do in a browser to what they need."""
 
 from typing import Final
 
@@ -16,20 +16,20 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Pages hold what the next person at this computer must not see.
+    # The next person at this computer must not see the pages.
     "Cache-Control": "no-store",
 }
 _OF_STATIC: Final = {**HEADERS, "Cache-Control": "no-cache"}
 
 
 class SecurityHeaders:
-    """Puts them on every answer."""
+    """Adds the headers to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and the headers back with its answer."""
+        """Pass a request on, and add the headers to its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

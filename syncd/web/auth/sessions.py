@@ -1,4 +1,4 @@
-"""The sessions of browsers: a signed cookie, and who is signed in by it."""
+"""Browser sessions: a signed cookie, and the person it signs in."""
 
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ Session = MutableMapping[str, Any]
 
 
 class Sessions:
-    """Reads and writes the cookie, which no script sees and which only travels by https where the request did."""
+    """Reads and writes the cookie, which scripts cannot read, and which is https-only if the request was https."""
 
     def __init__(self, app: ASGIApp, key: bytes, cookie: str) -> None:
         self._when_secure, self._when_not = (
@@ -32,9 +32,9 @@ class Sessions:
 
 
 class SignedIn:
-    """Whose session is whose: for twelve hours, or until they sign out, which the store remembers.
+    """The person of each session, for twelve hours or until they sign out, which is stored.
 
-    A session is known by its CSRF token, which no other one has.
+    A session is identified by its CSRF token, which is unique.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
@@ -42,14 +42,14 @@ class SignedIn:
         self._clock = clock
 
     def begin(self, session: Session, token: str, name: str, *, may_steer: bool) -> None:
-        """Make it the session of somebody who has shown that they may, with a new CSRF token."""
+        """Sign in a person who has given valid credentials, with a new CSRF token."""
         session.clear()
         session.update(
             {CSRF_FIELD: token, "name": name, "may_steer": may_steer, "until": (self._clock() + LASTS).timestamp()}
         )
 
     def end(self, session: Session) -> None:
-        """Sign them out, so that no copy of their cookie is worth anything. Raises `StateUnusable`."""
+        """Sign the person out, so that copies of the cookie are invalid too. Raises `StateUnusable`."""
         if "until" in session:
             until = datetime.fromtimestamp(session["until"], UTC)
             with self._store.begin() as connection:
@@ -57,7 +57,7 @@ class SignedIn:
         session.clear()
 
     def person(self, session: Session) -> Caller:
-        """Who is signed in. Raises `StateUnusable`."""
+        """The person who is signed in, or `NOBODY`. Raises `StateUnusable`."""
         if session.get("until", 0) <= self._clock().timestamp():
             return NOBODY
         with self._store.reading() as connection:

@@ -1,6 +1,6 @@
 "use strict";
-// Asks for the page again and again while something on it may change, and puts in what has changed.
-// Without this script the pages say the same; then it is for the reader to load them again.
+// Reloads the page regularly while it may change, and replaces the parts that have changed.
+// Without this script the pages show the same, but the reader must reload them.
 (() => {
   const parts = () => [...document.querySelectorAll("[data-live]")];
 
@@ -40,7 +40,7 @@
     const soonest = Math.min(...parts().map((part) => Number(part.dataset.live)));
     if (!Number.isFinite(soonest)) return;
     setTimeout(async () => {
-      // While nobody looks, nothing is asked for; a daemon that is being restarted is asked again.
+      // A hidden page is not refreshed; if the daemon is restarting, the next attempt follows as usual.
       if (!document.hidden) await look().catch(() => {});
       later();
     }, soonest * 1000);
