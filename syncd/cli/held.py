@@ -25,7 +25,10 @@ def held(
     organisation: OrganisationOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List the records that cannot be sent: reason, date, and what to do."""
+    """List the records that cannot be sent: reason, date, and what to do.
+
+    'syncd help reasons' explains every reason, and what "held" means.
+    """
     with reading_state(config, organisation) as (session, organisations):
         entries = [
             entry
