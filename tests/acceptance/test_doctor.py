@@ -82,7 +82,7 @@ _BROKEN = {
     "no folder for the state": Broken(
         lambda syncd: syncd.configure(state={"url": "sqlite:///nowhere/state.db"}),
         "state store",
-        "nowhere is not there",
+        "nowhere does not exist",
         frozenset({"runs", "daemon"}),
     ),
     "a key that is none": Broken(
@@ -232,7 +232,7 @@ def test_a_daemon_is_seen(syncd: Syncd) -> None:
     assert _daemon(syncd).startswith("none is running")
     with syncd.start("run") as running:
         running.wait_for_event("daemon_started")
-        wait_until(lambda: _daemon(syncd).startswith("one is running"), "the daemon")
+        wait_until(lambda: _daemon(syncd).startswith("running; next run at "), "the daemon")
         running.terminate()
     assert _daemon(syncd).startswith("none is running")
 

@@ -67,7 +67,7 @@ def test_a_feed_gone_wrong_waits_for_a_person(onefile: OneFile, in_step: Syncd, 
     stopped = _sync_without_a_write(onefile, in_step)
 
     assert stopped.exit == Exit.AWAITING_APPROVAL, stopped.stderr
-    assert all(reason in stopped.stdout for reason in ("has sent nothing", *reasons)), stopped.stdout
+    assert all(reason in stopped.stdout for reason in ("sent nothing and waits for approval", *reasons)), stopped.stdout
     in_step.write_feed(FEED)
     _assert_nothing_to_mend(onefile, in_step)
 
@@ -131,7 +131,7 @@ def test_another_colleges_mis_waits_for_a_person(
     stopped = _sync_without_a_write(onefile, in_step)
 
     assert stopped.exit == Exit.AWAITING_APPROVAL, stopped.stderr
-    assert all(reason in stopped.stdout for reason in ("has sent nothing", *reasons)), stopped.stdout
+    assert all(reason in stopped.stdout for reason in ("sent nothing and waits for approval", *reasons)), stopped.stdout
     in_step.configure(source={"url": mis.url})
     _assert_nothing_to_mend(onefile, in_step)
 

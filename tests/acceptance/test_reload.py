@@ -75,7 +75,7 @@ def test_reload_applies_valid_settings_and_refuses_invalid_or_fixed_ones(
         (misspelt, r"Feed learners: .*fistname.* did you mean FirstName\?"),
         (wrong, r"The feed learners cannot be read from the MIS: .*SELEKT"),
         (unknown, r"unknown key 'schedule.pol'; did you mean 'poll'\?"),
-        (lasting, r"state\.url, admin\.listen cannot change while the daemon works, .* restart the daemon"),
+        (lasting, r"state\.url, admin\.listen cannot change while the daemon runs, .* restart the daemon"),
     ):
         assert refused["event"] == "configuration_reload_failed"
         assert re.search(sentence, refused["reason"], re.IGNORECASE), refused["reason"]

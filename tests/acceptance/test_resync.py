@@ -145,7 +145,7 @@ def test_stopped_resync_is_reported_then_approved_over_http_and_sent(mis: Mis, o
         made = syncd("resync", "--wait")
 
     assert stopped.exit == Exit.AWAITING_APPROVAL, stopped.stderr
-    assert f"Run {waiting['run']} waits for approval" in stopped.stdout
+    assert f"Run {waiting['run']} sent nothing and waits for approval" in stopped.stdout
     assert elsewhere.status_code == 403
     creates = len(sendable(mis))
     assert approved.json() == {"run": waiting["run"], "creates": creates, "updates": 0, "leavers": 0}

@@ -29,8 +29,8 @@ def _config() -> Config:
 
 
 def _older() -> list[str]:
-    """Every schema that an older syncd may have left, the newest first."""
-    return [each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()][1:]
+    """Every schema that an older syncd may have left, the newest first; the present one as long as it is the first."""
+    return [each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()][1:] or [NEWEST]
 
 
 def _as_left_by_an_older_one(url: str, revision: str) -> None:

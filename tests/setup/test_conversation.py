@@ -121,7 +121,7 @@ def test_a_terminal_is_known_for_one(office: Office, mis: Path) -> None:
             while prompt not in said:
                 said += os.read(terminal, 4096)
             os.write(terminal, f"{answer}\n".encode())
-        while b"for everybody)" not in said:
+        while b"for all)" not in said:
             said += os.read(terminal, 4096)
         while asked.poll() is None:
             # One that comes between a prompt and the reading of its answer is seen to only after the answer.
