@@ -38,7 +38,9 @@ SELECT
     --   L12, L13, L14, L15, L16                           ethnicity, sex, difficulty or disability: special-category
     --                                                     data, so send them only if you have to
     --   CompanyName, Website, EpisodeName, CentreRegister, CreatedOn, SupportFunding, ProviderID
-    --   OrganisationID                                    if onefile.organisations is set in syncd.toml
+    --   PersonKey                                         your own key of the person, the same for every enrolment: it
+    --                                                     tells a next programme from another person; never sent
+    --   OrganisationID                                    mandatory if onefile.organisations is set in syncd.toml
 
 FROM learner
 JOIN enrolment ON enrolment.learner_id = learner.id

@@ -1,6 +1,26 @@
 """``python -m syncd`` and the ``syncd`` script."""
 
-from syncd.cli import main
+import os
+import sys
+
+from syncd import cli
+from syncd.cli.output.stdout import open_stdout
+from syncd.cli.program import end_without_output
+
+
+def main() -> None:
+    """Run a command in this process, which is syncd's own."""
+    # Everything that syncd writes is for its owner only, whatever umask a shell or a service manager has.
+    os.umask(0o077)
+    output = open_stdout()
+    try:
+        cli.main()
+    except SystemExit as ending:
+        sys.stdout.flush()
+        if output and output.complaint:
+            end_without_output(output.complaint, ending.code)
+        raise
+
 
 if __name__ == "__main__":
     main()

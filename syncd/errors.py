@@ -10,6 +10,7 @@ SyncdError                     one or two plain sentences: what is wrong, where,
 ├── AnotherRun                 the lock is held; exit 5
 ├── LockLost                   the lock was held and is no longer
 ├── Unforeseen                 a defect in syncd ended a run; the log says where
+├── ThreadsExhausted           the system lets syncd start no more threads
 ├── DaemonBroken               an unexpected error ended the daemon
 ├── NotTold                    a notification could not be sent
 ├── StoryBroken                the demo
@@ -90,11 +91,16 @@ class StateUnreachable(StateUnusable):
 
 
 class NothingToSettle(SyncdError):
-    """No run waits for approval, or the run or account that a command names does not exist."""
+    """No run waits for approval, or a command names a run or an account that does not exist or has nothing to undo."""
 
     title = "nothing to decide"
-    meaning = "No run waits for approval, or the run or account that the command names does not exist. Nothing changed."
-    remedy = "'syncd status' shows the run that waits, 'syncd accounts' the accounts."
+    meaning = (
+        "No run waits for approval, or the command names a run or an account that does not exist, or a run that has "
+        "nothing to undo. Nothing changed."
+    )
+    remedy = (
+        "'syncd status' shows the run that waits, 'syncd history' what the runs sent, 'syncd accounts' the accounts."
+    )
 
 
 class LinksUnusable(SyncdError):
@@ -134,6 +140,29 @@ class Unforeseen(SyncdError):
         "doubt."
     )
     remedy = "Please report it with the log's line 'run_finished', which says where it happened and has no values."
+
+
+class ThreadsExhausted(SyncdError):
+    """The system lets this process start no more threads."""
+
+    title = "threads"
+    meaning = (
+        "The system lets syncd start no more threads. Everything sent before is recorded, and the next run continues."
+    )
+    remedy = (
+        "Raise the limit that syncd's user or service has reached: TasksMax of the systemd unit, the container's limit "
+        "of processes, or 'ulimit -u'. Another program may have used them up."
+    )
+
+
+def thread_problem(problem: BaseException) -> ThreadsExhausted | None:
+    """The error to print if Python could not start a thread; ``None`` for any other problem."""
+    if not isinstance(problem, RuntimeError) or str(problem) != "can't start new thread":
+        return None
+    return ThreadsExhausted(
+        "The system lets syncd start no more threads. Raise the limit of its user or service (TasksMax of the systemd "
+        "unit, the container's limit of processes, 'ulimit -u'), then run it again."
+    )
 
 
 class DaemonBroken(SyncdError):

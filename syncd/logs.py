@@ -6,17 +6,27 @@ Lines contain MISIDs, UserIDs and field names. No personal value and no secret i
 import logging
 import os
 import sys
+import time
+from threading import Lock
 from typing import Any, Final, Literal
 
 import stamina.instrumentation
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from syncd.core.text import printable
+
+_JSON: Final = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+
 Format = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
 
 #: The priorities of sd-daemon(3), which 'journalctl --priority' filters by.
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+#: For how long the repetitions of a library's warning are counted.
+_HOUR_SECONDS: Final = 3600.0
+#: Of how many different warnings; all others of a library count as one, because some libraries put values into them.
+_MOST_COUNTED: Final = 1000
 
 
 def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
@@ -28,13 +38,10 @@ def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
-        if format_ == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    renderers: list[Processor] = [_to_json] if format_ == "json" else [_with_printable_texts, console]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -42,10 +49,11 @@ def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
         cache_logger_on_first_use=True,
     )
     handler = _ToStandardError()
+    handler.addFilter(_Repetitions())
     handler.setFormatter(
         _WithPriority(
             foreign_pre_chain=[*shared, _without_arguments],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -96,15 +104,64 @@ class _ToStandardError(logging.StreamHandler[Any]):
     def stream(self, _stream: Any) -> None: ...
 
 
+def _to_json(logger: Any, name: str, event: Any) -> str:
+    """Render the event; JSON has an escape for what is not printable, so it stays the same document."""
+    return printable(str(_JSON(logger, name, event)))
+
+
+def _with_printable_texts(_logger: Any, _name: str, event: Any) -> Any:
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+class _Repetitions(logging.Filter):
+    """Lets a library's warning through for the first, 10th, 100th, … time in an hour, with the number of ``times``.
+
+    Otherwise a client of the admin port could fill the disk with warnings about its requests.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._counted: dict[tuple[str, str, str], int] = {}
+        self._since = time.monotonic()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        if record.name.partition(".")[0] == "syncd":
+            return True
+        with self._lock:
+            now = time.monotonic()
+            if now - self._since >= _HOUR_SECONDS:
+                self._counted.clear()
+                self._since = now
+            kind = record.name, _first_line(record), _exception_of(record)
+            if len(self._counted) >= _MOST_COUNTED and kind not in self._counted:
+                kind = record.name, "", ""
+            times = self._counted[kind] = self._counted.get(kind, 0) + 1
+        record.times = times
+        return str(times).strip("0") == "1"
+
+
+def _first_line(record: logging.LogRecord) -> str:
+    return str(record.msg).partition("\n")[0]
+
+
+def _exception_of(record: logging.LogRecord) -> str:
+    """The name of the exception's class; empty if there is none."""
+    return getattr(record.exc_info[0], "__name__", "") if record.exc_info else ""
+
+
 def _without_arguments(_logger: Any, _name: str, event: Any) -> Any:
     """Reduce another library's message to its source and first line, because the rest may quote values."""
     record = event.get("_record")
     if record is not None:
         event["event"] = "library_warning"
         event["library"] = record.name
-        event["message"] = str(record.msg).partition("\n")[0]
+        event["message"] = _first_line(record)
+        if (times := getattr(record, "times", 1)) > 1:
+            event["times"] = times
         if record.exc_info:
-            event["exception"] = getattr(record.exc_info[0], "__name__", "")
+            event["exception"] = _exception_of(record)
         event.pop("exc_info", None)
         record.exc_info = record.exc_text = None
     return event

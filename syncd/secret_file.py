@@ -1,9 +1,10 @@
-"""Files that hold one secret, and what to say about a file that cannot be read."""
+"""Files that hold one secret, what surrounds it, and what to say about a file that cannot be read."""
 
 import getpass
 import os
 import sys
 from pathlib import Path
+from string import whitespace
 
 
 def read_secret_file(path: Path) -> str:
@@ -17,6 +18,11 @@ def read_secret_file(path: Path) -> str:
         raise ValueError(unreadable(path, problem)) from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text") from None
+
+
+def trimmed(text: str) -> str:
+    """The text without blanks, line ends and byte order marks around it, which come with copying and with editors."""
+    return text.strip(f"{whitespace}\xa0\ufeff\u200b")
 
 
 def unreadable(path: Path, problem: OSError, what: str = "") -> str:

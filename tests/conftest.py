@@ -15,6 +15,9 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
+    max_examples=30,
     derandomize="CI" in os.environ,
 )
+#: The gate's stage of coverage asks for this one, with more examples of what the other tests of a folder have tried.
+settings.register_profile("thorough", settings.get_profile("syncd"), max_examples=100)
 settings.load_profile("syncd")

@@ -32,6 +32,7 @@ def test_a_minimal_file_gives_every_default_of_the_contract(configuration: Confi
     assert (given.onefile.organisation_id, given.onefile.clear) == (5740, Clear.KEEP)
     assert (given.onefile.calls_per_minute, given.onefile.max_in_flight) == (300, 16)
     assert (given.onefile.timeout_seconds, given.onefile.settle_seconds) == (30, 60)
+    assert given.onefile.compare_names
     assert given.state.auto_upgrade
     assert given.schedule.poll_interval == timedelta(minutes=15)
     assert (given.schedule.verify, given.schedule.timezone, given.schedule.quiet) == ("", "Europe/London", ())
@@ -262,10 +263,11 @@ def test_no_secret_is_shown_by_printing_the_settings(configuration: Configuratio
             "[onefile]": f'{GOOD["[onefile]"]}\ncustomer_token = "{SECRET}"',
             "[source]": f'url = "postgresql://reader:{SECRET}@mis/db"',
             "[state]": f'url = "postgresql://writer:{SECRET}@state/db"\nencryption_key = "{SECRET}"',
-            "[admin]": f'token = "{SECRET}"',
-            "[notify]": f'urls = ["json://{SECRET}@127.0.0.1"]',
+            "[admin]": f'token = "{2 * SECRET}"',
+            "[notify]": f'urls = ["json://{SECRET}@127.0.0.1"]\nheartbeat_url = "https://watcher.invalid/{SECRET}"',
         }
     )
+    assert given.notify.heartbeat_url.get_secret_value().endswith(SECRET)
 
     for shown in (repr(given), str(given), given.model_dump_json(), repr(given.model_dump())):
         assert "hunter2" not in shown

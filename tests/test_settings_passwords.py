@@ -106,6 +106,7 @@ def test_single_backslash_in_double_quotes_error_explains_escaping(configuration
         ("state", "encryption_key_file"),
         ("admin", "token_file"),
         ("notify", "urls_file"),
+        ("notify", "heartbeat_url_file"),
     ],
 )
 def test_a_file_that_is_not_there_is_named_with_the_user(configuration: Configuration, section: str, key: str) -> None:
@@ -137,6 +138,7 @@ def test_unreadable_secret_file_error_names_file_and_user(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.mssql
 def test_the_password_reaches_the_mis_and_the_state_store(
     configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +150,7 @@ def test_the_password_reaches_the_mis_and_the_state_store(
         place = f"127.0.0.1:{server.port}/{server.database}"
         settings = configuration.load(
             {
+                "[onefile]": 'base_url = "http://127.0.0.1:1/api/v2.1"\norganisation_id = 1',
                 "[source]": f'url = "mssql+mssqlpython://{server.user}@{place}?Encrypt=no"',
                 "[state]": 'url = "postgresql://writer@127.0.0.1:1/state"',
             }

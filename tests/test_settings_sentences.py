@@ -67,8 +67,8 @@ def test_a_misspelt_key_is_named_before_the_one_that_is_missing_for_it(configura
 
 
 def test_a_wrong_value_is_named_before_a_key_that_is_missing(configuration: Configuration) -> None:
-    assert configuration.complaint({"[onefile]": 'environment = "live"', "[guard]": "percent = 101"}) == (
-        "FILE: guard.percent: must be less than or equal to 100. There is 1 more like this."
+    assert configuration.complaint({"[onefile]": 'environment = "live"', "[guard]": "field_percent = 101"}) == (
+        "FILE: guard.field_percent: must be less than or equal to 100. There is 1 more like this."
     )
 
 
@@ -76,6 +76,8 @@ SCHEDULE = 'is neither an interval such as "15m" nor a cron line such as "*/15 7
 JITTER = 'must be a duration of at most 1h, e.g. "1m".'
 URL = "is not a database URL such as postgresql+psycopg://user@host/database."
 WINDOW = 'is not a window such as "07:00-07:30".'
+WATCHER = 'heartbeat_url must be a URL that begins with "https://" or "http://".'
+TOKEN = "must have at least 12 characters, because it could be guessed: 'openssl rand -hex 32' prints a good one."
 DIGEST = 'is neither a time such as "08:00" nor a cron line such as "0 8 * * 1-5".'
 ZONE = 'is not a time zone such as "Europe/London".'
 ADDRESS = 'admin: listen must be an address and a port such as "127.0.0.1:8642", or "" for off.'
@@ -133,6 +135,10 @@ MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name
             ("[notify]", f"urls = {urls}", "notify.urls: must be a list of Apprise's URLs, each in quotes.")
             for urls in ("[1]", "true", '[""]', "{a = 1}")
         ),
+        *(
+            ("[notify]", f'heartbeat_url = "{url}"', f"notify: {WATCHER}")
+            for url in ("watcher.example", "ftp://watcher.example", "https://", "http://[::1")
+        ),
         ("[notify]", "unreachable_minutes = -1", "notify.unreachable_minutes: must be greater than or equal to 0."),
         ("[leavers]", 'action = "delete"', "leavers.action: must be 'report' or 'archive'."),
         ("[leavers]", "grace_days = -1", "leavers.grace_days: must be greater than or equal to 0."),
@@ -146,14 +152,32 @@ MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name
             for key in ("password_hash", "viewer_password_hash")
             for hashed in (f'"{SECRET}"', '"$argon2id$v=19"')
         ),
+        *(
+            (
+                "[admin]",
+                f'{key} = "{given}"',
+                f"admin.{key}: {TOKEN}",
+            )
+            for key in ("token", "viewer_token")
+            for given in ("abc", SECRET[:-1], 11 * "x")
+        ),
+        *(
+            (
+                "[admin]",
+                f'trusted_proxies = ["127.0.0.1", "{proxy}"]',
+                'admin.trusted_proxies.1: must be addresses or networks such as "127.0.0.1" or "10.0.0.0/24".',
+            )
+            for proxy in ("*", "proxy.college.example", "10.0.0.1/24", "", "127.0.0.1:80")
+        ),
         ("[admin]", "password_hash = 5", "admin.password_hash: must be text, in quotes."),
         (
             "[admin]",
-            f'token = "{SECRET}"\nviewer_token = "{SECRET}"',
+            f'token = "{2 * SECRET}"\nviewer_token = "{2 * SECRET}"',
             "admin: token and viewer_token are the same, and one of them only lets people look.",
         ),
         ("[guard]", 'percent = "a tenth"', "guard.percent: must be a number."),
-        ("[guard]", "percent = 101", "guard.percent: must be less than or equal to 100."),
+        ("[guard]", "percent = 1000001", "guard.percent: must be less than or equal to 1000000."),
+        ("[guard]", "field_percent = 101", "guard.field_percent: must be less than or equal to 100."),
         ("[guard]", "percent = nan", "guard.percent: must be a finite number."),
         ("[guard]", "floor = 1.5", "guard.floor: must be a whole number."),
         ("[defaults]", 'classroom_id = "Business"', "defaults.classroom_id: must be a whole number."),
@@ -227,7 +251,7 @@ def test_listen_on_network_address_requires_token_or_password(configuration: Con
         "FILE: admin: listen is not a loopback address, so a token or a password is needed: "
         "set SYNCD_ADMIN__TOKEN, or SYNCD_ADMIN__PASSWORD_HASH to what 'syncd admin password' prints."
     )
-    guarded = configuration.load({"[admin]": f'listen = "{listen}"'}, SYNCD_ADMIN__TOKEN="a token")
+    guarded = configuration.load({"[admin]": f'listen = "{listen}"'}, SYNCD_ADMIN__TOKEN="a token, long enough")
     assert guarded.admin.address == (host.strip("[]"), int(port))
 
 

@@ -1,17 +1,17 @@
 """The command accounts: which MISID is which UserID."""
 
 import csv
-import sys
 from typing import Annotated
 
 import typer
 
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
-from syncd.cli.output.csv import as_text
 from syncd.cli.output.json import print_json
+from syncd.cli.output.streams import data_output
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
 from syncd.cli.state import reading_state
+from syncd.core.spreadsheet import as_text
 from syncd.state import accounts as accounts_
 from syncd.state.views.documents import account_document
 
@@ -33,7 +33,7 @@ def accounts(
     if json:
         print_json(documents)
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, _ACCOUNT_COLUMNS)
+        writer = csv.DictWriter(data_output(), _ACCOUNT_COLUMNS)
         writer.writeheader()
         writer.writerows({**one, "misid": as_text(one["misid"])} for one in documents)
     else:

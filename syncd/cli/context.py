@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -19,6 +19,7 @@ from syncd.cli.options import (
     settings_of,
     whoami,
 )
+from syncd.cli.output.streams import terminal
 from syncd.cli.output.text import print_done
 from syncd.core.run import RunState, Trigger
 from syncd.errors import AnotherRun
@@ -72,7 +73,7 @@ def head(organisation_id: int, organisations: Collection[int]) -> None:
 
 def exit_code(done: RunResult) -> int:
     """The exit code for the result of a run."""
-    if done.state is RunState.AWAITING_APPROVAL:
+    if done.state is RunState.AWAITING_APPROVAL or done.waiting:
         return _AWAITING_APPROVAL
     return _IN_SYNC if done.is_in_sync else _SOME_HELD
 
@@ -116,14 +117,23 @@ def progress_bar() -> Iterator[OnProgress]:
         yield lambda _done, _total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(file=terminal(sys.stderr)), transient=True) as bar:
         task = bar.add_task("Reading", total=None)
         yield lambda done, total: bar.update(task, description="Sending", completed=done, total=total)
 
 
-def run_plan(where: tuple[Path | None, int | None], trigger: Trigger, maker: PlanMaker, *, approve: bool) -> None:
-    """Run the plan of a command, print the result, and exit with its code."""
+def run_plan(
+    where: tuple[Path | None, int | None],
+    trigger: Trigger,
+    maker: PlanMaker,
+    *,
+    approve: bool,
+    remark: Callable[[RunResult], str] = lambda _done: "",
+) -> None:
+    """Run the plan of a command, print the result, and exit with its code; ``remark`` returns what else to print."""
     with at_work(*where) as context:
         done = execute(context, trigger, maker, approved_by=whoami() if approve else "")
     print_done(done, now(), only=None)
+    if said := remark(done) if done.state is RunState.FINISHED else "":
+        typer.echo(said)
     raise typer.Exit(exit_code(done))

@@ -12,6 +12,7 @@ import typer
 
 from syncd.cli.options import ConfigOption, set_up_logs, settings_of, whoami
 from syncd.cli.program import app
+from syncd.core.spreadsheet import as_text
 from syncd.errors import ConfigurationError
 from syncd.state.credentials import FirstPassword, take
 from syncd.state.session import writing_session
@@ -65,7 +66,7 @@ def write_passwords(file: Path, taken: Iterable[FirstPassword]) -> None:
     text = StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)
-    writer.writerows(map(astuple, taken))
+    writer.writerows([as_text(cell) if isinstance(cell, str) else cell for cell in astuple(one)] for one in taken)
     try:
         # Created with mode 0600: no other user can ever read it.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,24 +1,32 @@
 """The command explain: one record end to end."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from textwrap import fill
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from syncd.cli.context import stopped_by_signals
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, organisations_of, set_up_logs, settings_of
+from syncd.cli.options import (
+    ConfigOption,
+    JsonOption,
+    OrganisationOption,
+    misid_given,
+    organisations_of,
+    set_up_logs,
+    settings_of,
+)
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import print_table, shortly, width
 from syncd.cli.program import app
-from syncd.core.fields import Kind
-from syncd.core.values import Unusable, read_value
+from syncd.core.guard import ChangeKind, Limits, Usage, Window
+from syncd.core.text import printable, quoted
 from syncd.onefile import ApiRequest
 from syncd.operations.explain import Account, Cell, Decision, Explanation, RecordExplanation
 from syncd.operations.explain import explain as explanation_of
-from syncd.state.views.documents import moment
+from syncd.state import guard_usage
+from syncd.state.views.documents import evidence_document, moment
 from syncd.sync.reasons import describe
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store_to_read
@@ -28,7 +36,7 @@ _GUARD = "not checked: it applies to a run as a whole; 'syncd plan' shows its re
 
 @app.command(rich_help_panel="Looking")
 def explain(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID of the record.")],
+    misid: Annotated[str, typer.Argument(metavar="MISID", parser=misid_given, help="The MISID of the record.")],
     *,
     values: Annotated[bool, typer.Option("--values", help="Show personal values too. They are never logged.")] = False,
     json: JsonOption = False,
@@ -37,7 +45,7 @@ def explain(
 ) -> None:
     """Explain one record end to end: its row, its account, what a run would do, and why. Sends nothing.
 
-    Reads the feeds twice and asks OneFile only what a run would ask for this record.
+    Reads the feeds up to three times and asks OneFile only what a run would ask for this record.
 
     Exit codes: 0 done, also if the MISID is unknown; 1 the MIS, OneFile or the configuration cannot be used.
 
@@ -54,31 +62,30 @@ def explain(
       held, warnings: reason, field, detail, since
       in_doubt_since
       last_change: null, or run, at, action, outcome, fields, detail
+      compared: the records and accounts that may be about the same person:
+        relation (asked, next_programme, earlier_programme or same_person),
+        misid, user_id, evidence: null, or likeness, equal, differ
       assignments: role, misid, feed, state
     With --values columns have value, and calls and the account values.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
-    misid = _normal(misid)
     log = set_up_logs(settings, is_watched=True)
     store = open_store_to_read(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
         explained = {each: explanation_of(context.for_organisation(each), misid) for each in organisations}
+        usages: dict[int, Usage] = {}
+        for each in organisations:
+            with context.for_organisation(each).reading_session() as session:
+                usages[each] = guard_usage.usage(session)
     if json:
         print_json(_document(misid, explained.values(), shows=values))
-    else:
-        _print(misid, explained, len(settings.feeds), shows=values)
-
-
-def _normal(misid: str) -> str:
-    """The MISID as it would be read from a feed."""
-    try:
-        text = read_value(Kind.TEXT, misid)
-    except Unusable as problem:
-        raise typer.BadParameter(str(problem), param_hint="MISID") from None
-    if text is None:
-        raise typer.BadParameter("is empty", param_hint="MISID")
-    return str(text)
+        return
+    _print(misid, explained, len(settings.feeds), shows=values)
+    if any(each.records for each in explained.values()):
+        typer.echo(f"\nThe guard was {_GUARD}.")
+        for each, usage in usages.items():
+            _print_usage(each if len(usages) > 1 else None, usage, settings.guard.limits)
 
 
 def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, shows: bool) -> None:
@@ -87,7 +94,7 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
         where = "The feed has no row" if feeds == 1 else f"None of the {feeds} feeds has a row"
         typer.echo(f"{where} with the MISID {misid}, and syncd has no account for it: nothing to send.")
         if alike := _alike(explained.values()):
-            typer.echo(f"Did you mean {' or '.join(alike)}?")
+            typer.echo(f"Did you mean {' or '.join(map(quoted, alike))}?")
         else:
             typer.echo("If the person is in the MIS, the feed's query leaves them out, or they have a different MISID.")
         return
@@ -96,15 +103,25 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
             typer.echo()
         of_organisation = f" of organisation {record.key.organisation_id}" if len(explained) > 1 else ""
         # The sentence may end with a message from OneFile.
-        said = record.decided.sentence.rstrip(".")
+        said = printable(record.decided.sentence.rstrip("."))
         typer.echo(typer.style(f"{record.key.role} {misid}{of_organisation} {said}.", bold=True))
         for name, line in _lines(record, shows=shows):
             label, indent = f"  {name + ':' if name else '':<13}", " " * 15
-            typer.echo(fill(line, width(), initial_indent=label, subsequent_indent=indent, break_on_hyphens=False))
+            typer.echo(
+                fill(printable(line), width(), initial_indent=label, subsequent_indent=indent, break_on_hyphens=False)
+            )
         for row in record.rows:
             typer.echo(f"\n  Row {row.number} of the feed {row.feed}:")
             _print_cells(row.cells, record, shows=shows)
-    typer.echo(f"\nThe guard was {_GUARD}.")
+
+
+def _print_usage(organisation_id: int | None, usage: Usage, limits: Limits) -> None:
+    """How much was changed without approval, of what is allowed."""
+    of_organisation = f" of organisation {organisation_id}" if organisation_id is not None else ""
+    for window in (Window.DAY, Window.WEEK):
+        used = ", ".join(f"{usage.used(kind, window):,} {kind}" for kind in ChangeKind)
+        allowed = limits.allowed(usage.accounts, window)
+        typer.echo(f"Without approval{of_organisation} {window.value}: {used}; {allowed:,} of each are allowed.")
 
 
 def _lines(record: RecordExplanation, *, shows: bool) -> Iterator[tuple[str, str]]:
@@ -121,6 +138,7 @@ def _lines(record: RecordExplanation, *, shows: bool) -> Iterator[tuple[str, str
         yield from _account(record.account)
     else:
         yield "account", "none in the state store"
+    yield from _listed("compared", (each.sentence for each in record.compared))
     for entry in record.entries:
         what = "left out" if entry.is_warning else "held" if record.decided.decision is Decision.HELD else "was held"
         yield what, f"{entry.detail} ({describe(entry.reason)}), since {shortly(entry.since)}"
@@ -132,9 +150,13 @@ def _lines(record: RecordExplanation, *, shows: bool) -> Iterator[tuple[str, str
     if last := record.last_change:
         what = f"{last.action}, {describe(last.outcome)}, {shortly(last.at)}, in run {last.run}"
         yield "last change", f"{what}: {last.message}" if last.message else what
-    for number, each in enumerate(record.assignments):
-        feed = f" (feed {each.feed})" if each.feed else ""
-        yield ("" if number else "assigned"), f"the {each.role} {each.misid}{feed} {each.state}"
+    assigned = ((each, f" (feed {each.feed})" if each.feed else "") for each in record.assignments)
+    yield from _listed("assigned", (f"the {each.role} {each.misid}{feed} {each.state}" for each, feed in assigned))
+
+
+def _listed(name: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Lines of which only the first one has the name."""
+    return (("" if number else name, line) for number, line in enumerate(lines))
 
 
 def _account(account: Account) -> Iterator[tuple[str, str]]:
@@ -166,7 +188,7 @@ def _print_cells(cells: Collection[Cell], record: RecordExplanation, *, shows: b
             (
                 f"    {cell.column}",
                 cell.field,
-                escape(cell.how),
+                cell.how,
                 f"{cell.difference}, sent" if cell.is_sent else cell.difference,
                 *((_cell(cell.value), _cell(accepted.get(cell.field))) if shows else ()),
             )
@@ -177,7 +199,7 @@ def _print_cells(cells: Collection[Cell], record: RecordExplanation, *, shows: b
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else escape(_shown(value))
+    return "" if value is None else _shown(value)
 
 
 def _shown(value: object) -> str:
@@ -248,6 +270,15 @@ def _record(record: RecordExplanation, *, shows: bool) -> dict[str, Any]:
             "fields": last.fields,
             "detail": last.message,
         },
+        "compared": [
+            {
+                "relation": each.relation,
+                "misid": each.other or None,
+                "user_id": each.user_id,
+                "evidence": evidence_document(each.evidence),
+            }
+            for each in record.compared
+        ],
         "assignments": [
             {"role": each.role, "misid": each.misid, "feed": each.feed, "state": each.state}
             for each in record.assignments

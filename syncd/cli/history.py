@@ -1,18 +1,18 @@
 """The command history: every change that was sent."""
 
 import csv
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 import typer
 
 from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, organisations_of, settings_of
-from syncd.cli.output.csv import as_text
 from syncd.cli.output.dates import SinceOption, Span, UntilOption, zone_of
 from syncd.cli.output.json import print_json_list
+from syncd.cli.output.streams import data_output
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
+from syncd.core.spreadsheet import as_text
 from syncd.state.changes import ChangeEntry
 from syncd.state.views import audit
 from syncd.state.views.documents import change_document, history_document
@@ -52,7 +52,8 @@ def history(
 ) -> None:
     """List the changes sent for one MISID, or for everyone in a period, oldest first.
 
-    Days are days in schedule.timezone. Changes are kept for state.keep_days.
+    The history of a MISID is that of its accounts, also from the time when they had another MISID. Days are days in
+    schedule.timezone. Changes are kept for state.keep_days.
     """
     if misid is None and since is None:
         raise typer.BadParameter("give a MISID, or --since to list everyone's changes", param_hint="MISID")
@@ -75,18 +76,22 @@ def history(
 
 def _print_of_one(misid: str, entries: list[ChangeEntry]) -> None:
     details = any(entry.message for entry in entries)
+    # An account may have had other MISIDs, and a MISID other accounts.
+    several = any(entry.misid != misid for entry in entries)
     print_table(
-        ("run", "when", "role", "action", "outcome", "fields", *(["detail"] if details else [])),
+        (
+            *("run", "when", "role"),
+            *(["MISID", "UserID"] if several else []),
+            *("action", "outcome", "fields"),
+            *(["detail"] if details else []),
+        ),
         (
             (
-                entry.run_id,
-                shortly(entry.at),
-                entry.role,
-                entry.action,
-                describe(entry.outcome),
-                ", ".join(entry.fields),
-                entry.message,
-            )[: 7 if details else 6]
+                *(entry.run_id, shortly(entry.at), entry.role),
+                *([entry.misid, entry.user_id] if several else []),
+                *(entry.action, describe(entry.outcome), ", ".join(entry.fields)),
+                *([entry.message] if details else []),
+            )
             for entry in entries
         ),
         f"No change is on record for {misid}.",
@@ -118,7 +123,7 @@ def _print_of_all(entries: Iterable[ChangeEntry]) -> None:
 
 
 def _print_csv(entries: Iterable[ChangeEntry]) -> None:
-    writer = csv.DictWriter(sys.stdout, _CSV_COLUMNS)
+    writer = csv.DictWriter(data_output(), _CSV_COLUMNS)
     writer.writeheader()
     for entry in entries:
         one = change_document(entry)

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import sys
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -12,8 +13,12 @@ import typer
 from structlog.typing import FilteringBoundLogger
 
 from syncd import logs
-from syncd.core.fields import Role
+from syncd.core.fields import FIELDS, Role
+from syncd.core.misid import read_misid
+from syncd.core.records import Reason
+from syncd.core.values import Unusable
 from syncd.settings import Settings, configuration_file, load_settings
+from syncd.sync.reasons import HELD, LEFT_OUT, describe
 
 ConfigOption = Annotated[
     Path | None,
@@ -47,6 +52,61 @@ def role_named(text: str) -> Role:
     nearest = get_close_matches(text.lower(), named, n=1)
     meant = f"did you mean {named[nearest[0]].value!r}?" if nearest else f"it must be one of {', '.join(Role)}"
     raise typer.BadParameter(f"{text!r} is not a role; {meant}")
+
+
+def field_named(text: str) -> str:
+    """Parse the name of a OneFile field in any letter case. Raises `typer.BadParameter`, with the nearest name."""
+    named = {name.lower(): name for name in FIELDS}
+    if name := named.get(text.strip().lower()):
+        return name
+    nearest = get_close_matches(text.lower(), named, n=1)
+    meant = f"did you mean {named[nearest[0]]!r}?" if nearest else "'syncd help feeds' lists them"
+    raise typer.BadParameter(f"{text!r} is not a field; {meant}")
+
+
+def reason_named(text: str) -> Reason:
+    """Parse a reason: its code or its words, such as "rekeyed?" or "another person". Raises `typer.BadParameter`."""
+    named = {_plain(reason): reason for reason in {**HELD, **LEFT_OUT}}
+    if reason := named.get(_plain(text)):
+        return reason
+    nearest = get_close_matches(_plain(text), named, n=1)
+    meant = f"did you mean {describe(named[nearest[0]])!r}?" if nearest else "'syncd help reasons' lists them"
+    raise typer.BadParameter(f"{text!r} is not a reason; {meant}")
+
+
+def _plain(reason: str) -> str:
+    return " ".join(re.sub(r"[\W_]+", " ", reason.casefold()).split())
+
+
+def misid_given(text: str) -> str:
+    """Parse a MISID as a feed's is parsed: trimmed, and without invisible characters. Raises `typer.BadParameter`."""
+    try:
+        misid = read_misid(text)
+    except Unusable as problem:
+        raise typer.BadParameter(f"the MISID {problem}; type it again instead of copying it") from None
+    if misid is None:
+        raise typer.BadParameter("the MISID is empty")
+    return misid
+
+
+ReasonOption = Annotated[
+    Reason | None,
+    typer.Option(
+        "--reason",
+        metavar="REASON",
+        parser=reason_named,
+        help='Only records held for this reason, such as "rekeyed?" or "another person?".',
+        show_default=False,
+    ),
+]
+
+
+OnlyRoleOption = Annotated[
+    Role | None,
+    typer.Option(
+        "--role", metavar="ROLE", parser=role_named, help=f"Only this role: {', '.join(Role)}.", show_default=False
+    ),
+]
 
 
 OrganisationOption = Annotated[

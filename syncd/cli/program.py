@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from contextvars import ContextVar
 from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
@@ -14,7 +15,8 @@ from typer.core import TyperGroup
 from syncd import __version__
 from syncd.cli.examples import EXAMPLES
 from syncd.cli.options import ConfigOption, config_before_command
-from syncd.errors import SyncdError
+from syncd.cli.output.streams import printable_streams
+from syncd.errors import SyncdError, thread_problem
 from syncd.logs import with_priority
 from syncd.onefile import Interrupted
 
@@ -30,8 +32,10 @@ COMMANDS: Final = {
     "resync": "resync",
     "approve": "approve",
     "reject": "approve",
+    "undo": "undo",
     "retry": "retry",
     "rekey": "rekey",
+    "release": "release",
     "restore": "restore",
     "link": "link",
     "unlink": "unlink",
@@ -48,6 +52,13 @@ COMMANDS: Final = {
     "notify": "notify",
     "help": "help",
 }
+
+#: The commands that do nothing but print. The exit code of any other says what it did.
+_PRINTING: Final = frozenset(
+    {"doctor", "plan", "status", "held", "accounts", "history", "report", "explain", "help", "admin"}
+)
+
+_command: Final[ContextVar[str]] = ContextVar("command", default="")
 
 
 #: The names of values in --help, by typer's name of the type; a flag has none.
@@ -105,6 +116,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def syncd(
+    ctx: typer.Context,
     *,
     config: ConfigOption = None,
     version: Annotated[  # noqa: ARG001
@@ -117,10 +129,16 @@ def syncd(
     [bold]syncd init[/bold] writes a first configuration.
     """
     config_before_command.set(config)
+    _command.set(ctx.invoked_subcommand or "")
 
 
 def main() -> None:
     """Run a command, and exit with the code that the contract states."""
+    with printable_streams():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except SyncdError as problem:
@@ -131,9 +149,20 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except Exception as problem:  # noqa: BLE001 - a traceback is a defect, and may hold personal values
+        if threads := thread_problem(problem):
+            _end(str(threads), threads.exit_code)
         place = traceback.extract_tb(problem.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         _end(f"Unexpected error in syncd: {type(problem).__name__} at {where}. Please report this.", 1)
+
+
+def end_without_output(complaint: str, code: str | int | None) -> None:
+    """End a command that has ended with this code, and whose output is incomplete; the complaint says why."""
+    if _command.get() in _PRINTING:
+        _end(f"{complaint} The output is incomplete.", int(code or 1))
+    _end(
+        f"{complaint} What 'syncd {_command.get()}' does is done all the same; the exit code says how.", int(code or 0)
+    )
 
 
 def _complete_help(command: Any, name: str) -> None:

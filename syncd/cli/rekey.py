@@ -1,28 +1,43 @@
 """The command rekey: the same person under a new MISID."""
 
-import csv
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from syncd.cli.context import run_plan
-from syncd.cli.options import ApproveOption, ConfigOption, OrganisationOption, RoleOption
+from syncd.cli.options import ApproveOption, ConfigOption, OrganisationOption, RoleOption, misid_given
+from syncd.cli.output.csv import misid_in, read_csv, role_in
 from syncd.cli.program import app
 from syncd.core.fields import Role
-from syncd.core.run import Trigger
+from syncd.core.identity import Answer
+from syncd.core.run import Action, Trigger
+from syncd.core.text import plural
 from syncd.errors import ConfigurationError
 from syncd.operations.rekey import Move, rekey_plan
+from syncd.sync.run import RunResult
+
+#: The columns of a file written for this command, and of the list of 'syncd held --csv'.
+_OLD_AND_NEW: Final = ("old", "new")
+_OTHER_AND_MISID: Final = ("other", "misid")
 
 
 @app.command(rich_help_panel="Deciding")
 def rekey(
-    old: Annotated[str | None, typer.Argument(metavar="OLD", help="The MISID of the account.")] = None,
-    new: Annotated[str | None, typer.Argument(metavar="NEW", help="The same person's new MISID.")] = None,
+    old: Annotated[
+        str | None, typer.Argument(metavar="OLD", parser=misid_given, help="The MISID of the account.")
+    ] = None,
+    new: Annotated[
+        str | None, typer.Argument(metavar="NEW", parser=misid_given, help="The same person's new MISID.")
+    ] = None,
     *,
     from_csv: Annotated[
         Path | None,
-        typer.Option("--from", metavar="CSV", help="A CSV file with the columns old and new, for several people."),
+        typer.Option(
+            "--from",
+            metavar="CSV",
+            help="A CSV file with the columns old and new, or the list of 'syncd held --csv', for several people.",
+        ),
     ] = None,
     role: RoleOption = Role.LEARNER,
     approve: ApproveOption = False,
@@ -31,7 +46,9 @@ def rekey(
 ) -> None:
     """Give an account a new MISID: the same person under a new number. UserID and history stay.
 
-    The new MISID is sent to OneFile. The guard applies: too many at once wait for 'syncd approve'.
+    The new MISID is sent to OneFile; a feed must have it. An archived account is unarchived first. The guard applies:
+    too many at once wait for 'syncd approve'. Of a list that 'syncd held --csv' wrote, the rows with the answer "same"
+    are used. Rows that were done before are left out, so that a file can be given again.
 
     Exit code 1: an account cannot be given that MISID; nothing was sent.
     """
@@ -41,27 +58,26 @@ def rekey(
         moves = [Move(role, old, new)]
     else:
         raise typer.BadParameter("give OLD and NEW, or --from CSV")
-    run_plan((config, organisation), Trigger.REKEY, rekey_plan(moves), approve=approve)
+
+    def remark(done: RunResult) -> str:
+        before = len(moves) - done.applied.get(Action.REKEY, 0) - done.refused - done.in_doubt - done.queued
+        return f"{plural(before, 'account')} had the new MISID already." if before > 0 else ""
+
+    run_plan((config, organisation), Trigger.REKEY, rekey_plan(moves), approve=approve, remark=remark)
 
 
 def _moves_in(file: Path, role: Role) -> list[Move]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines)
-            columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
-            missing = [name for name in ("old", "new") if name not in columns]
-            if missing:
-                raise ConfigurationError(f"{file} has no column {' and no column '.join(missing)} in its first line.")
-            moves = []
-            for row in rows:
-                old, new = ((row[columns[name]] or "").strip() for name in ("old", "new"))
-                if not old or not new:
-                    raise ConfigurationError(f"{file}, line {rows.line_num}: a MISID is missing; each row needs both.")
-                moves.append(Move(role, old, new))
-            if not moves:
-                raise ConfigurationError(f"{file} has no rows.")
-            return moves
-    except OSError as problem:
-        raise ConfigurationError(f"{file} cannot be read: {problem.strerror}.") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise ConfigurationError(f"{file} is not a CSV file in UTF-8.") from None
+    """Return the rows of a file; those of the list of held records if they are answered with "same"."""
+    moves = []
+    names: tuple[str, str] | None = None
+    for where, cells in read_csv(file, ()):
+        names = names or (_OTHER_AND_MISID if set(_OTHER_AND_MISID) <= cells.keys() else _OLD_AND_NEW)
+        if missing := [name for name in names if name not in cells]:
+            raise ConfigurationError(f"{file} has no column {' and no column '.join(missing)} in its first line.")
+        if cells.get("answer", Answer.SAME).casefold() != Answer.SAME:
+            continue
+        old, new = (misid_in(cells, name, where) for name in names)
+        moves.append(Move(role_in(cells, where) if "role" in cells else role, old, new))
+    if not moves:
+        raise ConfigurationError(f"{file} has no rows{' with the answer same' if names == _OTHER_AND_MISID else ''}.")
+    return moves

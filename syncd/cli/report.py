@@ -44,7 +44,7 @@ def report(
       since, until, organisations, is_whole: false if some of that time is no longer kept
       runs: trigger, state, count, calls
       calls; verifies: how many runs read accounts back; warnings; in_doubt
-      approvals: run, at, by, creates, updates, leavers
+      approvals: run, at, by, creates, updates, leavers, archivings
       rejections: run, began, by
       requests: at, by, people: 0 is everyone, run
       changes: role, action, outcome, count

@@ -24,7 +24,7 @@ from syncd.core.run import Action, RunState, Trigger
 from syncd.errors import AnotherRun
 from syncd.onefile import Interrupted
 from syncd.onefile.rate_limit import seconds_of_quiet
-from syncd.state import accounts, resync_requests, runs
+from syncd.state import accounts, approvals, plan_steps, resync_requests, runs
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
 from syncd.state.runs import RunSummary
@@ -58,7 +58,7 @@ def resync(
     pauses for it. Requests made in the meantime are answered by the same run.
 
     Exit codes with --wait: 0 in sync; 1 could not run, or no daemon; 3 waits for 'syncd approve'; 4 done, but some
-    records are held or were refused.
+    records are held, are queued or were refused.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
@@ -151,12 +151,16 @@ def _is_held(store: Store, organisation_id: int, purpose: Purpose) -> bool:
 
 def _done(session: StateSession, run: RunSummary) -> RunResult:
     """The stored result of a run, as the run itself would return it."""
+    here = session.for_organisation(run.organisation_id)
+    stopped = runs.waiting(here)
+    # A part of the run that waits was approved, and the rest was left out of this one.
+    is_rest = stopped is not None and (stopped.id == run.id or bool(approvals.of_run(here, stopped.id)))
     return RunResult(
         run.id,
         RunState.AWAITING_APPROVAL if run.state in _STOPPED else run.state,
         run.counts,
         applied={Action(action): count for action, count in runs.changes_applied(session, run.id).items()},
-        left=accounts.leavers(session.for_organisation(run.organisation_id)),
+        left=accounts.leavers(here),
         refused=run.refused,
         in_doubt=run.in_doubt,
         held=run.held,
@@ -164,4 +168,6 @@ def _done(session: StateSession, run: RunSummary) -> RunResult:
         unchanged=run.unchanged,
         calls=run.calls,
         objections=(run.reason,),
+        queued=run.queued,
+        waiting=plan_steps.count_undecided(here, stopped.id) if stopped is not None and is_rest else 0,
     )

@@ -1,6 +1,6 @@
 """The command status, read from the state store alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import typer
@@ -11,6 +11,7 @@ from syncd.cli.program import app
 from syncd.cli.state import reading_state
 from syncd.core.rate import humanise_duration
 from syncd.core.records import Reason
+from syncd.state.suspensions import Suspension
 from syncd.state.views import status as status_view
 from syncd.state.views.documents import onefile_text, status_document
 from syncd.state.views.progress import Progress
@@ -52,6 +53,7 @@ def _print_status(report: StatusReport) -> None:
         "held": _by_kind(report.held),
         "warnings": report.warnings,
         "in doubt": report.in_doubt,
+        **({"suspended": _suspended(report.suspended)} if report.suspended else {}),
         "OneFile": _onefile(report.onefile),
     }
     for name, value in lines.items():
@@ -68,6 +70,10 @@ def _local(at: datetime) -> str:
 def _onefile(onefile: OneFileReachability) -> str:
     since = onefile.unreachable_since
     return f"unreachable since {_local(since)}" if since else onefile_text(onefile)
+
+
+def _suspended(suspended: Iterable[Suspension]) -> str:
+    return "; ".join(f"{each.sentence}, since {_local(each.since)}" for each in suspended)
 
 
 def _in_progress(progress: Progress) -> str:

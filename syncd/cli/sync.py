@@ -38,8 +38,8 @@ def sync(
 ) -> None:
     """Make one run now, in the foreground; with several organisations, one run for each in turn.
 
-    Exit codes: 0 in sync; 1 could not run; 3 waits for 'syncd approve'; 4 done, but some records are held or were
-    refused; 5 another run is in progress.
+    Exit codes: 0 in sync; 1 could not run; 3 waits for 'syncd approve'; 4 done, but some records are held, are
+    queued or were refused; 5 another run is in progress.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
@@ -57,6 +57,7 @@ def sync(
                         approved_by=whoami() if approve else "",
                         asked_by=whoami(),
                         progress=progress,
+                        on_undo=lambda undone: text.print_done(undone, now(), only=None),
                     )
                     done = running(here) if misid else run_yielding_to_resyncs(here, running)
             except AnotherRun as problem:

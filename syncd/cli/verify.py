@@ -10,8 +10,8 @@ from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
-from syncd.core.drift import Drift, DriftKind
-from syncd.core.run import RunState, Trigger
+from syncd.core.drift import ARCHIVED, Drift, DriftKind
+from syncd.core.run import Action, RunState, Trigger
 from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.wiring.clock import now
@@ -22,7 +22,10 @@ _AS_LEFT, _AWAITING_APPROVAL, _SOME_DRIFT = 0, 3, 4
 @app.command(rich_help_panel="Running")
 def verify(
     *,
-    fix: Annotated[bool, typer.Option("--fix", help="Send the MIS's values of the fields with drift again.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Send the MIS's values of the fields with drift again, and unarchive accounts."),
+    ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="Read every account, not only those changed since the last verify.")
     ] = False,
@@ -32,6 +35,7 @@ def verify(
 ) -> None:
     """Read accounts back from OneFile and report drift: values that differ from those OneFile last accepted.
 
+    An account that is archived in OneFile although the MIS has its record has drifted as well: its field is "archived".
     Reads the accounts changed in OneFile since the last verify, and once a week every account, at one call each.
     Sends nothing without --fix; the guard applies to what --fix sends.
 
@@ -79,12 +83,22 @@ def _print(verified: VerifyResult, *, fix: bool) -> None:
         typer.echo(f"Run {done.run} sent nothing and waits for approval: {'; '.join(done.objections)}.")
         typer.echo("Run 'syncd approve' and then 'syncd verify --fix' again, or 'syncd reject'.")
     elif fix and done.counts.updates:
-        trouble = ((done.refused, "refused by OneFile"), (done.in_doubt, "in doubt"))
-        said = [f"{count} {what}" for count, what in ((done.sent, "sent again"), *trouble) if count]
-        typer.echo(f"Run {done.run}: {', '.join(said)}.")
+        unarchived = done.applied.get(Action.UNARCHIVE, 0)
+        counts = (
+            (unarchived, "unarchived"),
+            (done.sent - unarchived, "sent again"),
+            (done.refused, "refused by OneFile"),
+            (done.in_doubt, "in doubt"),
+            (done.queued, "queued, because OneFile refuses such changes"),
+        )
+        typer.echo(f"Run {done.run}: {', '.join(f'{count} {what}' for count, what in counts if count)}.")
     elif any(one.kind is DriftKind.CHANGED for one in verified.drift):
-        typer.echo("'syncd verify --fix' sends the MIS's values again.")
+        unarchives = any(ARCHIVED in one.fields for one in verified.drift)
+        also = " and unarchives accounts whose records are in the MIS" if unarchives else ""
+        typer.echo(f"'syncd verify --fix' sends the MIS's values again{also}.")
 
 
 def _what(drift: Drift) -> str:
-    return ", ".join(drift.fields) if drift.kind is DriftKind.CHANGED else "OneFile no longer has the account"
+    if drift.kind is DriftKind.MISSING:
+        return "OneFile no longer has the account"
+    return ", ".join("archived in OneFile" if name == ARCHIVED else name for name in drift.fields)

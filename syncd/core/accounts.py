@@ -27,6 +27,8 @@ class Known:
     left_at: datetime | None = None
     needs_recheck: bool = False
     """The next run compares the record value by value, even if its fingerprint is the same."""
+    days_gone: int = 0
+    """The days with a complete reading of the feeds since the one on which its record was first missed."""
 
     @property
     def is_settled(self) -> bool:

@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     CREDENTIALS = "credentials_refused"
     ONEFILE = "onefile_unreachable"
     MIS = "mis_unreachable"
+    SUSPENDED = "action_suspended"
     FAILING = "runs_failing"
     STORE = "state_store_unavailable"
     DIGEST = "digest"
@@ -99,7 +100,7 @@ def _notification(subject: AlertKind, trouble: Condition, zone: tzinfo) -> Notif
         case AlertKind.APPROVAL:
             title = "A run waits for approval"
             body = (
-                f"The guard stopped it on {since}, nothing was sent: {reason}. "
+                f"The guard stopped it on {since}, and only what is approved is sent: {reason}. "
                 "'syncd plan' shows the plan; decide with 'syncd approve' or 'syncd reject'."
             )
         case AlertKind.CREDENTIALS:
@@ -113,6 +114,12 @@ def _notification(subject: AlertKind, trouble: Condition, zone: tzinfo) -> Notif
             body = (
                 f"{reason}. Until it answers, accounts are not kept in sync and no record is treated as a leaver; "
                 "'syncd doctor' checks the connection."
+            )
+        case AlertKind.SUSPENDED:
+            title = "OneFile refuses one kind of change again and again"
+            body = (
+                f"Since {since}: {reason}. Correct the cause in OneFile, or in the MIS or the feed's query. syncd "
+                "sends the rest by itself once OneFile accepts one; 'syncd sync' tries one at once."
             )
         case AlertKind.STORE:
             title = f"The state store has been unavailable since {since}"
@@ -132,6 +139,10 @@ _OVER: Final = {
     AlertKind.CREDENTIALS: ("OneFile accepts the customer token again", "Runs continue."),
     AlertKind.ONEFILE: ("OneFile answers again", "Runs continue and send what waited."),
     AlertKind.MIS: ("The MIS answers again", "Runs continue."),
+    AlertKind.SUSPENDED: (
+        "OneFile no longer refuses one kind of change again and again",
+        "What was queued is sent, or there is nothing left of it.",
+    ),
     AlertKind.FAILING: ("Runs succeed again", "There is nothing to do."),
     AlertKind.STORE: ("The state store is available again", "Runs continue."),
 }

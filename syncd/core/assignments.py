@@ -9,18 +9,18 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple, Self
 
 from syncd.core.accounts import Known
-from syncd.core.fields import ORGANISATION_COLUMN, Kind, Role
+from syncd.core.fields import ORGANISATION_COLUMN, Role
+from syncd.core.misid import read_misid
 from syncd.core.plan import Assign
-from syncd.core.records import Held, Key, OtherOrganisation, Reason, UnusableColumns, Warned
+from syncd.core.records import Held, Key, OrganisationColumn, OtherOrganisation, Reason, UnusableColumns, Warned
 from syncd.core.scope import EVERYONE, Scope
-from syncd.core.values import Unusable, read_value
+from syncd.core.values import Unusable
 
 #: The roles that can be assigned to a learner (§11).
 ASSIGNABLE: Final = (Role.ASSESSOR, Role.TRAINEE_ASSESSOR, Role.IQA, Role.EMPLOYER, Role.OBSERVER)
 
 LEARNER_COLUMN: Final = "LearnerMISID"
 USER_COLUMN: Final = "UserMISID"
-#: In the order in which they are read: a row that cannot be read is held in its own organisation.
 _COLUMNS: Final = {name.lower(): name for name in (ORGANISATION_COLUMN, LEARNER_COLUMN, USER_COLUMN)}
 
 
@@ -48,12 +48,20 @@ class AssignmentLayout:
     role: Role
     """The role of the users who are assigned."""
     feed: str
-    organisation_id: int
+    organisation: OrganisationColumn
     positions: Mapping[str, int]
 
     @classmethod
-    def from_columns(cls, role: Role, feed: str, columns: Sequence[str], organisation_id: int) -> Self:
-        """Match a feed's columns, in any letter case. Raises `UnusableColumns`."""
+    def from_columns(
+        cls,
+        role: Role,
+        feed: str,
+        columns: Sequence[str],
+        organisation_id: int,
+        *,
+        has_several_organisations: bool = False,
+    ) -> Self:
+        """Match a feed's columns, in any letter case; the organisation is as in `Layout`. Raises `UnusableColumns`."""
         positions: dict[str, int] = {}
         for position, column in enumerate(columns):
             name = _COLUMNS.get(column.strip().lower())
@@ -66,24 +74,28 @@ class AssignmentLayout:
             positions[name] = position
         if missing := [name for name in (LEARNER_COLUMN, USER_COLUMN) if name not in positions]:
             raise UnusableColumns(f"mandatory for assignments and not among the columns: {'; '.join(missing)}")
-        return cls(role, feed, organisation_id, positions)
+        organisation = OrganisationColumn.at(
+            positions.get(ORGANISATION_COLUMN), organisation_id, is_mandatory=has_several_organisations
+        )
+        return cls(role, feed, organisation, positions)
 
     def read(self, row: Sequence[object], number: int) -> "AssignmentRecord | Held":
         """Normalise one row; ``number`` counts the feed's rows from 1."""
+        organisation = self.organisation.read(row)
+        # A row that cannot be read is held in its own organisation, if it names one.
+        organisation_id = organisation if isinstance(organisation, int) else self.organisation.default
         misids: dict[str, str] = {}
-        organisation_id = self.organisation_id
-        for name in filter(self.positions.__contains__, _COLUMNS.values()):
-            kind = Kind.INTEGER if name == ORGANISATION_COLUMN else Kind.TEXT
+        for name in (LEARNER_COLUMN, USER_COLUMN):
             try:
-                value = read_value(kind, row[self.positions[name]])
+                value = read_misid(row[self.positions[name]])
             except Unusable as problem:
                 return self._held(organisation_id, number, Reason.UNUSABLE, name, str(problem))
-            if name != ORGANISATION_COLUMN and value is None:
+            if value is None:
                 return self._held(organisation_id, number, Reason.MISSING, name, "is empty")
-            if name == ORGANISATION_COLUMN:
-                organisation_id = self.organisation_id if value is None else int(value)
-            else:
-                misids[name] = str(value)
+            misids[name] = value
+        if not isinstance(organisation, int):
+            reason, detail = organisation
+            return self._held(organisation_id, number, reason, ORGANISATION_COLUMN, detail)
         learner = Key(organisation_id, Role.LEARNER, misids[LEARNER_COLUMN])
         return AssignmentRecord(Pair(learner, Key(organisation_id, self.role, misids[USER_COLUMN])), self.feed)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from syncd.core.accounts import Known
-from syncd.core.buffers import BufferFactory, KeySet, RecordSet
+from syncd.core.buffers import KeySet, RecordSet
 from syncd.core.records import Code, Held, Key, NotSelected, OtherOrganisation, Reason, Record, Warned, stamped
 from syncd.core.references import References
 from syncd.core.scope import EVERYONE, Scope
@@ -29,10 +29,19 @@ class ChangedRecords:
     """The accounts without a record, among those in the scope."""
     absent: dict[Key, Known] = field(default_factory=dict)
     """The accounts without a record, among all: a record in the scope may be one of them with another MISID."""
+    not_in_scope: KeySet = field(default_factory=KeySet)
+    """The keys of the records beyond the scope."""
     rows: Counter[str] = field(default_factory=Counter)
     """How many rows each feed has for this organisation, usable or not."""
     elsewhere: Counter[str] = field(default_factory=Counter)
     """How many rows each feed has for other organisations."""
+    has_rows_without_organisation: bool = False
+    """Whether some rows may be of this organisation but do not name any."""
+
+    def without_record(self, keys: Iterable[Key]) -> set[Key]:
+        """Return those of some keys without an account that no feed has a row of."""
+        held = {hold.key for hold in self.held}
+        return {key for key in keys if key not in self.changed and key not in self.not_in_scope and key not in held}
 
 
 def find_changed(
@@ -42,24 +51,26 @@ def find_changed(
     refused: Mapping[Key, Held],
     scope: Scope = EVERYONE,
     looked_up: Mapping[Code, int] | None = None,
-    buffers: BufferFactory | None = None,
 ) -> ChangedRecords:
     """Separate the records that must be compared from those that are unchanged.
 
     A record is unchanged if it reads as before and its codes stand for the same ids. ``records`` come in the order in
     which they are sent: a record comes after those it refers to. ``refused`` are the records that OneFile has refused,
     by key: the same record is held again, a changed one is compared. ``looked_up`` are the ids that OneFile has
-    returned for codes. ``buffers`` make the collection that the changed records are kept in; it is in memory if left
-    out.
+    returned for codes.
     """
-    changed = RecordSet(buffers or BufferFactory())
+    changed = RecordSet()
     found = ChangedRecords(References(known, changed, looked_up), changed)
     seen = KeySet()
     repeated: set[Key] = set()
-    not_in_scope = KeySet()
+    not_in_scope = found.not_in_scope
     for record in records:
         if isinstance(record, OtherOrganisation):
             found.elsewhere[record.feed] += 1
+            if record.key is not None:
+                # Its account is no leaver: the record is there, and is held until it names its organisation.
+                not_in_scope.add(record.key)
+                found.has_rows_without_organisation = True
             continue
         found.rows[record.feed] += 1
         key = record.key

@@ -5,7 +5,7 @@ already has.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,14 +15,20 @@ from typing import Any, Final, TypeAlias
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import ChangedAssignments, Pair, StoredAssignment, users_by_learner
 from syncd.core.changed import ChangedRecords
+from syncd.core.evidence import Evidence, Traits, is_replaced, names_fit
+from syncd.core.evidence import compare as compare_traits
 from syncd.core.fields import GRANT, USERS, Role
-from syncd.core.plan import Create, Grant, Refresh, Rekey, Returner, Update
-from syncd.core.records import Code, Held, Key, Reason, Record, Warned
+from syncd.core.identity import Answer, Finding, Identity, Person, StoredAnswer
+from syncd.core.plan import Create, Grant, NextProgramme, Refresh, Rekey, Returner, Update
+from syncd.core.records import Code, Held, Key, Reason, Record, Warned, stamped
 from syncd.core.references import Resolved
+from syncd.core.text import quoted
 from syncd.core.values import Sent, Value
 
 _EMPLOYER: Final = "DefaultEmployerID"
 _PLACEMENT: Final = "PlacementID"
+#: What is known of an account that was only found by a search.
+_SHOWN_BY_SEARCHES: Final = {"MISID", "FirstName", "LastName", "Name"}
 
 
 class Clear(StrEnum):
@@ -39,17 +45,29 @@ class Snapshot:
 
     known: Mapping[Key, Known]
     values: Mapping[Key, Mapping[str, Value]]
-    """The values OneFile last accepted: of the changed records; also of the missing ones if a record is new."""
+    """The values OneFile last accepted, of the changed records."""
     codes: Mapping[tuple[int, Code], Resolved] = field(default_factory=dict)
     """What OneFile has for codes that no record of the feeds answers to, by organisation and code."""
     in_onefile: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     """The ids that OneFile has for keys which the store does not know."""
     in_doubt: Mapping[Key, str] = field(default_factory=dict)
     """Keys whose create has no known outcome: none is created. The text says why a person must decide, if one must."""
-    confirmed_new: Set[Key] = frozenset()
-    """Keys that a person has confirmed to be new, even if they resemble an account whose record is gone."""
+    resembling: Collection[Person] = ()
+    """The accounts of the store that may be of the same people as the changed records."""
+    unconfirmed: Collection[Person] = ()
+    """The people of creates that no answer has confirmed, as they were sent."""
+    person_keys: Mapping[Key, str] = field(default_factory=dict)
+    """The digests of the MIS's own keys of the people of the changed records' accounts."""
+    answers: Mapping[Key, StoredAnswer] = field(default_factory=dict)
+    """What operators have answered to questions about people."""
+    likely_accounts: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
+    """The ids of accounts in OneFile that may be new records' people, and that are no record's account."""
+    traits_in_onefile: Mapping[int, Traits] = field(default_factory=dict)
+    """What OneFile's search has shown of the people of the accounts in ``in_onefile``, by UserID."""
     assignments: Mapping[Pair, StoredAssignment] = field(default_factory=dict)
     """The assignments that earlier runs have sent, and what OneFile answered."""
+    archived: Set[Key] = frozenset()
+    """The keys of accounts to link, and of leavers that are back, which OneFile shows as archived."""
 
     @cached_property
     def owners(self) -> Mapping[tuple[Role, int | None], Key]:
@@ -60,6 +78,11 @@ class Snapshot:
     def claims(self) -> Counter[tuple[Role, int]]:
         """How many new records could be the same account or place in OneFile."""
         return Counter((key.role, onefile_id) for key, hits in self.in_onefile.items() for onefile_id in hits)
+
+    @cached_property
+    def resembling_others(self) -> Set[tuple[Role, int]]:
+        """The accounts and places that have the names of new records with other MISIDs."""
+        return {(key.role, onefile_id) for key, ids in self.likely_accounts.items() for onefile_id in ids}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +101,9 @@ RecordStep: TypeAlias = Held | Create | Update | Rekey | Refresh | Grant | Retur
 
 _Change: TypeAlias = Create | Update | Refresh
 
+#: The findings for which a new record is held, unless OneFile has its MISID.
+QUESTIONS: Final = {Identity.LOOKALIKE: Reason.LOOKALIKE_KEY, Identity.REKEYED: Reason.REKEYED}
+
 
 @dataclass(frozen=True, slots=True)
 class _Resolved:
@@ -87,13 +113,15 @@ class _Resolved:
     waits_for: dict[str, Key]
     ids: dict[str, int]
     """The ids that codes stand for, by field."""
+    refers_to: dict[str, Key]
+    """The accounts that codes stand for, by field."""
     grant: Value | None
 
 
 class Comparison:
     """Decides the steps of the changed records of one run, which must come in the order in which they are sent.
 
-    ``lookalikes`` are the new records that resemble an account whose record is gone, each with that account's key.
+    ``findings`` are what is known about the people of the records, by key.
     """
 
     def __init__(
@@ -103,30 +131,48 @@ class Comparison:
         snapshot: Snapshot,
         rules: Rules,
         secret: bytes,
-        lookalikes: Mapping[Key, Key],
+        findings: Mapping[Key, Finding],
     ) -> None:
         self._changed = changed
         self._snapshot = snapshot
         self._rules = rules
         self._secret = secret
-        self._lookalikes = lookalikes
+        self._findings = findings
         self._to_assign = users_by_learner(assignments.to_assign)
         self._not_assignable = users_by_learner(assignments.refused)
         self._held: set[Key] = set()
+        self._linked: set[tuple[Role, int]] = set()
+        """The accounts that were linked because an operator has said whose they are."""
+        self._successors = self._find_successors()
+        """The accounts that get the MISID of a new record, with that record's key."""
+        self._predecessors = {new: old for old, new in self._successors.items()}
         self.warnings: list[Warned] = []
-        """Values left out of the records so far."""
+        """Values left out of the records so far, and records that seem to be about one person."""
+        self.next_programmes: list[NextProgramme] = []
 
     def steps_for(self, record: Record) -> tuple[RecordStep, ...]:
-        """The steps of one record, in the order in which they are carried out; if it is held, that is the only one."""
+        """The steps of one record, in the order in which they are carried out.
+
+        If it is held, nothing of it is sent; its account may be released.
+        """
         steps = self._decide(record)
         if isinstance(steps[0], Held):
             self._held.add(record.key)
-        account = self._snapshot.known.get(record.key)
+        returner = self._returner(record.key, steps[0])
+        return steps if returner is None else (returner, *steps)
+
+    def _returner(self, key: Key, first: RecordStep) -> Returner | None:
+        """The step before the first one of a record, if its account was not in use or OneFile has archived it."""
+        is_archived = key in self._snapshot.archived
+        if isinstance(first, Update) and first.is_link and first.user_id is not None and is_archived:
+            return Returner(key, first.user_id, is_archived=True, fingerprint=first.fingerprint)
+        account = self._snapshot.known.get(key)
         is_back = account is not None and account.status is not Status.ACTIVE
-        if isinstance(steps[0], Held | Rekey) or account is None or account.user_id is None or not is_back:
-            return steps
-        may_be_archived = account.status in {Status.ARCHIVED, Status.UNSURE}
-        return Returner(record.key, account.user_id, may_be_archived), *steps
+        if isinstance(first, Held | Rekey) or account is None or account.user_id is None or not is_back:
+            return None
+        is_archived = is_archived or account.status in {Status.ARCHIVED, Status.UNSURE}
+        fingerprint = "" if isinstance(first, Returner) else first.fingerprint
+        return Returner(key, account.user_id, is_archived, fingerprint)
 
     def _decide(self, record: Record) -> tuple[RecordStep, ...]:
         snapshot = self._snapshot
@@ -144,7 +190,8 @@ class Comparison:
             stored = snapshot.values.get(record.key, {})
             step = self._difference(record, resolved, account.user_id, stored)
         if isinstance(step, Held | Rekey):
-            return (step,)
+            return self._released(record, resolved, step) if isinstance(step, Held) else (step,)
+        step = self._with_finding(record, step)
         match record.key.role:
             case Role.LEARNER:
                 return self._with_default_employer(record, step)
@@ -157,24 +204,44 @@ class Comparison:
         fields = dict(record.fields)
         waits_for: dict[str, Key] = {}
         ids: dict[str, int] = {}
+        refers_to: dict[str, Key] = {}
         for name, code in record.codes.items():
             match self._meaning(record.key.organisation_id, code):
                 case Reason() as reason:
                     return _hold(record, reason, name, _unresolved(reason, code))
                 case Key() as awaited if awaited in self._held:
-                    detail = f"the {awaited.role} {awaited.misid} is held as well"
-                    return _hold(record, Reason.REFERENCE_NOT_FOUND, name, detail)
+                    return _hold(record, Reason.REFERENCE_NOT_FOUND, name, _held_as_well(awaited))
                 case Key() as awaited if (found := self._to_be_linked(awaited)) is not None:
                     # OneFile may already have accepted this id, before the account was linked.
                     fields[name] = ids[name] = found
+                    refers_to[name] = awaited
                 case Key() as awaited:
-                    waits_for[name] = awaited
+                    waits_for[name] = refers_to[name] = awaited
                 case int() as onefile_id:
+                    owner = self._owner(code, onefile_id)
+                    if owner is not None:
+                        if self._is_another_person(record, name, owner, onefile_id):
+                            return _hold(record, Reason.REFERENCE_NOT_FOUND, name, _held_as_well(owner))
+                        refers_to[name] = owner
                     fields[name] = ids[name] = onefile_id
-        return _Resolved(fields, waits_for, ids, fields.pop(GRANT, None))
+        return _Resolved(fields, waits_for, ids, refers_to, fields.pop(GRANT, None))
+
+    def _owner(self, code: Code, onefile_id: int) -> Key | None:
+        """The account of the store that a code stands for."""
+        owners = (self._snapshot.owners.get((role, onefile_id)) for role in code.referent.roles)
+        return next(filter(None, owners), None)
+
+    def _is_another_person(self, record: Record, name: str, owner: Key, onefile_id: int) -> bool:
+        """Whether the MISID of an account may have a new owner: nobody is newly given to the old one."""
+        if self._snapshot.values.get(record.key, {}).get(name) == onefile_id:
+            return False
+        finding = self._findings.get(owner)
+        return finding is not None and finding.identity is Identity.ANOTHER_PERSON
 
     def _to_be_linked(self, key: Key) -> int | None:
-        """The id of an account that OneFile already has, and that this run links."""
+        """The id of an account that OneFile already has, and that this run links or gives its new MISID."""
+        if (other := self._predecessors.get(key)) is not None:
+            return self._snapshot.known[other].user_id
         hits = self._snapshot.in_onefile.get(key, ())
         return hits[0] if len(hits) == 1 else None
 
@@ -183,40 +250,133 @@ class Comparison:
         return in_feeds or self._snapshot.codes.get((organisation_id, code), Reason.REFERENCE_NOT_FOUND)
 
     def _new_account(self, record: Record, resolved: _Resolved) -> Held | Create | Update | Rekey:
-        snapshot, key, lookalike = self._snapshot, record.key, self._lookalikes.get(record.key)
+        key = record.key
+        if hits := self._snapshot.in_onefile.get(key, ()):
+            return self._link(record, resolved, hits)
+        finding = self._findings.get(key)
+        if finding is not None and finding.identity in QUESTIONS:
+            return self._lookalike_or_rekeyed(record, resolved, finding)
+        if likely := self._snapshot.likely_accounts.get(key, ()):
+            if (user_id := self._chosen_account(record, likely)) is not None:
+                return self._linked_to(record, resolved, user_id)
+            if not self._has_answered(record, Answer.NEW, user_ids=likely):
+                return _hold_likely_account(record, likely, record.fingerprint(self._secret))
+        answer = self._snapshot.answers.get(key)
+        if answer is not None and answer.answer is Answer.SAME and answer.reason is Reason.HAS_AN_ACCOUNT:
+            return _hold_lost_account(record, answer.user_id)
+        former_role = _former_role(key, self._changed)
         fingerprint = record.fingerprint(self._secret)
-        hits = snapshot.in_onefile.get(key, ())
-        if len(hits) > 1:
+        return Create(
+            key,
+            record.feed,
+            resolved.fields,
+            resolved.waits_for,
+            fingerprint,
+            resolved.ids,
+            former_role,
+            refers_to=resolved.refers_to,
+        )
+
+    def _link(self, record: Record, resolved: _Resolved, hits: tuple[int, ...]) -> Held | Update | Rekey:
+        """The step for a new record whose MISID OneFile has already."""
+        snapshot, key = self._snapshot, record.key
+        user_id, *others = hits
+        if others:
             ids = ", ".join(map(str, hits))
             what = "or its name on several places: IDs" if key.role.is_place else "on several accounts: UserIDs"
             return _hold(record, Reason.AMBIGUOUS, "MISID", f"OneFile has it {what} {ids}")
-        if hits and snapshot.claims[key.role, hits[0]] > 1:
-            detail = f"OneFile has one {key.role} of this name, ID {hits[0]}, and the MIS several"
+        if snapshot.claims[key.role, user_id] > 1:
+            detail = f"OneFile has one {key.role} of this name, ID {user_id}, and the MIS several"
             return _hold(record, Reason.AMBIGUOUS, "Name", detail)
-        if hits:
-            owner = snapshot.owners.get((key.role, hits[0]))
-            if owner is not None:
-                return _misid_on_known_account(record, owner, hits[0], lookalike)
-            return Update(
-                key,
-                record.feed,
-                hits[0],
-                dict(resolved.fields),
-                resolved.waits_for,
-                fingerprint,
-                is_link=True,
-                ids=resolved.ids,
-            )
-        if lookalike is not None:
-            return _hold(record, Reason.REKEYED, "MISID", _resembles(key, lookalike))
-        former_role = _former_role(key, self._changed)
-        return Create(key, record.feed, resolved.fields, resolved.waits_for, fingerprint, resolved.ids, former_role)
+        owner = snapshot.owners.get((key.role, user_id))
+        if owner is not None:
+            return _misid_on_known_account(record, owner, user_id, self._findings.get(key))
+        if (evidence := self._contradiction(record, user_id)) is not None:
+            return _hold_another_person(record, user_id, evidence, record.fingerprint(self._secret))
+        return self._linked_to(record, resolved, user_id)
+
+    def _linked_to(self, record: Record, resolved: _Resolved, user_id: int) -> Update:
+        """The step by which an account that OneFile has already becomes the record's."""
+        return Update(
+            record.key,
+            record.feed,
+            user_id,
+            dict(resolved.fields),
+            resolved.waits_for,
+            record.fingerprint(self._secret),
+            is_link=True,
+            ids=resolved.ids,
+            refers_to=resolved.refers_to,
+        )
+
+    def _find_successors(self) -> dict[Key, Key]:
+        """The accounts that an operator, or OneFile, gives to new records; each to one record at most."""
+        successors: dict[Key, Key] = {}
+        for key, finding in sorted(self._findings.items(), key=lambda found: found[0]):
+            if finding.identity in QUESTIONS and finding.other is not None and self._gets_account(key, finding.other):
+                successors.setdefault(finding.other, key)
+        return successors
+
+    def _gets_account(self, key: Key, other: Key) -> bool:
+        """Whether a new record gets the account of ``other``, whose record is gone."""
+        snapshot = self._snapshot
+        account, finding = snapshot.known.get(other), self._findings[key]
+        if account is None or account.user_id is None or finding.is_other_current:
+            return False
+        if hits := snapshot.in_onefile.get(key):
+            return snapshot.owners.get((key.role, hits[0])) == other
+        answer = snapshot.answers.get(key)
+        return answer is not None and answer.answer is Answer.SAME and answer.other == other.misid
+
+    def _lookalike_or_rekeyed(self, record: Record, resolved: _Resolved, finding: Finding) -> Held | Rekey:
+        """The step for a new record that may be the person of an account."""
+        if finding.other in self._snapshot.in_doubt and not finding.is_other_current:
+            return _hold_person_in_doubt(record, finding)
+        account = self._snapshot.known.get(finding.other) if finding.other else None
+        # A current record keeps its account.
+        user_id = account.user_id if account and not finding.is_other_current else None
+        fingerprint = record.fingerprint(self._secret)
+        if finding.other is not None and user_id is not None and self._successors.get(finding.other) == record.key:
+            of_record = stamped(fingerprint, resolved.ids)
+            return Rekey(finding.other, record.key, user_id, feed=record.feed, fingerprint=of_record)
+        return _hold_question(record, finding, user_id, fingerprint)
+
+    def _chosen_account(self, record: Record, likely: Collection[int]) -> int | None:
+        """The account in OneFile that an operator has said is this new person's, if that can still be."""
+        answer = self._snapshot.answers.get(record.key)
+        if answer is None or answer.answer is not Answer.SAME or answer.user_id not in likely:
+            return None
+        user_id = answer.user_id
+        if user_id is None or (record.key.role, user_id) in self._linked:
+            return None
+        self._linked.add((record.key.role, user_id))
+        return user_id
+
+    def _released(self, record: Record, resolved: _Resolved, hold: Held) -> tuple[Held] | tuple[Held, Rekey]:
+        """The steps of a held record: its account is released if an operator has said that the MISID has a new owner.
+
+        The next run creates the new person, once OneFile has taken the MISID from the old account.
+        """
+        key, answer = record.key, self._snapshot.answers.get(record.key)
+        if hold.reason is not Reason.ANOTHER_PERSON or hold.user_id is None or key in self._successors:
+            return (hold,)
+        if answer is None or not answer.is_release or not answer.is_about(hold.fingerprint):
+            return (hold,)
+        release = Rekey.release(key, hold.user_id, record.feed, stamped(hold.fingerprint, resolved.ids))
+        detail = (
+            f"is a new person, as an operator has answered: the old account gets the MISID {release.key.misid} and "
+            "becomes a leaver, then the next run creates an account for this record"
+        )
+        return replace(hold, detail=detail), release
 
     def _difference(
         self, record: Record, resolved: _Resolved, user_id: int, stored: Mapping[str, Value]
-    ) -> Update | Refresh:
+    ) -> Held | Update | Refresh:
         key, clear = record.key, self._rules.clear
         fingerprint, needs_recheck = record.fingerprint(self._secret), False
+        finding = self._findings.get(key)
+        if finding is not None and finding.identity is Identity.ANOTHER_PERSON:
+            return _hold_question(record, finding, user_id, fingerprint)
         different: dict[str, Sent] = {
             name: value for name, value in resolved.fields.items() if stored.get(name) != value
         }
@@ -240,8 +400,16 @@ class Comparison:
                 fingerprint,
                 ids=resolved.ids,
                 needs_recheck=needs_recheck,
+                refers_to=resolved.refers_to,
+                completes=self._completed_create(key, resolved, different),
             )
         return Refresh(key, record.feed, fingerprint, resolved.ids, needs_recheck)
+
+    def _completed_create(self, key: Key, resolved: _Resolved, different: Mapping[str, Sent]) -> dict[str, Value]:
+        """All fields, if an update sends all but the names to an account that was created and never confirmed."""
+        is_unconfirmed = not self._snapshot.known[key].fingerprint
+        is_all = resolved.fields.keys() - different.keys() <= _SHOWN_BY_SEARCHES
+        return dict(resolved.fields) if is_unconfirmed and is_all else {}
 
     def _with_default_employer(self, record: Record, step: _Change) -> tuple[_Change, ...]:
         """The default employer is sent after being assigned to the learner, if the MIS wants it assigned (§11)."""
@@ -268,6 +436,7 @@ class Comparison:
             step.fingerprint,
             ids=step.ids,
             after_assigning=employer,
+            refers_to=step.refers_to,
         )
         return before, after
 
@@ -276,6 +445,48 @@ class Comparison:
             return Key(record.key.organisation_id, Role.EMPLOYER, code.text)
         onefile_id = record.fields.get(_EMPLOYER)
         return self._snapshot.owners.get((Role.EMPLOYER, onefile_id)) if isinstance(onefile_id, int) else None
+
+    def _with_finding(self, record: Record, step: _Change) -> _Change:
+        """The step with what must be stored and said about the person of the record."""
+        if record.person_key:
+            step = replace(step, person_key=Person.of_record(record, self._secret).person_key)
+        finding = self._findings.get(record.key)
+        if finding is None or finding.other is None:
+            return step
+        if finding.identity is Identity.NEXT_PROGRAMME and (isinstance(step, Create) or _is_link(step)):
+            self.next_programmes.append(NextProgramme(record.key, finding.other, finding.evidence))
+        if finding.identity is Identity.SAME_PERSON:
+            other = finding.other.misid
+            detail = f"{other} seems to be the same person ({finding.evidence}); each has an account of its own"
+            self.warnings.append(
+                Warned(record.key, record.feed, Reason.SAME_PERSON, "MISID", detail, other, finding.evidence)
+            )
+            # Each run must find it again, so that the warning stays for as long as it is true.
+            return replace(step, needs_recheck=True)
+        return step
+
+    def _contradiction(self, record: Record, user_id: int) -> Evidence | None:
+        """The evidence, if OneFile's account with this MISID has the names of another person.
+
+        A person may have another surname than in OneFile, but not if another new record has that of the account.
+        """
+        traits = self._snapshot.traits_in_onefile.get(user_id)
+        if traits is None or record.key.role.is_place or self._has_answered(record, Answer.SAME):
+            return None
+        now = Traits.from_fields(record.fields)
+        is_others = (record.key.role, user_id) in self._snapshot.resembling_others and not names_fit(traits, now)
+        return compare_traits(traits, now) if is_others or is_replaced(traits, now) else None
+
+    def _has_answered(self, record: Record, answer: Answer, user_ids: Collection[int] = ()) -> bool:
+        """Whether an operator has answered this to the question about the record, or about one of these accounts."""
+        stored = self._snapshot.answers.get(record.key)
+        if stored is None or stored.answer is not answer or stored.is_release:
+            return False
+        return stored.is_about(record.fingerprint(self._secret), user_ids=user_ids)
+
+
+def _is_link(step: _Change) -> bool:
+    return isinstance(step, Update) and step.is_link
 
 
 def contains_field(steps: Iterable[RecordStep], name: str) -> bool:
@@ -296,7 +507,9 @@ def _with_grant(step: _Change, resolved: _Resolved, stored: Value | None) -> tup
     placement = resolved.waits_for.get(_PLACEMENT) or resolved.fields.get(_PLACEMENT)
     if not isinstance(grant, bool) or not isinstance(placement, int | Key) or (grant is stored and not moves):
         return (step,)
-    last = Grant(step.key, step.feed, placement, grant, step.fingerprint, step.ids, step.needs_recheck)
+    last = Grant(
+        step.key, step.feed, placement, grant, step.fingerprint, step.ids, step.needs_recheck, resolved.refers_to
+    )
     return (last,) if isinstance(step, Refresh) else (replace(step, needs_recheck=True), last)
 
 
@@ -314,12 +527,12 @@ def _former_role(key: Key, changed: ChangedRecords) -> Role | None:
     return next(former, None)
 
 
-def _misid_on_known_account(record: Record, owner: Key, user_id: int, lookalike: Key | None) -> Held | Rekey:
+def _misid_on_known_account(record: Record, owner: Key, user_id: int, finding: Finding | None) -> Held | Rekey:
     """OneFile has the new MISID on an account that the store knows by another.
 
     It is a rekey whose answer was lost, or a mix-up.
     """
-    if owner == lookalike:
+    if finding is not None and finding.identity in QUESTIONS and owner == finding.other:
         return Rekey(owner, record.key, user_id)
     detail = f"OneFile has it on the account with the UserID {user_id}, which is that of {owner.misid}"
     return _hold(record, Reason.AMBIGUOUS, "MISID", detail)
@@ -341,12 +554,87 @@ def _hold_in_doubt(record: Record, ambiguity: str) -> Held:
     return _hold(record, reason, "MISID", ambiguity or "an earlier create is not settled yet")
 
 
-def _resembles(key: Key, lookalike: Key) -> str:
-    same, new = ("place", "a new one") if key.role.is_place else ("person", "somebody new")
-    return (
-        f"looks like {lookalike.misid}, whose record is gone: 'syncd rekey {lookalike.misid} {key.misid}' "
-        f"if it is the same {same}, 'syncd retry {key.misid}' if it is {new}"
+def _hold_person_in_doubt(record: Record, finding: Finding) -> Held:
+    """Hold a record that may be a person's for whom a create was sent under another MISID: there may be an account."""
+    other = finding.other.misid if finding.other else ""
+    detail = f"may be the person of {other} ({finding.evidence}), of whom an earlier create is not settled yet"
+    return _hold(record, Reason.IN_DOUBT, "MISID", detail)
+
+
+def _hold_question(record: Record, finding: Finding, user_id: int | None, fingerprint: str) -> Held:
+    """Hold a record until an operator has said who its person is; ``user_id`` is the account if it is the same."""
+    key, other, evidence = record.key, finding.other, finding.evidence
+    here = quoted(key.misid)
+    if finding.identity is Identity.ANOTHER_PERSON or other is None:
+        reason = Reason.ANOTHER_PERSON
+        whose = f"; the surname and the e-mail are those of {other.misid}" if other else ""
+        detail = (
+            f"the values are those of another person ({evidence}{whose}): 'syncd retry {here}' if it is the same "
+            f"person, 'syncd release {here}' if the MISID has a new owner"
+        )
+    else:
+        reason = QUESTIONS[finding.identity]
+        what = "place" if key.role.is_place else "person"
+        where = "which has a record as well" if finding.is_other_current else "whose record is gone"
+        by = f" ({evidence})" if evidence.equal or evidence.differ else ""
+        same = (
+            "correct the MISID in the MIS"
+            if finding.is_other_current
+            else f"'syncd rekey {quoted(other.misid)} {here}'"
+        )
+        detail = (
+            f"looks like {other.misid}, {where}{by}: {same} if it is the same {what}, "
+            f"'syncd retry {here}' if it is a new one"
+        )
+    return replace(
+        _hold(record, reason, "MISID", detail),
+        fingerprint=fingerprint,
+        other=other.misid if other else "",
+        user_id=user_id,
+        evidence=evidence,
     )
+
+
+def _hold_another_person(record: Record, user_id: int, evidence: Evidence, fingerprint: str) -> Held:
+    here = quoted(record.key.misid)
+    detail = (
+        f"OneFile has this MISID on the account with the UserID {user_id}, which is that of another person "
+        f"({evidence}): 'syncd retry {here}' if it is the same person, 'syncd release {here}' if the MISID has a new "
+        "owner"
+    )
+    hold = _hold(record, Reason.ANOTHER_PERSON, "MISID", detail)
+    return replace(hold, fingerprint=fingerprint, user_id=user_id, evidence=evidence)
+
+
+def _hold_likely_account(record: Record, ids: tuple[int, ...], fingerprint: str) -> Held:
+    """Hold a record of which OneFile may have the account, or the place, under another MISID or without one."""
+    role, several = record.key.role, len(ids) > 1
+    listed = ", ".join(map(str, ids))
+    if role.is_place:
+        what = f"{'several places' if several else f'a {role}'} that may be this one"
+        number, whose = "IDs" if several else "ID", "this place"
+    else:
+        what = f"{'several accounts' if several else 'an account'} that may be this person's"
+        number, whose = "UserIDs" if several else "UserID", "this person"
+    detail = (
+        f"OneFile has {what}, by name or by a MISID that looks alike, and no record belongs to it: {number} {listed}. "
+        f"'syncd link' proposes it for {whose}, 'syncd retry {quoted(record.key.misid)}' creates a new one"
+    )
+    only = ids[0] if len(ids) == 1 else None
+    return replace(_hold(record, Reason.HAS_AN_ACCOUNT, "MISID", detail), fingerprint=fingerprint, user_id=only)
+
+
+def _hold_lost_account(record: Record, user_id: int | None) -> Held:
+    """Hold a person who has an account, as an operator has answered, and for whom OneFile no longer shows it."""
+    detail = (
+        f"its account was said to be UserID {user_id}, which OneFile no longer shows as one that no record belongs to: "
+        f"'syncd link' compares again, 'syncd retry {quoted(record.key.misid)}' creates a new account"
+    )
+    return _hold(record, Reason.HAS_AN_ACCOUNT, "MISID", detail)
+
+
+def _held_as_well(key: Key) -> str:
+    return f"the {key.role} {key.misid} is held as well"
 
 
 def _unresolved(reason: Reason, code: Code) -> str:

@@ -15,13 +15,15 @@ _EARLIEST_MIDNIGHT: Final = timedelta(hours=2)
 #: In summer OneFile may return a time one hour off (§15); no person changes one by exactly that.
 _SUMMER_TIME: Final = timedelta(hours=1)
 _SECOND: Final = timedelta(seconds=1)
+#: Stands among the names of the fields for an account that OneFile has archived; no field of OneFile has this name.
+ARCHIVED: Final = "archived"
 
 
 class DriftKind(StrEnum):
     """In what way an account has drifted."""
 
     CHANGED = "changed"
-    """Fields have a different value, or none."""
+    """Fields have a different value or none, or the account is archived."""
     MISSING = "missing"
     """OneFile no longer has the account."""
 
@@ -34,7 +36,7 @@ class Drift:
     user_id: int
     kind: DriftKind
     fields: tuple[str, ...] = ()
-    """The names of the fields that differ."""
+    """The names of the fields that differ; `ARCHIVED` is one of them if the account is archived in OneFile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Findings:
     _told: set[str] = field(default_factory=set)
     _compared: list[_Compared] = field(default_factory=list)
     _missing: list[Drift] = field(default_factory=list)
+    _archived: dict[Key, int] = field(default_factory=dict)
 
     def add(self, key: Key, user_id: int, sent: Mapping[str, Value], told: Mapping[str, object] | None) -> None:
         """Add one account.
@@ -81,6 +84,10 @@ class Findings:
         if different or absent:
             self._compared.append(_Compared(key, user_id, different, absent))
 
+    def add_archived(self, key: Key, user_id: int) -> None:
+        """Add that OneFile has archived an account that was read back."""
+        self._archived[key] = user_id
+
     @property
     def checked(self) -> int:
         """The number of accounts that were read back."""
@@ -96,10 +103,15 @@ class Findings:
     def drift(self) -> tuple[Drift, ...]:
         """Every account that has drifted, in the order of their keys."""
         not_told = self.not_returned
+        fields: dict[tuple[Key, int], frozenset[str]] = {
+            (one.key, one.user_id): one.different | one.absent - not_told for one in self._compared
+        }
+        for one in self._archived.items():
+            fields[one] = fields.get(one, frozenset()) | {ARCHIVED}
         changed = (
-            Drift(one.key, one.user_id, DriftKind.CHANGED, tuple(sorted(fields)))
-            for one in self._compared
-            if (fields := one.different | one.absent - not_told)
+            Drift(key, user_id, DriftKind.CHANGED, tuple(sorted(names)))
+            for (key, user_id), names in fields.items()
+            if names
         )
         return tuple(sorted((*changed, *self._missing), key=lambda drift: drift.key))
 

@@ -204,6 +204,8 @@ REFERENCE_COLUMNS: Final[dict[str, ReferenceColumn]] = {
 
 #: Not a field that is ever updated: it and the role make up an account's identity (§8.7).
 ORGANISATION_COLUMN: Final = "OrganisationID"
+PERSON_COLUMN: Final = "PersonKey"
+"""The column of the MIS's own key of a person, which stays the same from one enrolment to the next; never sent."""
 
 
 def fields_of(role: Role) -> dict[str, Field]:
@@ -215,4 +217,5 @@ def columns_of(role: Role) -> dict[str, str]:
     """Every column a feed of this role may have: its name in lower case to its proper spelling."""
     fields = fields_of(role)
     references = (name for name, column in REFERENCE_COLUMNS.items() if column.field in fields)
-    return {name.lower(): name for name in (*fields, *references, ORGANISATION_COLUMN)}
+    own = (ORGANISATION_COLUMN,) if role.is_place else (ORGANISATION_COLUMN, PERSON_COLUMN)
+    return {name.lower(): name for name in (*fields, *references, *own)}

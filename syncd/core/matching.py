@@ -1,80 +1,66 @@
-"""First contact: which of OneFile's accounts belongs to which record, before syncd knows any of them.
+"""First contact: which of OneFile's accounts and places belongs to which record, before syncd knows any of them.
 
-A MISID decides alone. For accounts without one there are only proposals, for the operator to check: ULN, e-mail address
-and names are not keys, because one person may have several accounts, and several may share a name.
+A MISID decides alone, unless the names contradict it. For every other account there are only proposals, by evidence
+(`evidence`), for an operator to check: an account may have no MISID, another one, or that of another record.
 """
 
-import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
+from syncd.core.evidence import Evidence, Likeness, Traits, compare, is_replaced, read_day
 from syncd.core.fields import Role
+from syncd.core.identity import COMMON, Person
+from syncd.core.misid import canonical, skeleton
 from syncd.core.records import Key, Record
 
-
-class Likeness(StrEnum):
-    """The evidence for a proposal, the surest first."""
-
-    ULN = "ULN"
-    EMAIL_AND_DOB = "e-mail and DOB"
-    NAMES_AND_DOB = "names and DOB"
-
-
-_NO_ULN_YET: Final = "9999999999"
+_PLACEMENT: Final = "PlacementID"
+#: Their placement is evidence: two of them with one name may work at different placements.
+_WITH_PLACEMENT: Final = frozenset({Role.EMPLOYER, Role.OBSERVER})
 _RANKS: Final = {likeness: rank for rank, likeness in enumerate(Likeness)}
-#: Letters that Unicode does not decompose, and how they are typed on a keyboard without them.
-_BARE: Final = str.maketrans(
-    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th"}
-)
-#: Summer time: midnight in London may be answered as 23:00 of the day before (U25).
-_SUMMER_TIME: Final = timedelta(hours=1)
+#: Clues that records of many people may share by mistake; then they identify nobody.
+_MAY_BE_COMMON: Final = frozenset({"uln", "nino", "email"})
+
+
+class Mismatch(StrEnum):
+    """Why an account is not the record's by its MISID."""
+
+    NONE = "no MISID"
+    LOOKALIKE = "lookalike MISID"
+    """It differs from the record's only in case, width, blanks or leading zeros."""
+    OTHER = "another MISID"
+    """No record has it."""
+    WRONG = "MISID of another record"
+    """The names of that record are not those of the account."""
+    EARLIER = "earlier programme"
+    """The record starts after the planned end of the account: OneFile advises a new account (F3)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """The values of a person that can be compared, each normalised; empty if unknown."""
-
-    first_name: str = ""
-    last_name: str = ""
-    email: str = ""
-    dob: str = ""
-    uln: str = ""
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, object]) -> Self:
-        """Read fields with OneFile's names, in any letter case."""
-        told = {name.lower(): "" if value is None else str(value).strip() for name, value in fields.items()}
-        uln = told.get("uln", "")
-        return cls(
-            fold(told.get("firstname", "")),
-            fold(told.get("lastname", "")),
-            unicodedata.normalize("NFC", told.get("email", "")).casefold(),
-            _day(told.get("dob", "")),
-            "" if uln == _NO_ULN_YET else uln,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
+class NewRecord:
     """A record that has no account yet."""
 
-    key: Key
+    person: Person
     name: str
-    traits: Traits
+    placements: frozenset[int] = frozenset()
+    """The ids that OneFile may have of the placement of an employer or observer; empty if unknown."""
 
     @classmethod
-    def of(cls, record: Record) -> Self:
-        """Read the person of a record."""
-        return cls(record.key, name_in(record.fields), Traits.from_fields(record.fields))
+    def of(cls, record: Record, placements: frozenset[int] = frozenset()) -> Self:
+        """Read the person or the place of a record."""
+        return cls(Person.of_values(record.key, record.fields), record.name, placements)
+
+    @property
+    def key(self) -> Key:
+        """The key of the record."""
+        return self.person.key
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account as OneFile has it."""
+    """An account or a place as OneFile has it."""
 
     user_id: int
     role: Role | None
@@ -82,10 +68,35 @@ class Account:
     misid: str = ""
     name: str = ""
     traits: Traits = field(default_factory=Traits)
+    planned_end: str = ""
+    placement: int | None = None
+    is_archived: bool = False
+    """Whether OneFile shows it as archived; not if that is unknown."""
+
+    @classmethod
+    def of_answer(cls, user_id: int, role: Role | None, values: Mapping[str, Any]) -> Self:
+        """Read an account from OneFile's answer, with keys in lower case (§8.5, §8.6)."""
+        end, placement = read_day(_text(values, "plannedenddate")), _text(values, "placementid")
+        return cls(
+            user_id,
+            role,
+            canonical(_text(values, "misid")),
+            " ".join(filter(None, (_text(values, "firstname"), _text(values, "lastname")))),
+            Traits.from_fields(values),
+            # As a record has it.
+            f"{end}T00:00:00.000Z" if end else "",
+            int(placement) if placement.isascii() and placement.isdigit() else None,
+        )
 
     def may_be(self, role: Role) -> bool:
         """Whether it is, or may be, of this role."""
         return self.role in {None, role}
+
+    def as_person(self, key: Key) -> Person:
+        """Return its person or place, to be compared with a record of this key."""
+        if key.role.is_place:
+            return Person.of_values(key, {"Name": self.name})
+        return Person(key, self.traits, planned_end=self.planned_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,38 +113,33 @@ class ByMisid:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An account that may belong to a record."""
+    """An account or place that may belong to a record."""
 
     key: Key
     user_id: int
-    likeness: Likeness
-    agree: tuple[str, ...]
-    """The fields with the same value on both sides."""
-    differ: tuple[str, ...]
-    """The fields with different values on the two sides."""
+    evidence: Evidence
+    mismatch: Mismatch
+    misid_in_onefile: str
     is_ambiguous: bool
-    """Whether there is another account for the person, or another person for the account."""
+    """Whether another proposal for the record, or of the account, is at least as likely."""
     name_in_mis: str
     name_in_onefile: str
 
     @property
+    def likeness(self) -> Likeness:
+        """How likely they are one person, or one place."""
+        return self.evidence.likeness
+
+    @property
     def is_sure(self) -> bool:
         """Whether the operator will most likely accept it."""
-        return self.likeness is Likeness.ULN and not self.is_ambiguous
+        is_certain = self.likeness is Likeness.CERTAIN and not {"ULN", "NINO"}.isdisjoint(self.evidence.equal)
+        return is_certain and not self.is_ambiguous and self.mismatch in {Mismatch.NONE, Mismatch.LOOKALIKE}
 
 
-def name_in(fields: Mapping[str, object]) -> str:
-    """Return the first and last name; takes fields in any letter case."""
-    told = {name.lower(): value for name, value in fields.items()}
-    names = (str(told.get(name) or "").strip() for name in ("firstname", "lastname"))
-    return " ".join(filter(None, names))
-
-
-def fold(name: str) -> str:
-    """Return a name without what varies in spelling: case, accents, apostrophes, hyphens, spaces."""
-    # Decomposed again after case folding, which adds accents in a few scripts.
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
-    return "".join(character for character in folded if character.isalnum()).translate(_BARE)
+def unlinked_misid(user_id: int) -> str:
+    """Return the MISID that an account gets when a wrong link is undone; it is proposed for no record again."""
+    return f"unlinked-{user_id}"
 
 
 def by_misid(keys: Iterable[Key], accounts: Iterable[Account], known: Set[int]) -> ByMisid:
@@ -171,90 +177,202 @@ def duplicates(roles: Iterable[Role], accounts: Iterable[Account]) -> list[tuple
     return sorted(found)
 
 
-def resembling(people: Iterable[Person], accounts: Iterable[Account]) -> list[Account]:
-    """Return the accounts without a MISID whose names make them worth reading.
+def contradiction(record: NewRecord, account: Account) -> Evidence | None:
+    """Return the evidence if an account with the record's MISID is another person's."""
+    traits = record.person.traits
+    return compare(account.traits, traits) if is_replaced(account.traits, traits) else None
 
-    They have a person's last name, or a person's first name and the initial of the last name.
+
+def promising(records: Iterable[NewRecord], accounts: Iterable[Account]) -> list[Account]:
+    """Return the accounts of which a search has shown enough to make them worth reading.
+
+    Their names fit a record's, or their MISID looks like a record's.
     """
-    looks = {(person.key.role, look) for person in people for look in _resembles(person.traits)}
-    roles = {role for role, _ in looks}
+    index = _index(records, lambda record: _clues(record.person, record.key.misid))
+
+    def is_promising(account: Account) -> bool:
+        clues = set(_clues_of(account))
+        return any(_may_be_one(record, account) for clue in clues for record in index.get(clue, ()))
+
+    return [account for account in accounts if is_promising(account)]
+
+
+def partly_alike(records: Iterable[NewRecord], accounts: Iterable[Account]) -> list[Account]:
+    """Return the accounts that share a first or a last name with a record, as after a marriage.
+
+    An account that a search by role does not show, because it is archived or of another role, is left out.
+    """
+    names = {(record.key.role, name) for record in records for name in _single_names(record.person.traits)}
     return [
         account
         for account in accounts
-        if not account.misid
-        and any((role, look) in looks for role in roles if account.may_be(role) for look in _resembles(account.traits))
+        if account.role is not None and any((account.role, name) in names for name in _single_names(account.traits))
     ]
 
 
-def propose(people: Collection[Person], accounts: Iterable[Account]) -> list[Proposal]:
-    """Propose accounts for people, the surest first; never an account that has a MISID."""
-    index: dict[_Sign, list[Account]] = {}
-    for account in accounts:
-        if not account.misid:
-            for sign in _evidence_names(account.traits):
-                index.setdefault(sign, []).append(account)
-    pairs: dict[tuple[Key, int], tuple[Likeness, Person, Account]] = {}
-    for person in people:
-        for sign in _evidence_names(person.traits):
-            for account in index.get(sign, ()):
-                if account.may_be(person.key.role):
-                    # The surest sign comes first and is kept.
-                    pairs.setdefault((person.key, account.user_id), (sign[0], person, account))
-    of_person = Counter(key for key, _ in pairs)
-    of_account = Counter(user_id for _, user_id in pairs)
-    proposals = [
-        Proposal(
-            key,
-            user_id,
-            likeness,
-            *_compared(person.traits, account.traits),
-            of_person[key] > 1 or of_account[user_id] > 1,
-            person.name,
-            account.name,
-        )
-        for (key, user_id), (likeness, person, account) in pairs.items()
+def propose(records: Iterable[NewRecord], accounts: Iterable[Account], wrong: Set[int] = frozenset()) -> list[Proposal]:
+    """Propose accounts for records by evidence, the surest first; all are people, or all are places of one kind.
+
+    The accounts are those that no record has by its MISID; those in ``wrong`` have the MISID of another person's
+    record. A weaker proposal is left out if its record and its account each have a strong one that nothing rivals; a
+    possible one with another last name, if one of them has.
+    """
+    index = _index(accounts, _clues_of)
+    found: list[Proposal] = []
+    for record in records:
+        near = {
+            account.user_id: account
+            for clue in _clues(record.person, record.key.misid)
+            if not (clue[0] in _MAY_BE_COMMON and len(index.get(clue, ())) > COMMON)
+            for account in index.get(clue, ())
+        }
+        found += [made for account in near.values() if (made := _proposal(record, account, wrong)) is not None]
+    return sorted(
+        _without_outdone(_with_ambiguity(found)), key=lambda one: (_RANKS[one.likeness], one.key, one.user_id)
+    )
+
+
+_Clue: TypeAlias = tuple[str, ...]
+_Thing = TypeVar("_Thing", NewRecord, Account)
+
+
+def _proposal(record: NewRecord, account: Account, wrong: Set[int]) -> Proposal | None:
+    if not account.may_be(record.key.role) or account.misid == record.key.misid:
+        return None
+    evidence = _evidence(record, account)
+    if evidence.likeness is Likeness.CONTRADICTED:
+        return None
+    return Proposal(
+        record.key,
+        account.user_id,
+        evidence,
+        _mismatch(record, account, wrong),
+        account.misid,
+        False,
+        record.name,
+        account.name,
+    )
+
+
+def _mismatch(record: NewRecord, account: Account, wrong: Set[int]) -> Mismatch:
+    if record.person.is_next_programme_of(account.as_person(record.key)):
+        return Mismatch.EARLIER
+    if not account.misid:
+        return Mismatch.NONE
+    if account.user_id in wrong:
+        return Mismatch.WRONG
+    return Mismatch.LOOKALIKE if _look_alike(record, account) else Mismatch.OTHER
+
+
+def _evidence(record: NewRecord, account: Account) -> Evidence:
+    evidence = record.person.compare(account.as_person(record.key))
+    if record.key.role in _WITH_PLACEMENT and record.placements and account.placement is not None:
+        evidence = _with_placement(evidence, is_equal=account.placement in record.placements)
+    return _with_lookalike(record.key.role, evidence) if _look_alike(record, account) else evidence
+
+
+def _with_placement(evidence: Evidence, *, is_equal: bool) -> Evidence:
+    """Names alone are likely at one placement; whatever is equal is a degree less likely at different ones."""
+    before = evidence.likeness
+    if is_equal:
+        likeness = Likeness.LIKELY if before is Likeness.POSSIBLE else before
+        return Evidence(likeness, (*evidence.equal, _PLACEMENT), evidence.differ)
+    less = {Likeness.CERTAIN: Likeness.LIKELY, Likeness.LIKELY: Likeness.POSSIBLE}
+    return Evidence(less.get(before, before), evidence.equal, (*evidence.differ, _PLACEMENT))
+
+
+def _with_lookalike(role: Role, evidence: Evidence) -> Evidence:
+    """A MISID that looks like the record's makes a possible account likely, and another name of a place possible."""
+    if evidence.likeness is Likeness.POSSIBLE:
+        return replace(evidence, likeness=Likeness.LIKELY)
+    is_renamed = role.is_place or not {"FirstName", "LastName"}.isdisjoint(evidence.equal)
+    if evidence.likeness is Likeness.CONTRADICTED and is_renamed:
+        return replace(evidence, likeness=Likeness.POSSIBLE)
+    return evidence
+
+
+def _may_be_one(record: NewRecord, account: Account) -> bool:
+    """Whether what is known so far allows that an account is the record's."""
+    if not account.may_be(record.key.role):
+        return False
+    return _look_alike(record, account) or _evidence(record, account).likeness is not Likeness.CONTRADICTED
+
+
+def _look_alike(record: NewRecord, account: Account) -> bool:
+    return bool(account.misid) and skeleton(account.misid) == skeleton(record.key.misid)
+
+
+def _with_ambiguity(proposals: Collection[Proposal]) -> list[Proposal]:
+    # An earlier programme's account is no rival of the account of this one.
+    rivals = [proposal for proposal in proposals if proposal.mismatch is not Mismatch.EARLIER]
+    ranks_of: dict[Key | int, list[int]] = {}
+    for proposal in rivals:
+        for whose in (proposal.key, proposal.user_id):
+            ranks_of.setdefault(whose, []).append(_RANKS[proposal.likeness])
+
+    def is_ambiguous(proposal: Proposal) -> bool:
+        rank = _RANKS[proposal.likeness]
+        return any(sum(other <= rank for other in ranks_of[whose]) > 1 for whose in (proposal.key, proposal.user_id))
+
+    return [
+        replace(proposal, is_ambiguous=proposal.mismatch is not Mismatch.EARLIER and is_ambiguous(proposal))
+        for proposal in proposals
     ]
-    return sorted(proposals, key=lambda one: (_RANKS[one.likeness], one.key, one.user_id))
 
 
-_Sign: TypeAlias = tuple[Likeness, tuple[str, ...]]
+def _without_outdone(proposals: Collection[Proposal]) -> list[Proposal]:
+    settled = [
+        proposal
+        for proposal in proposals
+        if proposal.likeness.is_strong and not proposal.is_ambiguous and proposal.mismatch is not Mismatch.EARLIER
+    ]
+    ranks: dict[Key | int, int] = {proposal.key: _RANKS[proposal.likeness] for proposal in settled}
+    ranks |= {proposal.user_id: _RANKS[proposal.likeness] for proposal in settled}
+
+    def is_outdone(proposal: Proposal) -> bool:
+        rank = _RANKS[proposal.likeness]
+        outdone = [ranks.get(whose, rank) < rank for whose in (proposal.key, proposal.user_id)]
+        is_weak = proposal.likeness is Likeness.POSSIBLE and "LastName" in proposal.evidence.differ
+        return any(outdone) if is_weak else all(outdone)
+
+    return [proposal for proposal in proposals if not is_outdone(proposal)]
 
 
-def _evidence_names(traits: Traits) -> Iterator[_Sign]:
-    signs = (
-        (Likeness.ULN, (traits.uln,)),
-        (Likeness.EMAIL_AND_DOB, (traits.email, traits.dob)),
-        (Likeness.NAMES_AND_DOB, (traits.first_name, traits.last_name, traits.dob)),
-    )
-    return (sign for sign in signs if all(sign[1]))
+def _index(things: Iterable[_Thing], clues_of: Callable[[_Thing], Iterable[_Clue]]) -> dict[_Clue, list[_Thing]]:
+    index: dict[_Clue, list[_Thing]] = {}
+    for thing in things:
+        for clue in set(clues_of(thing)):
+            index.setdefault(clue, []).append(thing)
+    return index
 
 
-def _resembles(traits: Traits) -> Iterator[tuple[str, ...]]:
-    if traits.last_name:
-        yield (traits.last_name,)
-        if traits.first_name:
-            yield traits.first_name, traits.last_name[0]
+def _clues_of(account: Account) -> Iterator[_Clue]:
+    role = account.role if account.role is not None and account.role.is_place else Role.LEARNER
+    return _clues(account.as_person(Key(0, role, account.misid)), account.misid)
 
 
-def _compared(ours: Traits, theirs: Traits) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields that agree, and those that do not."""
-    pairs = {
-        "FirstName": (ours.first_name, theirs.first_name),
-        "LastName": (ours.last_name, theirs.last_name),
-        "Email": (ours.email, theirs.email),
-        "DOB": (ours.dob, theirs.dob),
-        "ULN": (ours.uln, theirs.uln),
-    }
-    told = {name: pair for name, pair in pairs.items() if all(pair)}
-    return (
-        tuple(name for name, (one, other) in told.items() if one == other),
-        tuple(name for name, (one, other) in told.items() if one != other),
-    )
+def _clues(person: Person, misid: str) -> Iterator[_Clue]:
+    """Return what a record and an account have in common if they may be one; those that share none are not compared."""
+    traits = person.traits
+    if person.name:
+        yield "place", person.name
+    yield from traits.marks()
+    # Without a DOB a part of the name is not among the marks.
+    for word in filter(None, (*traits.last_words, traits.last_name)):
+        yield "last name", word
+    for word in traits.first_words if traits.dob else ():
+        yield "first name", word, traits.dob
+    if misid:
+        yield "look", skeleton(misid)
 
 
-def _day(text: str) -> str:
-    """Return the calendar day of a date as OneFile writes it (§15); empty if it is not a date."""
-    try:
-        return (datetime.fromisoformat(text) + _SUMMER_TIME).date().isoformat()
-    except (ValueError, OverflowError):
-        return ""
+def _single_names(traits: Traits) -> Iterator[tuple[str, str]]:
+    for word in traits.first_words:
+        yield "first name", word
+    for word in traits.last_words:
+        yield "last name", word
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    return "" if value is None else str(value).strip()

@@ -16,10 +16,19 @@ refers to a record that is held
 valid                                      its create is in doubt              `Held`
 valid                                      none, and OneFile has no such       `Create`
                                            MISID
-valid                                      none, but the record resembles an   `Held` ("rekeyed?"): a person decides
-                                           account whose record is gone
+valid, and its MISID looks like a known    none                                `Held` ("lookalike key"); `Rekey` if
+one                                                                            answered "same", `Create` if "new"
+valid                                      none, but the record resembles an   `Held` ("rekeyed?"); `Rekey` if answered
+                                           account whose record is gone        "same", `Create` if "new"
+valid, and starts after the planned end    none                                `Create`, and a `NextProgramme`
+of an account that it resembles
+valid                                      none, but OneFile has an account    `Held` ("has an account?"); `Update`, as
+                                           without a record with its names     a link, if answered "same", `Create` if
+                                                                               "new"
 valid                                      none, but OneFile has its MISID     `Update`, as a link
                                            on one account
+valid                                      none, but OneFile has its MISID     `Returner` (unarchive), then the link
+                                           on one archived account
 valid                                      none, but OneFile has its MISID     `Rekey`
                                            on the account that it resembles
 valid                                      none, but OneFile has its MISID     `Held`
@@ -27,9 +36,13 @@ valid                                      none, but OneFile has its MISID     `
                                            known account
 valid, same fingerprint                    active                              none
 valid, other fingerprint, same values      active                              `Refresh`: only the store is updated
+valid, and its values have become those    active                              `Held` ("another person?"); `Update` if
+of another person                                                              answered "same"; if "new", `Held`, and a
+                                                                               `Rekey` that releases the account
 valid, other values                        active                              `Update` with the values that differ
 valid                                      a leaver                            `Returner`, then as if it was active
-valid                                      archived, or possibly archived      `Returner` (unarchive), then as if active
+valid                                      archived, possibly archived, or a   `Returner` (unarchive), then as if active
+                                           leaver that OneFile has archived
 none                                       active, or a leaver                 `Leaver`; archived after the grace period
                                                                                if the settings say so
 none                                       archived                            none
@@ -51,8 +64,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from math import ceil
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
+from syncd.core.evidence import Evidence
 from syncd.core.fields import SENDING_ORDER, Role
 from syncd.core.records import Held, Key, Warned
 from syncd.core.values import Sent, Value
@@ -75,6 +89,10 @@ class Create:
     """The role of an account with the same MISID whose record is gone: the person has changed roles."""
     needs_recheck: bool = False
     """Whether more of the record follows: if the run ends before that, the next one must compare it again."""
+    person_key: str = ""
+    """The digest of the MIS's own key of the person, to be stored with the account."""
+    refers_to: dict[str, Key] = field(default_factory=dict, compare=False)
+    """The accounts, known or created first, that id fields refer to by a code of the MIS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,14 @@ class Update:
     invalidates: tuple[str, ...] = ()
     """Fields whose stored values are no longer true once OneFile has accepted this update."""
     needs_recheck: bool = False
+    person_key: str = ""
+    refers_to: dict[str, Key] = field(default_factory=dict, compare=False)
+    completes: dict[str, Value] = field(default_factory=dict, compare=False)
+    """All fields of the record, if the account was created and the answer lost: this update completes that create."""
+    undoes: dict[str, str] = field(default_factory=dict, compare=False)
+    """The marks of the changes that it takes back, by field: no poll makes one of those again."""
+    redoes: dict[str, str] = field(default_factory=dict, compare=False)
+    """The marks of the changes that were taken back and that it makes again, by field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +136,7 @@ class Grant:
     fingerprint: str = ""
     ids: dict[str, int] = field(default_factory=dict)
     needs_recheck: bool = False
+    refers_to: dict[str, Key] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +150,38 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Rekey:
-    """An account whose person has a new MISID in the MIS."""
+    """An account that gets a new MISID: its person has that one in the MIS now, or its MISID has a new owner."""
 
     old: Key
     key: Key
     """With the new MISID; organisation and role are the same."""
     user_id: int
+    is_release: bool = False
+    """The MISID has a new owner: the account becomes a leaver, under a MISID that says so and that no record has."""
+    feed: str = ""
+    fingerprint: str = ""
+    """Of the record that it is about, with its ids, so that a refused one is not repeated; empty if there is none."""
+
+    @classmethod
+    def release(cls, key: Key, user_id: int, feed: str = "", fingerprint: str = "") -> Self:
+        """The step that takes its MISID from an account.
+
+        It is not documented whether OneFile can clear a field (U16), so the account gets a MISID that says what
+        happened.
+        """
+        new = key._replace(misid=f"released-{user_id}")
+        return cls(key, new, user_id, is_release=True, feed=feed, fingerprint=fingerprint)
+
+    @property
+    def record_key(self) -> Key:
+        """The key of the record that it is about."""
+        return self.old if self.is_release else self.key
+
+    @property
+    def note(self) -> str:
+        """What the audit trail says of it besides the new MISID."""
+        what = "released, because the MISID has a new owner" if self.is_release else "the same person, new MISID"
+        return f"was {self.old.misid} until now: {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +193,33 @@ class Refresh:
     fingerprint: str
     ids: dict[str, int] = field(default_factory=dict)
     needs_recheck: bool = False
+    person_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NextProgramme:
+    """A new account for a person who starts their next programme; the other account is left to end."""
+
+    key: Key
+    old: Key
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Returner:
-    """An account whose record was gone and is back."""
+    """An account whose record was gone and is back, or that OneFile has archived although it has a record."""
 
     key: Key
     user_id: int
     is_archived: bool
     """Whether it must be unarchived."""
+    fingerprint: str = field(default="", compare=False)
+    """Of its record, without the ids of its codes; empty if it has none."""
+    is_leaver: bool = False
+    """Whether its record is still gone: an operator takes back that it was archived."""
+    undoes: dict[str, str] = field(default_factory=dict, compare=False)
+    """The mark of the change that it takes back, with an empty name of a field."""
+    redoes: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +231,9 @@ class Leaver:
     left_at: datetime | None
     """When a run first found the record gone; ``None`` if it is this one."""
     to_archive: bool
+    undoes: dict[str, str] = field(default_factory=dict, compare=False)
+    """The mark of the change that it takes back, with an empty name of a field."""
+    redoes: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 Step: TypeAlias = Returner | Rekey | Create | Update | Grant | Assign | Leaver
@@ -184,6 +257,8 @@ class Plan:
     rekeys: tuple[Rekey, ...] = ()
     grants: Collection[Grant] = ()
     assigns: tuple[Assign, ...] = ()
+    next_programmes: tuple[NextProgramme, ...] = ()
+    """Which of the creates and links are for people who have another account already."""
     defaulted: Mapping[tuple[Role, str], int] = field(default_factory=dict)
     """How many records are sent with a default for a reference that the MIS does not give, by role and field."""
 
@@ -194,8 +269,7 @@ class Plan:
     def stages(self) -> Iterator[Iterable[Step]]:
         """The steps in stages: those of one stage may be sent at the same time.
 
-        A record is sent after the records that it refers to. Each stage is read from a plan that may be on disk, and
-        must be used up before the next.
+        A record is sent after the records that it refers to. Each stage must be used up before the next.
         """
         yield (returner for returner in self.returners if returner.is_archived)
         yield self.rekeys
@@ -206,7 +280,9 @@ class Plan:
             yield _of_role(self.grants, role)
         yield self.assigns
         yield (update for update in self.updates if update.after_assigning is not None)
-        yield (leaver for leaver in self.leavers if leaver.to_archive)
+        # OneFile may refuse to archive the assessor of an active learner (U20).
+        yield (leaver for leaver in self.leavers if leaver.to_archive and leaver.key.role is Role.LEARNER)
+        yield (leaver for leaver in self.leavers if leaver.to_archive and leaver.key.role is not Role.LEARNER)
 
     @property
     def new_leavers(self) -> tuple[Leaver, ...]:

@@ -2,19 +2,34 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Set
+from datetime import datetime
 from typing import Any, TypeVar, get_args
 
-from syncd.core.accounts import Status
+from syncd.core.accounts import Known, Status
 from syncd.core.assignments import ChangedAssignments, plan_assignments
-from syncd.core.buffers import Buffer, BufferFactory
+from syncd.core.buffers import Buffer
 from syncd.core.changed import ChangedRecords
 from syncd.core.compare import Comparison, RecordStep, Rules, Snapshot, contains_field
 from syncd.core.fields import Role
+from syncd.core.identity import Finding, Identity, PeopleKnown, identify
 from syncd.core.plan import Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Held, Key
-from syncd.core.rekey import find_rekeyed
 
 _StepType = TypeVar("_StepType", Held, Create, Update, Rekey, Refresh, Grant, Returner)
+
+
+def find_people(changed: ChangedRecords, snapshot: Snapshot, secret: bytes) -> dict[Key, Finding]:
+    """Return what is found about the people of the changed records; what OneFile was searched for does not matter."""
+    people = PeopleKnown(
+        snapshot.known,
+        snapshot.values,
+        snapshot.resembling,
+        snapshot.unconfirmed,
+        snapshot.person_keys,
+        snapshot.answers,
+    )
+    in_doubt = changed.without_record(snapshot.in_doubt)
+    return identify(changed.changed.records, changed.absent.keys() | in_doubt, people, secret)
 
 
 def build_plan(
@@ -23,24 +38,29 @@ def build_plan(
     snapshot: Snapshot,
     rules: Rules,
     secret: bytes,
-    buffers: BufferFactory | None = None,
+    findings: Mapping[Key, Finding] | None = None,
 ) -> Plan:
     """Decide all that a run does; equal inputs produce equal plans.
 
-    ``secret`` is the key of the records' fingerprints. ``buffers`` make the collections that the steps are kept in;
-    they are in memory if it is left out.
+    ``secret`` is the key of the records' fingerprints. ``findings`` are those of `find_people`, if it was called
+    already.
     """
-    lookalikes = _find_lookalikes(changed, snapshot)
-    comparison = Comparison(changed, assignments, snapshot, rules, secret, lookalikes)
-    steps = _Steps(buffers or BufferFactory())
+    if findings is None:
+        findings = find_people(changed, snapshot, secret)
+    comparison = Comparison(changed, assignments, snapshot, rules, secret, findings)
+    steps = _Steps()
     defaulted: Counter[tuple[Role, str]] = Counter()
     for record in changed.changed.records():
         of_record = comparison.steps_for(record)
         steps.add(of_record)
         defaulted.update((record.key.role, name) for name in record.defaulted if contains_field(of_record, name))
     creates, updates, refreshes = steps.of(Create), steps.of(Update), steps.of(Refresh)
-    returners, rekeys = tuple(steps.of(Returner)), tuple(steps.of(Rekey))
-    not_archived = {*lookalikes.values(), *(rekey.old for rekey in rekeys)}
+    rekeys = tuple(steps.of(Rekey))
+    unarchived, archived = around_rekeys(rekeys, snapshot.known, rules.now)
+    returners = (*steps.of(Returner), *unarchived)
+    asked_about = {Identity.LOOKALIKE, Identity.REKEYED}
+    not_archived = {found.other for found in findings.values() if found.other and found.identity in asked_about}
+    rekeyed = {rekey.old for rekey in rekeys}
     coming = _coming(creates, updates, returners) if assignments.to_assign else set()
     assigned = plan_assignments(assignments, snapshot.assignments, snapshot.known, coming)
     return Plan(
@@ -48,24 +68,38 @@ def build_plan(
         updates=updates,
         refreshes=refreshes,
         returners=returners,
-        leavers=tuple(_leavers(changed, rules, not_archived)),
+        leavers=(*_leavers(changed, rules, not_archived, rekeyed), *archived),
         held=(*changed.held, *steps.of(Held), *assigned.held),
         warnings=(*changed.warnings, *comparison.warnings, *assigned.warnings),
         unchanged=changed.unchanged + len(refreshes),
         rekeys=rekeys,
         grants=steps.of(Grant),
         assigns=assigned.assigns,
+        next_programmes=tuple(comparison.next_programmes),
         defaulted=dict(defaulted),
+    )
+
+
+def around_rekeys(
+    rekeys: Iterable[Rekey], known: Mapping[Key, Known], now: datetime
+) -> tuple[list[Returner], list[Leaver]]:
+    """Return the steps before and after new MISIDs: OneFile refuses changes to archived accounts (U21).
+
+    An account that may be archived is unarchived first; one that is released is archived again, being a leaver's.
+    """
+    old = {rekey: account for rekey in rekeys if (account := known.get(rekey.old))}
+    archived = [rekey for rekey, account in old.items() if account.status in {Status.ARCHIVED, Status.UNSURE}]
+    return (
+        [Returner(rekey.old, rekey.user_id, is_archived=True) for rekey in archived],
+        [Leaver(rekey.key, rekey.user_id, now, to_archive=True) for rekey in archived if rekey.is_release],
     )
 
 
 class _Steps:
     """The steps so far, by their type."""
 
-    def __init__(self, buffers: BufferFactory) -> None:
-        self._by_type: Mapping[type[RecordStep], Buffer[Any]] = {
-            kind: buffers.new_buffer(kind) for kind in get_args(RecordStep)
-        }
+    def __init__(self) -> None:
+        self._by_type: Mapping[type[RecordStep], Buffer[Any]] = {kind: Buffer(kind) for kind in get_args(RecordStep)}
 
     def add(self, steps: Iterable[RecordStep]) -> None:
         for step in steps:
@@ -73,21 +107,6 @@ class _Steps:
 
     def of(self, kind: type[_StepType]) -> Collection[_StepType]:
         return self._by_type[kind].close()
-
-
-def _find_lookalikes(changed: ChangedRecords, snapshot: Snapshot) -> dict[Key, Key]:
-    """The new records that resemble an account whose record is gone, each with that account's key."""
-    new = (
-        record
-        for record in changed.changed.records()
-        if record.key not in snapshot.known and record.key not in snapshot.confirmed_new
-    )
-    gone = {
-        key: snapshot.values[key]
-        for key, account in changed.absent.items()
-        if account.status is not Status.ARCHIVED and key in snapshot.values
-    }
-    return find_rekeyed(new, gone) if gone else {}
 
 
 def _coming(creates: Iterable[Create], updates: Iterable[Update], returners: Iterable[Returner]) -> Set[Key]:
@@ -99,15 +118,17 @@ def _coming(creates: Iterable[Create], updates: Iterable[Update], returners: Ite
     }
 
 
-def _leavers(changed: ChangedRecords, rules: Rules, not_archived: Set[Key]) -> Iterable[Leaver]:
+def _leavers(changed: ChangedRecords, rules: Rules, not_archived: Set[Key], rekeyed: Set[Key]) -> Iterable[Leaver]:
     for key, account in changed.missed.items():
-        if account.status is Status.ARCHIVED:
+        if account.status is Status.ARCHIVED or key in rekeyed:
             continue
         gone_for = rules.now - (account.left_at or rules.now)
         to_archive = (
             rules.archives_leavers
             and account.user_id is not None
+            # The clock may be wrong: so many days must also have had a complete reading without the record.
             and gone_for >= rules.grace
+            and account.days_gone >= rules.grace.days
             and key.misid not in rules.protected
             and key not in not_archived
             # OneFile may refuse to archive a user that a record still refers to (U20).

@@ -8,9 +8,11 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import NamedTuple, Self, TypeAlias
 
+from syncd.core.evidence import Evidence
 from syncd.core.fields import (
     FIELDS,
     ORGANISATION_COLUMN,
+    PERSON_COLUMN,
     REFERENCE_COLUMNS,
     Field,
     Kind,
@@ -18,7 +20,8 @@ from syncd.core.fields import (
     Role,
     columns_of,
 )
-from syncd.core.values import Unusable, Value, read_value
+from syncd.core.misid import read_misid
+from syncd.core.values import Unusable, Value, read_text, read_value
 
 
 class Key(NamedTuple):
@@ -44,18 +47,30 @@ class Reason(StrEnum):
     """A mandatory value is absent."""
     UNUSABLE = "unusable"
     """A value is not valid for OneFile."""
+    UNUSABLE_KEY = "unusable_key"
+    """The MISID cannot be a key, for example because of an invisible character."""
     DUPLICATE_KEY = "duplicate_key"
     """Two rows have the same MISID."""
+    LOOKALIKE_KEY = "lookalike_key"
+    """The MISID differs from a known one only in case, width, blanks or leading zeros."""
     REFERENCE_NOT_FOUND = "reference_not_found"
     """OneFile has nothing with the code in the MIS."""
     AMBIGUOUS = "ambiguous"
     """OneFile has more than one possible match."""
     REFUSED = "refused"
     """OneFile refused what was sent."""
+    REJECTED = "rejected"
+    """An operator has rejected what was to be sent, or has undone it."""
     IN_DOUBT = "in_doubt"
     """A create's answer was lost, and it is not settled yet."""
     REKEYED = "rekeyed?"
     """The person resembles one whose record is gone, and may have a new MISID."""
+    ANOTHER_PERSON = "another_person?"
+    """The values under this MISID have become those of another person."""
+    HAS_AN_ACCOUNT = "has_an_account?"
+    """OneFile has an account that may be this person's, and that syncd does not know."""
+    SAME_PERSON = "same_person?"
+    """Another current record seems to be about the same person."""
     CLEARED = "cleared"
     """The MIS no longer has a value that OneFile still holds."""
 
@@ -76,7 +91,13 @@ class Held:
     row: int = 0
     """The row's number in its feed if it has no MISID, else 0."""
     fingerprint: str = ""
-    """Of the record that OneFile refused, so that it is not sent again unchanged."""
+    """Of the record that OneFile refused, so that it is not sent again unchanged; or that a question is about."""
+    other: str = ""
+    """The MISID that the question is about, if another one is."""
+    user_id: int | None = None
+    """The account in OneFile that the question is about, if it is about one."""
+    evidence: Evidence | None = None
+    """What indicates, or contradicts, that it is the same person."""
 
     @property
     def key(self) -> Key:
@@ -93,6 +114,9 @@ class Warned:
     reason: Reason
     field: str
     detail: str
+    other: str = ""
+    """The MISID of the record that it is about, if it is about another one."""
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,8 @@ class Record:
     warnings: tuple[Warned, ...] = ()
     defaulted: frozenset[str] = frozenset()
     """The references that the row lacks and that come from the defaults."""
+    person_key: str = ""
+    """The MIS's own key of the person, if the feed has one; it is never sent."""
 
     @property
     def name(self) -> str:
@@ -123,8 +149,12 @@ class Record:
         """
         # An empty field may have to be cleared; an unusable one, or one without a column, never.
         empty = self.supplied.difference(self.fields, self.codes, (warned.field for warned in self.warnings))
-        told = [self.fields, self.codes, sorted(empty)]
-        content = json.dumps(told, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        content = json.dumps(
+            [self.fields, self.codes, sorted(empty), self.person_key],
+            sort_keys=True,
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
         return blake2b(content.encode("utf-8", "surrogatepass"), key=secret, digest_size=16).hexdigest()
 
 
@@ -133,6 +163,8 @@ class OtherOrganisation:
     """A row of another organisation."""
 
     feed: str
+    key: Key | None = None
+    """Of a row that does not say which organisation it is of: the key that it would have in this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +211,44 @@ class Column:
         """Parse one value; returns ``None`` for an empty one. Raises `Unusable`."""
         if self.by is None or self.field.referent is None:
             return read_value(self.field.kind, raw)
-        text = read_value(Kind.TEXT, raw)
-        return None if text is None else Code(self.field.referent, self.by, str(text))
+        if self.by == "MISID":
+            misid = read_misid(raw)
+            return None if misid is None else Code(self.field.referent, self.by, misid)
+        text = None if raw is None else read_text(raw)
+        return None if text is None else Code(self.field.referent, self.by, text)
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationColumn:
+    """How the organisation of a feed's rows is read."""
+
+    position: int | None
+    """``None`` if the feed has no such column."""
+    default: int
+    """The organisation of rows that need not name one."""
+    is_mandatory: bool
+
+    @classmethod
+    def at(cls, position: int | None, default: int, *, is_mandatory: bool) -> Self:
+        """Make one of the column's position. Raises `UnusableColumns` if there is none and each row needs it."""
+        if position is None and is_mandatory:
+            raise UnusableColumns(
+                f"the column {ORGANISATION_COLUMN} is missing, and it is mandatory because onefile.organisations is "
+                "set: add the organisation of each row to the query"
+            )
+        return cls(position, default, is_mandatory)
+
+    def read(self, row: Row) -> int | tuple[Reason, str]:
+        """Return the organisation of a row, or why it is not known: the reason, and what is wrong with the value."""
+        if self.position is None:
+            return self.default
+        try:
+            number = read_value(Kind.INTEGER, row[self.position])
+        except Unusable as problem:
+            return Reason.UNUSABLE, str(problem)
+        if number is None and self.is_mandatory:
+            return Reason.MISSING, "is empty; because onefile.organisations is set, each row must name its organisation"
+        return self.default if number is None else int(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +257,12 @@ class Layout:
 
     role: Role
     feed: str
-    organisation_id: int
-    organisation_position: int | None
+    organisation: OrganisationColumn
     misid_position: int
     columns: tuple[Column, ...]
     supplied: frozenset[str]
     defaults: Defaults = field(default_factory=dict)
+    person_position: int | None = None
 
     @classmethod
     def from_columns(
@@ -205,10 +273,13 @@ class Layout:
         organisation_id: int,
         defaults: Defaults | None = None,
         watermark: str = "",
+        *,
+        has_several_organisations: bool = False,
     ) -> Self:
         """Match a feed's column names with OneFile's fields, in any letter case.
 
-        A column that is only the ``watermark`` is skipped.
+        A column that is only the ``watermark`` is skipped. Rows that do not name their organisation are of
+        ``organisation_id``, unless the feeds have rows of several organisations.
         Raises `UnusableColumns` for an unknown or doubled column, and for a mandatory one that is missing.
         """
         spellings = columns_of(role)
@@ -227,40 +298,47 @@ class Layout:
             hint = f"did you mean {nearest[0]!r}?" if nearest else "add it to the query"
             raise UnusableColumns(f"the watermark {watermark!r} is not among the columns; {hint}")
         defaults = {name: value for name, value in (defaults or {}).items() if role in FIELDS[name].roles}
-        matched = tuple(_column(name, position) for name, position in positions.items() if name != ORGANISATION_COLUMN)
+        own = {ORGANISATION_COLUMN, PERSON_COLUMN}
+        matched = tuple(_column(name, position) for name, position in positions.items() if name not in own)
         supplied = frozenset(column.field.name for column in matched) | defaults.keys()
         _refuse_missing_columns(role, supplied)
         return cls(
             role,
             feed,
-            organisation_id,
-            positions.get(ORGANISATION_COLUMN),
+            OrganisationColumn.at(
+                positions.get(ORGANISATION_COLUMN), organisation_id, is_mandatory=has_several_organisations
+            ),
             positions["MISID"],
             tuple(column for column in matched if column.name != "MISID"),
             supplied,
             defaults,
+            positions.get(PERSON_COLUMN),
         )
 
     def key_of(self, row: Row) -> Key | None:
         """Return the key of a row without parsing the rest; ``None`` if `read` would hold the row for its key."""
+        organisation_id = self.organisation.read(row)
         try:
-            misid = read_value(Kind.TEXT, row[self.misid_position])
-            return Key(self._organisation_of(row), self.role, misid) if isinstance(misid, str) else None
+            misid = read_misid(row[self.misid_position])
         except Unusable:
             return None
+        if not isinstance(organisation_id, int) or misid is None:
+            return None
+        return Key(organisation_id, self.role, misid)
 
     def read(self, row: Row, number: int) -> Record | Held:
         """Normalise and validate one row; ``number`` counts the feed's rows from 1."""
+        organisation = self.organisation.read(row)
+        organisation_id = organisation if isinstance(organisation, int) else self.organisation.default
         try:
-            organisation_id = self._organisation_of(row)
+            misid = read_misid(row[self.misid_position])
         except Unusable as problem:
-            return self._held("", number, Reason.UNUSABLE, ORGANISATION_COLUMN, str(problem), self.organisation_id)
-        try:
-            misid = read_value(Kind.TEXT, row[self.misid_position])
-        except Unusable as problem:
-            return self._held("", number, Reason.UNUSABLE, "MISID", str(problem), organisation_id)
-        if not isinstance(misid, str):
+            return self._held("", number, Reason.UNUSABLE_KEY, "MISID", str(problem), organisation_id)
+        if misid is None:
             return self._held("", number, Reason.MISSING, "MISID", "is empty", organisation_id)
+        if not isinstance(organisation, int):
+            reason, detail = organisation
+            return self._held(misid, 0, reason, ORGANISATION_COLUMN, detail, organisation_id)
 
         key = Key(organisation_id, self.role, misid)
         fields: dict[str, Value] = {"MISID": misid}
@@ -268,6 +346,7 @@ class Layout:
         problems: dict[str, str] = {}
         for column in self.columns:
             self._read_column(column, row[column.position], fields, codes, problems)
+        person_key = self._person_of(row, problems)
         for name in codes.keys() & fields.keys():
             del codes[name]
         defaulted = self.defaults.keys() - fields.keys() - codes.keys() - problems.keys()
@@ -288,13 +367,15 @@ class Layout:
             for name, detail in problems.items()
             if name not in fields and name not in codes
         )
-        return Record(key, self.feed, fields, codes, self.supplied, warnings, frozenset(defaulted))
+        return Record(key, self.feed, fields, codes, self.supplied, warnings, frozenset(defaulted), person_key)
 
-    def _organisation_of(self, row: Row) -> int:
-        if self.organisation_position is None:
-            return self.organisation_id
-        number = read_value(Kind.INTEGER, row[self.organisation_position])
-        return self.organisation_id if number is None else int(number)
+    def _person_of(self, row: Row, problems: dict[str, str]) -> str:
+        raw = None if self.person_position is None else row[self.person_position]
+        try:
+            return "" if raw is None else read_text(raw) or ""
+        except Unusable as problem:
+            problems[PERSON_COLUMN] = str(problem)
+            return ""
 
     @staticmethod
     def _read_column(

@@ -1,6 +1,12 @@
-"""Resolve the codes of the MIS: to the accounts of the feeds' records, else to ids looked up in OneFile."""
+"""Resolve the codes of the MIS: to the accounts of the feeds' records, else to ids looked up in OneFile.
 
-from collections.abc import Mapping, Set
+What was looked up is kept. A person may move a MISID or a name to another account in OneFile, so each code is looked up
+again once a day, as soon as OneFile refuses a change with its id, and every hour while OneFile has no id for it.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from syncd.core.accounts import Known
@@ -10,6 +16,60 @@ from syncd.core.records import Code, Held, Key, Reason, Record
 Resolved: TypeAlias = int | Key | Reason
 """What a code stands for: an id, an account that this run creates first, or why neither is known."""
 
+#: The longest time for which a code that was moved to another account in OneFile still resolves to the old one.
+_LASTS: Final = timedelta(days=1)
+#: The longest time for which the daemon does not notice a class just created in OneFile.
+_NOTHING_LASTS: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What OneFile had for a code when it was last searched."""
+
+    meaning: int | Reason
+    """The id, or why there is none: not found, or ambiguous."""
+    found_at: datetime
+    is_doubted: bool = False
+    """Whether OneFile has refused a change with this id since."""
+
+    @property
+    def has_id(self) -> bool:
+        """Whether OneFile had an id for it."""
+        return isinstance(self.meaning, int)
+
+    def is_outdated(self, now: datetime) -> bool:
+        """Whether this is too long ago; a time in the future means that the clock was set back."""
+        return not timedelta() <= now - self.found_at < (_LASTS if self.has_id else _NOTHING_LASTS)
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the code must be looked up again before it is used."""
+        return self.is_doubted or self.is_outdated(now)
+
+
+def ids_of(looked_up: Mapping[Code, LookedUp]) -> dict[Code, int]:
+    """The ids of the codes that have one, of any age: records were last compared with these."""
+    return {code: each.meaning for code, each in looked_up.items() if isinstance(each.meaning, int)}
+
+
+def is_check_due(looked_up: Iterable[LookedUp], now: datetime) -> bool:
+    """Whether an id must be looked up again, which takes a full read: records that have not changed may have it."""
+    return any(each.has_id and each.is_due(now) for each in looked_up)
+
+
+def trusted(looked_up: Mapping[Code, LookedUp], in_use: Set[Code], now: datetime) -> dict[Code, int | Reason]:
+    """What is known of the codes ``in_use`` without a look-up.
+
+    If an id is outdated, none is trusted: all are looked up together, which takes the fewest calls a day.
+    """
+    used = {code: looked_up[code] for code in in_use if code in looked_up}
+    are_ids_outdated = any(each.has_id and each.is_outdated(now) for each in used.values())
+    return {
+        code: each.meaning
+        for code, each in used.items()
+        if not each.is_due(now) and not (each.has_id and are_ids_outdated)
+    }
+
+
 _REFERENTS: Final[dict[Role, Referent]] = {role: referent for referent in Referent for role in referent.roles}
 
 
@@ -17,7 +77,7 @@ class References:
     """Resolves codes while the feeds are read: a record is read before those that refer to it.
 
     ``changed`` are the records that this run may send, filled while it reads; ``looked_up`` are the ids that OneFile
-    has returned for codes, at any time.
+    has returned for codes, at any time. ``unanswered`` are the codes that no account of the feeds answers to.
     """
 
     def __init__(
@@ -29,6 +89,7 @@ class References:
         self._read: set[Key] = set()
         self._named: dict[Code, set[Key]] = {}
         self._ids: dict[tuple[int, Code], int | None] = {}
+        self.unanswered: set[Code] = set()
 
     def add(self, record: Record | Held) -> None:
         """Add a record; only those that others may refer to count."""
@@ -64,6 +125,7 @@ class References:
         if place not in self._ids:
             match self.resolve(organisation_id, code):
                 case None:
+                    self.unanswered.add(code)
                     self._ids[place] = self._looked_up.get(code)
                 case Key() | Reason():
                     self._ids[place] = None

@@ -12,8 +12,10 @@ class Trigger(StrEnum):
     REQUEST = "request"
     LINK = "link"
     REKEY = "rekey"
+    RELEASE = "release"
     RESTORE = "restore"
     VERIFY = "verify"
+    UNDO = "undo"
 
 
 #: An approval given to one of these also permits the next of any of them: all make the same plan from the MIS.

@@ -63,7 +63,8 @@ def read_value(kind: Kind, raw: object) -> Value | None:
     return None if raw is None else _READERS[kind](raw)
 
 
-def _text(raw: object) -> str | None:
+def read_text(raw: object) -> str | None:
+    """Return a value as text without blanks at its ends; ``None`` if nothing is left. Raises `Unusable`."""
     match raw:
         case str():
             text = raw
@@ -99,7 +100,7 @@ def _what_is_wrong_with(character: str) -> str:
 
 
 def _lines(raw: object) -> str | None:
-    lines = (line.strip() for line in (_text(raw) or "").splitlines())
+    lines = (line.strip() for line in (read_text(raw) or "").splitlines())
     return "\n".join(line for line in lines if line) or None
 
 
@@ -126,7 +127,7 @@ def _integer(raw: object) -> int | None:
     if isinstance(raw, int) and not isinstance(raw, bool):
         number = raw
     else:
-        text = _text(raw)
+        text = read_text(raw)
         if text is None:
             return None
         if not _INTEGER_SHAPE.fullmatch(text):
@@ -142,7 +143,7 @@ def _boolean(raw: object) -> bool | None:
     if isinstance(raw, bool):
         return raw
     # MySQL's BIT(1) arrives as one byte.
-    text = str(raw[0]) if isinstance(raw, bytes) and raw in (b"\x00", b"\x01") else _text(raw)
+    text = str(raw[0]) if isinstance(raw, bytes) and raw in (b"\x00", b"\x01") else read_text(raw)
     if text is None:
         return None
     try:
@@ -158,7 +159,7 @@ def _moment_of(raw: object) -> datetime | None:
     elif isinstance(raw, date):
         moment = datetime(raw.year, raw.month, raw.day)  # noqa: DTZ001 - a calendar day has no zone
     else:
-        text = _text(raw)
+        text = read_text(raw)
         if text is None or _ZERO_DATE.fullmatch(text):
             return None
         try:
@@ -187,7 +188,7 @@ def _moment(raw: object) -> str | None:
 
 
 def _email(raw: object) -> str | None:
-    text = _text(raw)
+    text = read_text(raw)
     if text is not None and not _is_address(text):
         raise Unusable("is not an e-mail address")
     return text
@@ -211,7 +212,7 @@ def _is_address_as_a_whole(text: str) -> bool:
 
 
 def _uln(raw: object) -> str | None:
-    text = _text(raw)
+    text = read_text(raw)
     if text is None or text == _NO_ULN_YET:
         return text
     if not _ULN_SHAPE.fullmatch(text):
@@ -223,14 +224,14 @@ def _uln(raw: object) -> str | None:
 
 
 def _nino(raw: object) -> str | None:
-    text = "".join((_text(raw) or "").split()).upper()
+    text = "".join((read_text(raw) or "").split()).upper()
     if text and not _NINO_SHAPE.fullmatch(text):
         raise Unusable("is not an NI number")
     return text or None
 
 
 _READERS: Final[dict[Kind, Callable[[object], Value | None]]] = {
-    Kind.TEXT: _text,
+    Kind.TEXT: read_text,
     Kind.LINES: _lines,
     Kind.INTEGER: _integer,
     Kind.BOOLEAN: _boolean,

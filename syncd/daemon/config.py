@@ -31,6 +31,8 @@ class DaemonConfig:
     daily: Sequence[DailyJob] = ()
     about: Mapping[str, object] = field(default_factory=dict)
     """What the log says about it when it comes into force."""
+    heartbeat: Callable[[], None] = lambda: None
+    """Tells an outside watcher that a poll has completed; raises nothing."""
     close: Callable[[], None] = lambda: None
     """Releases its resources, once no run uses it any more."""
 

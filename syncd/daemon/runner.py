@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from enum import Enum, auto
 from functools import partial
 from threading import Condition, Event
 from typing import Final
@@ -58,6 +59,17 @@ class PriorityLock:
         return self._is_taken
 
 
+class Ending(Enum):
+    """How the run of an organisation has ended."""
+
+    COMPLETE = auto()
+    """It came to its end; it may have been stopped by the guard, or asked to wait for the next one."""
+    FAILED = auto()
+    """It could not be made, for a reason that it has logged."""
+    RETRY_SOON = auto()
+    """It could not be made, because OneFile is down."""
+
+
 class Runner:
     """The runs of a daemon's organisations. Any thread may ask for one; they are made one after the other.
 
@@ -81,17 +93,23 @@ class Runner:
 
     def poll(self) -> bool:
         """Make a run of every organisation; returns false if OneFile is down and one should be retried soon."""
-        return self._of_all(lambda context: run_once(context, Trigger.SCHEDULE))
+        endings = self._of_all(lambda context: run_once(context, Trigger.SCHEDULE))
+        if endings == {Ending.COMPLETE}:
+            self.orders.heartbeat()
+        return Ending.RETRY_SOON not in endings
 
     def verify(self) -> bool:
-        """Verify every organisation, which may take hours: polls and requests go ahead of the rest of it."""
+        """Verify every organisation, which may take hours: polls and requests go ahead of the rest of it.
+
+        Returns what `poll` does.
+        """
         so_far: defaultdict[int, VerifyProgress] = defaultdict(VerifyProgress)
 
         def work(context: SyncContext) -> None:
             context = replace(context, should_yield=lambda: self._turns.has_waiting)
             verify_once(context, Trigger.VERIFY, so_far=so_far[context.organisation_id])
 
-        return self._of_all(work, is_patient=True)
+        return Ending.RETRY_SOON not in self._of_all(work, is_patient=True)
 
     def answer_requests(self) -> None:
         """Make a run of every organisation with a waiting request; in a quiet window requests keep waiting."""
@@ -142,15 +160,14 @@ class Runner:
         while retired and not self._turns.is_taken:
             retired.pop().close()
 
-    def _of_all(self, work: Callable[[SyncContext], object], *, is_patient: bool = False) -> bool:
+    def _of_all(self, work: Callable[[SyncContext], object], *, is_patient: bool = False) -> set[Ending]:
         """Run every organisation, even if another one's run fails."""
-        outcomes = [self._run_until_done(each, work, is_patient=is_patient) for each in self._organisations]
-        return all(outcomes)
+        return {self._run_until_done(each, work, is_patient=is_patient) for each in self._organisations}
 
     def _run_until_done(
         self, organisation_id: int, work: Callable[[SyncContext], object], *, is_patient: bool = False
-    ) -> bool:
-        """Do it once, and again each time it yields; returns false if it should be retried soon."""
+    ) -> Ending:
+        """Do it once, and again each time it yields."""
         while not self._stopping.is_set():
             try:
                 return self._run_until_yield(organisation_id, work, is_patient=is_patient)
@@ -158,11 +175,11 @@ class Runner:
                 # A patient run yields to threads that already wait to make their runs.
                 if not is_patient:
                     self._yield_to_requests()
-        return True
+        return Ending.FAILED
 
     def _run_until_yield(
         self, organisation_id: int, work: Callable[[SyncContext], object], *, is_patient: bool
-    ) -> bool:
+    ) -> Ending:
         try:
             # Two organisations have two locks in the store, but still run one after the other.
             with (
@@ -171,10 +188,11 @@ class Runner:
             ):
                 context = self.orders.for_organisation(organisation_id)
                 work(replace(context, should_yield=self._urgency))
+                return Ending.COMPLETE
         except Yielded:
             raise
         except OneFileUnreachable:
-            return False
+            return Ending.RETRY_SOON
         except StateUnusable as problem:
             self._failed(organisation_id, str(problem))
         except (SyncdError, Interrupted):
@@ -184,7 +202,7 @@ class Runner:
             self._failed(organisation_id, f"unexpected {type(problem).__name__}")
         finally:
             self._on_run_over()
-        return True
+        return Ending.FAILED
 
     def _failed(self, organisation_id: int, reason: str) -> None:
         # No traceback: it may quote values.

@@ -105,14 +105,15 @@ class _Story:
     def the_first_run_waits(self) -> None:
         self.teller.chapter("The first run")
         self.say(
-            "That is more new accounts than the guard allows without approval, so that a broken query can never "
-            "flood OneFile or empty it. A run that is too large stops before its first change and waits for you."
+            "The first run that creates accounts always waits for you, and so does every run that would change too "
+            "much, alone or with the runs of a day or a week: a broken query can never flood OneFile or empty it. "
+            "Such a run stops before its first change."
         )
         self.run("sync", ends_with=Ending.WAITS)
 
     def the_first_run_is_approved(self) -> None:
         self.say(
-            "You have read the plan and agree with it. Your approval covers at most as many changes as were planned."
+            "You have read the plan and agree with it. Your approval covers exactly the changes that were planned."
         )
         self.run("approve")
         self.say("OneFile allows 300 calls a minute. syncd stays below that, so the next run takes about 15 seconds.")

@@ -41,8 +41,9 @@ class Deadline:
         self._seconds = None if seconds is None else seconds + GRACE
         self._port = port
         self._sockets: list[socket.socket] = []
-        self._earlier: frozenset[str] | None = None
-        """The sockets of this process from before the connection; ``None`` unless it is being opened."""
+        self._excluded: frozenset[str] | None = None
+        """The sockets of this process that are not, or may not be, the connection's, by inode: those from before, and
+        those that appeared together. ``None`` unless it is being opened."""
 
     def call(self, action: Callable[[], _T]) -> _T:
         """Return what the action returns. Raises what it raises, and `Overdue`."""
@@ -53,7 +54,7 @@ class Deadline:
         if self._seconds is None:
             return action()
         with _CONNECTING:
-            self._earlier = frozenset(_open_sockets())
+            self._excluded = frozenset(_open_sockets())
             try:
                 connection = self._call(action, self._seconds)
                 self._find_socket()
@@ -61,7 +62,7 @@ class Deadline:
                 self._release_sockets()
                 raise
             finally:
-                self._earlier = None
+                self._excluded = None
         return connection
 
     def end(self, action: Callable[[], object]) -> bool:
@@ -120,17 +121,20 @@ class Deadline:
     def _find_socket(self) -> None:
         """While connecting, find the connection's socket: the only new one to the database's port.
 
-        If there are several, one of them may belong to another part of syncd, and none is shut down.
+        If there are several, one of them may belong to another part of syncd, and none of them is shut down, also when
+        only one of them remains.
         """
-        if self._earlier is None or self._port is None:
+        if self._excluded is None or self._port is None:
             return
         self._release_sockets()
-        new = {inode: number for inode, number in _open_sockets().items() if inode not in self._earlier}
+        new = {inode: number for inode, number in _open_sockets().items() if inode not in self._excluded}
         ports = _remote_ports()
-        found = [_duplicate(number) for inode, number in new.items() if ports.get(inode) == self._port]
-        self._sockets = [each for each in found if each is not None]
-        if len(self._sockets) > 1:
-            self._release_sockets()
+        found = {inode: number for inode, number in new.items() if ports.get(inode) == self._port}
+        if len(found) > 1:
+            self._excluded |= found.keys()
+            return
+        duplicates = [_duplicate(number) for number in found.values()]
+        self._sockets = [each for each in duplicates if each is not None]
 
     def _release_sockets(self) -> None:
         for each in self._sockets:

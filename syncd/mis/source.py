@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from syncd.core.records import FetchRows
 from syncd.database_url import parse_database_url, without_secrets
-from syncd.errors import ConfigurationError, MisUnreachable
+from syncd.errors import ConfigurationError, MisUnreachable, thread_problem
 from syncd.mis import cursors
 from syncd.mis.cursors import MoreResults, Page, RowCursor, cursor_for
 from syncd.mis.deadline import Deadline, Overdue
@@ -121,6 +121,8 @@ class Mis:
                 f"Check the host and the port in source.url, and that no firewall is in between{also}."
             ) from None
         except Exception as problem:
+            if thread_problem(problem):
+                raise
             # For an unknown option, drivers raise errors of any class.
             raise MisUnreachable(f"The MIS at {self} cannot be reached: {explain_unreachable(problem)}") from problem
         try:
@@ -246,6 +248,8 @@ class _FeedQuery:
         except Overdue:
             raise self._error(explain_silence(self._timeout_seconds)) from None
         except Exception as problem:
+            if thread_problem(problem):
+                raise
             # On a broken connection mssql-python raises a RuntimeError, which is not an error of the database API.
             raise self._error(self._explain(problem)) from problem
 

@@ -8,13 +8,24 @@ from syncd.onefile.instrumentation import OnRequest
 from syncd.onefile.pagination import TooManyPages
 from syncd.onefile.rate_limit import Interrupted, RateLimiter, RateLimitStore, Yielded
 from syncd.onefile.requests import ApiRequest, Id, PendingId, fields_sent, request_for
-from syncd.onefile.responses import Created, Organisation, Place, Response, UserRow
+from syncd.onefile.responses import (
+    Created,
+    Names,
+    Organisation,
+    Place,
+    Response,
+    UserRow,
+    is_archived,
+    role_in,
+    says_archived,
+)
 
 __all__ = [
     "ApiRequest",
     "Created",
     "Id",
     "Interrupted",
+    "Names",
     "OnRequest",
     "OneFile",
     "Organisation",
@@ -27,5 +38,8 @@ __all__ = [
     "UserRow",
     "Yielded",
     "fields_sent",
+    "is_archived",
     "request_for",
+    "role_in",
+    "says_archived",
 ]

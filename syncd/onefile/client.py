@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Self, TypeVar
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import stamina
@@ -22,6 +21,7 @@ from syncd.onefile.requests import ApiRequest, resource
 from syncd.onefile.responses import (
     Created,
     Customer,
+    Names,
     Organisation,
     Place,
     Response,
@@ -36,10 +36,13 @@ from syncd.onefile.responses import (
     parse_place,
     parse_rows,
     parse_user,
+    says_archived,
 )
 from syncd.onefile.session import SessionAuth
 from syncd.onefile.timeouts import DeadlineTransport
 from syncd.onefile.transport import RateLimitedTransport
+from syncd.route import Route
+from syncd.tls import REMEDY
 
 _ATTEMPTS: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.5
@@ -47,6 +50,10 @@ _LONGEST_PAUSE_SECONDS: Final = 5
 
 #: After these errors, no part of the call can have reached OneFile.
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+#: What OpenSSL's errors contain.
+_OF_TLS: Final = "[SSL"
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 
 _Row = TypeVar("_Row", UserRow, Place)
 
@@ -57,6 +64,7 @@ class OneFile:
     Thread-safe. Every method can raise `OneFileUnreachable` (nothing was changed), `CredentialsRefused` and
     `Interrupted`; methods that change something can also raise `Refused` and `AnswerLost`.
     Reads and updates are retried because they are idempotent; a create is retried only if it was never sent.
+    ``route`` is that of the environment if there is none; finding it can raise `ConfigurationError`.
     """
 
     def __init__(
@@ -70,15 +78,17 @@ class OneFile:
         max_in_flight: int = 16,
         on_throttled: Callable[[float], None] = lambda _seconds: None,
         on_request: OnRequest = lambda _request: None,
+        route: Route | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        self._route = route or Route.to(base_url)
         self.rate_limiter: Final = rate_limiter
         self._on_throttled = on_throttled
         self._page_sizes = PageSizes()
         punctual = transport or DeadlineTransport(
             timeout_seconds,
+            self._route,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
-            proxy=_proxy_for(httpx.URL(base_url)),
         )
         timed = TimedTransport(punctual, httpx.URL(base_url).path, on_request)
         self._http = httpx.Client(
@@ -139,13 +149,14 @@ class OneFile:
         role: Role | None = None,
         misid: str | None = None,
         *,
+        names: Names | None = None,
         modified_since: datetime | None = None,
         expected: int | None = None,
         at_most: int | None = None,
     ) -> Iterator[UserRow]:
         """Yield the users of an organisation, page by page; with a role, only users who are not archived (§8.6, U4).
 
-        OneFile may match ``misid`` loosely (U6), so the caller must check every row.
+        OneFile may match ``misid`` and ``names`` loosely (U6), so the caller must check every row.
         ``modified_since`` omits users not modified since then; what counts as a modification is not known (U29).
         ``expected`` is the estimated number of rows, used to choose the page size; ``at_most`` is the maximum number of
         calls. Also raises `TooManyPages`.
@@ -155,9 +166,12 @@ class OneFile:
             filters["Role"] = role.number
         if misid is not None:
             filters["MISID"] = misid
+        if names is not None:
+            filters["FirstName"], filters["LastName"] = names
         if modified_since is not None:
             filters["LastModified"] = f"{modified_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return self._rows("/User/Search", filters, parse_user, 1 if misid is not None else expected, at_most)
+        is_for_one = misid is not None or names is not None
+        return self._rows("/User/Search", filters, parse_user, 1 if is_for_one else expected, at_most)
 
     def places(self, role: Role, organisation_id: int, *, expected: int | None = None) -> Iterator[Place]:
         """Yield the classrooms (§9) or placements (§10) of an organisation; ``expected`` estimates their number."""
@@ -264,23 +278,34 @@ class OneFile:
         try:
             return self._http.request(method, path, json=body)
         except _NOT_SENT as problem:
-            raise OneFileUnreachable(
-                f"OneFile at {self._http.base_url.host} cannot be reached: {_plainly(problem)}."
-            ) from None
+            raise OneFileUnreachable(self._unreachable(problem)) from None
         except httpx.HTTPError as problem:
             if isinstance(problem, httpx.RequestError) and problem.request.url.path.endswith("/Authentication"):
-                raise OneFileUnreachable(f"OneFile did not answer the log-in: {type(problem).__name__}.") from None
+                through = f" through the proxy {self._route.proxy}" if self._route.proxy else ""
+                raise OneFileUnreachable(
+                    f"OneFile did not answer the log-in{through}: {type(problem).__name__}."
+                ) from None
             raise AnswerLost from None
+
+    def _unreachable(self, problem: httpx.RequestError) -> str:
+        """Return why a call did not leave, and what to do: the host, its certificate, or the proxy before it."""
+        host, proxy, why = self._http.base_url.host, self._route.proxy, _plainly(problem)
+        if _UNTRUSTED in str(problem):
+            return f"OneFile at {host} cannot be reached: {why}. {REMEDY}."
+        if proxy is None:
+            return f"OneFile at {host} cannot be reached: {why}."
+        if isinstance(problem, httpx.ProxyError):
+            if why.startswith(str(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED.value)):
+                why += "; it wants a user and a password, as in http://USER:PASSWORD@HOST:PORT"
+            return f"The proxy {proxy} does not connect to OneFile at {host}: {why}."
+        if _OF_TLS in str(problem):
+            return f"OneFile at {host} cannot be reached through the proxy {proxy}: {why}."
+        return f"The proxy {proxy} cannot be reached: {why}."
 
 
 def _plainly(problem: httpx.RequestError) -> str:
     """Return the operating system's or OpenSSL's message about a connection, without error numbers and source lines."""
-    return re.sub(r"^\[[^]]*\] ?| ?\(_ssl\.c:\d+\)", "", str(problem)).rstrip(".")
-
-
-def _proxy_for(url: httpx.URL) -> str | None:
-    """Return the proxy from the environment; ``None`` for bypassed hosts, and for http, which is only used locally."""
-    return None if url.scheme == "http" or proxy_bypass(url.host) else getproxies().get("https")
+    return re.sub(r"^\[[^]]*\] ?| ?\(_ssl\.c:\d+\)", "", str(problem)).rstrip(".") or type(problem).__name__
 
 
 @contextmanager
@@ -310,7 +335,7 @@ def _checked(response: httpx.Response) -> httpx.Response:
     match status:
         case HTTPStatus.UNAUTHORIZED:
             raise CredentialsRefused("OneFile refuses a session that it has only just given (status 401).")
-        case HTTPStatus.FORBIDDEN:
+        case HTTPStatus.FORBIDDEN if not says_archived(parse_message(response)):
             raise CredentialsRefused(
                 "OneFile forbids the call (status 403): the customer token may be of another environment or customer."
             )

@@ -4,12 +4,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 
+from syncd.core.fields import ROLE_BY_NUMBER, Role
+from syncd.core.misid import canonical
+
 #: The largest value of a database column; OneFile's ids have at most nine digits.
 _LARGEST_ID: Final = 2**63 - 1
+
+#: Of a ``Retry-After``: more seconds are a mistake.
+_MOST_DIGITS: Final = 9
+
+#: More than is stored of it: the values in it must be whole to be recognised.
+_LONGEST_MESSAGE: Final = 5000
+
+#: In "archived", "archive" and "archiving".
+_ARCHIVE: Final = "archiv"
+#: Keys that may name the state of an account in words. The learner status is not one: each centre has its own (§7).
+_STATE_KEYS: Final = ("role", "rolename", "group", "groupname", "status", "accountstatus", "userstatus")
+_YES: Final = frozenset({"true", "yes", "y", "archived"})
+_NO: Final = frozenset({"false", "no", "n", "0", "active"})
+#: How .NET writes a date that was never set.
+_NO_DATE: Final = ("0001-01-01", "01/01/0001", "1/1/0001", "/Date(-62135596800000")
 
 
 class Unreadable(ValueError):
@@ -35,6 +53,13 @@ class Organisation:
     """Its effect is not documented (U28); ``None`` if OneFile omits it."""
 
 
+class Names(NamedTuple):
+    """A user's first and last name, as OneFile or the MIS writes them."""
+
+    first: str
+    last: str
+
+
 @dataclass(frozen=True, slots=True)
 class UserRow:
     """A user in a search result; most other fields need a separate call (§8.6)."""
@@ -45,9 +70,14 @@ class UserRow:
     """All fields of the row, keys in lower case: the names, and any others that OneFile includes (U2)."""
 
     @property
+    def names(self) -> Names:
+        """First and last name; empty if the account has none."""
+        return Names(_text(self.told, "firstname"), _text(self.told, "lastname"))
+
+    @property
     def name(self) -> str:
-        """First and last name."""
-        return f"{_text(self.told, 'firstname')} {_text(self.told, 'lastname')}".strip()
+        """First and last name in one."""
+        return " ".join(self.names).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +96,8 @@ class Response:
     status: int
     attempts: int
     """The number of attempts."""
+    note: str = ""
+    """What the status does not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +159,12 @@ def parse_organisation(row: Mapping[str, Any]) -> Organisation:
 
 def parse_user(row: Mapping[str, Any]) -> UserRow:
     """Return a user; the MISID is empty if the account has none (§19). Raises `Unreadable`."""
-    return UserRow(_id_of(row), _text(row, "misid"), row)
+    return UserRow(_id_of(row), canonical(_text(row, "misid")), row)
 
 
 def parse_place(row: Mapping[str, Any]) -> Place:
     """Return a classroom or placement. Raises `Unreadable`."""
-    return Place(_id_of(row), _text(row, "name"), _text(row, "misid"))
+    return Place(_id_of(row), _text(row, "name"), canonical(_text(row, "misid")))
 
 
 def parse_created(response: httpx.Response) -> Created:
@@ -158,22 +190,52 @@ def parse_session(response: httpx.Response) -> str:
 
 
 def parse_message(response: httpx.Response) -> str:
-    """Return OneFile's message from a refusal, in any of its forms (U12); at most 500 characters."""
-    words = " ".join(_words(response).split())
-    return words[:500]
+    """Return OneFile's message from a refusal, in any of its forms (U12), cut off if it is very long."""
+    return " ".join(_words(response).split())[:_LONGEST_MESSAGE]
+
+
+def is_archived(told: Mapping[str, Any]) -> bool | None:
+    """Return whether OneFile shows a user as archived; ``None`` if its answer does not say.
+
+    ``told`` are the fields of the answer, keys in lower case. It is not documented how an archived account shows (U5):
+    by a flag or a date, by words, or by another role number, because archiving looks like a change of role (§8.1). The
+    number of an ordinary role says nothing, because OneFile may keep it.
+    """
+    flags = {_is_set(value) for name, value in told.items() if _ARCHIVE in name and "unarchiv" not in name}
+    states = (str(told.get(name)).strip().lower() for name in _STATE_KEYS)
+    if True in flags or any(state.startswith("archived") for state in states):
+        return True
+    if False in flags:
+        return False
+    number = _role_number(told)
+    return True if number is not None and number not in ROLE_BY_NUMBER else None
+
+
+def role_in(told: Mapping[str, Any]) -> Role | None:
+    """Return a user's role; ``None`` if the answer has none that the API can create (§8.1). Keys in lower case."""
+    return ROLE_BY_NUMBER.get(_role_number(told) or 0)
+
+
+def says_archived(message: str) -> bool:
+    """Whether the message of a refused update says that the account is archived (U21).
+
+    The message must not contain the values that were sent: one of them may contain such words.
+    """
+    return _ARCHIVE in message.lower()
 
 
 def parse_retry_after(response: httpx.Response, now: datetime) -> float | None:
     """Return the seconds to wait by a ``Retry-After`` header, at least 0; ``None`` if it is missing or invalid."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
-        return float(text)
+        return float(text) if len(text) <= _MOST_DIGITS else None
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, OverflowError):
+        # Not a date, or one with a year or a zone that no date has.
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def _words(response: httpx.Response) -> str:
@@ -220,6 +282,28 @@ def _id_in(number: object) -> int:
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     return "" if value is None else str(value).strip()
+
+
+def _is_set(value: object) -> bool | None:
+    """Whether a flag or a date is set; ``None`` if the value says neither."""
+    match value:
+        case bool() | int() | float():
+            return bool(value)
+        case str():
+            text = value.strip().lower()
+            if text in _NO or text.startswith(tuple(date.lower() for date in _NO_DATE)):
+                return False
+            return True if text in _YES or any(letter.isdigit() for letter in text) else None
+        case _:
+            return None
+
+
+def _role_number(told: Mapping[str, Any]) -> int | None:
+    try:
+        number = int(str(told.get("role", told.get("roleid"))))
+    except ValueError:
+        return None
+    return number if number > 0 else None
 
 
 def _flag(row: Mapping[str, Any], name: str) -> bool | None:

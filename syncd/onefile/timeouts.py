@@ -13,6 +13,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from syncd.route import Route
+
 
 class DeadlineTransport(httpx.HTTPTransport):
     """httpx's own transport with a limit of ``seconds`` for a call, from connecting to the last byte of its response.
@@ -21,8 +23,9 @@ class DeadlineTransport(httpx.HTTPTransport):
     the response, as `httpx.Client.request` does.
     """
 
-    def __init__(self, seconds: float, *, limits: httpx.Limits, proxy: str | None) -> None:
-        super().__init__(limits=limits, proxy=proxy)
+    def __init__(self, seconds: float, route: Route, *, limits: httpx.Limits) -> None:
+        proxy = route.proxy.for_httpx if route.proxy else None
+        super().__init__(verify=route.tls, limits=limits, proxy=proxy)
         self._seconds = seconds
         self._deadline = _Deadline()
         # httpcore accepts a network backend for this, but httpx has no option to pass one.

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, pairwise
+from pathlib import Path
 from typing import Final
 
 from syncd.core.assignments import AssignmentRecord
 from syncd.core.fields import FIELDS, Role
+from syncd.core.guard import Limits
 from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Reason, Record
 from syncd.core.run import RunState
 from syncd.core.text import plural
@@ -125,6 +127,23 @@ def of_schedule(poll: str, quiet: Sequence[tuple[time, time]], *, is_live: bool)
     )
 
 
+def of_configuration(what: str, limits: Limits) -> Outcome:
+    """What was configured, and whether a limit of the guard has no effect because a longer time has a lower one."""
+    shares = {
+        "guard.percent": limits.percent,
+        "guard.percent_day": limits.percent_day,
+        "guard.percent_week": limits.percent_week,
+    }
+    for (name, share), (longer, lower) in pairwise(shares.items()):
+        if share > lower:
+            return Outcome(
+                f"{what}; {name} is {share:g}, but {longer} is only {lower:g}, and the lower limit counts",
+                f"Raise {longer} to at least {share:g}, or lower {name}.",
+                State.WARNING,
+            )
+    return Outcome(what)
+
+
 def of_leavers(grace: timedelta, protected: int, *, archives: bool) -> Outcome:
     """What happens to leavers; ``protected`` is the number of MISIDs that are never archived."""
     if not archives:
@@ -159,7 +178,7 @@ def of_notify(names: Sequence[str]) -> Outcome:
 def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
     """Whether the state store exists, is writable, has this version's schema, and is decrypted by the key.
 
-    Root can write to any file, so for root it also checks whether a service can that runs as the folder's owner.
+    Root can write to any file, so for root it also tries what a service would that runs as the database's owner.
     Raises `StateUnusable`.
     """
     revision = store.revision()
@@ -178,7 +197,19 @@ def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
             return Outcome(f"{old}, which the next run upgrades")
         return Outcome(old, "Run 'syncd db upgrade'.", State.FAILED)
     maintenance.check_key(store)
-    return Outcome(f"{store}, schema {revision}" + (", decrypts with the configured key" * store.cipher.has_key))
+    return of_files(
+        f"{store}, schema {revision}" + (", decrypts with the configured key" * store.cipher.has_key),
+        files.of(store.file) if store.file else (),
+    )
+
+
+def of_files(found: str, paths: Iterable[Path], *, may_be_read: bool = False) -> Outcome:
+    """What was found, and which of the files other users of the machine may read or change, or only change."""
+    exposed = files.open_to_others(paths, may_be_read=may_be_read)
+    if not exposed:
+        return Outcome(found)
+    which, _, advice = exposed.rpartition(". ")
+    return Outcome(f"{found}; {which}", f"{advice}.", State.WARNING)
 
 
 def _of_new_store(store: Store) -> Outcome:

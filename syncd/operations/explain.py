@@ -3,23 +3,31 @@
 `make_plan` decides, over the records that the decision depends on; nothing is sent.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Final
 
 from syncd.core.accounts import Known, Status
 from syncd.core.assignments import AssignmentRecord, Pair, StoredAssignment
+from syncd.core.evidence import Evidence, Likeness
 from syncd.core.fields import GRANT, SENDING_ORDER, Kind, Role
+from syncd.core.identity import Person
+from syncd.core.misid import skeleton
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Step, Update
-from syncd.core.records import Code, Column, Held, Key, OtherOrganisation, Reason, Record, Row
+from syncd.core.records import Code, Column, Held, Key, OtherOrganisation, Reason, Record, Row, Warned
+from syncd.core.run import Trigger
 from syncd.core.scope import Scope
+from syncd.core.suspension import ActionKind
 from syncd.core.values import Sent, Unusable, Value
 from syncd.onefile import ApiRequest, Id, PendingId, fields_sent, request_for
-from syncd.state import accounts, assignments, changes, held_records
+from syncd.state import accounts, assignments, changes, held_records, marks, suspensions
+from syncd.state.suspensions import Suspension
 from syncd.sync.context import SyncContext
-from syncd.sync.feeds import open_feed, read_assignments
+from syncd.sync.decide import decide
+from syncd.sync.feeds import open_feed, read_assignments, read_feeds
 from syncd.sync.planner import make_plan
 from syncd.sync.reasons import HELD
 
@@ -74,6 +82,8 @@ class Account:
     status: Status
     synced_at: datetime
     left_at: datetime | None
+    days_gone: int
+    """The days with a complete reading of the feeds since then."""
     feed: str
     accepted: Mapping[str, Sent]
     """What OneFile last accepted; ``None`` for a value whose answer was lost."""
@@ -113,6 +123,52 @@ class Assignment:
     state: str
 
 
+class Relation(StrEnum):
+    """How a record or an account may be related to another one."""
+
+    ASKED = "asked"
+    """An operator must say whether they are about one person."""
+    NEXT_PROGRAMME = "next_programme"
+    """It is the next programme of the other one's person."""
+    EARLIER_PROGRAMME = "earlier_programme"
+    """The other one is the next programme of its person."""
+    SAME_PERSON = "same_person"
+    """Both are current, and seem to be about one person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a record or an account was compared with, to find out whose it is."""
+
+    relation: Relation
+    other: str
+    """The other MISID; empty for the values that OneFile has under this one, and for an account without a MISID."""
+    user_id: int | None
+    evidence: Evidence | None
+
+    @property
+    def sentence(self) -> str:
+        """The comparison in words: field names, never values."""
+        whose = self.other or ("the values that OneFile has" if self.evidence else "an account in OneFile")
+        account = f", UserID {self.user_id}" if self.user_id is not None else ""
+        by = f": {self.evidence} ({_LIKENESS[self.evidence.likeness]})" if self.evidence else ""
+        match self.relation:
+            case Relation.NEXT_PROGRAMME:
+                return f"the next programme of {whose}{account}{by}"
+            case Relation.EARLIER_PROGRAMME:
+                return f"{whose} is the next programme of this person{by}"
+            case _:
+                return f"with {whose}{account}{by}"
+
+
+_LIKENESS: Final = {
+    Likeness.CERTAIN: "certainly one person",
+    Likeness.LIKELY: "likely one person",
+    Likeness.POSSIBLE: "possibly one person",
+    Likeness.CONTRADICTED: "not one person",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What a run would do, and why."""
@@ -135,6 +191,8 @@ class RecordExplanation:
     decided: Decided
     calls: tuple[ApiRequest, ...]
     assignments: tuple[Assignment, ...]
+    compared: tuple[Compared, ...] = ()
+    """The other records and accounts that may be about its person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +201,7 @@ class Explanation:
 
     records: tuple[RecordExplanation, ...]
     alike: tuple[str, ...] = ()
-    """If no role has the MISID: those that differ only in case or in leading zeros."""
+    """If no role has the MISID: those that look like it."""
 
 
 def explain(context: SyncContext, misid: str) -> Explanation:
@@ -155,7 +213,7 @@ def explain(context: SyncContext, misid: str) -> Explanation:
     with context.reading_session() as session:
         known = accounts.known(session)
     found = _read(context, misid, known)
-    plan = make_plan(context, Scope.of(found.in_scope)).plan
+    plan = decide(context, make_plan(context, Scope.of(found.in_scope)), Trigger.COMMAND).plan
     with context.reading_session() as session:
         # Read again, so that everything about an account is of the same time.
         known = accounts.known(session)
@@ -175,6 +233,7 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         history = changes.history(session, misid)
         unsettled = {each.key: each.at for each in changes.unsettled(session)}
         stored = assignments.stored(session)
+        suspended = {each.kind: each for each in suspensions.listing(session)}
     ids = _Ids(known)
     explained: list[RecordExplanation] = []
     for role in SENDING_ORDER:
@@ -187,12 +246,14 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         )
         account = None
         if (one := known.get(key)) is not None:
-            account = Account(one.user_id, one.status, synced_at[key], one.left_at, feeds[key], values[key])
+            account = Account(
+                one.user_id, one.status, synced_at[key], one.left_at, one.days_gone, feeds[key], values[key]
+            )
         wanted = {row.pair: row.feed for row in found.assignments if row.key == key}
         if not (rows or account or entries or wanted or key in unsettled):
             continue
         last = next((row for row in reversed(history) if row.role == role), None)
-        case = _Case(context, key, account, plan, ids)
+        case = _Case(context, key, account, plan, ids, suspended)
         explained.append(
             RecordExplanation(
                 key,
@@ -201,9 +262,10 @@ def explain(context: SyncContext, misid: str) -> Explanation:
                 entries,
                 unsettled.get(key),
                 last and LastChange(last.run_id, last.at, last.action, last.outcome, tuple(last.fields), last.message),
-                case.decide(has_rows=bool(rows)),
+                case.decide(has_rows=bool(rows), is_without_organisation=key in found.without_organisation),
                 case.calls(),
                 tuple(case.assignments(wanted, stored)),
+                tuple(_compared(key, plan)),
             )
         )
     return Explanation(tuple(explained), () if explained else found.alike(misid))
@@ -226,35 +288,53 @@ class _Found:
     rows: list[_Read] = field(default_factory=list)
     assignments: list[AssignmentRecord] = field(default_factory=list)
     seen: set[Key] = field(default_factory=set)
+    without_organisation: set[Key] = field(default_factory=set)
+    """Of rows that do not say which organisation they are of."""
     in_scope: frozenset[str] = frozenset()
     """The MISIDs that the plan must cover so that it decides as a run over everyone would."""
 
     def alike(self, misid: str) -> tuple[str, ...]:
-        return tuple(sorted({key.misid for key in self.seen if _bare(key.misid) == _bare(misid)}))
+        look = skeleton(misid)
+        return tuple(sorted({key.misid for key in self.seen if skeleton(key.misid) == look}))
 
 
-def _bare(misid: str) -> str:
-    return misid.casefold().lstrip("0")
+def _compared(key: Key, plan: Plan) -> Iterator[Compared]:
+    """Return what the plan has found about the person of a record or an account."""
+    for one in plan.next_programmes:
+        if one.key == key:
+            yield Compared(Relation.NEXT_PROGRAMME, one.old.misid, None, one.evidence)
+        elif one.old == key:
+            yield Compared(Relation.EARLIER_PROGRAMME, one.key.misid, None, one.evidence)
+    for problem in chain[Held | Warned](plan.held, plan.warnings):
+        is_same = problem.reason is Reason.SAME_PERSON
+        relation = Relation.SAME_PERSON if is_same else Relation.ASKED
+        if problem.key == key and (problem.evidence or problem.reason is Reason.HAS_AN_ACCOUNT):
+            user_id = problem.user_id if isinstance(problem, Held) else None
+            yield Compared(relation, problem.other, user_id, problem.evidence)
+        elif problem.other and problem.key._replace(misid=problem.other) == key:
+            yield Compared(relation, problem.key.misid, None, problem.evidence)
 
 
 def _read(context: SyncContext, misid: str, known: Mapping[Key, Known]) -> _Found:
     """Find the rows with a MISID, and the other records that the decision depends on.
 
-    Those are the records that it refers to, which may be created in the same run; places with the same name; and, if
-    some records are gone and some are new, both, for they may be one person under two MISIDs.
+    Those are the records that it refers to, which may be created in the same run; places with the same name; and the
+    records that may be about the same person.
     """
-    found = _Found()
+    found, look = _Found(), skeleton(misid)
     found.assignments = [
         row for row in read_assignments(context) if isinstance(row, AssignmentRecord) and row.key.misid == misid
     ]
     in_scope = {misid, *(row.pair.user.misid for row in found.assignments)}
     names: set[str] = set()
     places: dict[str, set[str]] = {}
-    for read in _rows(context):
+    for read in _rows(context, found.without_organisation):
         record = read.record
         found.seen.add(record.key)
         if record.key.misid == misid:
             found.rows.append(read)
+        if skeleton(record.key.misid) == look:
+            in_scope.add(record.key.misid)
         if isinstance(record, Held):
             continue
         if record.key.role.is_place:
@@ -265,17 +345,37 @@ def _read(context: SyncContext, misid: str, known: Mapping[Key, Known]) -> _Foun
     for name, misids in places.items():
         if name in names or misids & in_scope:
             in_scope |= misids
-    gone = known.keys() - found.seen
-    in_scope |= {key.misid for key in gone}
-    if any(key.misid == misid for key in gone):
-        in_scope |= {key.misid for key in found.seen - known.keys()}
-    found.in_scope = frozenset(in_scope)
+    records = [read.record for read in found.rows if isinstance(read.record, Record)]
+    gone = [key for key in known.keys() - found.seen - found.without_organisation if key.misid == misid]
+    found.in_scope = frozenset(in_scope | _of_same_people(context, records, gone))
     return found
 
 
-def _rows(context: SyncContext) -> Iterator[_Read]:
+def _of_same_people(context: SyncContext, records: Sequence[Record], gone: Sequence[Key]) -> set[str]:
+    """Return the MISIDs of the records that may be about the person of one of these records or accounts."""
+    secret = context.store.cipher.fingerprint_secret
+    with context.reading_session() as session:
+        values, person_keys = accounts.values(session, gone), marks.person_keys(session, gone)
+        people = [Person.of_record(record, secret) for record in records]
+        people += [Person.of_values(key, values[key], person_keys.get(key, "")) for key in gone]
+        wanted = {(person.key, mark) for person in people for mark in person.marks(secret)}
+        misids = {person.key.misid for person in marks.resembling(session, wanted)}
+    theirs = {mark for _, mark in wanted}
+    roles = {person.key.role for person in people}
+    # Two records may be about one person, and neither of them have an account.
+    only = replace(context, feeds=tuple(feed for feed in context.feeds if feed.role in roles))
+    for record in read_feeds(only) if theirs else ():
+        if isinstance(record, Record):
+            its_marks = Person.of_record(record, secret).marks(secret)
+            if not theirs.isdisjoint(its_marks):
+                misids.add(record.key.misid)
+    return misids
+
+
+def _rows(context: SyncContext, without_organisation: set[Key]) -> Iterator[_Read]:
     """Every row of this organisation. Raises `MisUnreachable`, `ConfigurationError`.
 
+    The keys of rows that do not say which organisation they are of are added to ``without_organisation``.
     Records that refer to others come before those, so that one reading finds them all.
     """
     for feed in sorted(context.feeds, key=lambda feed: SENDING_ORDER.index(feed.role), reverse=True):
@@ -283,6 +383,8 @@ def _rows(context: SyncContext) -> Iterator[_Read]:
             for number, row, record in reader.rows_with_source():
                 if not isinstance(record, OtherOrganisation):
                     yield _Read(feed.name, feed.role, reader.columns, number, row, record)
+                elif record.key is not None:
+                    without_organisation.add(record.key)
 
 
 class _Ids(dict[Key, Id]):
@@ -313,8 +415,17 @@ _NOT_FOUND: Final = {Reason.REFERENCE_NOT_FOUND: "not found", Reason.AMBIGUOUS: 
 class _Case:
     """One key, and what a plan has of it."""
 
-    def __init__(self, context: SyncContext, key: Key, account: Account | None, plan: Plan, ids: _Ids) -> None:
+    def __init__(
+        self,
+        context: SyncContext,
+        key: Key,
+        account: Account | None,
+        plan: Plan,
+        ids: _Ids,
+        suspended: Mapping[ActionKind, Suspension],
+    ) -> None:
         self._context = context
+        self._suspended = suspended
         self._key = key
         self._account = account
         self._ids = ids
@@ -322,6 +433,7 @@ class _Case:
         held = [hold for hold in plan.held if (hold.role, hold.misid) == (key.role, key.misid)]
         self._hold = next((hold for hold in held if hold.feed not in assignment_feeds), None)
         self._unassigned = {hold.feed: hold.detail for hold in held if hold.feed in assignment_feeds}
+        self._release = [step for step in plan.rekeys if step.is_release and step.old == key]
         self._steps = [step for step in plan.steps() if _key_of(step) == key]
         self._refresh = next((refresh for refresh in plan.refreshes if refresh.key == key), None)
         self._is_back = any(returner.key == key for returner in plan.returners)
@@ -391,18 +503,25 @@ class _Case:
         accepted = self._account.accepted.get(name) if self._account else None
         return f"looked up as {named}: {noun} {accepted}" if accepted else named
 
-    def decide(self, *, has_rows: bool) -> Decided:
+    def decide(self, *, has_rows: bool, is_without_organisation: bool = False) -> Decided:
         """Return what happens to the record or the account, and by which rule."""
         if self._hold is not None:
             advice = HELD[self._hold.reason]
             why = f"{advice.meaning} {advice.remedy}"
             return Decided(Decision.HELD, f"is held: {self._hold.detail}", why)
+        if not has_rows and is_without_organisation:
+            why = f"A row with this MISID does not name its organisation: {self._context.main_organisation} holds it."
+            return Decided(Decision.HELD, "stays as it is", why)
         if not has_rows:
             return self._without_rows()
         decided = [self._describe(step) for step in self._steps]
         if decided:
             sentence = f"would be {', then '.join(each.sentence for each in decided)}"
-            return Decided(decided[0].decision, sentence, " ".join(dict.fromkeys(each.why for each in decided)))
+            queued = {each.sentence for step in self._steps if (each := self._suspended.get(ActionKind.of(step)))}
+            if queued:
+                sentence += ", but such changes are queued"
+            reasons = [*(each.why for each in decided), *(f"Now {each}." for each in sorted(queued))]
+            return Decided(decided[0].decision, sentence, " ".join(dict.fromkeys(reasons)))
         if self._is_back:
             why = "Its record had disappeared and is back; the account was not archived in the meantime."
         elif self._refresh:
@@ -415,10 +534,13 @@ class _Case:
         noun = _noun(self._key.role)
         match step:
             case Returner():
-                decision, sentence, why = Decision.UNARCHIVE, "unarchived", "Its record had disappeared and is back."
+                decision, sentence, why = Decision.UNARCHIVE, "unarchived", self._why_unarchived()
             case Rekey():
                 decision, sentence = Decision.REKEY, f"given the account of {step.old.misid}, {noun} {step.user_id}"
-                why = "The record looks like that one's, which is gone, and OneFile has the new MISID on that account."
+                why = (
+                    "The record looks like that one's, which is gone, and OneFile has the new MISID on that account or "
+                    "an operator has answered that it is the same person."
+                )
             case Create():
                 decision, sentence = Decision.CREATE, "created"
                 why = _why_created(step)
@@ -443,13 +565,22 @@ class _Case:
                 why = "Its record has disappeared."
         return Decided(decision, sentence, why)
 
+    def _why_unarchived(self) -> str:
+        match self._account and self._account.status:
+            case Status.ARCHIVED:
+                return "The account is archived, and the MIS has its record."
+            case Status.UNSURE:
+                return "Its record is in the MIS, and it is not known whether the account is archived."
+            case _:
+                return "OneFile shows the account as archived, and the MIS has its record."
+
     def _without_rows(self) -> Decided:
         account = self._account
         if account is None:
             why = "No feed has a row with this MISID in this role, and syncd has no account for it."
             return Decided(Decision.NOTHING, "has no record and no account: nothing to send", why)
         if self._successor:
-            why = "The person's record has that MISID now, and OneFile has it on the account."
+            why = "The person's record has that MISID now, as OneFile shows or an operator has answered."
             return Decided(Decision.REKEY, f"would become {self._successor}", why)
         if account.status is Status.ARCHIVED:
             why = "Its record is gone, and the account is archived already. It is unarchived if the record comes back."
@@ -470,15 +601,15 @@ class _Case:
             return f'{stays}: leavers.action is "report".'
         if self._key.misid in policy.protected:
             return f"{stays}: leavers.protect names it."
-        due = (account.left_at or now) + policy.grace
-        if due > now:
-            return f"It is archived on {_day(due)} if it is still gone then: leavers.grace_days is {policy.grace.days}."
-        return "It is not archived while a new record may be the same person: see 'syncd held'."
+        return _grace(account, policy.grace, now) or (
+            "It is not archived while a new record may be the same person: see 'syncd held'."
+        )
 
     def calls(self) -> tuple[ApiRequest, ...]:
         """The requests that a run would send, in their order."""
         learner_in_path = self._context.policy.learner_in_assign_path
-        return tuple(request_for(step, self._ids, learner_in_path=learner_in_path) for step in self._steps)
+        steps = chain[Step](self._steps, self._release)
+        return tuple(request_for(step, self._ids, learner_in_path=learner_in_path) for step in steps)
 
     def assignments(self, wanted: Mapping[Pair, str], stored: Mapping[Pair, StoredAssignment]) -> Iterator[Assignment]:
         """The users who are assigned to the learner, or are to be; ``wanted`` are the rows, each with its feed."""
@@ -517,3 +648,17 @@ def _plain(given: Value | Code) -> Value:
 
 def _day(at: datetime) -> str:
     return f"{at.astimezone():%d %b %Y}"
+
+
+def _grace(account: Account, grace: timedelta, now: datetime) -> str:
+    """What is left of a leaver's days of grace, as a sentence; empty if they are over."""
+    due = (account.left_at or now) + grace
+    if due > now:
+        earliest = f"It is archived on {_day(due)} at the earliest, if it is still gone then"
+        return f"{earliest}: leavers.grace_days is {grace.days}."
+    if account.left_at is not None and account.days_gone < grace.days:
+        return (
+            f"It is not archived yet: since then the feeds were read completely on {account.days_gone} of the "
+            f"{grace.days} days of leavers.grace_days."
+        )
+    return ""

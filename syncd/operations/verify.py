@@ -1,4 +1,4 @@
-"""Verify: reads accounts back from OneFile, reports drift, and sends the stored values again if asked to."""
+"""Verify: reads accounts back from OneFile, reports drift, and corrects it if asked to."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,19 +8,18 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from syncd.core.accounts import Known, Status
-from syncd.core.drift import Drift, DriftKind, Findings
-from syncd.core.guard import guard
-from syncd.core.plan import Plan, Update
+from syncd.core.drift import ARCHIVED, Drift, DriftKind, Findings
+from syncd.core.plan import Plan, Returner, Update
 from syncd.core.records import Key
 from syncd.core.run import RunState, Trigger
 from syncd.errors import Refused
-from syncd.onefile import OneFile, Yielded
+from syncd.onefile import OneFile, Yielded, is_archived
 from syncd.state import accounts, runs
 from syncd.state.runs import VerifyScope
 from syncd.state.session import StateSession
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
-from syncd.sync.planner import GuardedPlan
+from syncd.sync.planner import GuardedPlan, guard_plan
 from syncd.sync.run import RunResult, execute
 
 #: It is not documented what changes LastModified, or by which clock (U29).
@@ -62,6 +61,10 @@ class VerifyProgress:
     """When the first attempt began; ``None`` before that."""
     touched: frozenset[int] | None = None
     """The UserIDs to read; ``None`` for every account."""
+    listed: frozenset[int] = frozenset()
+    """The UserIDs that a search by role has shown, which leaves out archived users (U4)."""
+    unsure: dict[int, Key] = field(default_factory=dict)
+    """The UserIDs whose answers do not say whether they are archived, each with the MISID that OneFile has."""
     findings: Findings = field(default_factory=Findings)
 
 
@@ -73,7 +76,7 @@ def verify_once(
     full: bool = False,
     so_far: VerifyProgress | None = None,
 ) -> VerifyResult:
-    """Read accounts back, and with ``fix`` send drifted fields again. The caller holds the organisation's lock.
+    """Read accounts back; with ``fix``, unarchive and send drifted fields again. The caller holds the lock.
 
     Reads the accounts that were changed in OneFile since the last verify with this trigger, and those that still
     differed then; every account in the first verify, once a week, and if ``full``. Raises as `execute` does; after
@@ -105,6 +108,7 @@ def verify_once(
 @dataclass(frozen=True, slots=True)
 class _Check:
     findings: Findings
+    lookup: OneFileLookup
     is_full: bool
     began_at: datetime
     known: Mapping[Key, Known]
@@ -117,10 +121,12 @@ def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, fu
     # The MIS has no record of leavers and archived accounts, so there is nothing to compare them with.
     ours = {key: one.user_id for key, one in known.items() if one.status is Status.ACTIVE and one.user_id is not None}
     findings = so_far.findings
+    lookup = OneFileLookup(context.onefile, context.organisation_id, known, context.policy.max_in_flight)
     with context.onefile.rate_limiter.yielding_to(context.should_yield):
         if so_far.began_at is None:
             began_at = context.clock()
-            so_far.touched = None if before is None else _changed_since(context, ours, *before)
+            if before is not None:
+                so_far.touched, so_far.listed = _changed_since(context, lookup, ours, *before)
             so_far.began_at = began_at
         touched = so_far.touched
         # OneFile does not return when a place was changed, so places wait for the next full verify.
@@ -129,13 +135,14 @@ def _check(context: SyncContext, trigger: Trigger, so_far: VerifyProgress, *, fu
             for key, user_id in ours.items()
             if touched is None or (user_id in touched and not key.role.is_place)
         }
-        _read_back(context, chosen, findings)
+        _read_back(context, chosen, so_far)
+        _find_archived(lookup, ours, so_far)
         if findings.not_returned and touched is not None:
             # A person may have emptied the field in these accounts; others show whether OneFile ever returns it.
             others = {key: user_id for key, user_id in ours.items() if key not in chosen}
-            _read_back(context, _control_accounts(context, others, findings.not_returned), findings)
+            _read_back(context, _control_accounts(context, others, findings.not_returned), so_far)
     _log_result(context, findings)
-    return _Check(findings, touched is None, so_far.began_at, known)
+    return _Check(findings, lookup, touched is None, so_far.began_at, known)
 
 
 def _last_verify(
@@ -153,19 +160,34 @@ def _last_verify(
 
 
 def _changed_since(
-    context: SyncContext, ours: Mapping[Key, int], since: datetime, left: frozenset[int]
-) -> frozenset[int] | None:
-    """The UserIDs to read; ``None`` if OneFile refuses the filter."""
-    found = set(left)
+    context: SyncContext, lookup: OneFileLookup, ours: Mapping[Key, int], since: datetime, left: frozenset[int]
+) -> tuple[frozenset[int] | None, frozenset[int]]:
+    """Return the UserIDs to read, ``None`` if OneFile refuses the filter; and those that a search by role has shown."""
+    users = {user_id: key for key, user_id in ours.items() if not key.role.is_place}
+    # Archived users are in no search by role. Who is changed after this one is in those that follow.
+    anybody = _anybody_changed_since(context, since)
+    listed: set[int] = set()
     try:
-        for role in sorted({key.role for key in ours if not key.role.is_place}):
-            found |= {user.id for user in context.onefile.users(context.organisation_id, role, modified_since=since)}
+        for role in sorted({key.role for key in users.values()}):
+            listed |= {user.id for user in context.onefile.users(context.organisation_id, role, modified_since=since)}
     except Refused:
-        return None
-    return frozenset(found)
+        return None, frozenset()
+    others = {user_id: users[user_id] for user_id in users.keys() & anybody.keys() - listed}
+    archived = lookup.find_unlisted({user_id: key._replace(misid=anybody[user_id]) for user_id, key in others.items()})
+    return frozenset(listed | left | archived), frozenset(listed)
 
 
-def _read_back(context: SyncContext, whom: Mapping[Key, int], findings: Findings) -> None:
+def _anybody_changed_since(context: SyncContext, since: datetime) -> dict[int, str]:
+    """Return the MISIDs of the users of every role that were changed, by UserID; none if OneFile refuses that."""
+    try:
+        return {user.id: user.misid for user in context.onefile.users(context.organisation_id, modified_since=since)}
+    except Refused:
+        # Only together with a role has the filter been seen to work (§8.6).
+        return {}
+
+
+def _read_back(context: SyncContext, whom: Mapping[Key, int], so_far: VerifyProgress) -> None:
+    findings = so_far.findings
     for batch in _batches([key for key in whom if key not in findings.seen]):
         with context.reading_session() as session:
             values = accounts.values(session, batch)
@@ -175,10 +197,30 @@ def _read_back(context: SyncContext, whom: Mapping[Key, int], findings: Findings
             for key, told in zip(batch, answers, strict=True):
                 if isinstance(told, Yielded):
                     gave_way = told
-                else:
-                    findings.add(key, whom[key], values[key], told)
+                    continue
+                findings.add(key, whom[key], values[key], told)
+                if told is not None and not key.role.is_place:
+                    _add_state(key, whom[key], told, so_far)
         if gave_way is not None:
             raise gave_way
+
+
+def _add_state(key: Key, user_id: int, told: Mapping[str, Any], so_far: VerifyProgress) -> None:
+    """Add whether the answer for an account shows it as archived."""
+    match is_archived(told):
+        case True:
+            so_far.findings.add_archived(key, user_id)
+        case None if user_id not in so_far.listed:
+            misid = str(told.get("misid") or "").strip()
+            so_far.unsure[user_id] = key if misid == key.misid else key._replace(misid=misid)
+
+
+def _find_archived(lookup: OneFileLookup, ours: Mapping[Key, int], so_far: VerifyProgress) -> None:
+    """Add the accounts that are archived because no search by role shows them, if their answers do not say."""
+    archived = lookup.find_unlisted(so_far.unsure)
+    for key, user_id in ours.items():
+        if user_id in archived and not key.role.is_place:
+            so_far.findings.add_archived(key, user_id)
 
 
 def _returned_values(onefile: OneFile, key: Key, onefile_id: int) -> dict[str, Any] | Yielded | None:
@@ -229,11 +271,16 @@ def _plan(context: SyncContext, check: _Check, *, fix: bool) -> GuardedPlan:
     drift = check.findings.drift
     # A run that it yielded to may have unlinked an account, or changed its MISID.
     drifted = [one for one in drift if one.kind is DriftKind.CHANGED and one.key in check.known]
-    updates = _updates(context, drifted, check.known) if fix else ()
-    plan = Plan(updates=updates, unchanged=check.findings.checked - len(drift))
-    active = sum(one.status is not Status.ARCHIVED for one in check.known.values())
-    lookup = OneFileLookup(context.onefile, context.organisation_id, check.known, context.policy.max_in_flight)
-    return GuardedPlan(plan, guard(plan, context.policy.limits, active, ()), lookup)
+    unchanged = check.findings.checked - len(drift)
+    plan = _fix(context, drifted, check.known, unchanged) if fix else Plan(unchanged=unchanged)
+    return guard_plan(context, plan, check.lookup)
+
+
+def _fix(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key, Known], unchanged: int) -> Plan:
+    """The plan that unarchives accounts and sends the fields that differ."""
+    returners = tuple(Returner(one.key, one.user_id, is_archived=True) for one in drifted if ARCHIVED in one.fields)
+    changed = [one for one in drifted if {*one.fields} - {ARCHIVED}]
+    return Plan(updates=_updates(context, changed, known), returners=returners, unchanged=unchanged)
 
 
 def _updates(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key, Known]) -> tuple[Update, ...]:
@@ -246,7 +293,7 @@ def _updates(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key,
             one.key,
             feeds[one.key],
             one.user_id,
-            {name: values[one.key][name] for name in one.fields},
+            {name: values[one.key][name] for name in one.fields if name != ARCHIVED},
             fingerprint=known[one.key].fingerprint,
             needs_recheck=known[one.key].needs_recheck,
         )

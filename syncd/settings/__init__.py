@@ -1,6 +1,6 @@
 """The configuration: a TOML file, overridden by environment variables, checked before anything starts."""
 
-from syncd.settings.file import configuration_file, load_settings
+from syncd.settings.file import configuration_file, has_secrets, load_settings
 from syncd.settings.sections import (
     AdminSettings,
     DefaultsSettings,
@@ -36,6 +36,7 @@ __all__ = [
     "SourceSettings",
     "StateSettings",
     "configuration_file",
+    "has_secrets",
     "is_loopback",
     "load_settings",
     "onefile_named",

@@ -8,9 +8,11 @@ from typing import Any, Final
 from pydantic import (
     ValidationError,
 )
+from sqlalchemy.engine import make_url
 
+from syncd.database_url import has_password
 from syncd.errors import ConfigurationError
-from syncd.secret_file import unreadable
+from syncd.secret_file import trimmed, unreadable
 from syncd.settings.messages import is_set, refuse_unknown_variables, sentence_for
 from syncd.settings.sections import Settings
 from syncd.settings.values import CONFIG_VARIABLE, folder_of_file
@@ -20,7 +22,7 @@ DEFAULT_FILE: Final = Path("syncd.toml")
 
 def configuration_file(given: Path | None = None) -> Path:
     """The file to read: the one given, else ``SYNCD_CONFIG``, else ``./syncd.toml``."""
-    return given or Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE)
+    return given or Path(trimmed(os.environ.get(CONFIG_VARIABLE, "")) or DEFAULT_FILE)
 
 
 def load_settings(file: Path) -> Settings:
@@ -29,7 +31,7 @@ def load_settings(file: Path) -> Settings:
     Raises `ConfigurationError`, which names the file, the key, and the nearest valid name for a misspelt one.
     """
     try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
+        given = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(
             f"There is no configuration file {file}. Write one with 'syncd init', or name another with --config."
@@ -49,6 +51,18 @@ def load_settings(file: Path) -> Settings:
         raise ConfigurationError(sentence_for(file, given, problems.errors(include_url=False))) from None
     finally:
         folder_of_file.reset(token)
+
+
+def has_secrets(file: Path) -> bool:
+    """Whether a valid configuration file has a secret itself: a token, a key, a password, or a URL with a password."""
+    sections = tomllib.loads(file.read_text(encoding="utf-8"))
+    return any(
+        bool(value) and (name != "url" or has_password(make_url(value)))
+        for section, keys in sections.items()
+        if isinstance(keys, dict)
+        for name, value in keys.items()
+        if name in getattr(Settings.model_fields[section].annotation, "SECRETS", ())
+    )
 
 
 def _without_overridden(given: dict[str, Any]) -> dict[str, Any]:

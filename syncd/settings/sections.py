@@ -27,23 +27,30 @@ from sqlalchemy.engine import make_url
 from syncd.core.assignments import ASSIGNABLE
 from syncd.core.compare import Clear
 from syncd.core.fields import USERS, Referent, Role
+from syncd.core.guard import Limits
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Code
 from syncd.database_url import with_password
+from syncd.secret_file import trimmed
 from syncd.settings.values import (
     LOOPBACK,
     ApprisesUrls,
+    CaFile,
     ConfigPath,
     Daily,
     DatabaseUrl,
     Jitter,
     PasswordHash,
+    ProxyUrl,
     QuietWindow,
     Schedule,
+    Token,
+    TrustedProxy,
     content_of,
     interval,
     is_loopback,
     is_private,
+    is_web_url,
     protected,
     time_zone,
 )
@@ -79,9 +86,14 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_files(cls, given: Any) -> Any:
-        """Set every ``<key>`` to the content of its ``<key>_file``."""
+        """Trim every value, and set every ``<key>`` to the content of its ``<key>_file``."""
         if not isinstance(given, Mapping):
             return given
+        # A password may begin or end with a blank; nothing else does.
+        given = {
+            name: trimmed(value) if isinstance(value, str) and name != "password" else value
+            for name, value in given.items()
+        }
         files = {name: given[f"{name}_file"] for name in cls.SECRETS if isinstance(given.get(f"{name}_file"), str)}
         for name in files.keys() & given.keys():
             raise ValueError(f"needs either {name} or {name}_file, and not both")
@@ -94,7 +106,7 @@ class Section(BaseModel):
 class OneFileSettings(Section):
     """``[onefile]``: the OneFile environment, the organisations, and the speed of calls."""
 
-    SECRETS = frozenset({"customer_token"})
+    SECRETS = frozenset({"customer_token", "proxy"})
 
     base_url: str = ""
     environment: Environment | None = None
@@ -103,16 +115,25 @@ class OneFileSettings(Section):
     assign_path: Literal["user", "learner"] = "user"
     customer_token: SecretStr = SecretStr("")
     customer_token_file: ConfigPath | None = None
+    proxy: ProxyUrl | None = None
+    proxy_file: ConfigPath | None = None
+    ca_file: CaFile | None = None
     calls_per_minute: int = Field(CALLS_PER_MINUTE, ge=1)
     max_in_flight: int = Field(16, ge=1, le=64)
     timeout_seconds: float = Field(30, gt=0)
     settle_seconds: float = Field(60, ge=0)
     clear: Clear = Clear.KEEP
+    compare_names: bool = True
 
     @property
     def url(self) -> str:
         """The API's base URL, without a slash at its end."""
         return (self.environment.base_url if self.environment else self.base_url).rstrip("/")
+
+    @property
+    def proxy_url(self) -> str | None:
+        """The proxy; empty for none, ``None`` if the environment decides."""
+        return self.proxy.get_secret_value() if self.proxy is not None else None
 
     @property
     def host(self) -> str:
@@ -214,10 +235,19 @@ class ScheduleSettings(Section):
 
 
 class GuardSettings(Section):
-    """``[guard]``: how much one run may change without approval."""
+    """``[guard]``: how much may change without approval: in one run, in 24 hours and in 7 days."""
 
-    percent: float = Field(10, ge=0, le=100)
+    # Assignments are changes as well, so there may be more changes than accounts.
+    percent: float = Field(10, ge=0, le=1_000_000)
     floor: int = Field(50, ge=0)
+    percent_day: float = Field(15, ge=0, le=1_000_000)
+    percent_week: float = Field(25, ge=0, le=1_000_000)
+    field_percent: float = Field(20, ge=0, le=100)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the guard."""
+        return Limits(**self.model_dump())
 
 
 class LeaversSettings(Section):
@@ -275,11 +305,12 @@ class AdminSettings(Section):
     SECRETS = frozenset({"token", "password_hash", "viewer_token", "viewer_password_hash"})
 
     listen: str = "127.0.0.1:8642"
-    token: SecretStr = SecretStr("")
+    trusted_proxies: tuple[TrustedProxy, ...] = ()
+    token: Token = SecretStr("")
     token_file: ConfigPath | None = None
     password_hash: PasswordHash = SecretStr("")
     password_hash_file: ConfigPath | None = None
-    viewer_token: SecretStr = SecretStr("")
+    viewer_token: Token = SecretStr("")
     viewer_token_file: ConfigPath | None = None
     viewer_password_hash: PasswordHash = SecretStr("")
     viewer_password_hash_file: ConfigPath | None = None
@@ -320,12 +351,21 @@ class AdminSettings(Section):
 class NotifySettings(Section):
     """``[notify]``: who is notified if syncd needs an operator, and of what."""
 
-    SECRETS = frozenset({"urls"})
+    SECRETS = frozenset({"urls", "heartbeat_url"})
 
     urls: ApprisesUrls = ()
     urls_file: ConfigPath | None = None
+    heartbeat_url: SecretStr = SecretStr("")
+    heartbeat_url_file: ConfigPath | None = None
     unreachable_minutes: float = Field(30, ge=0, le=10_080)
     digest: Daily = Field("08:00", validate_default=True)
+
+    @model_validator(mode="after")
+    def _watcher(self) -> Self:
+        url = self.heartbeat_url.get_secret_value()
+        if url and not is_web_url(url):
+            raise ValueError('heartbeat_url must be a URL that begins with "https://" or "http://"')
+        return self
 
 
 class LogSettings(Section):

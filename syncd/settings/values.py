@@ -3,8 +3,9 @@
 import re
 from contextvars import ContextVar
 from datetime import UTC, datetime, time, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,13 +21,17 @@ from pydantic import (
 )
 
 from syncd.database_url import parse_database_url
-from syncd.secret_file import read_secret_file
+from syncd.proxy import parse_proxy
+from syncd.secret_file import read_secret_file, trimmed
+from syncd.tls import load_certificates
 
 CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
 LOOPBACK: Final = "localhost"
 
 
 _LARGEST_JITTER: Final = timedelta(hours=1)
+#: Nothing limits how often a token is tried, because scripts call often.
+_SHORTEST_TOKEN: Final = 12
 
 
 #: The folder of the configuration file: relative paths in the file and in the environment start there.
@@ -89,7 +94,8 @@ def time_zone(text: str) -> str:
     """Check the name of a time zone. Raises `ValueError` for one that this machine does not know."""
     try:
         ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # "Europe" is a folder of the database.
         raise ValueError('is not a time zone such as "Europe/London"') from None
     return text
 
@@ -128,12 +134,28 @@ def is_loopback(host: str) -> bool:
         return host == LOOPBACK
 
 
+def _trusted_proxy(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError('must be addresses or networks such as "127.0.0.1" or "10.0.0.0/24"') from None
+
+
 def _password_hash(given: object) -> object:
     if isinstance(given, str) and given:
         try:
             extract_parameters(given)
         except InvalidHash:
             raise ValueError("is not the hash of a password: 'syncd admin password' prints one") from None
+    return given
+
+
+def _token(given: object) -> object:
+    if isinstance(given, str) and given and len(given) < _SHORTEST_TOKEN:
+        raise ValueError(
+            f"must have at least {_SHORTEST_TOKEN} characters, because it could be guessed: "
+            "'openssl rand -hex 32' prints a good one"
+        )
     return given
 
 
@@ -147,10 +169,42 @@ def is_private(url: str) -> bool:
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(str(host))))
 
 
+def is_web_url(url: str) -> bool:
+    """Whether it is a URL of HTTP or HTTPS with a host."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return bool(host) and parts.scheme in {"https", "http"}
+
+
+def _proxy_url(given: SecretStr) -> SecretStr:
+    parse_proxy(given.get_secret_value(), "")
+    return given
+
+
+def _ca_file(given: Path) -> Path:
+    load_certificates(given, SSLContext(PROTOCOL_TLS_CLIENT))
+    return given
+
+
 ConfigPath = Annotated[Path, AfterValidator(absolute_path)]
 
 
+CaFile = Annotated[ConfigPath, AfterValidator(_ca_file)]
+
+
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
+
+
 PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash)]
+
+
+Token = Annotated[SecretStr, BeforeValidator(_token)]
+
+
+TrustedProxy = Annotated[str, AfterValidator(_trusted_proxy)]
 
 
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
@@ -178,4 +232,4 @@ def content_of(key: str, path: str) -> str:
     except ValueError as problem:
         raise ValueError(f"{key}: {problem}") from None
     # A password may begin or end with a blank; other secrets do not.
-    return text if key == "password_file" else text.strip()
+    return text if key == "password_file" else trimmed(text)

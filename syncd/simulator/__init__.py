@@ -17,17 +17,20 @@ from syncd.simulator.limiter import make_limiter
 from syncd.simulator.seed import Seed, SeedRefused
 from syncd.simulator.server import Simulator, serve
 from syncd.simulator.switches import (
+    ArchivedForm,
     DateForm,
     ErrorBody,
     KeychainBody,
     LimiterShape,
     MisidFilter,
+    NameFilter,
     OverCap,
     Switches,
 )
 
 __all__ = [
     "CUSTOMER_TOKEN",
+    "ArchivedForm",
     "Call",
     "DateForm",
     "ErrorBody",
@@ -38,6 +41,7 @@ __all__ = [
     "KeychainBody",
     "LimiterShape",
     "MisidFilter",
+    "NameFilter",
     "OverCap",
     "Seed",
     "SeedRefused",

@@ -9,11 +9,13 @@ from syncd.simulator.faults import Fault, FaultKind, Faults
 from syncd.simulator.seed import Seed, SeedRefused
 from syncd.simulator.server import Simulator, is_loopback, serve
 from syncd.simulator.switches import (
+    ArchivedForm,
     DateForm,
     ErrorBody,
     KeychainBody,
     LimiterShape,
     MisidFilter,
+    NameFilter,
     OverCap,
     Switches,
 )
@@ -66,6 +68,9 @@ def simulate(
     misid_filter: Annotated[
         MisidFilter, typer.Option(help="How searches match a MISID.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.misid_filter,
+    name_filter: Annotated[
+        NameFilter, typer.Option(help="How searches match first and last names.", rich_help_panel=_UNKNOWNS)
+    ] = _DEFAULT.name_filter,
     search_lag: Annotated[
         float, typer.Option(min=0, help="Seconds until searches find new users.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.search_lag_seconds,
@@ -75,6 +80,29 @@ def simulate(
             "--archived-in-searches", help="Searches by role include archived users.", rich_help_panel=_UNKNOWNS
         ),
     ] = _DEFAULT.archived_in_searches,
+    archived_form: Annotated[
+        ArchivedForm, typer.Option(help="How an archived account shows when it is read.", rich_help_panel=_UNKNOWNS)
+    ] = _DEFAULT.archived_form,
+    archived_writable: Annotated[
+        bool,
+        typer.Option("--archived-writable", help="Accept updates of archived learners.", rich_help_panel=_UNKNOWNS),
+    ] = not _DEFAULT.archived_learners_read_only,
+    refuse_repeated_archiving: Annotated[
+        bool,
+        typer.Option(
+            "--refuse-repeated-archiving",
+            help="Refuse to archive an archived account, or to unarchive an active one.",
+            rich_help_panel=_UNKNOWNS,
+        ),
+    ] = _DEFAULT.refuse_repeated_archiving,
+    seats: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="How many active learners an organisation may have; 0 sets no limit.",
+            rich_help_panel=_UNKNOWNS,
+        ),
+    ] = _DEFAULT.seats,
     refuse_duplicate_misid: Annotated[
         bool,
         typer.Option(
@@ -135,7 +163,12 @@ def simulate(
         full_rows=full_rows,
         shuffle=shuffle,
         archived_in_searches=archived_in_searches,
+        archived_form=archived_form,
+        archived_learners_read_only=not archived_writable,
+        refuse_repeated_archiving=refuse_repeated_archiving,
+        seats=seats,
         misid_filter=misid_filter,
+        name_filter=name_filter,
         refuse_duplicate_misid=refuse_duplicate_misid,
         limiter=limiter,
         calls_per_minute=calls_per_minute,

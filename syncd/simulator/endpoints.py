@@ -114,7 +114,7 @@ class Endpoints:
 
     def get_user(self, parts: _Parts, _body: Body) -> Answer:
         """Everything about one user (§8.5)."""
-        return json_answer(serializers.full_row(self._world.user(parts["id"]), self._switches.date_form))
+        return json_answer(self._full_row(self._world.user(parts["id"])))
 
     def search_users(self, parts: _Parts, body: Body) -> Answer:
         """Short rows, or in a paged search full ones if switched on (§8.6, U2)."""
@@ -147,7 +147,7 @@ class Endpoints:
         return nothing(self._switches.done_status)
 
     def _full_row(self, user: User) -> dict[str, Any]:
-        return serializers.full_row(user, self._switches.date_form)
+        return serializers.shown_row(user, self._switches)
 
     def _page(self, found: list[_Kept], parts: _Parts, row: Callable[[_Kept], dict[str, Any]]) -> Answer:
         """One page of a search, or all rows of an unpaged one; 204 if it is empty (§8.6), 400 above the cap (U1)."""

@@ -1,19 +1,20 @@
 """Which users a search finds: section 8.6. The rule for MISID applies to places too."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 from syncd.simulator.field_rules import seconds_of
 from syncd.simulator.models import User
-from syncd.simulator.switches import MisidFilter, Switches
+from syncd.simulator.switches import MisidFilter, NameFilter, Switches
 
 
 def fits(user: User, wanted: Mapping[str, Any], switches: Switches) -> bool:
     """Whether a user passes every filter.
 
     A search by role omits archived users, because archiving looks like a change of role (§8.1, U4); a search
-    without a role finds them. Names, MISID and PlacementID must be equal, an e-mail address equal in any case,
-    and LastModified means "since then, inclusive" (U29).
+    without a role finds them. MISID and names are matched as the switches say. PlacementID must be equal, an e-mail
+    address equal in any case, and LastModified means "since then, inclusive" (U29).
     """
     if "Role" in wanted and user.is_archived and not switches.archived_in_searches:
         return False
@@ -22,12 +23,12 @@ def fits(user: User, wanted: Mapping[str, Any], switches: Switches) -> bool:
 
 def _fits(user: User, name: str, value: Any, switches: Switches) -> bool:
     match name:
-        case "OrganisationID":
-            return bool(user.organisation_id == value)
-        case "Role":
-            return bool(user.role == value)
+        case "OrganisationID" | "Role":
+            return bool({"OrganisationID": user.organisation_id, "Role": user.role}[name] == value)
         case "MISID":
             return fits_misid(user.misid or "", value, switches.misid_filter)
+        case "FirstName" | "LastName":
+            return _fits_name(str(user.values.get(name, "")), value, switches.name_filter)
         case "Email":
             return bool(str(user.values.get(name, "")).lower() == value.lower())
         case "LastModified":
@@ -41,7 +42,26 @@ def fits_misid(misid: str, wanted: str, misid_filter: MisidFilter) -> bool:
     match misid_filter:
         case MisidFilter.EXACT:
             return misid == wanted
+        case MisidFilter.ANY_CASE:
+            return misid.casefold() == wanted.casefold()
         case MisidFilter.PREFIX:
             return misid.startswith(wanted)
         case MisidFilter.IGNORED:
             return True
+
+
+def _fits_name(name: str, wanted: str, name_filter: NameFilter) -> bool:
+    match name_filter:
+        case NameFilter.LOOSE:
+            return _bare(name) == _bare(wanted)
+        case NameFilter.PREFIX:
+            return name.startswith(wanted)
+        case NameFilter.IGNORED:
+            return True
+        case _:
+            return name == wanted
+
+
+def _bare(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))

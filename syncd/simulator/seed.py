@@ -65,7 +65,7 @@ class Seed:
             SeedRefused: if it cannot be read, is not JSON, or has another shape.
         """
         try:
-            return cls.of(json.loads(path.read_text(encoding="utf-8")))
+            return cls.of(json.loads(path.read_text(encoding="utf-8-sig")))
         except OSError as problem:
             raise SeedRefused(f"The file cannot be read ({problem.strerror}).") from problem
         except (UnicodeDecodeError, json.JSONDecodeError) as problem:

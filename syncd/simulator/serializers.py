@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from syncd.simulator.field_rules import USER_FIELDS, Form, Rule, is_moment
+from syncd.simulator.field_rules import LEARNER, USER_FIELDS, Form, Rule, is_moment
 from syncd.simulator.models import Assignment, Organisation, Place, User
-from syncd.simulator.switches import DateForm, Switches
+from syncd.simulator.switches import ArchivedForm, DateForm, Switches
 
 _LONDON: Final = ZoneInfo("Europe/London")
+#: The group number that archived learners have in OneFile's extract (§8.1).
+_ARCHIVED_LEARNER: Final = 2
+#: The numbers of the other archived roles are not known; these are of no role.
+_OTHER_ARCHIVED: Final = 1000
 
 
 def organisation_row(organisation: Organisation) -> dict[str, Any]:
@@ -43,6 +47,22 @@ def full_row(user: User, form: DateForm) -> dict[str, Any]:
         **_dated(user.values, USER_FIELDS, form),
         "LastModified": _moment(datetime.fromtimestamp(user.modified_at, UTC), form),
     }
+
+
+def shown_row(user: User, switches: Switches) -> dict[str, Any]:
+    """A user as OneFile's answers show it: the full row, and whether the account is archived (U5)."""
+    row, form = full_row(user, switches.date_form), switches.archived_form
+    match form:
+        case ArchivedForm.ARCHIVED | ArchivedForm.IS_ARCHIVED:
+            row[form.value] = user.is_archived
+        case ArchivedForm.DATE_ARCHIVED if user.is_archived:
+            # Archiving is the last change of most archived accounts.
+            row[form.value] = row["LastModified"]
+        case ArchivedForm.ROLE_NUMBER if user.is_archived:
+            row["Role"] = _ARCHIVED_LEARNER if user.role == LEARNER else _OTHER_ARCHIVED + user.role
+        case ArchivedForm.NO_ROLE if user.is_archived:
+            del row["Role"]
+    return row
 
 
 def assignment_row(assignment: Assignment) -> dict[str, Any]:

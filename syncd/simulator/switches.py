@@ -19,12 +19,42 @@ class OverCap(StrEnum):
     """The page begins where one of the requested size would, but ends early: the rest of it is on no page."""
 
 
+class ArchivedForm(StrEnum):
+    """How an archived account shows when it is read by id, and in full rows of a search (§8.1, U5)."""
+
+    NOTHING = "nothing"
+    """Not at all."""
+    ARCHIVED = "Archived"
+    """``Archived`` is true, and false for an active account."""
+    IS_ARCHIVED = "IsArchived"
+    """``IsArchived``, likewise."""
+    DATE_ARCHIVED = "DateArchived"
+    """``DateArchived`` has the date; an active account does not have the key."""
+    ROLE_NUMBER = "role-number"
+    """``Role`` is a number that no create may use: 2 for learners."""
+    NO_ROLE = "no-role"
+    """The key ``Role`` is missing."""
+
+
 class MisidFilter(StrEnum):
     """How a search applies its MISID filter (U6)."""
 
     EXACT = "exact"
+    ANY_CASE = "any-case"
     PREFIX = "prefix"
     IGNORED = "ignored"
+
+
+class NameFilter(StrEnum):
+    """How a search applies its filters FirstName and LastName (§8.6)."""
+
+    EXACT = "exact"
+    LOOSE = "loose"
+    """Letter case and accents do not matter."""
+    PREFIX = "prefix"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+    """400: the filters do not exist."""
 
 
 class LimiterShape(StrEnum):
@@ -82,8 +112,12 @@ class Switches:
     """U3: every search returns rows in another order, so pages overlap and miss some rows."""
     archived_in_searches: bool = False
     """U4: searches by role also return archived users."""
+    archived_form: ArchivedForm = ArchivedForm.NOTHING
+    """U5: how an archived account shows when it is read."""
     misid_filter: MisidFilter = MisidFilter.EXACT
     """U6: how a search applies the MISID filter, for places too."""
+    name_filter: NameFilter = NameFilter.EXACT
+    """§8.6: how a search of users applies the filters of names."""
     refuse_duplicate_misid: bool = False
     """U7: a create or update with a MISID that another user of the organisation has is 400."""
     limiter: LimiterShape = LimiterShape.FIXED
@@ -112,10 +146,14 @@ class Switches:
     create cannot name one then, because its learner does not exist yet."""
     clearing: bool = False
     """U16: null and ``""`` in an update clear the field; by default they are ignored."""
+    seats: int = 0
+    """§16: how many active learners an organisation may have; a create above that is 400. 0 sets no limit."""
     refuse_repeated_archiving: bool = False
     """U19: archiving an archived user, or unarchiving an active one, is 400 instead of a 204 without effect."""
     archived_learners_read_only: bool = True
-    """U21: an update of an archived learner is 400."""
+    """U21: an update of an archived learner is refused; if off, it is carried out."""
+    archived_update_status: int = 400
+    """U21: the status of that refusal; 403 and 409 are alternatives."""
     strict: bool = False
     """U23, U24: ULN, NINO, L codes, e-mail addresses and lengths are checked, not only types."""
     refuse_unknown_fields: bool = True

@@ -31,7 +31,7 @@ from syncd.simulator.models import Assignment, Email, User
 from syncd.simulator.organisations import Organisations
 from syncd.simulator.places import Places
 from syncd.simulator.search_filters import fits
-from syncd.simulator.switches import MisidFilter, Switches
+from syncd.simulator.switches import MisidFilter, NameFilter, Switches
 
 _Row = TypeVar("_Row")
 _FIRST_USER_ID = 300_001
@@ -98,6 +98,7 @@ class World:
         require(sent, USER_FIELDS, role)
         values = settable(sent, USER_FIELDS)
         self._check(values, organisation.id)
+        self._check_seats(role, values, organisation.id)
         number = self.free_user_id
         username = values.pop("Username", None) or username_for(values, number)
         now = self.clock()
@@ -111,11 +112,12 @@ class World:
         """Changes the given fields (§8.4); ID, OrganisationID and Role are ignored (U22).
 
         Raises:
-            ApiError: 404 for an unknown user; 400 for an archived learner (U21) and for what a create refuses.
+            ApiError: 404 for an unknown user; 400, or as switched, for an archived learner (U21); 400 for what a
+                create refuses.
         """
         user = self.user(number)
         if user.is_archived and user.role == LEARNER and self.switches.archived_learners_read_only:
-            raise bad_request(f"User {number} is archived.")
+            raise ApiError(self.switches.archived_update_status, f"User {number} is archived.")
         sent = read(fields, USER_FIELDS, self.switches, user.role)
         self._check(settable(sent, USER_FIELDS), user.organisation_id, number)
         values = updated(user.values, sent, USER_FIELDS, self.switches, user.role)
@@ -133,7 +135,10 @@ class World:
         Raises:
             ApiError: 400 for a filter or role that does not exist, 403 for another customer's organisation.
         """
-        wanted = read(filters, USER_FILTERS, self.switches).values
+        known = USER_FILTERS
+        if self.switches.name_filter == NameFilter.REFUSED:
+            known = {name: rule for name, rule in known.items() if name not in {"FirstName", "LastName"}}
+        wanted = read(filters, known, self.switches).values
         if "OrganisationID" in wanted:
             self.organisations.get(wanted["OrganisationID"])
         if "Role" in wanted:
@@ -230,6 +235,18 @@ class World:
             for other in self.users_with_misid(values["MISID"]):
                 if other.organisation_id == organisation_id and other.id != number:
                     raise bad_request(f"MISID {values['MISID']} is in use.")
+
+    def _check_seats(self, role: int, values: Mapping[str, Any], organisation_id: int) -> None:
+        seats = self.switches.seats
+        if not seats or role != LEARNER:
+            return
+        taken = sum(
+            user.role == LEARNER and user.organisation_id == organisation_id and not user.is_archived
+            for user in list(self.users.values())
+        )
+        if taken >= seats:
+            name = f"{values['FirstName']} {values['LastName']}"
+            raise bad_request(f"There is no seat for {name}: all {seats} of the organisation are in use.")
 
     def _check_references(self, values: Mapping[str, Any], organisation_id: int) -> None:
         for name, roles in (("DefaultAssessorID", {ASSESSOR, TRAINEE_ASSESSOR}), ("DefaultEmployerID", {EMPLOYER})):

@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 
 from syncd.core.accounts import Known, Status
 from syncd.core.fields import Role
+from syncd.core.identity import Person
 from syncd.core.records import Key
 from syncd.core.values import Sent, Value
-from syncd.state import feed_digests
+from syncd.state import answers, complete_readings, feed_digests, marks
 from syncd.state.db.tables import account
 from syncd.state.session import StateSession
 
@@ -57,6 +58,8 @@ _KNOWN: Final = select(
     account.c.fingerprint,
     account.c.left_at,
     account.c.needs_recheck,
+    account.c.left_on_day,
+    complete_readings.DAYS,
 ).where(account.c.organisation_id == bindparam("here"))
 # The index begins with the role, so the roles are listed.
 _NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
@@ -101,8 +104,10 @@ def known_with_misids(session: StateSession, misids: Collection[str]) -> dict[Ke
 def _known(session: StateSession, statement: Select[Any]) -> dict[Key, Known]:
     rows = session.connection.execute(statement, {"here": session.organisation_id})
     return {
-        Key(organisation, Role(role), misid): Known(user_id, Status(status), fingerprint, left_at, needs_recheck)
-        for organisation, role, misid, user_id, status, fingerprint, left_at, needs_recheck in rows
+        Key(organisation, Role(role), misid): Known(
+            user_id, Status(status), fingerprint, left_at, needs_recheck, 0 if left_on is None else days - left_on
+        )
+        for organisation, role, misid, user_id, status, fingerprint, left_at, needs_recheck, left_on, days in rows
     }
 
 
@@ -137,10 +142,14 @@ def save(
     accepted: Mapping[str, Sent],
     fingerprint: str,
     needs_recheck: bool = False,
+    person_key: str = "",
+    keeps_status: bool = False,
 ) -> None:
     """Store the values that OneFile has accepted: a new account is added, in a known one they replace its own.
 
     ``fingerprint`` is that of the record. ``needs_recheck`` has the next run compare the record value by value.
+    ``person_key`` is the digest of the MIS's own key of the person; an empty one leaves that of the account as it is.
+    ``keeps_status`` says that the values are not those of a current record, so that a leaver stays one.
     """
     now = session.now
     row = _find_row(session, key)
@@ -156,11 +165,26 @@ def save(
         "synced_at": now,
         "left_at": None,
     }
+    if keeps_status:
+        del content["status"], content["left_at"]
     if row:
-        session.connection.execute(_KEPT, {"known": row.id, **content})
+        number: int = row.id
+        session.connection.execute(_KEPT, {"known": number, **content})
     else:
         identity = {"organisation_id": key.organisation_id, "role": key.role, "misid": key.misid}
-        session.connection.execute(account.insert(), content | identity | {"created_at": now})
+        added = session.connection.execute(account.insert(), content | identity | {"created_at": now})
+        number = (added.inserted_primary_key or [0])[0]
+    stored_person_key = marks.person_key(session, number) if row else ""
+    marks.replace(
+        session,
+        number,
+        Person.of_values(key, _known_values(before), stored_person_key),
+        Person.of_values(key, _known_values(merged), person_key or stored_person_key),
+    )
+
+
+def _known_values(sent: Mapping[str, Sent]) -> dict[str, Value]:
+    return {name: value for name, value in sent.items() if value is not None}
 
 
 def identify(session: StateSession, key: Key, user_id: int) -> None:
@@ -168,8 +192,11 @@ def identify(session: StateSession, key: Key, user_id: int) -> None:
     session.connection.execute(account.update().where(_matches_key(key)).values(user_id=user_id))
 
 
-def rekey(session: StateSession, old: Key, new: Key) -> None:
-    """Give an account the new MISID of its person; the next run compares the rest of the record."""
+def rekey(session: StateSession, old: Key, new: Key, left_at: datetime | None = None) -> None:
+    """Give an account the new MISID of its person; the next run compares the rest of the record.
+
+    ``left_at`` is given if the account becomes a leaver's, because its MISID has a new owner.
+    """
     row = _find_row(session, old)
     if row is None:
         return
@@ -181,15 +208,32 @@ def rekey(session: StateSession, old: Key, new: Key) -> None:
             misid=new.misid,
             values=session.cipher.encrypt(values),
             needs_recheck=True,
-            status=Status.ACTIVE,
-            left_at=None,
+            status=Status.ACTIVE if left_at is None else Status.LEAVER,
+            **_left(session, left_at),
             synced_at=session.now,
         )
     )
+    # The records of both MISIDs must be compared, even if their rows have not changed.
+    feed_digests.invalidate(session.for_organisation(old.organisation_id))
 
 
-def refresh(session: StateSession, key: Key, feed: str, fingerprint: str, *, needs_recheck: bool = False) -> None:
-    """Store the fingerprint of a record that needs no call."""
+def refresh(
+    session: StateSession,
+    key: Key,
+    feed: str,
+    fingerprint: str,
+    *,
+    needs_recheck: bool = False,
+    person_key: str = "",
+) -> None:
+    """Store the fingerprint of a record that needs no call, and the marks of its account."""
+    row = _find_row(session, key)
+    if row is not None:
+        # The marks are made with the same secret as the fingerprint, which may have changed.
+        person = Person.of_values(
+            key, session.cipher.decrypt(row.values), person_key or marks.person_key(session, row.id)
+        )
+        marks.replace(session, row.id, None, person)
     session.connection.execute(
         account.update()
         .where(_matches_key(key))
@@ -198,8 +242,25 @@ def refresh(session: StateSession, key: Key, feed: str, fingerprint: str, *, nee
 
 
 def set_status(session: StateSession, key: Key, status: Status, left_at: datetime | None) -> None:
-    """Store that an account is a leaver, archived, or active again."""
-    session.connection.execute(account.update().where(_matches_key(key)).values(status=status, left_at=left_at))
+    """Store that an account is a leaver, or active again."""
+    content = {"status": status, **_left(session, left_at)}
+    session.connection.execute(account.update().where(_matches_key(key)).values(content))
+
+
+def change_status(session: StateSession, key: Key, status: Status) -> None:
+    """Store that an account is archived, or no longer is; when its record disappeared stays stored."""
+    session.connection.execute(account.update().where(_matches_key(key)).values(status=status))
+
+
+def _left(session: StateSession, left_at: datetime | None) -> dict[str, Any]:
+    """When the record of an account disappeared, by the clock and by the days of complete readings."""
+    return {"left_at": left_at, "left_on_day": None if left_at is None else complete_readings.days(session)}
+
+
+def set_archived(session: StateSession, key: Key) -> None:
+    """Store that OneFile has archived an account that has a record: the next run unarchives it and compares it."""
+    content = {"status": Status.ARCHIVED, "left_at": None, "needs_recheck": True}
+    session.connection.execute(account.update().where(_matches_key(key)).values(content))
 
 
 def user_ids_by_misid(
@@ -305,6 +366,10 @@ def _matches_key(key: Key) -> ColumnElement[bool]:
 
 
 def forget(session: StateSession, key: Key) -> None:
-    """Delete this account from the store; the account in OneFile is not changed."""
+    """Delete this account and the answers about its person from the store; OneFile's account is not changed."""
+    row = _find_row(session, key)
+    if row is not None:
+        marks.forget(session, row.id)
+    answers.forget(session, [key])
     session.connection.execute(account.delete().where(_matches_key(key)))
     feed_digests.invalidate(session.for_organisation(key.organisation_id))

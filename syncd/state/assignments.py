@@ -27,7 +27,7 @@ def stored(session: StateSession) -> dict[Pair, StoredAssignment]:
     return {
         Pair(
             Key(session.organisation_id, Role.LEARNER, learner), Key(session.organisation_id, Role(role), user)
-        ): StoredAssignment(learner_id, user_id, refusal)
+        ): StoredAssignment(learner_id, user_id, session.cipher.decrypt_text(refusal))
         for learner, role, user, learner_id, user_id, refusal in rows
     }
 
@@ -43,7 +43,7 @@ def save(session: StateSession, pair: Pair, sent: StoredAssignment) -> None:
             user_misid=pair.user.misid,
             learner_id=sent.learner_id,
             user_id=sent.user_id,
-            refusal=sent.refusal,
+            refusal=session.cipher.encrypt_text(sent.refusal),
             sent_at=session.now,
         )
     )

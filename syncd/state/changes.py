@@ -1,20 +1,20 @@
 """The changes, which are the audit trail: an intent is stored before each call, and its outcome after it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, final
 
-from sqlalchemy import Row, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select
 
 from syncd.core.fields import Role
-from syncd.core.guard import Counts
 from syncd.core.records import Key
 from syncd.core.run import Action, Outcome
-from syncd.core.values import Sent
+from syncd.core.values import Sent, Value
 from syncd.state import counters
-from syncd.state.db.tables import change, run
+from syncd.state.db.encryption import ValueCipher
+from syncd.state.db.tables import change
 from syncd.state.session import StateSession
 
 
@@ -52,6 +52,9 @@ class Unsettled:
     """What was sent, and what to store with the account if it turns out to exist."""
 
 
+#: Databases limit how many parameters one statement may have.
+_AT_ONCE: Final = 500
+
 #: The columns of a `ChangeEntry`.
 ENTRY_COLUMNS: Final = tuple(change.c[field.name] for field in fields(ChangeEntry))
 
@@ -73,8 +76,8 @@ _OPEN: Final = (
 )
 
 
-def to_entry(row: Row[Any]) -> ChangeEntry:
-    """The record of a row that has at least the columns of `ENTRY_COLUMNS`."""
+def to_entry(row: Row[Any], cipher: ValueCipher) -> ChangeEntry:
+    """The record of a row that has at least the columns of `ENTRY_COLUMNS`. Raises `StateUnusable`."""
     return ChangeEntry(
         row.id,
         row.run_id,
@@ -88,7 +91,7 @@ def to_entry(row: Row[Any]) -> ChangeEntry:
         Outcome(row.outcome),
         row.attempts,
         row.http_status,
-        row.message,
+        cipher.decrypt_text(row.message),
     )
 
 
@@ -103,8 +106,14 @@ def record_intent(
     feed: str,
     fingerprint: str,
     message: str = "",
+    step: int | None = None,
+    is_approved: bool = False,
 ) -> int:
-    """Store what is about to be sent, and what settling it may need; returns the change's number."""
+    """Store what is about to be sent, and what settling it may need; returns the change's number.
+
+    ``step`` is the position of its step in the plan of the run. ``is_approved`` says that an approval covers it, so it
+    does not count for the limits of a day and a week.
+    """
     detail = {"fields": fields, "feed": feed, "fingerprint": fingerprint}
     intent = {
         "run_id": run_id,
@@ -117,7 +126,9 @@ def record_intent(
         "fields": sorted(fields),
         "outcome": Outcome.PENDING,
         "detail": session.cipher.encrypt(detail),
-        "message": message,
+        "message": session.cipher.encrypt_text(message),
+        "is_approved": is_approved,
+        "step": step,
     }
     number: int = session.connection.execute(_INTENT, intent).scalar_one()
     return number
@@ -135,7 +146,7 @@ def record_outcome(
 ) -> None:
     """Store the outcome of a change."""
     found: dict[str, Any] = {"user_id": user_id} if user_id is not None else {}
-    found |= {"message": message} if message else {}
+    found |= {"message": session.cipher.encrypt_text(message)} if message else {}
     result = {"outcome": outcome, "concluded_at": session.now, "http_status": http_status, "attempts": attempts}
     row = session.connection.execute(_CONCLUSION, {"concluded": number, **result, **found}).one()
     counters.add(session.connection, row.organisation_id, counters.CHANGES, f"{row.action} {outcome}")
@@ -167,6 +178,28 @@ def unsettled(session: StateSession) -> list[Unsettled]:
         )
         for row in rows
     ]
+
+
+def sent_creates(session: StateSession, keys: Collection[Key]) -> dict[Key, Mapping[str, Value]]:
+    """The fields that the newest create of each of these keys has sent, unless OneFile did not do it."""
+    sent: dict[Key, Mapping[str, Value]] = {}
+    misids = sorted({key.misid for key in keys})
+    for start in range(0, len(misids), _AT_ONCE):
+        rows = session.connection.execute(
+            select(change.c.role, change.c.misid, change.c.detail)
+            .where(
+                change.c.organisation_id == session.organisation_id,
+                change.c.misid.in_(misids[start : start + _AT_ONCE]),
+                change.c.action == Action.CREATE,
+                change.c.outcome.in_((*UNSETTLED, Outcome.APPLIED)),
+            )
+            .order_by(change.c.id)
+        )
+        for role, misid, sealed in rows:
+            key = Key(session.organisation_id, Role(role), misid)
+            if key in keys:
+                sent[key] = session.cipher.decrypt(sealed)["fields"]
+    return sent
 
 
 def forget_pending(session: StateSession) -> None:
@@ -203,24 +236,36 @@ def in_doubt(session: StateSession) -> int:
     )
 
 
-def used_of(session: StateSession, approval_id: int) -> Counts:
-    """What has been sent under an approval so far, without changes that were certainly not made."""
-    rows = session.connection.execute(
-        select(change.c.action, func.count())
-        .join(run, run.c.id == change.c.run_id)
-        .where(run.c.approval_id == approval_id, change.c.outcome != Outcome.NOT_DONE)
-        .group_by(change.c.action)
+def was_applied(session: StateSession, key: Key, action: Action, message: str) -> bool:
+    """Whether OneFile has accepted a change of this record that the trail says this of."""
+    columns = change.c
+    found = select(columns.message).where(
+        columns.organisation_id == key.organisation_id,
+        columns.misid == key.misid,
+        columns.role == key.role,
+        columns.action == action,
+        columns.outcome == Outcome.APPLIED,
     )
-    counted: dict[str, int] = {row[0]: row[1] for row in rows}
-    updates = sum(counted.get(action, 0) for action in Action if action not in {Action.CREATE, Action.ARCHIVE})
-    return Counts(creates=counted.get(Action.CREATE, 0), updates=updates)
+    return any(session.cipher.decrypt_text(each) == message for each in session.connection.scalars(found))
 
 
 def history(session: StateSession, misid: str) -> list[ChangeEntry]:
-    """Every change of the accounts with this MISID, the oldest first."""
+    """Every change of the accounts that have or had this MISID, the oldest first."""
     rows = session.connection.execute(
         select(*ENTRY_COLUMNS)
-        .where(change.c.organisation_id == session.organisation_id, change.c.misid == misid)
+        .where(of_accounts(session.connection, session.organisation_id, misid))
         .order_by(change.c.id)
     )
-    return [to_entry(row) for row in rows]
+    return [to_entry(row, session.cipher) for row in rows]
+
+
+def of_accounts(connection: Connection, organisation_id: int, misid: str) -> ColumnElement[bool]:
+    """The condition for the changes of a MISID, and of its accounts while they had another one."""
+    here = change.c.organisation_id == organisation_id
+    owners = connection.execute(
+        select(change.c.role, change.c.user_id)
+        .where(here, change.c.misid == misid, change.c.user_id.is_not(None))
+        .distinct()
+    )
+    theirs = [(change.c.user_id == user_id) & (change.c.role == role) for role, user_id in owners]
+    return here & or_(change.c.misid == misid, *theirs)

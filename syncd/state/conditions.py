@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, select
 
 from syncd.core.alerts import AlertKind, Condition
 from syncd.core.run import FailureKind, OneFileStatus, RunState
-from syncd.state import runs
+from syncd.state import approvals, runs, suspensions
 from syncd.state.db.tables import run
 from syncd.state.session import StateSession
 
@@ -48,11 +48,12 @@ def current_conditions(session: StateSession) -> dict[AlertKind, Condition]:
             found[subject] = trouble
     waiting = runs.waiting(session)
     if waiting is not None:
-        would = (
-            f"it would make {waiting.creates} creates and {waiting.updates} updates, and has {waiting.leavers} leavers"
-        )
+        counts = approvals.waiting_counts(session, waiting)
+        would = f"it would make {counts.creates} creates and {counts.updates} updates, and has {counts.leavers} leavers"
         since = waits_since(session) or waiting.started_at
         found[AlertKind.APPROVAL] = Condition(since, f"{waiting.reason}; {would}")
+    if suspended := suspensions.listing(session):
+        found[AlertKind.SUSPENDED] = Condition(suspended[0].since, "; ".join(each.sentence for each in suspended))
     return found
 
 

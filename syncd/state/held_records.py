@@ -1,18 +1,20 @@
 """The held records and the warnings: the list that an operator works through, with the time each was first seen."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Row, Select, bindparam, func, select
 
+from syncd.core.evidence import Evidence, Likeness
 from syncd.core.fields import Role
+from syncd.core.identity import Answer, StoredAnswer
 from syncd.core.records import Held, Key, Reason, Warned
 from syncd.core.scope import EVERYONE, Scope
-from syncd.state import assignments, feed_digests
-from syncd.state.db.tables import confirmed_new_misid, held
+from syncd.state import answers, assignments, feed_digests, link_proposals, plan_steps
+from syncd.state.db.tables import held
 from syncd.state.session import StateSession
 
 
@@ -32,11 +34,56 @@ class HeldEntry:
     detail: str
     is_warning: bool
     first_seen_at: datetime
+    other: str = ""
+    """The MISID that a question about a person, or a warning, is about."""
+    user_id: int | None = None
+    """The account in OneFile that a question is about."""
+    evidence: Evidence | None = None
+    fingerprint: str = ""
+    """Of the record that a question is about."""
+    answer: Answer | None = None
+    """What an operator has answered; the next run carries it out."""
 
     @property
     def key(self) -> Key:
         """The record it is about."""
         return Key(self.organisation_id, self.role, self.misid)
+
+    @property
+    def answers(self) -> Collection[Answer]:
+        """The possible answers; none if no question is asked.
+
+        The answer "same" gives the record an account, so there must be exactly one that it can get: not that of another
+        current record, nor one of several.
+        """
+        if self.reason not in ANSWERED_BY_RETRY or not self.misid:
+            return ()
+        return tuple(Answer) if self.user_id is not None else (Answer.NEW,)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A part of the list."""
+
+    misids: Collection[str] = ()
+    """Only these; all of them if empty."""
+    reason: Reason | None = None
+    role: Role | None = None
+
+    def __contains__(self, entry: HeldEntry) -> bool:
+        return (
+            (not self.misids or entry.misid in self.misids)
+            and self.reason in {None, entry.reason}
+            and self.role in {None, entry.role}
+        )
+
+    @property
+    def names_questions(self) -> bool:
+        """Whether it names MISIDs or a reason, so that it can answer questions."""
+        return bool(self.misids) or self.reason is not None
+
+
+EVERYTHING: Final = Selection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +94,25 @@ class HeldChanges:
     released: list[Key]
 
 
+ANSWERED_BY_RETRY: Final = {
+    Reason.REKEYED: Answer.NEW,
+    Reason.LOOKALIKE_KEY: Answer.NEW,
+    Reason.HAS_AN_ACCOUNT: Answer.NEW,
+    Reason.ANOTHER_PERSON: Answer.SAME,
+}
+"""The questions about a person, and what ``retry`` answers to each."""
+
 _Identity: TypeAlias = tuple[object, ...]
 _IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
 
-_COLUMNS: Final = tuple(held.c[each.name] for each in fields(HeldEntry))
+#: What identifies an entry, of this organisation or another.
+_ENTRY: Final = ("organisation_id", *_IDENTITY)
+#: Databases limit how many parameters one statement may have.
+_AT_ONCE: Final = 500
+
+_MAY_CHANGE: Final = ("fingerprint", "other", "user_id", "evidence")
+
+_COLUMNS: Final = tuple(held.c[each.name] for each in fields(HeldEntry) if each.name != "answer")
 _ENTRIES: Final = select(held).where(held.c.organisation_id == bindparam("here"))
 
 
@@ -66,10 +128,10 @@ def replace(
     """
     found: dict[_Identity, dict[str, Any]] = {}
     for hold in holds:
-        row = _held_to_row(hold)
+        row = _held_to_row(session, hold)
         found[_identity(row)] = row
     for warned in warnings:
-        row = _warning_to_row(warned)
+        row = _warning_to_row(session, warned)
         found.setdefault(_identity(row), row)
 
     now = session.now
@@ -81,7 +143,7 @@ def replace(
     for identity, row in found.items():
         if identity not in listed:
             session.connection.execute(held.insert().values(row | {"first_seen_at": now}))
-        elif (listed[identity].detail, listed[identity].fingerprint) != (row["detail"], row["fingerprint"]):
+        elif _content(session, listed[identity]._asdict()) != _content(session, row):
             session.connection.execute(held.update().where(held.c.id == listed[identity].id).values(row))
     gone = [row for identity, row in listed.items() if identity not in found]
     _delete(session, [row.id for row in gone])
@@ -94,8 +156,8 @@ def replace(
 
 def hold(session: StateSession, hold: Held) -> None:
     """Add to the list one record that could not be sent."""
-    row = _held_to_row(hold)
-    same = [held.c[name] == row[name] for name in (*_IDENTITY, "organisation_id")]
+    row = _held_to_row(session, hold)
+    same = [held.c[name] == row[name] for name in _ENTRY]
     session.connection.execute(held.delete().where(*same))
     session.connection.execute(held.insert().values(row | {"first_seen_at": session.now}))
 
@@ -106,9 +168,11 @@ def entries(session: StateSession) -> tuple[list[Held], list[Warned]]:
     warnings: list[Warned] = []
     for row in session.connection.execute(_ENTRIES, {"here": session.organisation_id}):
         if row.is_warning:
-            warnings.append(Warned(_key(row), row.feed, Reason(row.reason), row.field, row.detail))
+            evidence = _evidence(row.evidence)
+            detail = session.cipher.decrypt_text(row.detail)
+            warnings.append(Warned(_key(row), row.feed, Reason(row.reason), row.field, detail, row.other, evidence))
         else:
-            holds.append(_held(row))
+            holds.append(_held(session, row))
     return holds, warnings
 
 
@@ -119,56 +183,85 @@ def refused(session: StateSession) -> dict[Key, Held]:
             held.c.organisation_id == session.organisation_id, held.c.reason == Reason.REFUSED, held.c.field == ""
         )
     )
-    return {_key(row): _held(row) for row in rows}
+    return {_key(row): _held(session, row) for row in rows}
 
 
-def retry(session: StateSession, misids: Collection[str]) -> int:
-    """Let refused records be sent again, these or all of them; returns how many held records that releases.
+def retry(session: StateSession, selection: Selection = EVERYTHING, answer: Answer | None = None) -> int:
+    """Let held records be tried again; returns how many.
 
-    A named record that is held as ``rekeyed?`` is stored as confirmed to be a new person.
+    Refused records are sent again. What an operator has rejected is planned again if the selection names MISIDs or a
+    reason. Questions about people are answered if the selection names MISIDs or a reason:
+    by ``answer`` where it is possible, or else as ``ANSWERED_BY_RETRY`` says. A named person for whom first contact has
+    proposed an account, and whom no run has held since, is a new person.
     """
-    now = session.now
-    here = held.c.organisation_id == session.organisation_id
-    named = held.c.misid.in_(misids)
-    refused_ones = [here, held.c.reason == Reason.REFUSED, *([named] if misids else [])]
-    lookalikes = [here, held.c.reason == Reason.REKEYED, named]
-    keys = {_key(row) for row in session.connection.execute(select(held).where(*refused_ones))}
-    session.connection.execute(held.delete().where(*refused_ones))
-    feed_digests.invalidate(session)
-    assignments.retry(session, misids)
-    for row in session.connection.execute(select(held).where(*lookalikes)).all():
-        keys.add(_key(row))
-        session.connection.execute(
-            confirmed_new_misid.delete().where(
-                confirmed_new_misid.c.organisation_id == session.organisation_id,
-                confirmed_new_misid.c.misid == row.misid,
-            )
-        )
-        session.connection.execute(
-            confirmed_new_misid.insert().values(
-                organisation_id=session.organisation_id, misid=row.misid, decided_at=now
-            )
-        )
+    entries = [entry for entry in listing(session) if entry in selection]
+    answered: list[tuple[HeldEntry, Answer | None]] = [
+        (entry, None)
+        for entry in entries
+        if entry.reason is Reason.REFUSED or (entry.reason is Reason.REJECTED and selection.names_questions)
+    ]
+    for entry in entries if selection.names_questions else ():
+        chosen = answer or ANSWERED_BY_RETRY.get(entry.reason)
+        if chosen in entry.answers:
+            answered.append((entry, chosen))
+    if not selection.names_questions and selection.role is None:
+        # Those whose entry is gone, too.
+        assignments.retry(session, ())
+    count = store_answers(session, answered)
+    if answer is Answer.SAME or selection.reason not in {None, Reason.HAS_AN_ACCOUNT}:
+        return count
+    return count + _answer_proposals(session, selection, {entry.key for entry, _ in answered})
+
+
+def _answer_proposals(session: StateSession, selection: Selection, answered: Collection[Key]) -> int:
+    """Answer that named people whom no run has held since an account was proposed are new; returns how many."""
+    keys = [
+        key
+        for key in link_proposals.pending(session)
+        if key.misid in selection.misids and selection.role in {None, key.role} and key not in answered
+    ]
+    for key in keys:
+        answers.save(session, key, StoredAnswer(Answer.NEW, reason=Reason.HAS_AN_ACCOUNT))
     return len(keys)
 
 
-def confirmed_new(session: StateSession) -> frozenset[str]:
-    """The MISIDs that an operator has confirmed to be new people."""
-    rows = session.connection.scalars(
-        select(confirmed_new_misid.c.misid).where(confirmed_new_misid.c.organisation_id == session.organisation_id)
-    )
-    return frozenset(rows)
+def store_answers(session: StateSession, answered: Collection[tuple[HeldEntry, Answer | None]]) -> int:
+    """Store the answers to questions about people, and let refused records be sent again; returns how many records.
+
+    The next run carries the answers out. An answer must be one of ``entry.answers``, or ``None`` for a record that was
+    refused or rejected.
+    """
+    plan_steps.retry(session, {entry.key for entry, _ in answered if entry.reason is Reason.REJECTED})
+    refused_ones = [entry for entry, _ in answered if entry.reason is Reason.REFUSED]
+    for entry in refused_ones:
+        session.connection.execute(held.delete().where(*(held.c[name] == getattr(entry, name) for name in _ENTRY)))
+    learners = sorted({entry.misid for entry in refused_ones if entry.role is Role.LEARNER})
+    for start in range(0, len(learners), _AT_ONCE):
+        assignments.retry(session, learners[start : start + _AT_ONCE])
+    for entry, chosen in answered:
+        if chosen is not None:
+            about = StoredAnswer(chosen, entry.fingerprint, entry.other, entry.user_id, entry.reason)
+            answers.save(session, entry.key, about)
+    feed_digests.invalidate(session)
+    return len({entry.key for entry, _ in answered})
 
 
-def listing(session: StateSession, *, warnings: bool = False) -> list[HeldEntry]:
+def release_refused(session: StateSession, key: Key) -> None:
+    """Let a refused record be sent again, because its account was unarchived."""
+    is_it = (held.c.organisation_id == key.organisation_id) & (held.c.role == key.role) & (held.c.misid == key.misid)
+    session.connection.execute(held.delete().where(is_it, held.c.reason == Reason.REFUSED, held.c.field == ""))
+
+
+def listing(session: StateSession, selection: Selection = EVERYTHING, *, warnings: bool = False) -> list[HeldEntry]:
     """The held records, or the warnings, grouped by reason."""
-    return [_to_entry(row) for row in session.connection.execute(_listed(session.organisation_id, warnings=warnings))]
+    rows = session.connection.execute(_listed(session.organisation_id, warnings=warnings))
+    return [entry for entry in _to_entries(session, rows) if entry in selection]
 
 
 def page(session: StateSession, reason: Reason, *, warnings: bool, first: int, most: int) -> list[HeldEntry]:
     """At most ``most`` of the entries listed for a reason, from position ``first``, counted from 0."""
     of_reason = _listed(session.organisation_id, warnings=warnings).where(held.c.reason == reason)
-    return [_to_entry(row) for row in session.connection.execute(of_reason.offset(first).limit(most))]
+    return _to_entries(session, session.connection.execute(of_reason.offset(first).limit(most)))
 
 
 def of_record(session: StateSession, key: Key) -> list[HeldEntry]:
@@ -176,7 +269,7 @@ def of_record(session: StateSession, key: Key) -> list[HeldEntry]:
     is_it = (held.c.role == key.role) & (held.c.misid == key.misid)
     listed = select(*_COLUMNS).where(held.c.organisation_id == key.organisation_id, is_it)
     rows = session.connection.execute(listed.order_by(held.c.is_warning, held.c.reason, held.c.field))
-    return [_to_entry(row) for row in rows]
+    return _to_entries(session, rows)
 
 
 def _listed(organisation_id: int, *, warnings: bool) -> Select[Any]:
@@ -187,7 +280,16 @@ def _listed(organisation_id: int, *, warnings: bool) -> Select[Any]:
     )
 
 
-def _to_entry(row: Row[Any]) -> HeldEntry:
+def _to_entries(session: StateSession, rows: Iterable[Row[Any]]) -> list[HeldEntry]:
+    given = answers.stored(session)
+    return [_to_entry(session, row, given.get(_key(row))) for row in rows]
+
+
+def _to_entry(session: StateSession, row: Row[Any], given: StoredAnswer | None) -> HeldEntry:
+    user_ids = () if row.user_id is None else (row.user_id,)
+    is_answered = (
+        given is not None and given.reason == row.reason and given.is_about(row.fingerprint, row.other, user_ids)
+    )
     return HeldEntry(
         row.organisation_id,
         Role(row.role),
@@ -196,9 +298,14 @@ def _to_entry(row: Row[Any]) -> HeldEntry:
         row.row,
         Reason(row.reason),
         row.field,
-        row.detail,
+        session.cipher.decrypt_text(row.detail),
         row.is_warning,
         row.first_seen_at,
+        row.other,
+        row.user_id,
+        _evidence(row.evidence),
+        row.fingerprint,
+        given.answer if given is not None and is_answered else None,
     )
 
 
@@ -238,6 +345,11 @@ def new_between(session: StateSession, since: datetime, until: datetime) -> Coun
     return Counter({Reason(row[0]): row[1] for row in rows})
 
 
+def _content(session: StateSession, row: Mapping[str, Any]) -> list[Any]:
+    """What may change of an entry that stays. The same text is encrypted differently each time."""
+    return [session.cipher.decrypt_text(row["detail"]), *(row[name] for name in _MAY_CHANGE)]
+
+
 def _delete(session: StateSession, numbers: list[int]) -> None:
     if numbers:
         session.connection.execute(
@@ -245,7 +357,7 @@ def _delete(session: StateSession, numbers: list[int]) -> None:
         )
 
 
-def _held(row: Row[Any]) -> Held:
+def _held(session: StateSession, row: Row[Any]) -> Held:
     return Held(
         row.organisation_id,
         Role(row.role),
@@ -253,10 +365,29 @@ def _held(row: Row[Any]) -> Held:
         row.feed,
         Reason(row.reason),
         row.field,
-        row.detail,
+        session.cipher.decrypt_text(row.detail),
         row.row,
         row.fingerprint,
+        row.other,
+        row.user_id,
+        _evidence(row.evidence),
     )
+
+
+def _evidence(stored: dict[str, Any] | None) -> Evidence | None:
+    if stored is None:
+        return None
+    return Evidence(Likeness(stored["likeness"]), tuple(stored["equal"]), tuple(stored["differ"]))
+
+
+def _evidence_to_json(evidence: Evidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    return {
+        "likeness": evidence.likeness.value,
+        "equal": list(evidence.equal),
+        "differ": list(evidence.differ),
+    }
 
 
 def _key(row: Row[Any]) -> Key:
@@ -267,7 +398,7 @@ def _identity(row: dict[str, Any]) -> _Identity:
     return tuple(row[name] for name in _IDENTITY)
 
 
-def _held_to_row(hold: Held) -> dict[str, Any]:
+def _held_to_row(session: StateSession, hold: Held) -> dict[str, Any]:
     return {
         "organisation_id": hold.organisation_id,
         "role": hold.role.value,
@@ -276,13 +407,16 @@ def _held_to_row(hold: Held) -> dict[str, Any]:
         "row": hold.row,
         "reason": hold.reason.value,
         "field": hold.field,
-        "detail": hold.detail,
+        "detail": session.cipher.encrypt_text(hold.detail),
         "is_warning": False,
         "fingerprint": hold.fingerprint,
+        "other": hold.other,
+        "user_id": hold.user_id,
+        "evidence": _evidence_to_json(hold.evidence),
     }
 
 
-def _warning_to_row(warned: Warned) -> dict[str, Any]:
+def _warning_to_row(session: StateSession, warned: Warned) -> dict[str, Any]:
     return {
         "organisation_id": warned.key.organisation_id,
         "role": warned.key.role.value,
@@ -291,7 +425,10 @@ def _warning_to_row(warned: Warned) -> dict[str, Any]:
         "row": 0,
         "reason": warned.reason.value,
         "field": warned.field,
-        "detail": warned.detail,
+        "detail": session.cipher.encrypt_text(warned.detail),
         "is_warning": True,
         "fingerprint": "",
+        "other": warned.other,
+        "user_id": None,
+        "evidence": _evidence_to_json(warned.evidence),
     }

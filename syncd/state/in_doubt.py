@@ -12,6 +12,7 @@ from syncd.core.accounts import Status
 from syncd.core.fields import GRANT, Role
 from syncd.core.records import Key
 from syncd.core.run import Action, Outcome
+from syncd.state import complete_readings
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.tables import account, change
 from syncd.state.session import StateSession
@@ -38,7 +39,8 @@ def mark_in_doubt(session: StateSession, key: Key, action: Action, fields: Colle
         case Action.ASSIGN if GRANT in fields:
             content = _unsure_of([GRANT], row, session.cipher)
         case Action.ARCHIVE | Action.UNARCHIVE:
-            content = {"status": Status.UNSURE, "left_at": row.left_at or session.now}
+            left = {} if row.left_at else {"left_at": session.now, "left_on_day": complete_readings.days(session)}
+            content = {"status": Status.UNSURE, **left}
         case _:
             return
     session.connection.execute(account.update().where(account.c.id == row.id).values(content))

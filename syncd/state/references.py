@@ -1,64 +1,85 @@
-"""The OneFile ids that codes of the MIS resolve to: kept for a day, or for an hour if nothing was found."""
+"""What OneFile had for the codes of the MIS when it was last searched for them."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sqlalchemy import bindparam, case, select
+from sqlalchemy import ColumnElement, bindparam, select
 
 from syncd.core.fields import Referent
-from syncd.core.records import Code
-from syncd.state.db.tables import reference
+from syncd.core.records import Code, Reason
+from syncd.core.references import LookedUp
+from syncd.state.db.tables import reference, run
 from syncd.state.session import StateSession
 
-#: The longest time for which a code that was moved to another class still resolves to the old one.
-_LASTS: Final = timedelta(days=1)
-#: The longest time for which the daemon does not notice a class just created in OneFile.
-_NOTHING_LASTS: Final = timedelta(hours=1)
-
-_LOOKED_UP: Final = select(reference.c.referent, reference.c.by, reference.c.code, reference.c.onefile_id).where(
-    reference.c.organisation_id == bindparam("here"), reference.c.onefile_id.is_not(None)
-)
-
-
-def known(session: StateSession) -> dict[Code, int | None]:
-    """The ids that were found recently, by code; ``None`` for a code that OneFile does not have."""
-    now = session.now
-    columns = reference.c
-    rows = session.connection.execute(
-        select(columns.referent, columns.by, columns.code, columns.onefile_id).where(
-            columns.organisation_id == session.organisation_id,
-            columns.found_at > case((columns.onefile_id.is_(None), now - _NOTHING_LASTS), else_=now - _LASTS),
-        )
-    )
-    return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
+_LOOKED_UP: Final = select(
+    reference.c.referent,
+    reference.c.by,
+    reference.c.code,
+    reference.c.onefile_id,
+    reference.c.reason,
+    reference.c.found_at,
+    reference.c.is_doubted,
+).where(reference.c.organisation_id == bindparam("here"))
 
 
-def looked_up(session: StateSession) -> dict[Code, int]:
-    """The ids that were found, of any age: records were last compared with these."""
+def looked_up(session: StateSession) -> dict[Code, LookedUp]:
+    """What was found for each code, however long ago."""
     rows = session.connection.execute(_LOOKED_UP, {"here": session.organisation_id})
-    return {Code(Referent(referent), by, code): onefile_id for referent, by, code, onefile_id in rows}
-
-
-def save(session: StateSession, found: Mapping[Code, int | None]) -> None:
-    """Store the ids of codes."""
-    now = session.now
-    for code, onefile_id in found.items():
-        session.connection.execute(
-            reference.delete().where(
-                reference.c.organisation_id == session.organisation_id,
-                reference.c.referent == code.referent,
-                reference.c.by == code.by,
-                reference.c.code == code.text,
-            )
+    return {
+        Code(Referent(referent), by, code): LookedUp(
+            Reason(reason) if onefile_id is None else onefile_id, found_at, is_doubted
         )
+        for referent, by, code, onefile_id, reason, found_at, is_doubted in rows
+    }
+
+
+def save(session: StateSession, found: Mapping[Code, LookedUp]) -> None:
+    """Store what was found for codes, in the place of what was found before."""
+    forget(session, found)
+    for code, each in found.items():
+        answer = {"onefile_id": each.meaning} if isinstance(each.meaning, int) else {"reason": each.meaning}
         session.connection.execute(
             reference.insert().values(
                 organisation_id=session.organisation_id,
                 referent=code.referent,
                 by=code.by,
                 code=code.text,
-                onefile_id=onefile_id,
-                found_at=now,
+                found_at=each.found_at,
+                is_doubted=each.is_doubted,
+                **answer,
             )
         )
+
+
+def forget(session: StateSession, codes: Iterable[Code]) -> None:
+    """Delete what was found for codes."""
+    for code in codes:
+        session.connection.execute(reference.delete().where(_matches_code(session.organisation_id, code)))
+
+
+def doubt(session: StateSession, number: int, ids: Iterable[tuple[Referent, int]]) -> None:
+    """Have the codes of these ids looked up again by the next run that uses them: a change with the id was refused.
+
+    ``number`` is the run that has sent the change. What this run has looked up itself is not looked up again.
+    """
+    began_at = select(run.c.started_at).where(run.c.id == number).scalar_subquery()
+    for referent, onefile_id in ids:
+        session.connection.execute(
+            reference.update()
+            .where(
+                reference.c.organisation_id == session.organisation_id,
+                reference.c.referent == referent,
+                reference.c.onefile_id == onefile_id,
+                reference.c.found_at < began_at,
+            )
+            .values(is_doubted=True)
+        )
+
+
+def _matches_code(organisation_id: int, code: Code) -> ColumnElement[bool]:
+    return (
+        (reference.c.organisation_id == organisation_id)
+        & (reference.c.referent == code.referent)
+        & (reference.c.by == code.by)
+        & (reference.c.code == code.text)
+    )

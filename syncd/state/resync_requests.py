@@ -25,14 +25,20 @@ class ResyncRequest:
     """The records it is limited to; empty for every record."""
     run_id: int | None
     """The run that has answered it."""
+    undone_run_id: int | None = None
+    """The run to undo; ``None`` if it asks for a run over the feeds."""
 
 
-def add(session: StateSession, who: str, misids: Sequence[str] = ()) -> int:
-    """Ask the daemon for a run; returns the request's number."""
+def add(session: StateSession, who: str, misids: Sequence[str] = (), undone_run: int | None = None) -> int:
+    """Ask the daemon for a run, or to undo one; returns the request's number."""
     number: int = session.connection.execute(
         resync_request.insert()
         .values(
-            organisation_id=session.organisation_id, requested_at=session.now, requested_by=who, misids=list(misids)
+            organisation_id=session.organisation_id,
+            requested_at=session.now,
+            requested_by=who,
+            misids=list(misids),
+            undone_run_id=undone_run,
         )
         .returning(resync_request.c.id)
     ).scalar_one()
@@ -54,13 +60,13 @@ def organisations_waiting(connection: Connection) -> set[int]:
 
 
 def waiting(session: StateSession, *, targeted_only: bool = False) -> list[ResyncRequest]:
-    """The requests that no run has answered, or those of them that name MISIDs."""
+    """The requests that no run has answered, or those of them that ask for a run over a few records."""
     rows = session.connection.execute(
         select(resync_request).where(
             resync_request.c.organisation_id == session.organisation_id, resync_request.c.run_id.is_(None)
         )
     )
-    return [_to_request(row) for row in rows if row.misids or not targeted_only]
+    return [_to_request(row) for row in rows if not targeted_only or (row.misids and row.undone_run_id is None)]
 
 
 def requested_scope(requests: Iterable[ResyncRequest]) -> Scope:
@@ -91,4 +97,12 @@ def answered_by(session: StateSession, number: int) -> list[ResyncRequest]:
 
 
 def _to_request(row: Row[Any]) -> ResyncRequest:
-    return ResyncRequest(row.id, row.organisation_id, row.requested_at, row.requested_by, tuple(row.misids), row.run_id)
+    return ResyncRequest(
+        row.id,
+        row.organisation_id,
+        row.requested_at,
+        row.requested_by,
+        tuple(row.misids),
+        row.run_id,
+        row.undone_run_id,
+    )

@@ -6,10 +6,11 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
+from syncd.core.guard import WEEK
 from syncd.core.run import Action, OneFileStatus, Outcome, RunState
 from syncd.state.changes import UNSETTLED
 from syncd.state.db.store import Store
-from syncd.state.db.tables import approval, change, resync_request, run
+from syncd.state.db.tables import approval, change, not_undone, plan_step, resync_request, run, withheld_step
 
 #: Few enough at a time that other writers wait only for milliseconds.
 BATCH_ROWS: Final = 500
@@ -19,6 +20,7 @@ class _Batch(NamedTuple):
     """The rows deleted in one transaction."""
 
     changes: int = 0
+    steps: int = 0
     runs: int = 0
     reached: Any = None
     """Where the next batch continues. From the beginning it would scan all rows kept there, and, on PostgreSQL, the
@@ -32,26 +34,32 @@ def purge(
     keep: timedelta,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Delete changes and runs older than ``keep``, in batches; returns how many changes were deleted.
+    """Delete changes, plans and runs older than ``keep``, in batches; returns how many changes were deleted.
 
-    Unsettled changes of any age are kept, and so are the runs that are still needed: the newest of each kind, runs that
-    wait for approval, and runs with an approval in force. Accounts and the held list are not touched. If ``keep`` is
-    zero, everything is kept. Between two batches ``is_stopping`` may end it early. Raises `StateUnusable`.
+    Those of the last 7 days are kept in any case, because the guard counts them. Unsettled changes of any age are kept,
+    and so are the runs that are still needed: the newest of each kind, runs that wait for approval, and runs with an
+    approval in force. Accounts and the held list are not touched. If ``keep`` is zero, everything is kept. Between two
+    batches ``is_stopping`` may end it early. Raises `StateUnusable`.
     """
     if not keep:
         return 0
+    keep = max(keep, WEEK)
     count = 0
     for organisation_id in organisation_ids:
         # A run that starts meanwhile is newer than all of these.
         with store.reading() as connection:
             spared = _gone_by(connection, organisation_id)
-        for purge_some in (_purge_changes, _purge_runs):
+        with store.begin() as connection:
+            is_old = (withheld_step.c.organisation_id == organisation_id) & (withheld_step.c.decided_at < now - keep)
+            # What was rejected stays rejected for as long as the record does not change.
+            connection.execute(withheld_step.delete().where(is_old, ~withheld_step.c.is_rejected))
+        for purge_some in (_purge_changes, _purge_steps, _purge_runs):
             batch = _Batch()
             while not is_stopping():
                 with store.begin() as connection:
                     batch = purge_some(connection, organisation_id, now, now - keep, spared, batch.reached)
                 count += batch.changes
-                if not batch.changes + batch.runs:
+                if not batch.changes + batch.steps + batch.runs:
                     break
     return count
 
@@ -59,12 +67,11 @@ def purge(
 def _purge_changes(
     connection: Connection,
     organisation_id: int,
-    now: datetime,
+    _now: datetime,
     before: datetime,
     _spared: Collection[int],
     reached: datetime | None,
 ) -> _Batch:
-    under = run.alias()
     rows = connection.execute(
         select(change.c.id, change.c.at)
         .where(
@@ -73,10 +80,6 @@ def _purge_changes(
             # There may be more with the same time.
             *(() if reached is None else (change.c.at >= reached,)),
             ~_is_open(),
-            # The used part of an approval is counted from its changes.
-            ~exists().where(
-                under.c.id == change.c.run_id, approval.c.id == under.c.approval_id, approval.c.expires_at > now
-            ),
         )
         .order_by(change.c.at)
         .limit(BATCH_ROWS)
@@ -93,6 +96,48 @@ def _is_open() -> ColumnElement[bool]:
     )
 
 
+def _purge_steps(
+    connection: Connection,
+    organisation_id: int,
+    now: datetime,
+    before: datetime,
+    spared: Collection[int],
+    reached: int | None,
+) -> _Batch:
+    """Delete the plans of the runs that are deleted next, because one plan may have very many steps."""
+    of_run = plan_step.c.run_id == run.c.id
+    has_steps = exists().where(of_run)
+    outdated = [*_are_outdated(organisation_id, now, before, spared), run.c.id >= (reached or 0), has_steps]
+    number = connection.scalar(select(run.c.id).where(*outdated).order_by(run.c.id).limit(1))
+    if number is None:
+        return _Batch()
+    mine = plan_step.c.run_id == number
+    last = select(plan_step.c.position).where(mine).order_by(plan_step.c.position).limit(BATCH_ROWS)
+    count = connection.execute(
+        plan_step.delete().where(
+            mine, plan_step.c.position <= select(func.max(last.subquery().c.position)).scalar_subquery()
+        )
+    ).rowcount
+    return _Batch(steps=count, reached=number)
+
+
+def _are_outdated(
+    organisation_id: int, now: datetime, before: datetime, spared: Collection[int]
+) -> list[ColumnElement[bool]]:
+    """The conditions for the runs to delete."""
+    other = run.alias()
+    return [
+        run.c.organisation_id == organisation_id,
+        run.c.started_at < before,
+        run.c.state.not_in((RunState.RUNNING, RunState.AWAITING_APPROVAL)),
+        run.c.id.not_in(spared),
+        ~exists().where(change.c.run_id == run.c.id),
+        ~exists().where(approval.c.run_id == run.c.id, approval.c.expires_at > now),
+        # A run that has the same plan refers to its steps.
+        ~exists().where(other.c.plan_run_id == run.c.id, other.c.id != run.c.id),
+    ]
+
+
 def _purge_runs(
     connection: Connection,
     organisation_id: int,
@@ -104,19 +149,15 @@ def _purge_runs(
     rows = connection.execute(
         select(run.c.id)
         .where(
-            run.c.organisation_id == organisation_id,
-            run.c.started_at < before,
+            *_are_outdated(organisation_id, now, before, spared),
             run.c.id > (reached or 0),
-            run.c.state.not_in((RunState.RUNNING, RunState.AWAITING_APPROVAL)),
-            run.c.id.not_in(spared),
-            ~exists().where(change.c.run_id == run.c.id),
-            ~exists().where(approval.c.run_id == run.c.id, approval.c.expires_at > now),
+            ~exists().where(plan_step.c.run_id == run.c.id),
         )
         .order_by(run.c.id)
         .limit(BATCH_ROWS)
     ).all()
     numbers = [row.id for row in rows]
-    for belonging in (approval, resync_request):
+    for belonging in (approval, resync_request, not_undone):
         connection.execute(belonging.delete().where(belonging.c.run_id.in_(numbers)))
     connection.execute(run.delete().where(run.c.id.in_(numbers)))
     return _Batch(runs=len(rows), reached=max(numbers, default=None))

@@ -5,13 +5,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Self
 
-from sqlalchemy import Row, bindparam, func, null, select
+from sqlalchemy import Row, bindparam, exists, func, null, select
 
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
 from syncd.core.run import FailureKind, OneFileStatus, Outcome, RunState, Trigger
 from syncd.state import counters
-from syncd.state.db.tables import change, run
+from syncd.state.db.tables import approval, change, run
 from syncd.state.session import StateSession
 
 
@@ -28,6 +28,7 @@ class RunSummary:
     creates: int
     updates: int
     leavers: int
+    archivings: int
     returners: int
     held: int
     warnings: int
@@ -35,6 +36,8 @@ class RunSummary:
     applied: int
     refused: int
     in_doubt: int
+    queued: int
+    """How many changes it left unsent, because an action is suspended."""
     calls: int
     reason: str
     """Why it was stopped, interrupted or failed; empty otherwise."""
@@ -42,13 +45,18 @@ class RunSummary:
     """Who asked for it, if a person did."""
     settled_by: str
     """Who approved or rejected it, if it was stopped."""
+    settled_at: datetime | None
+    settled_reason: str
+    """Why it was approved or rejected, if they have said so."""
     drift: int | None
     """The accounts in which a verify found drift; ``None`` for other runs."""
+    undone_run_id: int | None = None
+    """The run whose changes it takes back, if it undoes one."""
 
     @property
     def counts(self) -> Counts:
         """The changes it planned, as the guard counts them."""
-        return Counts(self.creates, self.updates, self.leavers)
+        return Counts(self.creates, self.updates, self.leavers, self.archivings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +113,12 @@ def start(
     asked_by: str = "",
     *,
     is_full: bool = False,
+    undone_run: int | None = None,
 ) -> int:
     """Start a run and return its number; a run that a killed process left running becomes interrupted.
 
     ``is_full`` says that the run covers every record: once such a run is finished, nothing in the MIS is unsent.
+    ``undone_run`` is the run whose changes it takes back.
     """
     now = session.now
     left_running = session.connection.execute(
@@ -125,25 +135,47 @@ def start(
         "started_at": now,
         "asked_by": asked_by,
         "is_full": is_full,
+        "undone_run_id": undone_run,
     }
     number: int = session.connection.execute(_NEW, started_run).scalar_one()
     return number
 
 
-def record_plan(session: StateSession, number: int, plan: Plan, approval_id: int | None) -> None:
-    """Store what a run is about to do."""
+def record_plan(session: StateSession, number: int, plan: Plan, plan_run_id: int | None, plan_digest: str = "") -> None:
+    """Store what a run is about to do, and where the steps of its plan are stored; ``None`` if there are none."""
     counts = Counts.from_plan(plan)
     planned = {
         "creates": counts.creates,
         "updates": counts.updates,
         "leavers": counts.leavers,
+        "archivings": counts.archivings,
         "returners": len(plan.returners),
         "held": len(plan.held),
         "warnings": len(plan.warnings),
         "unchanged": plan.unchanged,
-        "approval_id": approval_id,
+        "plan_run_id": plan_run_id,
+        "plan_digest": plan_digest,
     }
     session.connection.execute(_RUN, {"number": number, **planned})
+
+
+def waiting_plan(session: StateSession, plan_digest: str) -> int | None:
+    """The run whose stored steps are the plan of the run that waits, if that plan has this digest.
+
+    ``None`` also if a part of that plan was approved: its steps are not all undecided any more.
+    """
+    other = run.alias()
+    partly_approved = exists().where(approval.c.run_id == other.c.id, other.c.plan_run_id == run.c.plan_run_id)
+    return session.connection.scalar(
+        select(run.c.plan_run_id)
+        .where(
+            run.c.organisation_id == session.organisation_id,
+            run.c.state == RunState.AWAITING_APPROVAL,
+            run.c.plan_digest == plan_digest,
+            ~partly_approved,
+        )
+        .limit(1)
+    )
 
 
 def stop(
@@ -153,19 +185,19 @@ def stop(
     *,
     onefile: OneFileStatus | None,
     totals: Mapping[str, int],
-    sample: Mapping[str, Any],
 ) -> None:
-    """End a run before its first call, to wait for approval; an older run that waits is superseded.
-
-    ``sample`` is an excerpt of its plan, for the person who approves or rejects it.
-    """
+    """End a run of which steps wait for approval; an older run that waits is superseded."""
     session.connection.execute(
         run.update()
         .where(run.c.organisation_id == session.organisation_id, run.c.state == RunState.AWAITING_APPROVAL)
         .values(state=RunState.SUPERSEDED)
     )
     finish(session, number, RunState.AWAITING_APPROVAL, reason=reason, onefile=onefile, totals=totals)
-    session.connection.execute(run.update().where(run.c.id == number).values(plan_sample=dict(sample)))
+
+
+def record_unapproved_leavers(session: StateSession, number: int, leavers: int) -> None:
+    """Store how many leavers a run is about to record that no approval covers."""
+    session.connection.execute(run.update().where(run.c.id == number).values(unapproved_leavers=leavers))
 
 
 def finish(
@@ -178,7 +210,7 @@ def finish(
     problem: FailureKind = FailureKind.NONE,
     totals: Mapping[str, int] | None = None,
 ) -> None:
-    """End a run; ``totals`` are its numbers of applied, refused, in_doubt, held, and calls."""
+    """End a run; ``totals`` are its numbers of applied, refused, in_doubt, held, queued, and calls."""
     now = session.now
     result = {
         "state": state,

@@ -45,6 +45,8 @@ class Policy:
     """Enough for OneFile's rate limit if its answers take three seconds."""
     learner_in_assign_path: bool = False
     """Whether the id in the path of an Assign is the learner's (U18)."""
+    compare_names: bool = True
+    """Whether new records are compared by name with OneFile's accounts that no record belongs to."""
 
     def rules(self, now: datetime) -> Rules:
         """The settings that a plan depends on."""
@@ -90,6 +92,11 @@ class SyncContext:
     def main_organisation(self) -> int:
         """The organisation of rows that do not name one."""
         return self.organisations[0] if self.organisations else self.organisation_id
+
+    @property
+    def has_several_organisations(self) -> bool:
+        """Whether the feeds have rows of several organisations, so that each row must name its own."""
+        return len(self.organisations) > 1
 
     def session(self, *, relaxed_durability: bool = False) -> AbstractContextManager[StateSession]:
         """A session of the store in which to write. Raises `StateUnusable`."""

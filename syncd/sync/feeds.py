@@ -108,7 +108,13 @@ def layout_of(context: SyncContext, feed: Feed, columns: Sequence[str]) -> Layou
     policy = context.policy
     with _naming_feed(feed):
         return Layout.from_columns(
-            feed.role, feed.name, columns, context.main_organisation, policy.defaults, feed.watermark
+            feed.role,
+            feed.name,
+            columns,
+            context.main_organisation,
+            policy.defaults,
+            feed.watermark,
+            has_several_organisations=context.has_several_organisations,
         )
 
 
@@ -117,7 +123,13 @@ def open_assignment_feed(context: SyncContext, feed: Feed) -> Iterator[FeedReade
     """Run the query of a feed of assignments. Raises what `open_feed` raises."""
     with context.mis.read(feed.name, feed.query) as rows:
         with _naming_feed(feed):
-            layout = AssignmentLayout.from_columns(feed.role, feed.name, rows.columns, context.main_organisation)
+            layout = AssignmentLayout.from_columns(
+                feed.role,
+                feed.name,
+                rows.columns,
+                context.main_organisation,
+                has_several_organisations=context.has_several_organisations,
+            )
         yield FeedReader(feed, rows.columns, rows.take, layout, context)
 
 
@@ -220,6 +232,9 @@ def _of_this_organisation(read: _Row | Held, feed: Feed, context: SyncContext) -
     key = read.key
     if key.organisation_id == context.organisation_id:
         return read
+    if isinstance(read, Held) and read.field == ORGANISATION_COLUMN and key.misid:
+        # The main organisation holds it, and it may be the record of an account of this one.
+        return OtherOrganisation(feed.name, key._replace(organisation_id=context.organisation_id))
     if key.organisation_id in context.organisations or context.organisation_id != context.main_organisation:
         return OtherOrganisation(feed.name)
     if isinstance(read, Held):

@@ -1,19 +1,24 @@
 """Look-ups in OneFile: made when needed, at most once a run, in as few calls as possible."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final, TypeAlias, TypeVar
+from itertools import chain
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from syncd.core.accounts import Known
-from syncd.core.fields import ROLE_BY_NUMBER, Referent, Role
+from syncd.core.evidence import fold
+from syncd.core.fields import Referent, Role
+from syncd.core.misid import canonical, skeleton
 from syncd.core.records import Code, Key, Reason
-from syncd.core.references import Resolved
 from syncd.errors import Refused
-from syncd.onefile import OneFile, Place, TooManyPages
+from syncd.onefile import Names, OneFile, Place, TooManyPages, UserRow, is_archived, role_in
 
 #: A search with a hit ends with its second page, which is empty.
 _CALLS_A_HIT: Final = 2
+#: Whether an account is archived takes a read, and a search if that does not say.
+_CALLS_A_STATE: Final = 2
 
 _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
@@ -23,6 +28,27 @@ Downloaded = dict[str, list[int]]
 
 Wanted: TypeAlias = Mapping[Key, Mapping[str, object]]
 """The keys to look for, with their known fields: a place may be found by its name."""
+
+_NOBODY: Final[Mapping[Role, int]] = {}
+
+
+class SeenUser(NamedTuple):
+    """A user in a result of a search, which surely has no more than this (U2)."""
+
+    id: int
+    misid: str
+    names: Names
+    role: Role | None
+    """``None`` if only searches without a role have returned the user: they do not return roles."""
+
+
+class _Shown(NamedTuple):
+    """What the answer for one account shows; ``None`` for what it does not."""
+
+    is_there: bool
+    role: Role | None = None
+    misid: str = ""
+    is_archived: bool | None = None
 
 
 class OneFileLookup:
@@ -39,32 +65,140 @@ class OneFileLookup:
         self._downloads: dict[Role | None, Downloaded] = {}
         self._named: dict[Role, Downloaded] = {}
         """The UserIDs by name, only of roles that a default may name."""
+        self._seen: dict[int, SeenUser] = {}
+        """The users that searches have returned, by UserID."""
         self._places: dict[Role, list[Place]] = {}
         self._statuses: list[Place] | None = None
-        self._told_roles: dict[int, Any] = {}
-        """The role numbers by UserID, as far as they were read; ``None`` if OneFile returned none."""
+        self._flagged: set[int] = set()
+        """The UserIDs that a download has shown as archived: one by role should not have them at all (U4)."""
+        self._shown: dict[int, _Shown] = {}
+        """What OneFile shows of the accounts that were read by id."""
+        self._to_compare: Mapping[Role, int] = {}
+        self._codes: Mapping[Role, int] = {}
+        """How many users by role are to be found by name, and by a code: see `expect`."""
         self._heeds_misid = True
+        self._heeds_names = True
 
-    def find_new(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
-        """Return the ids that OneFile has for keys that the store does not know, archived users included."""
-        hits = self._of_anybody({key.misid for key in wanted if not key.role.is_place})
+    def find_new(self, wanted: Wanted, to_compare: Mapping[Role, int] = _NOBODY) -> dict[Key, tuple[int, ...]]:
+        """Return the ids that OneFile has for keys that the store does not know, archived users included.
+
+        ``to_compare`` is the number of users by role that `search_names` will be called for if they are not found: both
+        together take as few calls as possible.
+        """
+        hits = self._of_anybody({key.misid for key in wanted if not key.role.is_place}, to_compare)
         found: dict[Key, tuple[int, ...]] = {}
         # For a college that is new to OneFile, no user is left here.
         for role, misids in _by_role(key for key in wanted if key.role.is_place or key.misid in hits).items():
             if role.is_place:
                 found |= self._places_of(role, wanted)
             else:
-                found |= self._by_key(role, self._of_role(role, _only(hits, misids)))
+                of_role = _only(hits, misids)
+                left = max(0, to_compare.get(role, 0) - len(of_role))
+                found |= self._by_key(role, self._of_role(role, of_role, left))
         return found
 
-    def expect(self, keys: Iterable[Key]) -> None:
-        """Announce that `find_new` will be called for at least these keys.
+    def use_accounts(self, known: Mapping[Key, Known]) -> None:
+        """Go by these accounts from now on; what OneFile has answered is kept."""
+        self._known = known
 
-        If that means downloading every user, it is done now, and absent users need not be searched for again.
+    def search_names(self, role: Role, names: Collection[Names]) -> None:
+        """Have `seen` include the users of a role with these names.
+
+        A search by role leaves out archived users (U4).
         """
+        if not names:
+            return
+        if self._downloaded(role, len(names) if self._heeds_names else None) is None:
+            self._side_by_side(lambda each: self._search_name(role, each), names)
+            if not self._heeds_names:
+                self._download(role)
+
+    @property
+    def has_all_users(self) -> bool:
+        """Whether `seen` has every user of the organisation, in any role."""
+        return None in self._downloads
+
+    def seen(self) -> Collection[SeenUser]:
+        """Return every user that a search has returned so far."""
+        return self._seen.values()
+
+    def names_of(self, user_id: int) -> Names | None:
+        """Return the names of a user that a search has returned; ``None`` if none has."""
+        user = self._seen.get(user_id)
+        return None if user is None else user.names
+
+    def places_in(self, role: Role) -> Sequence[Place]:
+        """Return every place of a kind."""
+        if role not in self._places:
+            places = self._onefile.places(role, self._organisation_id, expected=self._count(role) or None)
+            self._places[role] = list(places)
+        return self._places[role]
+
+    def expect(
+        self, keys: Collection[Key], to_compare: Mapping[Role, int] = _NOBODY, codes: Collection[Code] = ()
+    ) -> None:
+        """Announce that `resolve` will be called for these codes, and `find_new` for at least these keys.
+
+        If that means downloading every user, it is done now, and absent users need not be searched for again. A
+        download of a role may answer for codes and for names.
+        """
+        self._to_compare = to_compare
+        roles = (code.referent.roles[:1] for code in codes if code.by == "MISID")
+        self._codes = Counter(role for (role,) in filter(None, roles))
         misids = {key.misid for key in keys if not key.role.is_place}
         if misids:
-            self._downloaded(None, self._one_by_one(len(misids)))
+            self._everyone(len(misids), to_compare)
+
+    def find_archived(self, accounts: Mapping[int, Key]) -> set[int]:
+        """Return which of these UserIDs are archived, as far as OneFile's answers show it (U5); places never are.
+
+        An account's own answer decides. If it does not say, an account counts as archived if a search with its role
+        does not show it. If there are many, a download by role stands for the answers of those that it shows.
+        """
+        archived: set[int] = set()
+        for role, wanted in _of_users(accounts):
+            unread = wanted - self._shown.keys()
+            if unread:
+                new = sum(accounts[user_id] not in self._known for user_id in unread)
+                self._downloaded(role, self._one_by_one(_CALLS_A_STATE * len(unread)), new)
+            asked = sorted(wanted - (unread - self._without_listed(role, unread)))
+            shown = dict(zip(asked, self._side_by_side(self._show, asked), strict=True))
+            archived |= {user_id for user_id, each in shown.items() if each.is_archived}
+            unsure = {
+                user_id: accounts[user_id]._replace(misid=each.misid)
+                for user_id, each in shown.items()
+                if each.is_there and each.is_archived is None
+            }
+            archived |= self.find_unlisted(unsure)
+        return archived
+
+    def find_unlisted(self, accounts: Mapping[int, Key]) -> set[int]:
+        """Return which of these UserIDs a search with their role does not show: it leaves out archived users (U4).
+
+        The keys have the MISIDs that OneFile has, or none; then only a download shows it. An account that no search
+        shows does not count: it may be too new for searches.
+        """
+        unlisted: set[int] = set()
+        for role, wanted in _of_users(accounts):
+            is_downloaded = self._downloaded(role, self._one_by_one(len(wanted))) is not None
+            # The pages of a download may overlap and miss rows (U3), so those that it did not show are searched for.
+            asked = sorted(self._without_listed(role, wanted))
+            keys = [(user_id, accounts[user_id].misid) for user_id in asked if accounts[user_id].misid]
+            are_unlisted = self._side_by_side(lambda each: self._is_unlisted(*each), [(role, *each) for each in keys])
+            unlisted |= {user_id for (user_id, _), is_unlisted in zip(keys, are_unlisted, strict=True) if is_unlisted}
+            unlisted |= {user_id for user_id in asked if is_downloaded and not accounts[user_id].misid}
+        return unlisted
+
+    def is_active(self, role: Role, user_id: int) -> bool:
+        """Whether OneFile's answers show now that an account is not archived."""
+        shown = self._show_again(user_id)
+        if shown.is_archived is not None or not shown.is_there:
+            return shown.is_archived is False
+        return bool(shown.misid) and self._is_listed(role, user_id, shown.misid)
+
+    def shows_archived(self, user_id: int) -> bool | None:
+        """Whether an account's own answer says now that it is archived; ``None`` if it does not say."""
+        return self._show_again(user_id).is_archived
 
     def find_created(self, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """Return the ids of what was created a moment ago, as far as they can be found; ignores cached answers."""
@@ -83,12 +217,15 @@ class OneFileLookup:
     def forget(self) -> None:
         """Drop the cached answers."""
         self._downloads.clear()
+        self._seen.clear()
         self._places.clear()
-        self._told_roles.clear()
+        self._flagged.clear()
+        self._shown.clear()
 
-    def resolve(self, codes: Collection[Code]) -> dict[Code, Resolved]:
+    def resolve(self, codes: Collection[Code]) -> dict[Code, int | Reason]:
         """Return the ids that codes stand for, by one search in OneFile for each kind."""
-        resolved: dict[Code, Resolved] = {}
+        resolved: dict[Code, int | Reason] = {}
+        self._codes = {}
         for referent in Referent:
             wanted = sorted(code for code in codes if code.referent is referent)
             if wanted and all(role.is_place for role in referent.roles):
@@ -97,8 +234,8 @@ class OneFileLookup:
                 resolved |= self._people(referent, wanted)
         return resolved
 
-    def _people(self, referent: Referent, codes: Sequence[Code]) -> dict[Code, Resolved]:
-        resolved: dict[Code, Resolved] = dict.fromkeys(codes, Reason.REFERENCE_NOT_FOUND)
+    def _people(self, referent: Referent, codes: Sequence[Code]) -> dict[Code, int | Reason]:
+        resolved: dict[Code, int | Reason] = dict.fromkeys(codes, Reason.REFERENCE_NOT_FOUND)
         possible = [code for code in codes if not self._is_unlinked(code)]
         for role in referent.roles:
             missing = [code for code in possible if resolved[code] is Reason.REFERENCE_NOT_FOUND]
@@ -112,7 +249,8 @@ class OneFileLookup:
     def _ids_of(self, role: Role, codes: Sequence[Code]) -> tuple[Downloaded, Downloaded]:
         """Return the UserIDs of a role by MISID and by name, at least for these codes."""
         if all(code.by == "MISID" for code in codes):
-            downloaded = self._downloaded(role, self._one_by_one(_CALLS_A_HIT * len(codes)), len(codes))
+            names = self._calls_by_name(role, self._to_compare.get(role, 0))
+            downloaded = self._downloaded(role, self._one_by_one(_CALLS_A_HIT * len(codes) + names), len(codes))
             return self._search(role, [code.text for code in codes]) if downloaded is None else downloaded, {}
         return self._download(role), self._named.get(role, {})
 
@@ -122,21 +260,15 @@ class OneFileLookup:
 
     def _listed(self, referent: Referent) -> Sequence[Place]:
         if referent.roles:
-            return self._places_in(*referent.roles)
+            return self.places_in(*referent.roles)
         if self._statuses is None:
             self._statuses = self._onefile.learner_statuses(self._organisation_id)
         return self._statuses
 
-    def _places_in(self, role: Role) -> Sequence[Place]:
-        if role not in self._places:
-            places = self._onefile.places(role, self._organisation_id, expected=self._count(role) or None)
-            self._places[role] = list(places)
-        return self._places[role]
-
     def _places_of(self, role: Role, wanted: Wanted) -> dict[Key, tuple[int, ...]]:
         """Find places by MISID, else by name among those without a MISID: two places may share a name."""
         ids: dict[tuple[str, object], list[int]] = {}
-        for place in self._places_in(role):
+        for place in self.places_in(role):
             ids.setdefault(("MISID", place.misid) if place.misid else ("Name", place.name), []).append(place.id)
         hits = {
             key: ids.get(("MISID", key.misid)) or ids.get(("Name", fields.get("Name")), [])
@@ -157,6 +289,26 @@ class OneFileLookup:
                 return self._download(role, more, otherwise)
         return None
 
+    def _everyone(self, misids: int, to_compare: Mapping[Role, int]) -> Downloaded | None:
+        """Return a download of all users, if searches for so many MISIDs and names would take more calls."""
+        searches = self._one_by_one(misids)
+        if searches is not None:
+            searches += sum(
+                self._calls_by_name(role, count, self._codes.get(role, 0)) for role, count in to_compare.items()
+            )
+        return self._downloaded(None, searches)
+
+    def _calls_by_name(self, role: Role, count: int, codes: int = 0) -> int:
+        """The calls of looking for so many users of a role by name, one by one or by a download of the role.
+
+        ``codes`` is the number of users that are looked for anyway, by MISID in this role: a download has them as well.
+        """
+        if not count or role in self._downloads or None in self._downloads:
+            return 0
+        download = self._onefile.calls_for(self._count(role) + codes)
+        for_codes = min(_CALLS_A_HIT * codes, download)
+        return (min(for_codes + count, download) if self._heeds_names else download) - for_codes
+
     def _one_by_one(self, calls: int) -> int | None:
         """The calls of a search for each MISID; ``None`` if OneFile ignores that filter."""
         return calls if self._heeds_misid else None
@@ -167,10 +319,13 @@ class OneFileLookup:
             named: Downloaded = {}
             expected = self._count(role) + more
             for user in self._onefile.users(self._organisation_id, role, expected=expected or None, at_most=at_most):
-                if user.misid:
-                    downloaded.setdefault(user.misid, []).append(user.id)
+                self._see(user, role)
+                # Those without a MISID are listed under the empty text.
+                downloaded.setdefault(user.misid, []).append(user.id)
                 if role in Referent.ASSESSOR.roles:
                     named.setdefault(user.name, []).append(user.id)
+                if is_archived(user.told):
+                    self._flagged.add(user.id)
             self._downloads[role] = downloaded
             if role is not None:
                 self._named[role] = named
@@ -180,11 +335,16 @@ class OneFileLookup:
         """The number of known accounts of a role; of all users for ``None``."""
         return sum(role is key.role or (role is None and not key.role.is_place) for key in self._known)
 
-    def _of_anybody(self, misids: Set[str]) -> Downloaded:
+    def _see(self, user: UserRow, role: Role | None) -> None:
+        before = self._seen.get(user.id)
+        known_role = before.role if role is None and before is not None else role
+        self._seen[user.id] = SeenUser(user.id, user.misid, user.names, known_role)
+
+    def _of_anybody(self, misids: Set[str], to_compare: Mapping[Role, int]) -> Downloaded:
         """Return the users with these MISIDs in any role: a search by role leaves out archived users (U4)."""
         if not misids:
             return {}
-        downloaded = self._downloaded(None, self._one_by_one(len(misids)))
+        downloaded = self._everyone(len(misids), to_compare)
         return self._search(None, sorted(misids)) if downloaded is None else downloaded
 
     def _search(self, role: Role | None, misids: Sequence[str]) -> Downloaded:
@@ -197,43 +357,100 @@ class OneFileLookup:
         ids: list[int] = []
         if self._heeds_misid:
             for user in self._onefile.users(self._organisation_id, role, misid):
-                if not user.misid.startswith(misid):
+                if not _is_near(user.misid, misid):
                     # OneFile ignores the filter (U6): such a search returns every user, every time.
                     self._heeds_misid = False
                     break
+                self._see(user, role)
                 if user.misid == misid:
                     ids.append(user.id)
         return ids
 
-    def _of_role(self, role: Role, hits: Downloaded) -> Downloaded:
-        """Return those hits of a search without a role, which does not return roles, that are of this one."""
+    def _search_name(self, role: Role, names: Names) -> None:
+        if self._heeds_names:
+            try:
+                for user in self._onefile.users(self._organisation_id, role, names=names):
+                    if not all(fold(wanted) in fold(name) for wanted, name in zip(names, user.names, strict=True)):
+                        # OneFile ignores one of the filters, so that the search returns many users.
+                        self._heeds_names = False
+                        break
+                    self._see(user, role)
+            except Refused:
+                # These filters are in no document (§8.6).
+                self._heeds_names = False
+
+    def _of_role(self, role: Role, hits: Downloaded, left: int) -> Downloaded:
+        """Return those hits of a search without a role that are of this one; ``left`` is as in `of_role`."""
+        of_role = self.of_role(role, chain.from_iterable(hits.values()), left)
+        kept = {misid: [user_id for user_id in ids if user_id in of_role] for misid, ids in hits.items()}
+        return {misid: ids for misid, ids in kept.items() if ids}
+
+    def of_role(self, role: Role, user_ids: Iterable[int], left: int = 0) -> Set[int]:
+        """Return those of the users seen that are of a role, or may be: a search without a role does not return roles.
+
+        ``left`` is the number of users of the role that are still to be looked for by name, as `find_new` says.
+        """
         others = (key.role is not role and not key.role.is_place for key in self._known)
         elsewhere = {
             account.user_id for account, is_other in zip(self._known.values(), others, strict=True) if is_other
         }
-        asked = [(misid, user_id) for misid, ids in hits.items() for user_id in ids if user_id not in elsewhere]
-        of_role: Downloaded = {}
-        if asked and (downloaded := self._downloaded(role, len(asked), 1)) is not None:
-            listed = {user_id for ids in downloaded.values() for user_id in ids}
-            for misid, user_id in asked:
-                if user_id in listed:
-                    of_role.setdefault(misid, []).append(user_id)
-            asked = [hit for hit in asked if hit[1] not in listed]
-        answers = self._side_by_side(lambda hit: self._may_be(role, hit[1]), asked)
-        for (misid, user_id), is_of_role in zip(asked, answers, strict=True):
-            if is_of_role:
-                of_role.setdefault(misid, []).append(user_id)
-        return of_role
+        possible = [user_id for user_id in user_ids if user_id not in elsewhere]
+        if unsure := self._without_role(possible):
+            self._downloaded(role, len(unsure) + self._calls_by_name(role, left), 1)
+            unsure = self._without_role(unsure)
+        may_be = self._side_by_side(lambda user_id: self._may_be(role, user_id), unsure)
+        return {user_id for user_id in possible if self._seen[user_id].role is role} | {
+            user_id for user_id, is_of_role in zip(unsure, may_be, strict=True) if is_of_role
+        }
+
+    def _without_role(self, user_ids: Iterable[int]) -> list[int]:
+        return [user_id for user_id in user_ids if self._seen[user_id].role is None]
 
     def _may_be(self, role: Role, user_id: int) -> bool:
-        if user_id not in self._told_roles:
+        # OneFile may return a separate role number, or none, for an archived account (§8.1, §8.5).
+        return (self._show(user_id).role or role) is role
+
+    def _show(self, user_id: int) -> _Shown:
+        """Read an account by its id, once."""
+        if user_id not in self._shown:
             try:
-                self._told_roles[user_id] = self._onefile.user(user_id).get("role")
+                told = self._onefile.user(user_id)
+                misid = str(told.get("misid") or "").strip()
+                self._shown[user_id] = _Shown(True, role_in(told), misid, is_archived(told))
             except Refused:
                 # It existed a moment ago, in an unknown role; no second account must be created.
-                self._told_roles[user_id] = None
-        # OneFile may return a separate role number, or none, for an archived account (§8.1, §8.5).
-        return ROLE_BY_NUMBER.get(self._told_roles[user_id], role) is role
+                self._shown[user_id] = _Shown(is_there=False)
+        return self._shown[user_id]
+
+    def _show_again(self, user_id: int) -> _Shown:
+        self._shown.pop(user_id, None)
+        return self._show(user_id)
+
+    def _without_listed(self, role: Role, user_ids: Set[int]) -> Set[int]:
+        """Return the UserIDs that no download by role has shown as active; all of them if there was none."""
+        hits = self._downloads.get(role, {})
+        return user_ids - ({user_id for ids in hits.values() for user_id in ids} - self._flagged)
+
+    def _is_unlisted(self, role: Role, user_id: int, misid: str) -> bool:
+        """Whether a search with its role does not show an account, and one without a role does."""
+        return not self._is_listed(role, user_id, misid) and self._is_listed(None, user_id, misid)
+
+    def _is_listed(self, role: Role | None, user_id: int, misid: str) -> bool:
+        """Whether a search for its MISID shows an account; if it is one by role, as active."""
+        key = canonical(misid)
+        is_known = user_id in self._downloads.get(role, {}).get(key, [])
+        if self._heeds_misid and not is_known:
+            for user in self._onefile.users(self._organisation_id, role, misid):
+                if user.id == user_id:
+                    return role is None or not is_archived(user.told)
+                if not _is_near(user.misid, key):
+                    # OneFile ignores the filter (U6).
+                    self._heeds_misid = False
+                    break
+            else:
+                return False
+        is_shown = user_id in self._download(role).get(key, [])
+        return is_shown and (role is None or user_id not in self._flagged)
 
     def _side_by_side(self, ask: Callable[[_Asked], _Told], about: Iterable[_Asked]) -> list[_Told]:
         with ThreadPoolExecutor(self._max_in_flight) as pool:
@@ -241,6 +458,20 @@ class OneFileLookup:
 
     def _by_key(self, role: Role, hits: Downloaded) -> dict[Key, tuple[int, ...]]:
         return {Key(self._organisation_id, role, misid): tuple(ids) for misid, ids in hits.items()}
+
+
+def _of_users(accounts: Mapping[int, Key]) -> list[tuple[Role, Set[int]]]:
+    """The UserIDs by role, without places."""
+    by_role: dict[Role, set[int]] = {}
+    for user_id, key in accounts.items():
+        if not key.role.is_place:
+            by_role.setdefault(key.role, set()).add(user_id)
+    return sorted(by_role.items())
+
+
+def _is_near(found: str, wanted: str) -> bool:
+    """Whether OneFile may have returned a MISID for this one: its filter may find prefixes, or in any letter case."""
+    return found.casefold().startswith(wanted.casefold()) or skeleton(found) == skeleton(wanted)
 
 
 def _only(downloaded: Downloaded, misids: Iterable[str]) -> Downloaded:
@@ -254,7 +485,7 @@ def _by_role(keys: Iterable[Key]) -> dict[Role, list[str]]:
     return by_role
 
 
-def _located(codes: Iterable[Code], places: Iterable[Place]) -> dict[Code, Resolved]:
+def _located(codes: Iterable[Code], places: Iterable[Place]) -> dict[Code, int | Reason]:
     ids: dict[tuple[str, str], list[int]] = {}
     for place in places:
         ids.setdefault(("MISID", place.misid), []).append(place.id)
@@ -262,7 +493,7 @@ def _located(codes: Iterable[Code], places: Iterable[Place]) -> dict[Code, Resol
     return {code: _one_of(ids.get((code.by, code.text), [])) for code in codes}
 
 
-def _one_of(ids: Sequence[int]) -> Resolved:
+def _one_of(ids: Sequence[int]) -> int | Reason:
     if not ids:
         return Reason.REFERENCE_NOT_FOUND
     return ids[0] if len(ids) == 1 else Reason.AMBIGUOUS

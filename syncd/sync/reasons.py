@@ -18,6 +18,8 @@ class Advice:
     remedy: str
 
 
+_MANY: Final = "Many at once: 'syncd retry --from CSV', or the page 'Held'."
+
 HELD: Final[Mapping[Reason, Advice]] = {
     Reason.MISSING: Advice(
         "A mandatory value is empty in the MIS; OneFile accepts no record without it.",
@@ -27,9 +29,18 @@ HELD: Final[Mapping[Reason, Advice]] = {
         "A mandatory value is invalid, for example a malformed e-mail address.",
         "Correct it in the MIS; the next run sends the record.",
     ),
+    Reason.UNUSABLE_KEY: Advice(
+        "The MISID has an invisible or control character, or is too long, so people cannot tell it from another one.",
+        "Correct it in the MIS, or in the feed's query.",
+    ),
     Reason.DUPLICATE_KEY: Advice(
         "Several rows have this MISID, and syncd does not guess which one is right.",
         "Leave one row per MISID, in the MIS or in the feed's query.",
+    ),
+    Reason.LOOKALIKE_KEY: Advice(
+        "The MISID differs from a known one only in case, width, blanks or leading zeros. It may be the same person.",
+        "If it is the same person: 'syncd rekey OLD NEW', or correct the MISID in the MIS. "
+        f"If it is a new person: 'syncd retry MISID'. {_MANY}",
     ),
     Reason.REFERENCE_NOT_FOUND: Advice(
         "The row refers to an assessor, a class or another record by a code that OneFile does not have.",
@@ -43,13 +54,30 @@ HELD: Final[Mapping[Reason, Advice]] = {
         "OneFile refused the record. The same values are not sent again.",
         "Correct the row in the MIS. If the cause was in OneFile and is fixed: 'syncd retry MISID'.",
     ),
+    Reason.REJECTED: Advice(
+        "An operator has rejected the change in a stopped run, or has undone the run that made it. It is not planned "
+        "again until the record changes.",
+        "Correct the row in the MIS. To have the change planned again as it is: 'syncd retry MISID', or "
+        "'syncd retry --reason rejected' for all.",
+    ),
     Reason.IN_DOUBT: Advice(
-        "A create was sent and its answer was lost, so OneFile may or may not have the account.",
+        "A create was sent and its answer was lost, so OneFile may or may not have the account. A new MISID that may "
+        "be of the same person waits as well.",
         "Nothing to do: the next run searches OneFile for it, then links or creates it, so there are never two.",
     ),
     Reason.REKEYED: Advice(
         "The person resembles one whose record has disappeared; syncd creates no second account unasked.",
-        "If it is the same person: 'syncd rekey OLD NEW'. If it is a new person: 'syncd retry MISID'.",
+        f"If it is the same person: 'syncd rekey OLD NEW'. If it is a new person: 'syncd retry MISID'. {_MANY}",
+    ),
+    Reason.ANOTHER_PERSON: Advice(
+        "The names and other values under this MISID have changed to those of another person, as when an MIS uses a "
+        "MISID again. syncd does not give one person's portfolio to another.",
+        f"If it is the same person: 'syncd retry MISID'. If the MISID has a new owner: 'syncd release MISID'. {_MANY}",
+    ),
+    Reason.HAS_AN_ACCOUNT: Advice(
+        "OneFile has an account with the names of this new person, or a place with this name, that no record belongs "
+        "to; or its MISID looks like the new one. syncd creates no second account unasked.",
+        f"'syncd link' compares the two. If the account is another person's: 'syncd retry MISID'. {_MANY}",
     ),
 }
 
@@ -57,6 +85,10 @@ LEFT_OUT: Final[Mapping[Reason, Advice]] = {
     Reason.UNUSABLE: Advice(
         "An optional value is invalid; the record is sent without it.",
         "Correct it in the MIS; the next run sends it.",
+    ),
+    Reason.SAME_PERSON: Advice(
+        "Another current record seems to be about the same person; each has an account of its own.",
+        "Nothing, if the person needs two accounts. If not, remove one of the records from the feed.",
     ),
     Reason.CLEARED: Advice(
         "The value is now empty in the MIS but not in OneFile; it is not documented whether OneFile can clear a field.",

@@ -5,21 +5,27 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final, TypeAlias
 
+from syncd.core.fields import FIELDS
 from syncd.core.records import Held, Key
 from syncd.core.redaction import redact
 from syncd.core.run import Action, Outcome
+from syncd.core.suspension import ActionKind
 from syncd.core.values import Sent
 from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreachable, Refused
 from syncd.onefile import Created, Interrupted, Response
-from syncd.state import changes, credentials, held_records
+from syncd.state import accounts, changes, credentials, held_records, plan_steps, references
 from syncd.state.in_doubt import mark_in_doubt
+from syncd.state.plan_steps import StepToSend
 from syncd.state.session import StateSession
 from syncd.sync.accepted import AcceptedCreates
 from syncd.sync.context import SyncContext
+from syncd.sync.suspensions import Suspensions
 from syncd.sync.tally import RunTally
 
 #: After this many lost answers, with none received in between, OneFile is considered down.
 _LOST_IN_A_ROW: Final = 5
+
+NO_IDS: Final[Mapping[str, int]] = {}
 
 Call: TypeAlias = Callable[[], tuple[Created | None, Response]]
 """Sends a change. Raises what the client does."""
@@ -40,22 +46,39 @@ class Change:
     fingerprint: str = ""
     note: str = ""
     """What its fields do not show."""
+    step: StepToSend | None = None
+    """The step that it carries out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """OneFile's refusal of a change."""
+
+    status: int
+    message: str
+    """OneFile's own words, without values that were sent for the record; often empty."""
+
+    def __str__(self) -> str:
+        return f"OneFile refused it with status {self.status}" + (f": {self.message}" if self.message else "")
 
 
 class ChangeRecorder:
     """Records the changes of one run, and holds the records that OneFile refuses. Any thread may use it."""
 
-    def __init__(self, context: SyncContext, run: int, tally: RunTally, accepted: AcceptedCreates) -> None:
+    def __init__(
+        self, context: SyncContext, run: int, tally: RunTally, accepted: AcceptedCreates, suspensions: Suspensions
+    ) -> None:
         self._context = context
         self._run = run
         self._tally = tally
         self._accepted = accepted
+        self._suspensions = suspensions
         self._lock = Lock()
         self._lost_in_a_row = 0
         self._held: set[Key] = set()
 
-    def attempt(self, change: Change, call: Call, accept: Accept) -> str:
-        """Carry out one change from intent to outcome; returns OneFile's refusal, or an empty text.
+    def attempt(self, change: Change, call: Call, accept: Accept) -> Refusal | None:
+        """Carry out one change from intent to outcome; returns OneFile's refusal, if it was refused.
 
         Raises `OneFileUnreachable`, `CredentialsRefused`, `LockLost`, `Interrupted` and `StateUnusable`, which end the
         sending.
@@ -73,6 +96,8 @@ class ChangeRecorder:
         def doubt(session: StateSession) -> None:
             mark_in_doubt(session, change.key, change.action, change.fields)
 
+        kind = ActionKind(change.key.role, change.action)
+        before = self._suspensions.streak(kind)
         try:
             created, response = call()
         except (OneFileUnreachable, CredentialsRefused, LockLost, Interrupted) as problem:
@@ -82,14 +107,13 @@ class ChangeRecorder:
             self._record_outcome(number, Outcome.NOT_DONE, attempts=attempts or 1, also=also)
             raise
         except Refused as refused:
-            message = redact(refused.message, change.fields.values())
-            refusal = f"OneFile refused it with status {refused.status}" + (f": {message}" if message else "")
+            refusal = Refusal(refused.status, redact(refused.message, change.fields, self._accepted_values(change.key)))
             self._record_outcome(
                 number,
                 Outcome.REFUSED,
                 http_status=refused.status,
                 attempts=refused.attempts,
-                message=refusal,
+                message=str(refusal),
                 also=doubt if refused.attempts > 1 else None,
             )
             log.warning("change_refused", http_status=refused.status)
@@ -100,7 +124,7 @@ class ChangeRecorder:
             log.warning("change_in_doubt", http_status=lost.status)
             self._tally.count(Outcome.IN_DOUBT)
             self._raise_if_down(lost)
-            return ""
+            return None
 
         self._lost_in_a_row = 0
         new_id = change.user_id if created is None else created.user_id
@@ -116,29 +140,59 @@ class ChangeRecorder:
                 http_status=response.status,
                 user_id=new_id,
                 attempts=response.attempts,
+                message=response.note,
             )
+            is_resumed = self._suspensions.accepted(session, kind, before)
+        if is_resumed:
+            self._suspensions.log_resumed(kind)
         if outcome is Outcome.ACCEPTED:
             self._accepted.add(change.key, number, change.fields, log)
         else:
             log.info("change_applied", http_status=response.status, **({"user_id": new_id} if created else {}))
             self._tally.count(outcome, change.action)
-        return ""
+        return None
 
-    def hold(self, hold: Held) -> None:
-        """Add a record that cannot be sent to the held list."""
+    def hold(self, hold: Held, sent_ids: Mapping[str, int] = NO_IDS) -> None:
+        """Add a record that cannot be sent to the held list.
+
+        ``sent_ids`` are the ids, by field, that codes stand for and that OneFile has refused with the record.
+        """
+        referents = ((FIELDS[name].referent, onefile_id) for name, onefile_id in sent_ids.items())
         with self._context.session() as session:
             held_records.hold(session, hold)
+            references.doubt(
+                session, self._run, [(referent, onefile_id) for referent, onefile_id in referents if referent]
+            )
         self._context.log.warning("record_held", misid=hold.misid, role=hold.role, reason=hold.reason, field=hold.field)
         self._tally.count_held()
         with self._lock:
             self._held.add(hold.key)
 
+    def refuse(self, change: Change, refusal: Refusal, hold: Held | None, sent_ids: Mapping[str, int] = NO_IDS) -> bool:
+        """Hold the record of a refused change, if it has one; returns whether it stays queued instead.
+
+        It does if it was the try of a suspended action.
+        """
+        kind = ActionKind(change.key.role, change.action)
+        if self._suspensions.refused(change.key, kind, refusal.status, refusal.message, change.fields):
+            return True
+        if hold is not None:
+            self.hold(hold, sent_ids)
+        return False
+
     def is_held(self, key: Key) -> bool:
         """Whether the record was held while the plan was sent, so that nothing more of it may be sent."""
         return key in self._held
 
+    def _accepted_values(self, key: Key) -> Mapping[str, Sent]:
+        """What was sent for the record before, which OneFile may repeat as well."""
+        with self._context.session() as session:
+            return accounts.values(session, [key]).get(key, {})
+
     def _record_intent(self, change: Change) -> int:
         with self._context.session() as session:
+            if change.step is not None:
+                plan_steps.record_undone(session, change.step.step)
             return changes.record_intent(
                 session,
                 self._run,
@@ -149,6 +203,8 @@ class ChangeRecorder:
                 feed=change.feed,
                 fingerprint=change.fingerprint,
                 message=change.note,
+                step=change.step.position if change.step else None,
+                is_approved=change.step is not None and change.step.is_approved,
             )
 
     def _record_outcome(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from syncd.core.run import Trigger
@@ -11,9 +12,10 @@ from syncd.errors import StateUnusable, SyncdError
 from syncd.onefile import Interrupted, Yielded
 from syncd.state import resync_requests, runs
 from syncd.state.db.store import Store
+from syncd.state.resync_requests import ResyncRequest
 from syncd.state.session import reading_session
 from syncd.sync.context import SyncContext
-from syncd.sync.run import run_once
+from syncd.sync.run import RunResult, run_once, undo_once
 
 #: A run that has yielded makes a new plan, so it needs time to send some of it before it yields again.
 _SENDS_ON: Final = timedelta(seconds=10)
@@ -70,22 +72,31 @@ def run_yielding_to_resyncs(context: SyncContext, work: Callable[[SyncContext], 
 
 
 def answer(context: SyncContext, *, named_only: bool = False) -> None:
-    """Make one run for all requests, or for all that name MISIDs. The caller holds the organisation's lock.
+    """Make one run for all requests, or for all that name MISIDs; one for each request to undo a run.
 
-    Raises as `run_once` does; that, too, answers them, unless syncd must stop or the store cannot be reached.
+    The caller holds the organisation's lock. Raises as `run_once` and `undo_once` do; that, too, answers the requests,
+    unless syncd must stop or the store cannot be reached.
     """
     with context.reading_session() as session:
-        requests = resync_requests.waiting(session, targeted_only=named_only)
+        waiting = resync_requests.waiting(session, targeted_only=named_only)
+    requests = [request for request in waiting if request.undone_run_id is None]
+    for request in waiting:
+        if request.undone_run_id is not None:
+            undoing = partial(undo_once, number=request.undone_run_id, misids=request.misids)
+            _answer(context, [request], undoing)
     if not requests:
         return
     scope = resync_requests.requested_scope(requests)
     if not scope.is_everyone:
         # Other work yields to this run.
         context = replace(context, should_yield=lambda: False)
+    _answer(context, requests, partial(run_once, trigger=Trigger.REQUEST, scope=scope))
+
+
+def _answer(context: SyncContext, requests: Sequence[ResyncRequest], work: Callable[..., RunResult]) -> None:
     answered = [request.id for request in requests]
     try:
-        asked_by = ", ".join(sorted({request.requested_by for request in requests}))
-        run_once(context, Trigger.REQUEST, scope=scope, asked_by=asked_by)
+        work(context, asked_by=", ".join(sorted({request.requested_by for request in requests})))
     except (Interrupted, StateUnusable):
         # That is not an answer: the requests stay open, for the next daemon if this one ends.
         answered = []

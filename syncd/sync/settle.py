@@ -45,7 +45,9 @@ def settle(context: SyncContext, scope: Scope = EVERYONE) -> SettleResult:
     _wait_for_search_to_catch_up(context, unsettled)
     lookup = OneFileLookup(context.onefile, organisation_id, known, context.policy.max_in_flight)
     found = lookup.find_new({each.key: each.detail["fields"] for each in unsettled})
-    reasons = {each.key: _settle_one(context, each, found.get(each.key, ())) for each in unsettled}
+    users = {ids[0]: key for key, ids in found.items() if len(ids) == 1 and not key.role.is_place}
+    archived = {users[user_id] for user_id in lookup.find_archived(users)}
+    reasons = {each.key: _settle_one(context, each, found.get(each.key, ()), archived, lookup) for each in unsettled}
     return SettleResult({key: reason for key, reason in reasons.items() if reason}, reasons.keys() - found.keys())
 
 
@@ -59,8 +61,22 @@ def _wait_for_search_to_catch_up(context: SyncContext, unsettled: list[Unsettled
         context.onefile.rate_limiter.sleep(left.total_seconds())
 
 
-def _settle_one(context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...]) -> str:
-    """Record what became of one create; returns why a person must settle it, or an empty text."""
+def _shown_names(key: Key, user_id: int, lookup: OneFileLookup) -> dict[str, str]:
+    """The names that the search has shown, by which a MISID that is used again is noticed.
+
+    A person may have created the account meanwhile, so its other values are not known.
+    """
+    names = None if key.role.is_place else lookup.names_of(user_id)
+    return {} if names is None else {"FirstName": names.first, "LastName": names.last}
+
+
+def _settle_one(
+    context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...], archived: Set[Key], lookup: OneFileLookup
+) -> str:
+    """Record what became of one create; returns why a person must settle it, or an empty text.
+
+    If the account is archived, the run unarchives it before it sends the record.
+    """
     if len(user_ids) > 1:
         listed = ", ".join(map(str, sorted(user_ids)))
         return f"a create may have been done, and OneFile has its MISID on several accounts: UserIDs {listed}"
@@ -78,11 +94,12 @@ def _settle_one(context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...
                 doubt.key,
                 user_id=user_id,
                 feed=doubt.detail["feed"],
-                # A person may have created it meanwhile, so its other values are not known.
-                accepted={"MISID": doubt.key.misid},
+                accepted={"MISID": doubt.key.misid, **_shown_names(doubt.key, user_id, lookup)},
                 fingerprint="",
                 needs_recheck=True,
             )
+        if doubt.key in archived:
+            accounts.set_archived(session, doubt.key)
     context.log.info(
         "change_settled",
         change=doubt.change,

@@ -34,8 +34,8 @@ class RunTally:
         self.passwords_dropped = 0
 
     def begin(self, total: int) -> None:
-        """Start to count the steps, of which there are ``total``."""
-        self._total = total
+        """Start to count ``total`` more steps."""
+        self._total += total
 
     def count(self, outcome: Outcome, action: Action | None = None) -> None:
         """Count a step that was sent, and its action if it was applied."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
@@ -12,15 +13,30 @@ from starlette.routing import Route
 
 from syncd.core.run import RunState
 from syncd.errors import StateUnusable
-from syncd.state import approvals, daemons, resync_requests, runs
+from syncd.state import approvals, daemons, plan_steps, resync_requests, runs
 from syncd.state.db.store import Store
+from syncd.state.plan_steps import StepFilter
 from syncd.state.session import reading_session, writing_session
+from syncd.state.views import run_list
 from syncd.state.views import status as status_view
-from syncd.state.views.documents import status_document, stopped_run_document
+from syncd.state.views.documents import settled_document, status_document
+from syncd.state.views.plan_listing import step_document
 from syncd.web.identity import asked_by
 from syncd.web.metrics import Metrics
 from syncd.web.openapi import ADDRESS, Operation, document
-from syncd.web.schemas import Alive, Asked, Document, Ready, Settled, Status, Taken
+from syncd.web.schemas import (
+    Alive,
+    Asked,
+    Decided,
+    Decision,
+    Document,
+    PlanPage,
+    PlanQuery,
+    Ready,
+    Rejection,
+    Status,
+    Taken,
+)
 
 
 def endpoints(
@@ -37,6 +53,7 @@ def endpoints(
     measured = measured or Metrics(store, organisations, clock)
     operations = [
         *_monitoring(store, organisations, clock, measured, calls_per_minute),
+        _plan(store, organisations, clock),
         *_steering(store, organisations, clock),
     ]
 
@@ -78,16 +95,53 @@ def _monitoring(
     ]
 
 
+def _plan(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> Operation:
+    def plan(request: Request) -> Response:
+        number = request.path_params["run"]
+        try:
+            asked = PlanQuery.model_validate(dict(request.query_params))
+        except ValidationError as problem:
+            names = ", ".join(sorted({str(each["loc"][0]) for each in problem.errors()}))
+            known = ", ".join(PlanQuery.model_fields)
+            return _bad_request(f"The query is not valid: {names}. It may have {known}; see {ADDRESS}.")
+        chosen = StepFilter(
+            part=asked.only or "", kind=asked.action or "", role=asked.role or "", field=asked.field, misid=asked.misid
+        )
+        with reading_session(store, organisations[0], clock) as session:
+            found = run_list.find(session.connection, organisations, number) if number < _FIRST_TOO_HIGH else None
+            if found is None or found.plan_run is None:
+                return JSONResponse({"error": f"There is no run {number} with a stored plan."}, 404)
+            here = session.for_organisation(found.summary.organisation_id)
+            count = sum(group.count for group in plan_steps.groups(here, number, chosen))
+            steps = plan_steps.page(here, number, chosen, first=asked.first, most=asked.limit)
+        listed = [step_document(step) for step in steps]
+        return JSONResponse({"run": number, "count": count, "first": asked.first, "steps": listed})
+
+    return Operation(
+        Route("/api/runs/{run:int}/plan", plan),
+        "The plan of a run, step by step, without values",
+        {200: PlanPage},
+        refuses=[400, 503],
+        query=PlanQuery,
+    )
+
+
+#: The numbers of runs are below it.
+_FIRST_TOO_HIGH: Final = 2**31
+
+
 def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Operation]:
     async def resync(request: Request) -> Response:
         body = await request.body()
         return await run_in_threadpool(_ask, store, organisations, body, asked_by(request), clock)
 
-    def approve(request: Request) -> Response:
-        return _approve(store, organisations, request.path_params["run"], asked_by(request), clock)
+    async def approve(request: Request) -> Response:
+        number, body = request.path_params["run"], await request.body()
+        return await run_in_threadpool(_approve, store, organisations, number, body, asked_by(request), clock)
 
-    def reject(request: Request) -> Response:
-        return _reject(store, organisations, request.path_params["run"], asked_by(request), clock)
+    async def reject(request: Request) -> Response:
+        number, body = request.path_params["run"], await request.body()
+        return await run_in_threadpool(_reject, store, organisations, number, body, asked_by(request), clock)
 
     post, runs_ = ["POST"], "/api/runs/{run:int}"
     return [
@@ -96,15 +150,17 @@ def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], da
         ),
         Operation(
             Route(f"{runs_}/approve", approve, methods=post),
-            "Approve a stopped run: the next one may make as many changes, within 24 hours",
-            {200: Settled},
-            refuses=[409, 503],
+            "Approve the changes of a stopped run, or some: the next run makes them, within 24 hours",
+            {200: Decided},
+            Decision,
+            refuses=[400, 409, 503],
         ),
         Operation(
             Route(f"{runs_}/reject", reject, methods=post),
-            "Reject a stopped run: nothing of it is sent",
-            {200: Settled},
-            refuses=[409, 503],
+            "Reject the changes of a stopped run that were not approved",
+            {200: Decided},
+            Rejection,
+            refuses=[400, 409, 503],
         ),
     ]
 
@@ -148,21 +204,32 @@ def _ask(store: Store, organisations: Sequence[int], body: bytes, who: str, cloc
 
 
 def _approve(
-    store: Store, organisations: Sequence[int], number: int, who: str, clock: Callable[[], datetime]
+    store: Store, organisations: Sequence[int], number: int, body: bytes, who: str, clock: Callable[[], datetime]
 ) -> Response:
+    try:
+        given = Decision.model_validate_json(body) if body else Decision()
+    except ValidationError:
+        example = '{"only": "updates", "role": "Learner", "field": "Email", "reason": "checked"}'
+        return _bad_request(f"The body must be empty or JSON such as {example}; all keys are optional.")
+    chosen = StepFilter(part=given.only or "", role=given.role or "", field=given.field or "")
     with writing_session(store, organisations[0], clock) as session:
         organisation_id = approvals.organisation_of(session, organisations, number)
-        stopped = approvals.approve(session.for_organisation(organisation_id), number, who)
-    return JSONResponse(stopped_run_document(stopped.id, stopped.counts))
+        here = session.for_organisation(organisation_id)
+        settled = approvals.approve(here, number, who, chosen, given.reason)
+    return JSONResponse(settled_document(settled))
 
 
 def _reject(
-    store: Store, organisations: Sequence[int], number: int, who: str, clock: Callable[[], datetime]
+    store: Store, organisations: Sequence[int], number: int, body: bytes, who: str, clock: Callable[[], datetime]
 ) -> Response:
+    try:
+        given = Rejection.model_validate_json(body) if body else Rejection()
+    except ValidationError:
+        return _bad_request('The body must be empty or JSON such as {"reason": "the feed is wrong"}.')
     with writing_session(store, organisations[0], clock) as session:
         organisation_id = approvals.organisation_of(session, organisations, number)
-        stopped = approvals.reject(session.for_organisation(organisation_id), number, who)
-    return JSONResponse(stopped_run_document(stopped.id, stopped.counts))
+        settled = approvals.reject(session.for_organisation(organisation_id), number, who, given.reason)
+    return JSONResponse(settled_document(settled))
 
 
 def _bad_request(sentence: str) -> Response:

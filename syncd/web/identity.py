@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import Final
+from urllib.parse import quote
 
 from starlette.authentication import BaseUser
 from starlette.requests import HTTPConnection, Request
@@ -66,6 +67,14 @@ def path_of(request: HTTPConnection) -> str:
     """The path that the router uses; ``request.url`` is partly made from a header that a client can forge."""
     path: str = request.scope["path"]
     return path
+
+
+def address_within(request: HTTPConnection) -> str:
+    """The path and the query as requested, without the host, which a client can forge."""
+    query = request.scope["query_string"].decode("latin-1")
+    # A question mark in a MISID does not start a query.
+    path: bytes = request.scope.get("raw_path") or quote(path_of(request)).encode()
+    return path.decode("latin-1") + (f"?{query}" if query else "")
 
 
 def wants_page(request: HTTPConnection) -> bool:

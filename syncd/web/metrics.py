@@ -11,8 +11,9 @@ from prometheus_client.registry import Collector
 
 from syncd import __version__
 from syncd.core.alerts import TROUBLES, AlertKind
+from syncd.core.guard import ChangeKind, Limits, Window
 from syncd.onefile.instrumentation import Request, ResponseKind
-from syncd.state import accounts, changes, counters, daemons, held_records, runs
+from syncd.state import accounts, changes, counters, daemons, guard_usage, held_records, runs, suspensions
 from syncd.state.conditions import current_conditions
 from syncd.state.db.store import Store
 from syncd.state.session import StateSession, reading_session
@@ -41,6 +42,11 @@ METRICS: Final[Mapping[str, Described]] = {
     "syncd_accounts": Described("gauge", "Accounts that are not archived.", (*_OF, "role")),
     "syncd_held": Described("gauge", "Records that cannot be sent.", (*_OF, "reason")),
     "syncd_warnings": Described("gauge", "Values left out of records that are sent.", _OF),
+    "syncd_suspended": Described(
+        "gauge",
+        "Changes queued because OneFile refuses such actions, by role and action; absent if it is not suspended.",
+        (*_OF, "role", "action"),
+    ),
     "syncd_in_doubt": Described("gauge", "Creates whose outcome is unknown.", _OF),
     "syncd_lag_seconds": Described(
         "gauge",
@@ -61,6 +67,16 @@ METRICS: Final[Mapping[str, Described]] = {
     "syncd_calls_total": Described("counter", "Requests sent to OneFile by completed runs.", _OF),
     "syncd_allowance_used_ratio": Described(
         "gauge", "Approximate share of onefile.calls_per_minute used in the last minute, by all processes."
+    ),
+    "syncd_guard_used": Described(
+        "gauge",
+        "Changes made without approval in the last 24 hours (1d) and 7 days (7d), by kind.",
+        (*_OF, "kind", "window"),
+    ),
+    "syncd_guard_allowed": Described(
+        "gauge",
+        "Changes of each kind that the guard allows without approval in 24 hours (1d) and 7 days (7d).",
+        (*_OF, "window"),
     ),
     "syncd_last_success_timestamp_seconds": Described(
         "gauge", "When the last complete run (not limited to MISIDs) finished; 0 if none has.", _OF
@@ -106,7 +122,7 @@ class Metrics:
     """All metrics.
 
     ``clock`` returns the time in UTC, ``allowance_used`` the share of the allowed calls made in the last minute, and
-    ``requests`` are the requests of this process.
+    ``limits`` those of the guard; ``requests`` are the requests of this process.
     """
 
     def __init__(
@@ -116,9 +132,10 @@ class Metrics:
         clock: Callable[[], datetime],
         allowance_used: Callable[[], float] = lambda: 0.0,
         requests: Requests | None = None,
+        limits: Callable[[], Limits] = Limits,
     ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(StoreCollector(store, organisations, clock, allowance_used))
+        self._registry.register(StoreCollector(store, organisations, clock, allowance_used, limits))
         self._registry.register(requests or Requests())
 
     def scrape(self) -> bytes:
@@ -135,11 +152,13 @@ class StoreCollector(Collector):
         organisations: Sequence[int],
         clock: Callable[[], datetime],
         allowance_used: Callable[[], float],
+        limits: Callable[[], Limits],
     ) -> None:
         self._store = store
         self._organisations = organisations
         self._clock = clock
         self._allowance_used = allowance_used
+        self._limits = limits
 
     def describe(self) -> Iterable[Metric]:
         """No metric in advance: describing them would read the store."""
@@ -159,7 +178,8 @@ class StoreCollector(Collector):
             for organisation_id in self._organisations:
                 whose = [str(organisation_id)]
                 counted = counters.values(session.connection, organisation_id)
-                for name, samples in _samples(session.for_organisation(organisation_id), counted, now).items():
+                here = session.for_organisation(organisation_id)
+                for name, samples in (_samples(here, counted, now) | _guard(here, self._limits())).items():
                     for labels, number in samples:
                         families[name].add_metric([*whose, *labels], number)
                 buckets, seconds = _run_durations(counted)
@@ -186,6 +206,7 @@ def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[st
         "syncd_accounts": _by_label(accounts.count_by_role(session)),
         "syncd_held": _by_label(held),
         "syncd_warnings": [((), warnings)],
+        "syncd_suspended": [((each.kind.role, each.kind.action), each.queued) for each in suspensions.listing(session)],
         "syncd_in_doubt": [((), changes.in_doubt(session))],
         "syncd_lag_seconds": [((reason,), _age(waits[reason], now)) for reason in UnsentChange],
         "syncd_problem_seconds": [((problem,), _age(since.get(problem), now)) for problem in _SEEN_BY_RUNS],
@@ -194,6 +215,18 @@ def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[st
         "syncd_calls_total": [((), counted[counters.CALLS].get("", 0))],
         "syncd_last_success_timestamp_seconds": [((), _seconds(last_success_at))],
         "syncd_next_run_timestamp_seconds": [((), _seconds(daemons.next_run_at(session)))],
+    }
+
+
+def _guard(session: StateSession, limits: Limits) -> dict[str, Iterable[_Sample]]:
+    """How much of the guard's limits of a day and a week is used, and how much they are."""
+    usage = guard_usage.usage(session)
+    windows = {Window.DAY: "1d", Window.WEEK: "7d"}
+    return {
+        "syncd_guard_used": [
+            ((kind, name), usage.used(kind, window)) for kind in ChangeKind for window, name in windows.items()
+        ],
+        "syncd_guard_allowed": [((name,), limits.allowed(usage.accounts, window)) for window, name in windows.items()],
     }
 
 

@@ -21,7 +21,7 @@ Answer = type[BaseModel] | str
 
 _TEXT: Final = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
 _REFUSALS: Final = {
-    400: "Invalid request body.",
+    400: "Invalid request body or query.",
     401: "Not authenticated.",
     403: "Cross-site request, or read-only access.",
     404: "Not found.",
@@ -35,6 +35,7 @@ class Operation:
     """The request and responses of an endpoint, beside those common to all.
 
     ``refuses`` are the statuses whose body is a `Problem`. ``is_open``: requests from this machine need no credentials.
+    ``query`` has a field for each parameter of the query.
     """
 
     route: Route
@@ -43,6 +44,7 @@ class Operation:
     takes: type[BaseModel] | None = None
     refuses: Sequence[int] = ()
     is_open: bool = False
+    query: type[BaseModel] | None = None
 
     @property
     def method(self) -> str:
@@ -81,7 +83,7 @@ def document(
 def _models(operations: Sequence[Operation]) -> Iterator[type[BaseModel]]:
     yield Problem
     for each in operations:
-        yield from (model for model in (each.takes, *each.answers.values()) if isinstance(model, type))
+        yield from (model for model in (each.takes, each.query, *each.answers.values()) if isinstance(model, type))
 
 
 def _security_schemes(cookie: str) -> dict[str, Any]:
@@ -110,12 +112,17 @@ def _described(operation: Operation, *, is_open: bool) -> dict[str, Any]:
         "security": [] if is_open else _security(operation),
         "responses": {str(status): _answer(status, answer) for status, answer in sorted(answers.items())},
     }
-    parameters = re.findall(r"{(\w+)}", operation.path)
-    if parameters:
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
-            for name in parameters
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    if operation.query:
+        at = f"#/components/schemas/{operation.query.__name__}/properties"
+        parameters += [
+            {"name": name, "in": "query", "schema": {"$ref": f"{at}/{name}"}} for name in operation.query.model_fields
         ]
+    if parameters:
+        described["parameters"] = parameters
     if operation.takes:
         described["requestBody"] = {"required": False, "content": _json(operation.takes)}
     return described

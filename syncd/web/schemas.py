@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from syncd.core.run import RunState, Trigger
+from syncd.core.decisions import Decision as Verdict
+from syncd.core.decisions import Part, StepKind
+from syncd.core.fields import Role
+from syncd.core.run import Action, Outcome, RunState, Trigger
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Count = Annotated[int, Field(ge=0)]
@@ -65,12 +68,69 @@ class Taken(Request):
 
 
 class Settled(Exact):
-    """A stopped run that was approved or rejected, with its counts."""
+    """A run, with the counts of its changes."""
 
     run: int
     creates: Count
     updates: Count
     leavers: Count
+    archivings: Count
+
+
+class Decided(Settled):
+    """The changes that were approved or rejected, and how many of the run's still wait for a decision."""
+
+    waiting: Count
+
+
+class Decision(Exact):
+    """What is approved, all of it if omitted, and why."""
+
+    only: Literal["creates", "updates", "leavers"] | None = None
+    role: Role | None = None
+    field: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+class Rejection(Exact):
+    """Why a run is rejected."""
+
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+class PlanQuery(BaseModel):
+    """Which steps of a plan are returned; without a filter all of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    only: Part | None = None
+    action: StepKind | None = None
+    role: Role | None = None
+    field: Annotated[str, Field(max_length=50, pattern="^[^\\x00]*$")] = ""
+    misid: Annotated[str, Field(max_length=255, pattern="^[^\\x00]*$")] = ""
+
+
+class PlannedStep(Exact):
+    """A step of a plan, with the names of its fields, and no values."""
+
+    action: StepKind
+    role: Role
+    misid: str
+    other_misid: str | None
+    fields: list[str]
+    decision: Verdict
+    outcome: Outcome | None
+
+
+class PlanPage(Exact):
+    """Some steps of a run's plan in their order, from position first; count is how many there are."""
+
+    run: int
+    count: Count
+    first: Count
+    steps: list[PlannedStep]
 
 
 class LastRun(Settled):
@@ -87,6 +147,7 @@ class LastRun(Settled):
     applied: Count
     refused: Count
     in_doubt: Count
+    queued: Count
     calls: Count
     reason: str
 
@@ -106,6 +167,16 @@ class Progress(Exact):
     seconds_left: Count
 
 
+class Suspended(Exact):
+    """An action that OneFile refuses again and again, and how many such changes are queued."""
+
+    role: Role
+    action: Action
+    reason: str
+    since: Moment
+    queued: Count
+
+
 class OneStatus(Exact):
     """The status of one organisation."""
 
@@ -118,6 +189,7 @@ class OneStatus(Exact):
     held: dict[str, Count]
     warnings: Count
     in_doubt: Count
+    suspended: list[Suspended]
     onefile: Annotated[str, Field(pattern="^(ok|unknown|unreachable since .+)$")]
 
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.templating import Jinja2Templates
 
+from syncd.core.text import printable
 from syncd.web.identity import csrf_token
 
 
@@ -14,8 +15,18 @@ def _of_everybody(request: Request) -> dict[str, Any]:
     return {"person": request.user, "csrf_token": csrf_token(request)}
 
 
+def _printable(value: Any) -> Any:
+    """What a page shows instead of a value: text of others must not turn its direction."""
+    return printable(value, keep="\n") if type(value) is str else value
+
+
 _ENVIRONMENT: Final = Environment(
-    loader=PackageLoader("syncd.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("syncd.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_printable,
 )
 _TEMPLATES: Final = Jinja2Templates(env=_ENVIRONMENT, context_processors=[_of_everybody])
 

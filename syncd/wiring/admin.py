@@ -15,6 +15,7 @@ from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.web.app import make_app
 from syncd.web.auth.credentials import Credentials
+from syncd.web.connections import ConnectionLimits
 from syncd.web.metrics import Metrics, Requests
 from syncd.web.pages import Allowance, PageContext, pages
 from syncd.web.server import served
@@ -37,11 +38,12 @@ def open_admin(
     Setting ``stopping`` ends every wait of a page. ``requests`` counts the requests that this process makes.
     Raises `ConfigurationError` if the address is taken.
     """
-    address = in_force().admin.address
-    if address is None:
+    admin = in_force().admin
+    if admin.address is None:
         yield
         return
-    with served(admin_app(in_force, store, log, stopping, requests), address):
+    limits = ConnectionLimits(trusted_proxies=admin.trusted_proxies)
+    with served(admin_app(in_force, store, log, stopping, requests), admin.address, limits=limits):
         yield
 
 
@@ -62,8 +64,10 @@ def admin_app(
         admin.viewer_password_hash.get_secret_value(),
     )
     site = _site(in_force, store, log, stopping)
-    measured = Metrics(store, organisations, now, lambda: _share(site.allowance()), requests)
-    return make_app(store, organisations, credentials, now, pages(site), measured, site.calls_per_minute)
+    measured = Metrics(
+        store, organisations, now, lambda: _share(site.allowance()), requests, lambda: in_force().guard.limits
+    )
+    return make_app(store, organisations, credentials, now, pages(site), measured, site.calls_per_minute, log)
 
 
 def _share(allowance: Allowance) -> float:

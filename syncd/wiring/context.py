@@ -8,10 +8,10 @@ from threading import Event
 
 from structlog.typing import FilteringBoundLogger
 
-from syncd.core.guard import Limits
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, OnRequest, RateLimiter
+from syncd.route import Route
 from syncd.secret_file import unreadable
 from syncd.settings import FeedSettings, Settings
 from syncd.state.db.owner import customer_hash
@@ -19,6 +19,7 @@ from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Feed, Policy, SyncContext
 from syncd.wiring.clock import now
+from syncd.wiring.onefile import check_token
 
 
 @contextmanager
@@ -41,10 +42,7 @@ def open_context(
             "No customer token is set: set SYNCD_ONEFILE__CUSTOMER_TOKEN, or write it into the file of "
             "onefile.customer_token_file (with the unit of systemd, /etc/syncd/customer-token)."
         )
-    if not (token.isascii() and token.isprintable()):
-        raise ConfigurationError(
-            "onefile.customer_token is not a customer token: it holds characters that none has. Copy it again, alone."
-        )
+    check_token(token)
     rate_limiter = RateLimiter(
         StoredRateLimit(store, token),
         onefile.calls_per_minute,
@@ -69,6 +67,7 @@ def open_context(
         timeout_seconds=onefile.timeout_seconds,
         max_in_flight=onefile.max_in_flight,
         on_request=on_request,
+        route=Route.to(onefile.url, onefile.proxy_url, onefile.ca_file),
         on_throttled=lambda seconds: log.warning("throttled", seconds=round(seconds, 1)),
     ) as client:
         yield SyncContext(
@@ -89,7 +88,7 @@ def open_context(
 
 def _policy(settings: Settings) -> Policy:
     return Policy(
-        limits=Limits(settings.guard.percent, settings.guard.floor),
+        limits=settings.guard.limits,
         archives_leavers=settings.leavers.action == "archive",
         grace=timedelta(days=settings.leavers.grace_days),
         protected=_protected(settings.leavers.protect),
@@ -98,6 +97,7 @@ def _policy(settings: Settings) -> Policy:
         settle=timedelta(seconds=settings.onefile.settle_seconds),
         max_in_flight=settings.onefile.max_in_flight,
         learner_in_assign_path=settings.onefile.assign_path == "learner",
+        compare_names=settings.onefile.compare_names,
     )
 
 

@@ -18,6 +18,7 @@ from syncd.state.db import maintenance
 from syncd.state.db.store import Store
 from syncd.sync.feeds import check_feeds
 from syncd.wiring.context import open_context
+from syncd.wiring.notify import open_heartbeat
 
 #: What a reload may change: whole sections, and the keys of one that do not decide whose accounts they are.
 _MAY_CHANGE: Final = frozenset({"source", "schedule", "guard", "leavers", "defaults", "feeds"})
@@ -31,6 +32,7 @@ _MAY_CHANGE_OF_ONEFILE: Final = frozenset(
         "settle_seconds",
         "clear",
         "assign_path",
+        "compare_names",
     }
 )
 
@@ -107,7 +109,12 @@ class DaemonConfigFile:
                 "version": __version__,
             }
             return DaemonConfig(
-                turns, schedule(settings), daily(settings, self._log, self._stopping), about, stack.pop_all().close
+                turns,
+                schedule(settings),
+                daily(settings, self._log, self._stopping),
+                about,
+                open_heartbeat(settings, self._log),
+                stack.pop_all().close,
             )
 
 

@@ -1,7 +1,7 @@
 """The checks of `syncd doctor`: each builds only the parts it needs, so that one can fail alone."""
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
@@ -10,19 +10,23 @@ from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
 from syncd.core.records import Code
+from syncd.core.text import plural
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.onefile import OneFile, Organisation
 from syncd.operations import doctor
 from syncd.operations.doctor import Check, FeedCounts, Finding, Outcome, State
+from syncd.secret_file import unreadable
 from syncd.settings import (
     Environment,
     FeedSettings,
     LeaversSettings,
     Settings,
     SourceSettings,
+    has_secrets,
     is_loopback,
     load_settings,
 )
+from syncd.state.db import files
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.owner import customer_hash, owner_of
 from syncd.state.db.store import Store, empty_store
@@ -163,6 +167,19 @@ def _is_to_come(feeds: tuple[FeedSettings, ...], parts_of: Callable[..., SyncCon
         return False
 
 
+def _unreadable_by_service(file: Path, settings: Settings) -> str:
+    """For root: why the service cannot read the configuration; empty if it can, or if no service is known yet."""
+    # Another check reports what is wrong with the store.
+    with suppress(SyncdError, OSError):
+        if database := bare_store(settings).file:
+            with files.as_service(database):
+                try:
+                    file.read_bytes()
+                except OSError as problem:
+                    return unreadable(file, problem)
+    return ""
+
+
 def _named(check: str, number: int, organisations: Collection[int]) -> str:
     return f"{check} {number}" if len(organisations) > 1 else check
 
@@ -171,7 +188,13 @@ def _of_configuration(file: Path, settings: Settings) -> Outcome:
     onefile, feeds = settings.onefile, len(settings.feeds)
     numbers = ", ".join(map(str, onefile.all_organisations))
     where = onefile.environment or onefile.url
-    return Outcome(f"{file}: organisation {numbers} on {where}, {feeds} feed{'s' * (feeds != 1)}")
+    found = f"{file}: organisation {numbers} on {where}, {plural(feeds, 'feed')}"
+    if why := _unreadable_by_service(file, settings):
+        found_there, _, advice = why.rpartition(". ")
+        return Outcome(f"{found}; {found_there}", f"{advice}.", State.WARNING)
+    # Without secrets it may be read, as by a service that runs as a user of its own.
+    of_file = doctor.of_files(found, [file], may_be_read=not has_secrets(file))
+    return of_file if of_file.advice else doctor.of_configuration(found, settings.guard.limits)
 
 
 def _of_admin(settings: Settings) -> Outcome:
@@ -209,7 +232,7 @@ def _of_notify(settings: Settings) -> Outcome:
 
 def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:
     """Valid placeholder sections for all but the real ones."""
-    token = SecretStr("no call is made with it")
+    token = SecretStr("no-call-is-made-with-it")
     sections = {
         "onefile": settings.onefile.model_copy(update={"customer_token": token}),
         "source": SourceSettings.model_validate({"url": "sqlite://"}),

@@ -26,7 +26,7 @@ from tests.support.routes import every_address
 
 on_sqlite = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
-_TOKEN: Final = "zz-admin-token"
+_TOKEN: Final = "zz-an-admin-token"
 _BEARER: Final = {"Authorization": f"Bearer {_TOKEN}"}
 
 _PASSWORD = "correct horse battery"
@@ -101,7 +101,7 @@ def test_a_password_is_hashed_by_a_command_and_then_admits_a_browser(syncd: Sync
         [*COMMAND, "admin", "password"], input=f"{_PASSWORD}\n", capture_output=True, text=True, check=True
     ).stdout.strip()
     (syncd.folder / "password-hash").write_text(hashed)
-    syncd.configure(admin={"password_hash_file": "password-hash"})
+    syncd.configure(admin={"password_hash_file": "password-hash", "trusted_proxies": ["127.0.0.1"]})
     with _served(syncd) as url, httpx.Client(base_url=url, headers={"Accept": "text/html"}) as browser:
         _, _, after = browser.get("/sign-in").text.partition('name="csrf_token" value="')
         form = {"csrf_token": after.partition('"')[0], "name": "Jo"}

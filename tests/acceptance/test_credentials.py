@@ -29,6 +29,7 @@ def created(syncd: Syncd) -> Syncd:
     return syncd
 
 
+@pytest.mark.slow
 @either_store
 def test_first_passwords_are_handed_over_once(onefile: OneFile, created: Syncd) -> None:
     file = created.folder / "passwords.csv"

@@ -41,12 +41,14 @@ def test_it_picks_up_a_change_in_the_mis_and_ends_on_sigterm(mis: Mis, onefile: 
     assert applied["user_id"] == onefile.learner(misid).id
 
 
+@pytest.mark.slow
 @on_sqlite
 @pytest.mark.parametrize(
     "onefile", ["without Keychain", pytest.param("with Keychain", marks=pytest.mark.slow)], indirect=True
 )
 def test_sigterm_in_the_middle_of_a_run_leaves_nothing_in_doubt(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
-    syncd.configure(guard={"floor": 1000}, onefile={"calls_per_minute": SLOW})
+    syncd.approve_first_run()
+    syncd.configure(onefile={"calls_per_minute": SLOW})
     with syncd.start("run") as daemon:
         wait_until(lambda: len(onefile.learners) >= 10, "the first creates")
         finished = daemon.terminate()
@@ -84,13 +86,14 @@ def test_monitors_can_ask_how_it_is(onefile: OneFile, syncd: Syncd) -> None:
     assert finished.exit == Exit.IN_STEP, finished.stderr
 
 
+@pytest.mark.slow
 @on_sqlite
 @pytest.mark.parametrize("where", ["a folder", "a database"])
 def test_a_store_that_is_not_there_at_the_start_is_waited_for(
     onefile: OneFile, syncd: Syncd, where: str, request: pytest.FixtureRequest
 ) -> None:
     address = free_address()
-    syncd.configure(admin={"listen": address}, guard={"floor": 1000})
+    syncd.configure(admin={"listen": address})
     if where == "a folder":
         folder = syncd.folder / "later"
         syncd.configure(state={"url": "sqlite:///later/state.db"})
@@ -111,13 +114,14 @@ def test_a_store_that_is_not_there_at_the_start_is_waited_for(
         assert (ready.status_code, ready.json()["state_writable"]) == (503, False)
         assert monitor.get("/api/status").status_code == 503
         bring()
-        daemon.wait_for_event("run_finished")
+        # The first run waits for an approval, so the store is there.
+        daemon.wait_for_event("run_stopped")
         assert monitor.get("/readyz").status_code == 200
         finished = daemon.terminate()
 
     assert finished.exit == Exit.IN_STEP, finished.stderr
     assert [event["event"] for event in finished.events].count("state_store_unavailable") == 1
-    assert syncd("accounts", "--json").json
+    assert syncd("status", "--json").json["awaiting_approval"]
 
 
 def _create_database(server: URL, name: str) -> None:

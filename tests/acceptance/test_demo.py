@@ -54,7 +54,11 @@ _LANDMARKS = (
 )
 
 
-@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "keychain"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(is_on, marks=pytest.mark.slow) for is_on in (False, True)],
+    ids=["", "keychain"],
+)
 def keychain(request: pytest.FixtureRequest) -> bool:
     """Whether OneFile creates a Keychain for every new account."""
     is_on: bool = request.param

@@ -178,15 +178,18 @@ def test_a_store_that_the_key_does_not_open_is_broken(syncd: Syncd) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("onefile", ["with Keychain"], indirect=True)
 def test_what_should_be_thought_about_is_a_warning(syncd: Syncd) -> None:
-    syncd.configure(leavers={"action": "archive"}, admin={"listen": "0.0.0.0:0", "token": "zz-token"})
+    syncd.configure(leavers={"action": "archive"}, admin={"listen": "0.0.0.0:0", "token": "zz-an-admin-token"})
+    syncd.file.chmod(0o644)
     assert syncd("sync").exit == Exit.AWAITING_APPROVAL
 
     told = syncd("doctor", "--json")
 
     assert told.exit == Exit.IN_STEP
     findings = _findings(told)
-    assert _of_state(findings, "warning") == {"leavers", "admin", "runs", "feed learners", "encryption", "Keychain"}
+    warnings = _of_state(findings, "warning")
+    assert warnings == {"configuration", "leavers", "admin", "runs", "feed learners", "encryption", "Keychain"}
     assert all(one["advice"] for one in findings.values() if one["state"] == "warning")
+    assert "can be read by" in findings["configuration"]["found"]
     assert "run 1 waits for approval" in findings["runs"]["found"]
     assert "L12, L13, L14" in findings["encryption"]["found"]
     assert "e-mails" in findings["Keychain"]["found"]
@@ -210,6 +213,7 @@ def test_the_ids_of_the_defaults_are_found(onefile: OneFile, syncd: Syncd) -> No
 
 @pytest.mark.slow
 def test_each_of_several_organisations_is_looked_at(syncd: Syncd) -> None:
+    syncd.feed.write_text(syncd.feed.read_text().replace("SELECT", "SELECT 5740 AS OrganisationID,", 1))
     syncd.configure(onefile={"organisations": [5740, 99]})
     findings = _findings(syncd("doctor", "--json"))
     assert _of_state(findings, "failed") == {"organisation 99"}

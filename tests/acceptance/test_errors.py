@@ -63,6 +63,9 @@ _ELSEWHERE = {
     ),
 }
 
+#: One of each source of mistakes; each has a process of its own, so the others wait for the gate.
+_FIRST = {"a misspelt column", "a wrong customer token", "a OneFile that is down", "a misspelt key"}
+
 
 @pytest.mark.parametrize("mistake", _IN_THE_QUERY.values(), ids=_IN_THE_QUERY.keys())
 def test_a_mistake_in_a_query_is_named_in_a_sentence(mistake: Mistake, syncd: Syncd) -> None:
@@ -71,14 +74,24 @@ def test_a_mistake_in_a_query_is_named_in_a_sentence(mistake: Mistake, syncd: Sy
 
 
 @on_sqlite
-@pytest.mark.parametrize("mistake", _ELSEWHERE.values(), ids=_ELSEWHERE.keys())
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        pytest.param(mistake, id=name, marks=() if name in _FIRST else pytest.mark.slow)
+        for name, mistake in _ELSEWHERE.items()
+    ],
+)
 def test_a_mistake_in_the_configuration_is_named_in_a_sentence(mistake: Mistake, syncd: Syncd) -> None:
     mistake.make(syncd)
     _assert_a_person_can_mend_it(syncd("sync"), mistake.words)
 
 
 @on_sqlite
-@pytest.mark.parametrize("arguments", [("snyc",), ("sync", "--aprove"), ("history",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [("snyc",), *(pytest.param(each, marks=pytest.mark.slow) for each in (("sync", "--aprove"), ("history",)))],
+    ids=" ".join,
+)
 def test_a_slip_of_the_keyboard_is_wrong_usage(arguments: tuple[str, ...], syncd: Syncd) -> None:
     wrong = syncd(*arguments)
 

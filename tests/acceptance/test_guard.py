@@ -9,7 +9,8 @@ from tests.support.provider.onefile import OneFile
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
 
-def test_a_rejected_run_is_settled_and_the_next_one_stops_again(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
+@pytest.mark.slow
+def test_rejected_run_is_settled_and_stays_away_until_it_is_asked_for(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     assert syncd("sync").exit == Exit.AWAITING_APPROVAL
 
     rejected = syncd("reject")
@@ -17,6 +18,9 @@ def test_a_rejected_run_is_settled_and_the_next_one_stops_again(mis: Mis, onefil
     assert rejected.exit == Exit.IN_STEP, rejected.stderr
     assert syncd("status", "--json").json["awaiting_approval"] is None
     assert syncd("approve").exit == Exit.COULD_NOT_RUN
+    assert syncd("sync").exit == Exit.SOME_HELD
+    assert syncd("status", "--json").json["awaiting_approval"] is None
+    assert syncd("retry", "--reason", "rejected").exit == Exit.IN_STEP
     assert syncd("sync").exit == Exit.AWAITING_APPROVAL
     assert syncd("status", "--json").json["awaiting_approval"] is not None
     assert onefile.writes == []

@@ -114,7 +114,7 @@ def test_feed_that_fails_midway_fails_the_run_and_writes_nothing(onefile: OneFil
                 replace(stranger, learn_ref_number=ours.learn_ref_number)
                 for stranger, ours in zip(_STRANGERS, _PEOPLE, strict=True)
             ],
-            ["87 updates"],
+            ["accounts have become another person's"],
             id="the same numbers",
         ),
     ],

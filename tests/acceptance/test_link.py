@@ -47,7 +47,7 @@ def _account(one: Expected, number: int) -> dict[str, Any]:
             plain = {name: _plain(value).upper() for name, value in names.items()}
             return {"Role": 1, **plain, "DOB": told["DOB"], "Email": "x@elsewhere.example"}
         case 1:
-            return {"Role": 1, **names, "FirstName": "Known-as", "Email": told["Email"].upper(), "DOB": told["DOB"]}
+            return {"Role": 1, **names, "LastName": "Maiden", "Email": told["Email"].upper(), "DOB": told["DOB"]}
         case _:
             uln = told["ULN"]
             return {"Role": 1, **names, "ULN": uln, **({"DOB": told["DOB"]} if uln == _NO_ULN_YET else {})}
@@ -69,7 +69,7 @@ def _say_yes_where_it_is_right(file: Path, owners: dict[int, str]) -> None:
         writer = csv.DictWriter(stream, rows[0].keys())
         writer.writeheader()
         for row in rows:
-            writer.writerow({**row, "apply": "Yes" if owners[int(row["user_id"])] == row["misid"] else ""})
+            writer.writerow({**row, "apply": "Yes" if owners[int(row["user_id"])] == row["misid"] else "No"})
 
 
 def _mapping(syncd: Syncd) -> dict[str, int]:
@@ -89,12 +89,15 @@ def test_existing_accounts_are_linked_and_none_is_duplicated(
     assert onefile.writes == []
     rows = _rows(file)
     assert {row["user_id"] for row in rows} == {str(user_id) for user_id in owners if user_id % 2}
-    assert {row["reason"] for row in rows} == {"ULN", "e-mail and DOB", "names and DOB"}
-    assert {row["reason"] for row in rows if row["apply"]} == {"ULN"}
+    assert {row["reason"] for row in rows} == {"no MISID"}
+    assert {row["confidence"] for row in rows} >= {"certain", "likely"}
+    assert all("ULN" in row["agree"] and row["confidence"] == "certain" for row in rows if row["apply"])
+    assert any(row["apply"] == "yes" for row in rows)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     _say_yes_where_it_is_right(file, owners)
-    applied = syncd("link", "--apply", file.name)
+    assert syncd("link", "--apply", file.name).exit == Exit.AWAITING_APPROVAL
+    applied = syncd("link", "--apply", file.name, "--approve")
     assert applied.exit == Exit.IN_STEP, applied.stderr
     assert f"{_WITHOUT_MISID} linked" in applied.stdout
     assert [call.body for call in onefile.writes] == [{"MISID": owners[int(call.path[6:])]} for call in onefile.writes]
@@ -172,7 +175,7 @@ _HEAD = "apply,role,misid,user_id\n"
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (_HEAD + "yes,Learner,L1,1\nmaybe,Learner,L2,2\n", "links.csv, line 3, column apply: must be yes or empty"),
+        (_HEAD + "yes,Learner,L1,1\nmaybe,Learner,L2,2\n", "links.csv, line 3, column apply: must be yes, no or empty"),
         (_HEAD + "X,Pupil,L1,1\n", "links.csv, line 2, column role: must be one of Learner, "),
         (_HEAD + "Y,learner,,1\n", "links.csv, line 2, column misid: must not be empty"),
         (_HEAD + "1,learner,L1,1e6\n", "links.csv, line 2, column user_id: must be a UserID"),

@@ -36,6 +36,7 @@ def test_a_college_is_brought_into_step_and_kept_there(
     story.the_status_tells_how_things_stand()
 
 
+@pytest.mark.slow
 @either_return
 @pytest.mark.parametrize("onefile", ["with Keychain"], indirect=True)
 def test_with_keychain_on_every_created_account_is_known_by_its_userid(
@@ -71,7 +72,9 @@ class _Story:
         assert {create["misid"] for create in plan["creates"]} == self.sendable.keys()
         assert len(plan["creates"]) == len(self.sendable)
         assert {one["misid"]: (one["reason"], one["field"]) for one in plan["held"]} == self.held
-        assert Counter((one["misid"], one["field"]) for one in plan["warnings"]) == Counter(
+        # The real return is made anonymous: some of its learners have the names and the numbers of others.
+        left_out = [one for one in plan["warnings"] if one["reason"] != "same_person?"]
+        assert Counter((one["misid"], one["field"]) for one in left_out) == Counter(
             (misid, field) for misid, each in self.sendable.items() for field in each.warnings
         )
         for create in plan["creates"]:
@@ -139,6 +142,10 @@ class _Story:
                 "detail",
                 "feed",
                 "first_seen_at",
+                "other",
+                "user_id",
+                "evidence",
+                "answer",
             }
             assert (one["role"], one["feed"]) == ("Learner", "learners")
 
@@ -165,7 +172,8 @@ class _Story:
         assert (created["action"], created["outcome"]) == ("create", "applied")
         assert (updated["action"], updated["outcome"]) == ("update", "applied")
         assert updated["fields"] == ["LastName"]
-        assert updated.keys() == {"run", "at", "action", "fields", "outcome", "attempts", "http_status", "detail"}
+        told = {"run", "at", "action", "fields", "outcome", "attempts", "http_status", "detail", "misid", "user_id"}
+        assert updated.keys() == told
 
     def the_status_tells_how_things_stand(self) -> None:
         status = self.syncd("status", "--json").json
@@ -185,5 +193,5 @@ class _Story:
         assert status["awaiting_approval"] is None
         assert status["accounts"] == {"Learner": len(self.sendable)}
         assert status["held"] == Counter(reason for reason, _ in self.held.values())
-        assert status["warnings"] == sum(len(each.warnings) for each in self.sendable.values())
+        assert status["warnings"] >= sum(len(each.warnings) for each in self.sendable.values())
         assert (status["in_doubt"], status["onefile"]) == (0, "ok")

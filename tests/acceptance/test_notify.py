@@ -10,6 +10,7 @@ from tests.support.addresses import free_address
 from tests.support.command import Exit, Syncd
 from tests.support.inbox import Inbox, open_inbox
 from tests.support.polling import wait_until
+from tests.support.watcher import open_watcher
 
 _SECRET = "zz-inbox-secret"
 
@@ -35,6 +36,7 @@ def test_a_test_message_goes_to_all_and_it_is_said_of_each_whether_it_went(syncd
     assert syncd("notify", "test").exit == Exit.IN_STEP
 
 
+@pytest.mark.slow
 def test_missing_or_invalid_notify_url_fails_with_a_clear_message(syncd: Syncd) -> None:
     nobody = syncd("notify", "test")
     assert (nobody.exit, nobody.stderr.count("\n")) == (Exit.COULD_NOT_RUN, 1)
@@ -69,5 +71,17 @@ def test_daemon_notifies_once_of_waiting_run_and_its_end_across_restarts(syncd: 
         wait_until(lambda: len(inbox.titles) == 2, "somebody to be told that it is over")
         assert daemon.terminate().exit == Exit.IN_STEP
     assert inbox.titles[1] == "syncd: No run waits for approval any more"
+    for name, text in syncd.everything_said():
+        assert _SECRET not in text, name
+
+
+@pytest.mark.slow
+def test_daemon_calls_the_outside_watcher_after_its_first_poll(syncd: Syncd) -> None:
+    with open_watcher(_SECRET) as watcher:
+        syncd.environment = {"SYNCD_NOTIFY__HEARTBEAT_URL": watcher.url, "SYNCD_LOG__LEVEL": "debug"}
+        with syncd.start("run") as daemon:
+            wait_until(lambda: watcher.calls, "a heartbeat")
+            assert daemon.terminate().exit == Exit.IN_STEP
+    assert watcher.calls == [f"/{_SECRET}"]
     for name, text in syncd.everything_said():
         assert _SECRET not in text, name

@@ -29,6 +29,7 @@ def learners() -> list[Learner]:
 
 # The two makes of database that quote a value in their errors.
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mis", ["postgresql", pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
 def test_no_personal_value_and_no_secret_is_ever_said(
     learners: list[Learner], mis: Mis, onefile: OneFile, syncd: Syncd

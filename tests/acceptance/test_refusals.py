@@ -7,6 +7,7 @@ from tests.support.provider.mis import Mis
 from tests.support.provider.onefile import OneFile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 def test_a_refused_learner_is_held_until_retried(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     refused = next(one.learn_ref_number for one in mis.enrolled if one.email and "@" in one.email)

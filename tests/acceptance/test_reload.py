@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Exit, Running, Syncd
+from tests.support.guard import HIGHEST_LIMITS
 from tests.support.polling import wait_until
 from tests.support.provider.mis import FEED, Mis
 from tests.support.provider.onefile import OneFile
@@ -44,7 +45,7 @@ def test_reload_applies_valid_settings_and_refuses_invalid_or_fixed_ones(
         daemon.wait_for_event("run_finished")
 
         syncd.write_feed(FEED.replace("'07%'", "'none'"))
-        syncd.configure(leavers={"action": "archive"}, guard={"floor": 1000})
+        syncd.configure(leavers={"action": "archive"}, guard=dict(HIGHEST_LIMITS))
         taken = _reload(daemon)
         wait_until(lambda: {one.values.get("Telephone") for one in onefile.learners} > telephones, "the new feed")
 

@@ -23,7 +23,7 @@ from tests.support.provider.onefile import OneFile
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
-_TOKEN: Final = "zz-admin-token"
+_TOKEN: Final = "zz-an-admin-token"
 
 
 @contextmanager
@@ -53,6 +53,7 @@ def _daemon(syncd: Syncd) -> Iterator[Running]:
         assert daemon.terminate().exit == Exit.IN_STEP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES, indirect=True)
 def test_daemon_starts_resync_in_two_seconds_and_caller_gets_the_outcome(
     mis: Mis, onefile: OneFile, syncd: Syncd
@@ -90,7 +91,8 @@ def test_daemon_starts_resync_in_two_seconds_and_caller_gets_the_outcome(
 def test_resync_of_one_misid_during_a_long_run_is_sent_in_two_seconds(mis: Mis, onefile: OneFile, syncd: Syncd) -> None:
     mis.enrol(made_up_learners(200)[SIZE:])
     misids = sendable(mis)
-    syncd.configure(onefile={"calls_per_minute": 300}, guard={"floor": 1000}, schedule={"poll": "1h"})
+    syncd.approve_first_run()
+    syncd.configure(onefile={"calls_per_minute": 300}, schedule={"poll": "1h"})
     with syncd.start("run") as daemon:
         wait_until(lambda: len(onefile.writes) > 20, "a run that sends")
         urgent = next(misid for misid in reversed(misids) if misid not in onefile.misids)
@@ -113,8 +115,8 @@ def test_manual_sync_without_a_daemon_pauses_for_a_resync_of_one_misid(
 ) -> None:
     mis.enrol(made_up_learners(200)[SIZE:])
     misids = sendable(mis)
-    syncd.configure(onefile={"calls_per_minute": 300}, guard={"floor": 1000})
-    with syncd.start("sync") as sync:
+    syncd.configure(onefile={"calls_per_minute": 300})
+    with syncd.start("sync", "--approve") as sync:
         wait_until(lambda: len(onefile.writes) > 10, "a run that sends")
         urgent = next(misid for misid in reversed(misids) if misid not in onefile.misids)
         asked = syncd("resync", "--misid", urgent, "--wait")
@@ -148,7 +150,8 @@ def test_stopped_resync_is_reported_then_approved_over_http_and_sent(mis: Mis, o
     assert f"Run {waiting['run']} sent nothing and waits for approval" in stopped.stdout
     assert elsewhere.status_code == 403
     creates = len(sendable(mis))
-    assert approved.json() == {"run": waiting["run"], "creates": creates, "updates": 0, "leavers": 0}
+    nothing = dict.fromkeys(("updates", "leavers", "archivings", "waiting"), 0)
+    assert approved.json() == {"run": waiting["run"], "creates": creates, **nothing}
     assert again.status_code == 409
     assert made.exit == Exit.SOME_HELD, made.stderr
     assert f"{creates} created" in made.stdout

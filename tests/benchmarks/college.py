@@ -13,7 +13,7 @@ import structlog
 from syncd.core.accounts import Status
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Record, stamped
-from syncd.core.references import References
+from syncd.core.references import LookedUp, References
 from syncd.settings import Settings, load_settings
 from syncd.simulator import CUSTOMER_TOKEN
 from syncd.state import references
@@ -39,7 +39,10 @@ url = "{source}"
 [state]
 url = "{state}"
 [guard]
-floor = {floor}
+percent = 100
+percent_day = 1000
+percent_week = 1000
+field_percent = 100
 [schedule]
 poll = "{poll}"
 quiet = []
@@ -92,7 +95,6 @@ class College:
                 calls_per_minute=self.calls_per_minute,
                 source=self.source,
                 state=self.state,
-                floor=10_000_000,
                 poll=self.poll,
                 admin=self.admin,
             ),
@@ -163,8 +165,10 @@ def residents(learners: int, organisation: int = ORGANISATION) -> list[dict[str,
 
 def look_up_codes(context: SyncContext) -> None:
     """Have the store know what the codes of the feed stand for, as after any run."""
+    now = context.clock()
+    found = {code: LookedUp(onefile_id, now) for code, onefile_id in IDS.items()}
     with context.store.begin() as connection:
-        references.save(session_on(connection, context.organisation_id, context.clock()), IDS)
+        references.save(session_on(connection, context.organisation_id, now), found)
 
 
 def put_in_step(context: SyncContext) -> int:

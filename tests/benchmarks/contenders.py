@@ -6,12 +6,14 @@ A contender gives how much it has seen or done in a round, so that nobody is qui
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeAlias
 
 import httpx
 import psycopg
+from cryptography.fernet import Fernet
 from sqlalchemy import make_url
 
 from syncd.core.fields import Role
@@ -19,14 +21,18 @@ from syncd.core.records import Key
 from syncd.core.run import Action, Outcome, Trigger
 from syncd.mis.cursors import PAGE_SIZE
 from syncd.state import accounts, changes, runs
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.lock import Purpose, locked
+from syncd.state.db.store import Store
 from syncd.sync.context import SyncContext
+from syncd.sync.decide import decide
 from syncd.sync.planner import make_plan
 from syncd.sync.run import run_once
+from syncd.sync.stored_plan import store_plan
 from syncd.wiring.admin import open_admin
 from tests.support.sessions import session_on
 
-from .college import ORGANISATION, College, look_up_codes
+from .college import ORGANISATION, College
 from .learners import FEED, change_some, driver_url, rows
 
 Go: TypeAlias = Callable[[], int]
@@ -97,8 +103,25 @@ def diff(college: College) -> Iterator[Go]:
 def first_plan(college: College) -> Iterator[Go]:
     """The plan of a first run: everybody is to be created."""
     with college.context() as context:
-        look_up_codes(context)
         yield lambda: len(make_plan(context, asks_again=False).plan.creates)
+
+
+@contextmanager
+def stored_plan(college: College) -> Iterator[Go]:
+    """The same plan, stored step by step and encrypted, as a run stores it that stops with it."""
+    with college.context() as unencrypted:
+        url = unencrypted.store.url.render_as_string(hide_password=False)
+        context = replace(unencrypted, store=Store(url, ValueCipher(Fernet.generate_key().decode())))
+
+        def go() -> int:
+            with context.session() as session:
+                number = runs.start(session, Trigger.COMMAND)
+            decided = decide(context, make_plan(context, asks_again=False), Trigger.COMMAND)
+            stored = store_plan(context, number, decided, decided.divided.split(sends_new=False))
+            return stored.waiting
+
+        yield go
+        context.store.close()
 
 
 @contextmanager
@@ -108,7 +131,7 @@ def send(college: College) -> Iterator[Go]:
 
         def go() -> int:
             change_some(college.source, one_in=1)
-            done = run_once(context, Trigger.COMMAND)
+            done = run_once(context, Trigger.COMMAND, approved_by="a benchmark")
             if done.sent != done.counts.updates:
                 raise Hollow(f"not everything was sent: {done}")
             return done.sent

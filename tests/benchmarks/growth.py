@@ -69,21 +69,22 @@ def fill(url: str, size: Size) -> None:
                 row = (ORGANISATION, "Learner", misid_of(number), number, "active", "learners", _VALUES, _FINGERPRINT)
                 copy.write_row((*row, NOW, NOW))
         names = (
-            "id, organisation_id, trigger, state, started_at, finished_at, creates, updates, leavers, returners, held,"
-            " warnings, unchanged, applied, refused, in_doubt, calls, reason, onefile_status, is_full"
+            "id, organisation_id, trigger, state, started_at, finished_at, creates, updates, leavers, archivings,"
+            " unapproved_leavers, returners, held, warnings, unchanged, applied, refused, in_doubt, queued, calls,"
+            " reason, onefile_status, is_full"
         )
         apart = _YEARS / size.runs
         with cursor.copy(f"COPY run ({names}) FROM STDIN".encode()) as copy:
             for number in range(1, size.runs + 1):
                 at = NOW - _YEARS + number * apart
                 sent = 5 if number % _QUIET == 0 else 0
-                counts = (0, sent, 0, 0, 0, 0, size.accounts, sent, 0, 0, sent)
+                counts = (0, sent, 0, 0, 0, 0, 0, 0, size.accounts, sent, 0, 0, 0, sent)
                 copy.write_row(
                     (number, ORGANISATION, "schedule", "finished", at, at, *counts, "", "ok" if sent else "", True)
                 )
         names = (
             "run_id, at, organisation_id, role, misid, user_id, action, fields, outcome, attempts, concluded_at,"
-            " http_status, detail, message"
+            " http_status, detail, message, is_approved"
         )
         with cursor.copy(f"COPY change ({names}) FROM STDIN".encode()) as copy:
             for number in range(1, size.changes + 1):
@@ -91,7 +92,7 @@ def fill(url: str, size: Size) -> None:
                 run = 1 + number * (size.runs - 1) // size.changes
                 who = 1 + number * 7919 % size.accounts
                 kind = ("update", '["Telephone"]', "applied", 1, at, 204)
-                copy.write_row((run, at, ORGANISATION, "Learner", misid_of(who), who, *kind, _VALUES, ""))
+                copy.write_row((run, at, ORGANISATION, "Learner", misid_of(who), who, *kind, _VALUES, "", False))
         cursor.execute("SELECT setval('run_id_seq', (SELECT max(id) FROM run))")
         connection.commit()
         connection.autocommit = True
@@ -193,7 +194,7 @@ def _runs_page(connection: Connection) -> int:
 def _run_page(connection: Connection) -> int:
     last = runs.last(session_on(connection, ORGANISATION))
     number = (last.id if last else 0) // 2 // _QUIET * _QUIET
-    rows = run_list.changes_of(connection, number, action="update", outcome="applied", first=0, most=50)
+    rows = run_list.changes_of(session_on(connection), number, action="update", outcome="applied", first=0, most=50)
     return sum(sum(counts.values()) for counts in run_list.outcomes(connection, number).values()) and len(rows)
 
 
@@ -231,7 +232,7 @@ def _requests(connection: Connection) -> int:
 
 def _reads_of_a_poll(connection: Connection) -> int:
     held_records.refused(session_on(connection, ORGANISATION))
-    references.known(session_on(connection, ORGANISATION, NOW))
+    references.looked_up(session_on(connection, ORGANISATION, NOW))
     changes.unsettled(session_on(connection, ORGANISATION, cipher=ValueCipher()))
     runs.unreachable_since(session_on(connection, ORGANISATION))
     approvals.in_force(session_on(connection, ORGANISATION, NOW), ["schedule"])
@@ -240,7 +241,8 @@ def _reads_of_a_poll(connection: Connection) -> int:
 
 def _writes_of_a_poll(connection: Connection) -> int:
     number = runs.start(session_on(connection, ORGANISATION, NOW), Trigger.SCHEDULE, is_full=True)
-    approvals.expire_outdated(session_on(connection, ORGANISATION, NOW), POLLS)
+    approvals.supersede_waiting(session_on(connection, ORGANISATION, NOW), POLLS)
+    approvals.end_older(session_on(connection, ORGANISATION, NOW), POLLS, 1)
     runs.finish(session_on(connection, at=NOW), number, RunState.FINISHED)
     return 1
 

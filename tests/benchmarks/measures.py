@@ -15,7 +15,7 @@ from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.sync.run import run_once
 from tests.support.addresses import free_address
 
-from .college import College, put_in_step, residents, seed
+from .college import College, look_up_codes, put_in_step, residents, seed
 from .contenders import FETCHED, STORED, Hollow
 from .databases import Make, databases
 from .learners import ONE_IN, change_some, fill
@@ -26,6 +26,7 @@ from .results import Measured, Report
 #: A round of it takes as long as OneFile's limit has it take.
 _SENDING_ROUNDS: Final = 2
 _PEERS_ROUNDS: Final = 3
+_STORING_ROUNDS: Final = 2
 
 MEASURES: Final = ("poll", "diff", "plan", "page", "store", "send")
 
@@ -131,7 +132,15 @@ class _Site:
             onefile=onefile,
             calls_per_minute=60_000,
         ).laid_out()
-        return [self._floor(), Entry("syncd", "contenders.first_plan", new, self._rows)]
+        # Before the race, because the two start together: only one can create the schema and store what codes mean.
+        with new.context() as context:
+            look_up_codes(context)
+        return [
+            self._floor(),
+            Entry("syncd", "contenders.first_plan", new, self._rows),
+            # Each round leaves its plan in the store, as runs do.
+            Entry("syncd, stored", "contenders.stored_plan", new, self._rows, _STORING_ROUNDS),
+        ]
 
     def _page(self) -> list[Entry]:
         return [

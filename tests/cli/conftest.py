@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from select import select
 from string import Template
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pytest
 
@@ -76,17 +76,28 @@ class College:
         told = Template(told).substitute(base_url=self.onefile.base_url, organisation_id=ORGANISATION_ID)
         for key, line in ({"calls_per_minute": "calls_per_minute = 60000"} | instead).items():
             told = re.sub(rf"(?m)^{key} = .*$", line, told)
-        (self.folder / "syncd.toml").write_text(f"{told}\n{text}", encoding="utf-8")
+        file = self.folder / "syncd.toml"
+        file.write_text(f"{told}\n{text}", encoding="utf-8")
+        # It has the customer token.
+        file.chmod(0o600)
 
 
 @pytest.fixture
-def college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[College]:
+def switches() -> dict[str, Any]:
+    """Switches of the simulator, for a test to replace."""
+    return {}
+
+
+@pytest.fixture
+def college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switches: dict[str, Any]) -> Iterator[College]:
     people = SampleCollege()
     people.create_database(tmp_path / "mis.db")
     shutil.copy(_SHIPPED / "learners.sql", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SYNCD_CONFIG", raising=False)
-    with Simulator(seed=people.onefile_at_the_start(), switches=Switches(limiter=LimiterShape.OFF)) as onefile:
+    with Simulator(
+        seed=people.onefile_at_the_start(), switches=Switches(limiter=LimiterShape.OFF, **switches)
+    ) as onefile:
         monkeypatch.setenv("SYNCD_ONEFILE__CUSTOMER_TOKEN", onefile.customer_token)
         college = College(people, onefile, tmp_path)
         college.configure()

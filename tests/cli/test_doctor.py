@@ -62,6 +62,20 @@ def test_each_feed_is_counted_for_every_organisation(college: College, syncd: Sy
     assert "1 Email missing" in found["found"]
 
 
+def test_feed_without_organisation_column_fails_doctor_plan_and_sync(college: College, syncd: Syncd) -> None:
+    college.configure(organisation_id="organisation_id = 5740\norganisations = [5741]")
+
+    found = {one["check"]: one for one in json.loads(syncd("doctor", "--json").stdout)}["feed learners"]
+
+    sentence = "the column OrganisationID is missing, and it is mandatory because onefile.organisations is set"
+    assert found["state"] == "failed"
+    assert sentence in found["found"]
+    for command in ("plan", "sync"):
+        said = syncd(command)
+        assert (said.exit, f"Feed learners: {sentence}" in said.words) == (1, True), said.words
+    assert college.onefile.journal.writes == []
+
+
 @pytest.mark.parametrize(
     ("end", "state"),
     [

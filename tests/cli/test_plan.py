@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import create_engine, text
 
 from syncd.core.records import Reason
+from syncd.demo.sample_college import ORGANISATION_ID
 from syncd.sync.reasons import HELD, LEFT_OUT
 
 from .conftest import College, Syncd
@@ -40,7 +41,9 @@ def test_the_counts_come_first_and_the_guard_last(college: College, syncd: Syncd
 
     assert said[0] == "61 to create, 3 held, 2 values left out"
     assert said[-3] == "Changes to send: 61, each a call; at 60000 a minute that takes 1 s."
-    assert said[-2] == "The guard would stop it: 61 creates where 50 are allowed."
+    assert (
+        said[-2] == "The guard would stop it: it is the first run to create accounts in this organisation (61 creates)."
+    )
     assert "Fields: ClassroomID, DOB (60), DefaultAssessorID, Email, " in "\n".join(said)
     assert not any(value in "\n".join(said) for row in _everybody(college) for value in row if len(value) > 5)
 
@@ -51,6 +54,28 @@ def test_plan_shows_held_records_by_reason_with_the_remedy(college: College, syn
         assert f"{HELD[reason].meaning} {HELD[reason].remedy}" in said
     assert LEFT_OUT[Reason.UNUSABLE].remedy in said
     assert HELD[Reason.REFUSED].remedy not in said
+
+
+def test_likely_accounts_come_first_in_text_page_and_document(college: College, syncd: Syncd) -> None:
+    learner, *_ = _everybody(college)
+    first, last = learner[:2]
+    college.onefile.sow(
+        {"users": [{"OrganisationID": ORGANISATION_ID, "Role": 1, "FirstName": last, "LastName": first.upper()}]}
+    )
+
+    said = syncd("plan").stdout.splitlines()
+
+    assert said[0] == "1 of 61 new records has a likely account in OneFile and is held; 'syncd link' compares them."
+    assert said[2] == "60 to create, 4 held, 2 values left out"
+    assert syncd("plan", "--html", "plan.html").exit == 0
+    page = (college.folder / "plan.html").read_text(encoding="utf-8")
+    assert page.index("has a likely account") < page.index("60 to create")
+    document = json.loads(syncd("plan", "--json").stdout)
+    assert document["likely_accounts"] == 1
+    assert [held["reason"] for held in document["held"]].count("has_an_account?") == 1
+
+    college.configure(calls_per_minute="calls_per_minute = 60000\ncompare_names = false")
+    assert syncd("plan").stdout.splitlines()[0] == "61 to create, 3 held, 2 values left out"
 
 
 def test_a_page_stands_alone_and_has_no_values_unless_they_are_asked_for(college: College, syncd: Syncd) -> None:
@@ -101,12 +126,13 @@ def test_nothing_is_overwritten_and_found_out_before_anything_is_read(college: C
 def test_programs_get_the_document_that_they_rely_on(college: College, syncd: Syncd) -> None:
     document = json.loads(syncd("plan", "--json").stdout)
     assert list(document) == [
-        *("creates", "updates", "leavers", "returners", "held", "warnings", "assignments"),
-        *("unchanged", "calls", "seconds", "guard"),
+        *("creates", "updates", "leavers", "returners", "held", "warnings", "next_programmes", "rekeys"),
+        *("assigns", "likely_accounts", "unchanged", "calls", "seconds", "guard"),
     ]
     assert document["creates"][0].keys() == {"role", "misid", "fields"}
-    assert document["held"][0].keys() == {"role", "misid", "reason", "field"}
-    assert document["guard"] == "stopped: 61 creates where 50 are allowed"
+    assert document["held"][0].keys() == {"role", "misid", "reason", "field", "other", "evidence"}
+    assert document["likely_accounts"] == 0
+    assert document["guard"] == "stopped: it is the first run to create accounts in this organisation (61 creates)"
 
 
 def test_unknown_misid_is_not_taken_for_an_empty_mis(college: College, syncd: Syncd) -> None:

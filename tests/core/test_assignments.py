@@ -92,6 +92,25 @@ def test_a_link_is_listed_under_its_learner() -> None:
     assert link("L1", "E1").key == L1
 
 
+def test_organisation_column_is_mandatory_with_several_organisations() -> None:
+    with pytest.raises(UnusableColumns, match=r"the column OrganisationID is missing.* onefile.organisations is set"):
+        AssignmentLayout.from_columns(Role.IQA, "assignments", COLUMNS, ORGANISATION, has_several_organisations=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"), [(None, Reason.MISSING), ("  ", Reason.MISSING), ("Leeds", Reason.UNUSABLE)]
+)
+def test_of_several_organisations_an_assignment_that_names_none_is_held(given: object, reason: Reason) -> None:
+    several = AssignmentLayout.from_columns(
+        Role.IQA, "assignments", (*COLUMNS, "OrganisationID"), ORGANISATION, has_several_organisations=True
+    )
+
+    held = several.read(("L1", "Q1", given), 7)
+
+    assert isinstance(held, Held)
+    assert (held.organisation_id, held.reason, held.field, held.row) == (ORGANISATION, reason, "OrganisationID", 7)
+
+
 @pytest.mark.parametrize(("given", "organisation"), [(6000, 6000), ("6000", 6000), (None, ORGANISATION)])
 def test_a_row_may_be_of_another_organisation(given: object, organisation: int) -> None:
     read = layout(*COLUMNS, "organisationid").read(("L1", "E1", given), 1)

@@ -10,6 +10,7 @@ from syncd.core import plan as plan_module
 from syncd.core.accounts import Status
 from syncd.core.compare import Rules
 from syncd.core.fields import Referent, Role
+from syncd.core.identity import Answer, StoredAnswer
 from syncd.core.plan import Create, Plan, Update
 from syncd.core.records import Code, Held, Key, Reason
 from tests.support.records import NOW, SECRET, College, key, link, person, place, unfit
@@ -70,6 +71,39 @@ def _long_gone() -> College:
     return college
 
 
+def _lookalike() -> College:
+    return College.of(person("a1"))
+
+
+def _earlier_programme() -> College:
+    return College.of(person("OLD", ULN=_ULN, StartOn="2023-09-01", PlannedEndDate="2025-07-31"))
+
+
+def _likely() -> College:
+    return College(likely_accounts={A1: (4711,)})
+
+
+def _reused() -> College:
+    return College.of(person("A1", DOB="1990-01-31", ULN="1000000078"))
+
+
+def _answered(college: Callable[[], College], answer: StoredAnswer) -> Callable[[], College]:
+    """The college after an operator has answered the question about A1."""
+
+    def answered() -> College:
+        made = college()
+        made.answers = {A1: answer}
+        return made
+
+    return answered
+
+
+def _about_owner(answer: Answer) -> StoredAnswer:
+    return StoredAnswer(answer, OTHER.fingerprint(SECRET), user_id=100, reason=Reason.ANOTHER_PERSON)
+
+
+_SAME_AS_LIKELY = StoredAnswer(Answer.SAME, user_id=4711, reason=Reason.HAS_AN_ACCOUNT)
+OTHER = person("A1", FirstName="Ben", LastName="Obi", Email="ben@example.org", DOB="2001-12-01", ULN="9276308686")
 MARRIED = person("A1", LastName="Married")
 UNKNOWN = person("A1", codes={"ClassroomID": Code(Referent.CLASSROOM, "MISID", "nowhere")})
 
@@ -84,6 +118,50 @@ CASES: list[tuple[str, Callable[[], College], tuple[object, ...], list[str]]] = 
     ("in doubt", _in_doubt, (ANN,), ["Held in_doubt"]),
     ("new", College, (ANN,), ["Create"]),
     ("resembles", _resembling, (person("A1", ULN=_ULN),), ["Held rekeyed?"]),
+    (
+        "resembles, answered same",
+        _answered(_resembling, StoredAnswer(Answer.SAME, other="OLD")),
+        (person("A1", ULN=_ULN),),
+        ["Rekey"],
+    ),
+    (
+        "resembles, answered new",
+        _answered(_resembling, StoredAnswer(Answer.NEW, other="OLD")),
+        (person("A1", ULN=_ULN),),
+        ["Create"],
+    ),
+    ("lookalike", _lookalike, (ANN,), ["Held lookalike_key"]),
+    ("lookalike, answered same", _answered(_lookalike, StoredAnswer(Answer.SAME, other="a1")), (ANN,), ["Rekey"]),
+    ("lookalike, answered new", _answered(_lookalike, StoredAnswer(Answer.NEW, other="a1")), (ANN,), ["Create"]),
+    (
+        "lookalike of a current record, answered same",
+        _answered(_lookalike, StoredAnswer(Answer.SAME, other="a1")),
+        (person("a1"), ANN),
+        ["Held lookalike_key"],
+    ),
+    (
+        "next programme",
+        _earlier_programme,
+        (person("A1", ULN=_ULN, StartOn="2025-09-01"),),
+        ["Create", "NextProgramme"],
+    ),
+    ("likely account", _likely, (ANN,), ["Held has_an_account?"]),
+    ("likely account, answered same", _answered(_likely, _SAME_AS_LIKELY), (ANN,), ["Update link"]),
+    (
+        "likely account, answered new",
+        _answered(_likely, StoredAnswer(Answer.NEW, user_id=4711)),
+        (ANN,),
+        ["Create"],
+    ),
+    ("account is lost, answered same", _answered(College, _SAME_AS_LIKELY), (ANN,), ["Held has_an_account?"]),
+    ("another person", _reused, (OTHER,), ["Held another_person?"]),
+    ("another person, answered same", _answered(_reused, _about_owner(Answer.SAME)), (OTHER,), ["Update"]),
+    (
+        "another person, answered new",
+        _answered(_reused, _about_owner(Answer.NEW)),
+        (OTHER,),
+        ["Held another_person?", "Rekey release"],
+    ),
     ("in OneFile", lambda: _in_onefile(4711), (ANN,), ["Update link"]),
     ("in OneFile, resembles its owner", _resembling_in_onefile, (person("A1", ULN=_ULN),), ["Rekey"]),
     ("in OneFile twice", lambda: _in_onefile(1, 2), (ANN,), ["Held ambiguous"]),
@@ -105,8 +183,9 @@ def _steps(plan: Plan, key: Key) -> list[str]:
     """The steps about a key, each as its type and what tells it apart."""
     told = [f"Held {held.reason}" for held in plan.held if held.key == key]
     told += ["Returner unarchive" if each.is_archived else "Returner" for each in plan.returners if each.key == key]
-    told += ["Rekey" for each in plan.rekeys if each.key == key]
+    told += ["Rekey release" if each.is_release else "Rekey" for each in plan.rekeys if each.record_key == key]
     told += ["Create" for each in plan.creates if each.key == key]
+    told += ["NextProgramme" for each in plan.next_programmes if each.key == key]
     told += ["Update link" if each.is_link else "Update" for each in plan.updates if each.key == key]
     told += ["Refresh" for each in plan.refreshes if each.key == key]
     told += ["Grant" for each in plan.grants if each.key == key]
@@ -139,7 +218,7 @@ def test_the_table_names_every_type_of_step() -> None:
     assert [name for name in (*_TYPES, "Held") if f"`{name}`" not in table] == []
 
 
-_TYPES = ("Create", "Update", "Grant", "Assign", "Rekey", "Refresh", "Returner", "Leaver")
+_TYPES = ("NextProgramme", "Create", "Update", "Grant", "Assign", "Rekey", "Refresh", "Returner", "Leaver")
 
 
 def test_steps_come_in_the_order_in_which_records_refer_to_each_other() -> None:

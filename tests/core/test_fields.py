@@ -6,6 +6,7 @@ from syncd.core.fields import (
     FIELDS,
     GRANT,
     ORGANISATION_COLUMN,
+    PERSON_COLUMN,
     PLACES,
     REFERENCE_COLUMNS,
     SENDING_ORDER,
@@ -168,7 +169,8 @@ def test_feed_may_have_columns_for_all_role_fields_codes_and_organisation(role: 
 
     columns = columns_of(role)
 
-    assert {*columns.values()} == fields_of(role).keys() | codes | {ORGANISATION_COLUMN}
+    own = {ORGANISATION_COLUMN} if role.is_place else {ORGANISATION_COLUMN, PERSON_COLUMN}
+    assert {*columns.values()} == fields_of(role).keys() | codes | own
     assert all(folded == name.lower() for folded, name in columns.items())
 
 

@@ -89,6 +89,27 @@ def test_the_organisation_column_cannot_be_there_twice_either() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("role", "columns"),
+    [
+        (Role.IQA, STAFF),
+        (Role.LEARNER, LEARNER),
+        (Role.PLACEMENT, ("MISID", "Name")),
+        (Role.CLASSROOM, ("MISID", "Name")),
+    ],
+)
+def test_organisation_column_is_mandatory_with_several_organisations(role: Role, columns: tuple[str, ...]) -> None:
+    with pytest.raises(UnusableColumns) as refusal:
+        Layout.from_columns(role, "people", columns, ORGANISATION, has_several_organisations=True)
+
+    assert str(refusal.value) == (
+        "the column OrganisationID is missing, and it is mandatory because onefile.organisations is set: "
+        "add the organisation of each row to the query"
+    )
+    Layout.from_columns(role, "people", columns, ORGANISATION)
+    Layout.from_columns(role, "people", (*columns, "organisationid"), ORGANISATION, has_several_organisations=True)
+
+
 @pytest.mark.parametrize("role", USERS)
 @pytest.mark.parametrize("missing", STAFF)
 def test_no_role_can_do_without_misid_names_and_email(role: Role, missing: str) -> None:

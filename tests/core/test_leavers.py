@@ -62,6 +62,22 @@ def test_a_leaver_is_archived_once_the_grace_is_over(gone_for: timedelta, to_arc
     assert plan.calls == int(to_archive)
 
 
+@pytest.mark.parametrize(("days", "to_archive"), [(0, False), (1, False), (13, False), (14, True)])
+def test_days_of_grace_are_those_with_a_complete_reading(days: int, to_archive: bool) -> None:
+    """A clock that is 20 days ahead does not make 20 days of one reading."""
+    college = College.of(ANN, rules=archiving())
+    college.has_left("A1", left_at=NOW - timedelta(days=20), days_gone=days)
+
+    assert [leaver.to_archive for leaver in college.plan().leavers] == [to_archive]
+
+
+def test_many_readings_in_few_days_do_not_shorten_the_grace() -> None:
+    college = College.of(ANN, rules=archiving())
+    college.has_left("A1", left_at=NOW - timedelta(days=13, hours=23), days_gone=20)
+
+    assert [leaver.to_archive for leaver in college.plan().leavers] == [False]
+
+
 def test_zero_grace_archives_a_leaver_in_the_run_that_finds_it() -> None:
     college = College.of(ANN, rules=archiving(grace=timedelta(0)))
 

@@ -124,7 +124,7 @@ def test_new_place_with_the_name_of_a_place_that_is_gone_is_held() -> None:
 
     assert holds(plan) == [("P2", Reason.REKEYED, "MISID")]
     assert plan.held[0].detail == (
-        "looks like P1, whose record is gone: 'syncd rekey P1 P2' if it is the same place, "
+        "looks like P1, whose record is gone (Name equal): 'syncd rekey P1 P2' if it is the same place, "
         "'syncd retry P2' if it is a new one"
     )
     assert plan.calls == 0

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from syncd.core.fields import FIELDS, Referent, Role, columns_of
 from syncd.core.records import Code, Held, Key, Layout, Reason, Record, Warned
 
-from .complaints import written
-
 ORGANISATION = 5740
 LEARNER: dict[str, Any] = {
     "MISID": "L1",
@@ -100,17 +98,10 @@ def test_a_row_with_an_unusable_misid_is_held_by_its_number() -> None:
     made = held(4711, MISID=b"\xff")
 
     assert (made.misid, made.row) == ("", 4711)
-    assert (made.reason, made.field, made.detail) == (Reason.UNUSABLE, "MISID", "MISID is not UTF-8 text")
+    assert (made.reason, made.field, made.detail) == (Reason.UNUSABLE_KEY, "MISID", "MISID is not UTF-8 text")
 
 
-@given(written.filter(lambda text: bool(text.strip())))
-def test_a_misid_is_trimmed_and_otherwise_taken_as_it_is(misid: str) -> None:
-    made = record(MISID=misid)
-
-    assert made.key.misid == made.fields["MISID"] == record(MISID=f"  {misid}\n").key.misid
-
-
-def test_misids_that_differ_in_letter_case_are_two_people() -> None:
+def test_misids_that_differ_in_letter_case_are_two_keys() -> None:
     assert record(MISID="abc").key != record(MISID="ABC").key
 
 
@@ -217,8 +208,39 @@ def test_the_organisation_is_the_row_s_own_where_it_names_one() -> None:
 def test_a_row_of_a_nameless_organisation_is_held() -> None:
     made = held(4711, OrganisationID="Leeds")
 
-    assert (made.reason, made.field, made.row) == (Reason.UNUSABLE, "OrganisationID", 4711)
+    assert (made.reason, made.field, made.key) == (
+        Reason.UNUSABLE,
+        "OrganisationID",
+        Key(ORGANISATION, Role.LEARNER, "L1"),
+    )
     assert made.detail == "OrganisationID is not a whole number"
+
+
+@pytest.mark.parametrize("empty", [None, "", " \t"])
+def test_of_several_organisations_a_row_that_names_none_is_held(empty: object) -> None:
+    layout = Layout.from_columns(Role.LEARNER, "learners", EVERYTHING, ORGANISATION, has_several_organisations=True)
+    values = dict.fromkeys(EVERYTHING) | LEARNER | {"OrganisationID": empty}
+    row = [values[name] for name in EVERYTHING]
+
+    made = layout.read(row, 1)
+
+    assert isinstance(made, Held)
+    assert (made.reason, made.field, made.key) == (
+        Reason.MISSING,
+        "OrganisationID",
+        Key(ORGANISATION, Role.LEARNER, "L1"),
+    )
+    assert made.detail.startswith("OrganisationID is empty")
+    assert layout.key_of(row) is None
+
+
+@pytest.mark.parametrize("number", [5741, "5741", ORGANISATION])
+def test_of_several_organisations_a_row_is_of_the_one_it_names(number: object) -> None:
+    layout = Layout.from_columns(Role.LEARNER, "learners", EVERYTHING, ORGANISATION, has_several_organisations=True)
+    values = dict.fromkeys(EVERYTHING) | LEARNER | {"OrganisationID": number}
+    row = [values[name] for name in EVERYTHING]
+
+    assert layout.read(row, 1).key == layout.key_of(row) == Key(int(str(number)), Role.LEARNER, "L1")
 
 
 @given(st.dictionaries(st.sampled_from(EVERYTHING), st.text("жщыю", min_size=4)))

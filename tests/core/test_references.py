@@ -1,5 +1,6 @@
 """An assessor, an employer, a class or a placement that the MIS gives as a code of its own."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from syncd.core.compare import Clear, Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.plan import Plan
-from syncd.core.records import Code, Reason
-from syncd.core.references import Resolved
+from syncd.core.records import Code, Held, Reason, stamped
+from syncd.core.references import LookedUp, Resolved, is_check_due, trusted
 from tests.support.records import NOW, ORGANISATION, College, key, person
 
 ASSESSOR = Code(Referent.ASSESSOR, "MISID", "A1")
@@ -158,3 +159,63 @@ def test_learner_does_not_wait_for_an_assessor_that_is_only_linked() -> None:
 
     assert [(update.key, update.is_link) for update in plan.updates] == [(ann.key, True)]
     assert [refresh.key for refresh in plan.refreshes] == [learner.key]
+
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+
+
+def found(meaning: int | Reason, age: timedelta, *, is_doubted: bool = False) -> LookedUp:
+    return LookedUp(meaning, NOW - age, is_doubted)
+
+
+@pytest.mark.parametrize(
+    ("looked_up", "is_due"),
+    [
+        (found(7, timedelta()), False),
+        (found(7, DAY - SECOND), False),
+        (found(7, DAY), True),
+        (found(7, -SECOND), True),
+        (found(7, HOUR, is_doubted=True), True),
+        (found(Reason.REFERENCE_NOT_FOUND, HOUR - SECOND), False),
+        (found(Reason.REFERENCE_NOT_FOUND, HOUR), True),
+        (found(Reason.AMBIGUOUS, HOUR - SECOND), False),
+        (found(Reason.AMBIGUOUS, HOUR), True),
+    ],
+)
+def test_an_id_lasts_for_a_day_and_its_absence_for_an_hour(looked_up: LookedUp, is_due: bool) -> None:
+    assert looked_up.is_due(NOW) is is_due
+    assert trusted({ASSESSOR: looked_up}, {ASSESSOR}, NOW) == ({} if is_due else {ASSESSOR: looked_up.meaning})
+
+
+def test_only_an_id_that_is_due_takes_a_full_read() -> None:
+    assert is_check_due([found(7, HOUR), found(8, DAY)], NOW)
+    assert is_check_due([found(7, HOUR, is_doubted=True)], NOW)
+    assert not is_check_due([found(7, HOUR), found(Reason.AMBIGUOUS, DAY)], NOW)
+
+
+def test_an_outdated_id_has_the_other_ids_in_use_looked_up_as_well() -> None:
+    missing = Code(Referent.CLASSROOM, "Name", "Nowhere")
+    looked_up = {ASSESSOR: found(7, DAY), CLASSROOM: found(8, HOUR), missing: found(Reason.REFERENCE_NOT_FOUND, SECOND)}
+
+    assert trusted(looked_up, {*looked_up}, NOW) == {missing: Reason.REFERENCE_NOT_FOUND}
+    assert trusted(looked_up, {CLASSROOM}, NOW) == {CLASSROOM: 8}, "the outdated one is not in use"
+
+
+def test_a_doubted_id_has_no_other_id_looked_up() -> None:
+    looked_up = {ASSESSOR: found(7, HOUR, is_doubted=True), CLASSROOM: found(8, HOUR)}
+
+    assert trusted(looked_up, {*looked_up}, NOW) == {CLASSROOM: 8}
+
+
+def test_a_refused_record_is_sent_again_if_its_code_stands_for_another_id() -> None:
+    college = college_where(assessor=7, classroom=15379)
+    [create] = college.plan(learner(PlacementID=18928)).creates
+    college.looked_up |= {ASSESSOR: 7, CLASSROOM: 15379}
+    refused = Held(*create.key, create.feed, Reason.REFUSED, "", "refused", 0, stamped(create.fingerprint, create.ids))
+    college.refused[create.key] = refused
+
+    assert college.plan(learner(PlacementID=18928)).held == (refused,)
+    college.codes[ORGANISATION, ASSESSOR] = college.looked_up[ASSESSOR] = 8
+
+    assert [each.fields["DefaultAssessorID"] for each in college.plan(learner(PlacementID=18928)).creates] == [8]

@@ -98,4 +98,4 @@ def test_it_lets_go_of_what_is_older_than_it_keeps_as_soon_as_it_begins(found: F
     assert college.known_id("L1") == college.in_onefile("L1")[0].id
     college.onefile.journal.clear()
     assert college.run().unchanged == 2
-    assert college.onefile.journal.calls == []
+    assert college.onefile.journal.writes == []

@@ -104,7 +104,8 @@ def test_a_stopped_run_is_approved_once(found: Found) -> None:
     answer = client.post(f"/api/runs/{stopped}/approve")
     again = client.post(f"/api/runs/{stopped}/approve")
 
-    assert (answer.status_code, answer.json()) == (200, {"run": stopped, "creates": 2, "updates": 0, "leavers": 0})
+    expected = {"run": stopped, "creates": 2, "updates": 0, "leavers": 0, "archivings": 0, "waiting": 0}
+    assert (answer.status_code, answer.json()) == (200, expected)
     assert (again.status_code, again.json()["error"]) == (
         409,
         "No run waits for approval; 'syncd status' shows the last one.",

@@ -283,6 +283,8 @@ def test_continual_requests_pause_a_long_run_only_once(found: Found) -> None:
 
 def test_of_several_organisations_too_one_run_is_at_work_at_a_time(found: Found) -> None:
     college = found()
+    query = college.context.feeds[0].query
+    college.with_feed(query.replace("FROM person", f", {ORGANISATION} AS OrganisationID FROM person"))
     college.enrol(*(f"L{number}" for number in range(10)))
     _slow_down(college, 0.3)
     with living(college, organisations=(ORGANISATION, OTHER_ORGANISATION)):
@@ -308,3 +310,27 @@ def test_requests_are_merged_and_one_for_everyone_covers_everyone(found: Found) 
         Scope.of(["L1", "L2"]),
         EVERYONE,
     ]
+
+
+def test_the_daemon_undoes_a_run_and_continues_an_approved_undo(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", "L3")
+    college.run()
+    for misid in ("L1", "L2", "L3"):
+        college.correct(misid, surname="Changed")
+    undone = college.run().run
+    college.with_policy(limits=Limits(floor=1))
+    with living(college):
+        _wait_for_the_first_poll(college)
+        with college.context.store.begin() as connection:
+            session = session_on(connection, ORGANISATION, datetime.now(UTC))
+            request = resync_requests.add(session, "somebody", undone_run=undone)
+        stopped = _answered(college, request)
+        assert (stopped.trigger, stopped.state, stopped.undone_run_id) == ("undo", "awaiting_approval", undone)
+        with college.context.store.begin() as connection:
+            approvals.approve(session_on(connection, ORGANISATION, datetime.now(UTC)), stopped.id, "Ann")
+        poll = _answered(college, _ask(college))
+    assert [one.state for one in _runs(college, Trigger.UNDO)] == ["approved", "finished"]
+    assert (poll.state, poll.applied, poll.held) == ("finished", 0, 3)
+    names = [user.values["LastName"] for misid in ("L1", "L2", "L3") for user in college.in_onefile(misid)]
+    assert names == ["Example-L1", "Example-L2", "Example-L3"]

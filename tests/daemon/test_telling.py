@@ -73,7 +73,7 @@ def test_waiting_run_is_notified_once_across_new_plans_and_processes(found: Foun
         _look(telling)
         _look(telling)
     assert inbox.titles == ["syncd: A run waits for approval"]
-    assert "2 creates where 1 are allowed" in inbox.messages[0]["message"]
+    assert "2 creates where 0 are allowed" in inbox.messages[0]["message"]
     assert "syncd approve" in inbox.messages[0]["message"]
 
     with college.context.store.begin() as connection:

@@ -1,20 +1,14 @@
-"""A syncd that is killed: when, is counted in advance.
-
-Whoever starts it need not wait for Python to load it each time: the processes are forked from one that has.
-"""
+"""A syncd that is killed: when, is counted in advance."""
 
 import os
 import signal
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-_CONTEXT: Final = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pytest", "alembic", "psycopg", "syncd.cli.running", __name__])
+from tests.support.forking import CONTEXT, become_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +19,11 @@ class AtCommit:
     is_after: bool
 
 
-def start(folder: Path, environment: Mapping[str, str], at: AtCommit | None = None) -> ForkServerProcess:
-    """Start ``syncd sync`` with these variables; what it says goes to a file in the folder."""
-    process = _CONTEXT.Process(target=_sync, args=(folder, dict(environment), at))
+def start(
+    folder: Path, environment: Mapping[str, str], at: AtCommit | None = None, *, arguments: Sequence[str] = ("sync",)
+) -> ForkServerProcess:
+    """Start a command of syncd with these variables; what it says goes to a file in the folder."""
+    process = CONTEXT.Process(target=_run, args=(folder, dict(environment), at, tuple(arguments)))
     process.start()
     return process
 
@@ -42,14 +38,12 @@ def commits(folder: Path) -> int:
     return int((folder / "commits").read_text(encoding="utf-8"))
 
 
-def _sync(folder: Path, environment: Mapping[str, str], at: AtCommit | None) -> None:
-    with (folder / "said").open("wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    os.environ.update(environment)
-    sys.argv = ["syncd", "sync"]
+def _run(folder: Path, environment: Mapping[str, str], at: AtCommit | None, arguments: Sequence[str]) -> None:
+    said = folder / "said"
+    said.unlink(missing_ok=True)
+    become_command(arguments, {**os.environ, **environment}, said, said)
     committed = _count_commits(at)
-    from syncd.cli.program import main  # noqa: PLC0415 - it is forked from a process that need not run it
+    from syncd.__main__ import main  # noqa: PLC0415 - it is forked from a process that need not run it
 
     try:
         main()

@@ -81,11 +81,11 @@ def college(tmp_path: Path, postgres_url: str) -> Iterator[_College]:
                 "source": {"url": mis.url},
                 "state": {"url": postgres_url},
                 "schedule": {"poll": "1s", "quiet": []},
-                "guard": {"floor": 1000},
                 "admin": {"listen": ""},
             },
             FEED,
         )
+        syncd.approve_first_run()
         yield _College(mis, onefile, syncd)
     engine.dispose()
 

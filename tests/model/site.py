@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from syncd.core.fields import Role
 from syncd.core.run import Trigger
@@ -20,6 +20,7 @@ from syncd.state.db.lock import Purpose, locked
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Feed, Policy, SyncContext
 from syncd.sync.run import RunResult, run_once
+from tests.support.databases import mis_engine
 from tests.support.sessions import session_on
 
 from .college import ASSESSOR, CLASSROOMS, FEEDS, LEARNER, PLACEMENT, ROLES, College, Who
@@ -59,7 +60,7 @@ class Site:
         self.policy = policy
         self._store_url = store_url
         self._mis_url = f"sqlite:///{folder / 'mis.db'}"
-        self._mis = create_engine(self._mis_url)
+        self._mis = mis_engine(self._mis_url)
         self._stack = ExitStack()
         self._stack.callback(self._mis.dispose)
         self.onefile = self._stack.enter_context(Simulator(switches, _SEED, clock=self.clocks.timestamp))

@@ -1,13 +1,13 @@
 """syncd's promises, told to a machine that tries to break them.
 
-``pytest tests/model --hypothesis-seed=N`` repeats what it was, and another N is something else. The short test tells
-of a failure as it came; the slow ones look for the shortest story first.
+``pytest tests/model --hypothesis-seed=N`` repeats what it was, and another N is something else; with CI=true it is the
+same each time. The short test tells of a failure as it came; the slow ones look for the shortest story first.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copyfile
 from uuid import uuid4
 
 import pytest
@@ -16,8 +16,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from syncd.state.db.encryption import ValueCipher
-from syncd.state.db.store import Store
+from tests.support.stores import open_store
 
 from .machine import Promises
 from .site import FreshStore
@@ -35,11 +34,12 @@ def no_pauses_and_no_log() -> Iterator[None]:
 
 @pytest.fixture
 def fresh_file(tmp_path: Path) -> FreshStore:
-    empty = tmp_path / "empty.db"
-    store = Store(f"sqlite:///{empty}", ValueCipher())
-    store.upgrade()
-    store.close()
-    return lambda: f"sqlite:///{copyfile(empty, tmp_path / f'{uuid4().hex}.db')}"
+    def fresh() -> str:
+        url = f"sqlite:///{tmp_path / f'{uuid4().hex}.db'}"
+        open_store(url).close()
+        return url
+
+    return fresh
 
 
 def _play(fresh_store: FreshStore, examples: int, steps: int, *, shrinks: bool = True) -> None:
@@ -54,6 +54,8 @@ def _play(fresh_store: FreshStore, examples: int, steps: int, *, shrinks: bool =
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
+            # The gate plays the same years each time, so that what it says depends on the change alone.
+            derandomize=os.environ.get("CI") == "true",
             suppress_health_check=_ANY_PACE,
             phases=_NO_EXPLANATION if shrinks else (Phase.generate,),
         ),
@@ -63,7 +65,7 @@ def _play(fresh_store: FreshStore, examples: int, steps: int, *, shrinks: bool =
 
 
 def test_the_promises_hold_through_a_year_of_anything(fresh_file: FreshStore) -> None:
-    _play(fresh_file, examples=15, steps=20, shrinks=False)
+    _play(fresh_file, examples=5, steps=20, shrinks=False)
 
 
 @pytest.mark.slow

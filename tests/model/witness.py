@@ -53,6 +53,8 @@ class Witness:
         world.archive_user = self._watched(Did.ARCHIVE, world.archive_user)  # type: ignore[method-assign]
         world.unarchive_user = self._watched(Did.UNARCHIVE, world.unarchive_user)  # type: ignore[method-assign]
         self._twins: list[Who] = []
+        self._forenames: dict[int, set[str]] = {}
+        """By UserID, the first names that its account has had since it was made."""
 
     def accounts_of(self, who: Who) -> list[User]:
         users = self.simulator.world.users_with_misid(who.misid)
@@ -71,6 +73,11 @@ class Witness:
         """The accounts to which any of this was done since the last run began."""
         return {deed.user_id for deed in self.deeds if deed.did in kinds}
 
+    def moved(self) -> set[int]:
+        """The accounts that were sent a MISID since the last run began."""
+        updates = (call for call in self.simulator.journal.writes if call.path.startswith("/User/") and call.body)
+        return {int(call.path.split("/")[2]) for call in updates if "MISID" in call.body}
+
     def check_nobody_is_there_twice(self) -> None:
         """P1, by what OneFile holds and by what it was asked to make."""
         assert not self._twins, f"created although OneFile had it: {self._twins}"
@@ -80,6 +87,18 @@ class Witness:
             if user.misid and user.id not in self.by_hand
         )
         assert max(ours.values(), default=0) <= 1, ours
+
+    def check_people(self, accounts_due: Callable[[int, str], int]) -> None:
+        """P1, by person: no account is ever two people's, and nobody has more of them than they are due.
+
+        ``accounts_due`` returns how many accounts a person of a role and with a first name may have.
+        """
+        mixed = {user_id: names for user_id, names in self._forenames.items() if len(names) > 1}
+        assert not mixed, f"accounts of several people: {mixed}"
+        users = (user for user in self.simulator.world.users.values() if user.id not in self.by_hand)
+        active = Counter((user.role, user.values["FirstName"]) for user in users if not user.is_archived)
+        over = {who: count for who, count in active.items() if count > accounts_due(*who)}
+        assert not over, f"people with too many accounts: {over}"
 
     def check_calls(self, *, was_cut_short: bool) -> None:
         """P3 and P6, by the calls since the last run began."""
@@ -119,6 +138,9 @@ class Witness:
                 if self.accounts_of(who):
                     self._twins.append(who)
             user = act(*arguments)
+            if did is Did.UNARCHIVE:
+                self.archived_by_hand.discard(user.id)
+            self._forenames.setdefault(user.id, set()).add(user.values["FirstName"])
             self.deeds.append(Deed(did, user.id, Who(user.role, user.misid or "")))
             return user
 

@@ -8,7 +8,7 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.errors import AnswerLost, CredentialsRefused, OneFileUnreachable, Refused
-from syncd.onefile import OneFile, RateLimiter
+from syncd.onefile import Names, OneFile, RateLimiter
 from syncd.onefile.requests import create, update
 from syncd.simulator import ErrorBody, Fault, FaultKind, KeychainBody, LimiterShape, OverCap
 from tests.support.clocks import Clock
@@ -179,6 +179,14 @@ def test_search_in_unstable_order_returns_no_user_twice_and_ends(opened: Open) -
     pair.simulator.sow({"users": people})
     found = [user.id for user in pair.client.users(ORGANISATION, Role.LEARNER)]
     assert len(found) == len(set(found))
+
+
+def test_a_search_by_names_returns_those_who_have_both(opened: Open) -> None:
+    pair = opened()
+    _create(pair)
+    pair.client.create(create(Role.LEARNER, ORGANISATION, {**LEARNER, "LastName": "Other"}))
+    found = [user.names for user in pair.client.users(ORGANISATION, Role.LEARNER, names=Names("Ann", "Example"))]
+    assert found == [Names("Ann", "Example")]
 
 
 def test_unreadable_search_response_is_retried_and_not_taken_as_empty(opened: Open) -> None:

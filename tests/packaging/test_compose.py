@@ -25,7 +25,7 @@ def test_what_it_sets_is_a_configuration(tmp_path: Path, monkeypatch: pytest.Mon
         "mis-url": "postgresql+psycopg://reader:secret@mis.example/mis",
         "state-url": "postgresql+psycopg://syncd:secret@database/syncd",
         "encryption-key": "key",
-        "admin-token": "token",
+        "admin-token": "a token, long enough",
     }
     assert set(_SYNCD["secrets"]) == contents.keys()
     for name, content in contents.items():
@@ -42,7 +42,8 @@ def test_what_it_sets_is_a_configuration(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert settings.state.url.get_secret_value() == contents["state-url"]
     assert settings.admin.address == ("0.0.0.0", 8642)  # noqa: S104 - within the container
-    assert {settings.onefile.customer_token.get_secret_value(), settings.admin.token.get_secret_value()} == {"token"}
+    assert settings.onefile.customer_token.get_secret_value() == contents["customer-token"]
+    assert settings.admin.token.get_secret_value() == contents["admin-token"]
 
 
 def test_its_database_is_the_one_that_the_secrets_are_said_to_name() -> None:

@@ -81,14 +81,18 @@ def test_unit_passes_each_customer_its_own_files_as_valid_settings(
     assert {value.removeprefix("%d/") for value in variables.values()} == handed.keys()
     for name in handed:
         (tmp_path / name).write_text(
-            "sqlite:///here.db" if name.endswith("url") else "json://example.org" if name.endswith("urls") else name
+            "sqlite:///here.db"
+            if name.endswith("url")
+            else "json://example.org"
+            if name.endswith("urls")
+            else f"{name}-of-north"
         )
     (tmp_path / "syncd.toml").write_text(
         "\n".join(f"{head}\n{table}" for head, table in GOOD.items() if "mis" not in table)
     )
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value.replace("%d", str(tmp_path)))
-    assert load_settings(tmp_path / "syncd.toml").onefile.customer_token.get_secret_value() == "customer-token"
+    assert load_settings(tmp_path / "syncd.toml").onefile.customer_token.get_secret_value() == "customer-token-of-north"
 
 
 def _settings_of(unit: str, *, commented_too: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from syncd.settings import Settings
+from syncd.web.connections import ConnectionLimits
 
 _REPOSITORY = Path(__file__).parents[2]
 _UNIT = (_REPOSITORY / "config" / "syncd.service").read_text(encoding="utf-8")
@@ -45,3 +46,10 @@ def test_a_credential_it_cannot_do_without_has_an_empty_one_behind_it(name: str)
 def test_it_needs_no_package_beside_systemd_and_a_shell(name: str) -> None:
     unit = (_REPOSITORY / "config" / name).read_text(encoding="utf-8")
     assert set(re.findall(r"^Exec\w+=(\S+)", unit, re.MULTILINE)) == {"/opt/syncd/bin/syncd", "/bin/sh"}
+
+
+@pytest.mark.parametrize("name", ["syncd.service", "syncd@.service"])
+def test_it_has_descriptors_for_every_client_of_the_admin_port_and_many_for_runs(name: str) -> None:
+    unit = (_REPOSITORY / "config" / name).read_text(encoding="utf-8")
+    (descriptors,) = re.findall(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)
+    assert int(descriptors) >= 8 * ConnectionLimits().connections

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -51,6 +51,9 @@ class Client:
 
 Open = Callable[..., Client]
 
+#: Not used, but httpx makes one for each client, which takes longer than the calls of a test.
+_TLS: Final = httpx.create_ssl_context()
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -64,7 +67,7 @@ def open_onefile(clock: Clock) -> Iterator[Open]:
 
         def open_one(seed: dict[str, Any] | None = None, **switches: Any) -> Client:
             onefile = stack.enter_context(Simulator(Switches(**switches), seed, clock.timestamp))
-            client = Client(onefile, stack.enter_context(httpx.Client()))
+            client = Client(onefile, stack.enter_context(httpx.Client(verify=_TLS)))
             client.log_in()
             onefile.journal.clear()
             return client

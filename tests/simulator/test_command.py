@@ -29,6 +29,7 @@ def test_command_prints_its_address_serves_and_ends_cleanly_on_a_signal(tmp_path
     seed.write_text(json.dumps({"users": [{"OrganisationID": 5740, "Role": 5, "MISID": "A1"}]}))
     options = ["--port", "0", "--seed", str(seed), "--keychain", "--page-cap", "7", "--limiter", "sliding"]
     options += ["--done-status", "200", "--learner-in-assign-path", "--employer-must-be-assigned", "--flags-as-text"]
+    options += ["--archived-form", "DateArchived", "--archived-writable", "--refuse-repeated-archiving"]
     with subprocess.Popen([sys.executable, "-c", PROGRAM, *options], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -42,7 +43,12 @@ def test_command_prints_its_address_serves_and_ends_cleanly_on_a_signal(tmp_path
 
     assert (state["users"], state["switches"]["page_cap"], state["switches"]["limiter"]) == (1, 7, "sliding")
     assert state["switches"]["done_status"] == 200
-    for switch in ("learner_in_assign_path", "employer_must_be_assigned", "flags_as_text"):
+    assert (state["switches"]["archived_form"], state["switches"]["archived_learners_read_only"]) == (
+        "DateArchived",
+        False,
+    )
+    on = ("learner_in_assign_path", "employer_must_be_assigned", "flags_as_text", "refuse_repeated_archiving")
+    for switch in on:
         assert state["switches"][switch] is True
     assert state["organisations"][0]["KeychainCreationForNewUserActive"] is True
 

@@ -158,7 +158,12 @@ def test_the_misid_filter_of_places_may_be_a_prefix_or_ignored(open_onefile: Ope
             client.post(f"/{kind}", {"OrganisationID": ORGANISATION, "Name": misid, "MISID": misid})
         found[how] = len(client.search(f"/{kind}/Search", MISID="P1"))
 
-    assert found == {MisidFilter.EXACT: 1, MisidFilter.PREFIX: 2, MisidFilter.IGNORED: 3}
+    assert found == {
+        MisidFilter.EXACT: 1,
+        MisidFilter.ANY_CASE: 1,
+        MisidFilter.PREFIX: 2,
+        MisidFilter.IGNORED: 3,
+    }
 
 
 @pytest.mark.parametrize("kind", ALL_FIELDS)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from syncd.simulator import MisidFilter, OverCap
+from syncd.simulator import MisidFilter, NameFilter, OverCap
 from tests.support.clocks import Clock
 from tests.support.onefile import ORGANISATION
 
@@ -81,6 +81,35 @@ def test_the_misid_filter_is_exact_or_a_prefix_or_ignored(open_onefile: Open) ->
     assert found[MisidFilter.EXACT] == ["A1"]
     assert found[MisidFilter.PREFIX] == ["A1", "A10", "A11"]
     assert len(found[MisidFilter.IGNORED]) == 11
+
+
+def test_the_misid_filter_may_find_a_misid_in_any_letter_case(open_onefile: Open) -> None:
+    client = open_onefile(seed=_crowd(2), misid_filter=MisidFilter.ANY_CASE)
+    assert [row["MISID"] for row in client.search(Role=5, MISID="a1")] == ["A1"]
+
+
+def test_the_name_filters_are_exact_loose_a_prefix_ignored_or_refused(open_onefile: Open) -> None:
+    people = [("Zoë", "Lee"), ("ZOE", "Lee"), ("Zoëlle", "Leeds"), ("Zoë", "Other")]
+    seed = {
+        "users": [
+            {"OrganisationID": ORGANISATION, "Role": 5, "FirstName": first, "LastName": last} for first, last in people
+        ]
+    }
+    clients = {how: open_onefile(seed=seed, name_filter=how) for how in NameFilter}
+
+    found = {
+        how: [row["FirstName"] for row in client.search(Role=5, FirstName="Zoë", LastName="Lee")]
+        for how, client in clients.items()
+        if how is not NameFilter.REFUSED
+    }
+
+    assert found == {
+        NameFilter.EXACT: ["Zoë"],
+        NameFilter.LOOSE: ["Zoë", "ZOE"],
+        NameFilter.PREFIX: ["Zoë", "Zoëlle"],
+        NameFilter.IGNORED: ["Zoë", "ZOE", "Zoëlle", "Zoë"],
+    }
+    assert clients[NameFilter.REFUSED].post("/User/Search", {"Role": 5, "FirstName": "Zoë"}).status_code == 400
 
 
 def test_filters_on_names_email_and_placement_must_all_fit(client: Client) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from syncd.core.fields import Role, fields_of
-from syncd.simulator import DateForm, KeychainBody
+from syncd.simulator import ArchivedForm, DateForm, KeychainBody
 from syncd.simulator.field_rules import CLASSROOM_FIELDS, PLACEMENT_FIELDS, ROLES, USER_FIELDS
 from tests.support.onefile import ORGANISATION
 
@@ -223,6 +223,53 @@ def test_an_archived_learner_is_read_only_until_unarchived(client: Client) -> No
     assert client.get(f"/User/{number}").status_code == 200
     assert client.post(f"/User/{number}/Unarchive").status_code == 204
     assert client.post(f"/User/{number}", {"Telephone": "1"}).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("form", "archived", "active"),
+    [
+        (ArchivedForm.NOTHING, {"Role": 1}, {"Role": 1}),
+        (ArchivedForm.ARCHIVED, {"Role": 1, "Archived": True}, {"Role": 1, "Archived": False}),
+        (ArchivedForm.IS_ARCHIVED, {"Role": 1, "IsArchived": True}, {"Role": 1, "IsArchived": False}),
+        (ArchivedForm.DATE_ARCHIVED, {"Role": 1, "DateArchived": "2026-01-15T12:00:00"}, {"Role": 1}),
+        (ArchivedForm.ROLE_NUMBER, {"Role": 2}, {"Role": 1}),
+        (ArchivedForm.NO_ROLE, {}, {"Role": 1}),
+    ],
+)
+def test_archived_account_shows_in_the_form_that_is_switched_on(
+    open_onefile: Open, form: ArchivedForm, archived: dict[str, Any], active: dict[str, Any]
+) -> None:
+    client = open_onefile(archived_form=form, full_rows=True)
+    number = client.create(learner(client.create(assessor())))
+
+    def shown() -> list[dict[str, Any]]:
+        answers = [client.get(f"/User/{number}").json(), *client.search("/User/Search/1/10", MISID="L1")]
+        return [{name: row[name] for name in row if name == "Role" or "Archived" in name} for row in answers]
+
+    client.post(f"/User/{number}/Archive")
+    assert shown() == [archived, archived]
+    client.post(f"/User/{number}/Unarchive")
+    assert shown() == [active, active]
+
+
+def test_archived_staff_have_a_role_number_that_no_create_may_use(open_onefile: Open) -> None:
+    client = open_onefile(archived_form=ArchivedForm.ROLE_NUMBER)
+    number = client.create(assessor())
+    client.post(f"/User/{number}/Archive")
+
+    role = client.get(f"/User/{number}").json()["Role"]
+
+    assert client.post("/User", assessor(Role=role)).status_code == 400
+
+
+@pytest.mark.parametrize("status", [400, 403, 409])
+def test_update_of_archived_learner_is_refused_or_carried_out(open_onefile: Open, status: int) -> None:
+    for is_read_only in (True, False):
+        client = open_onefile(archived_learners_read_only=is_read_only, archived_update_status=status)
+        number = client.create(learner(client.create(assessor())))
+        client.post(f"/User/{number}/Archive")
+
+        assert client.post(f"/User/{number}", {"Telephone": "1"}).status_code == (status if is_read_only else 204)
 
 
 def test_archiving_twice_can_be_refused(open_onefile: Open) -> None:

@@ -30,6 +30,7 @@ from sqlalchemy import create_engine
 from syncd.simulator import LimiterShape, Simulator, Switches
 from tests.support.addresses import free_address
 from tests.support.command import UNHURRIED, Exit, Finished, Running, Syncd
+from tests.support.guard import HIGHEST_LIMITS
 from tests.support.polling import wait_until
 
 from .college import FEED, ORGANISATION, SEED, BusyMis, Chance, accounts, let_it_fail
@@ -131,6 +132,7 @@ def test_busy_daemon_does_not_grow_and_has_all_accounts_in_sync_at_the_end(tmp_p
         address = free_address()
         syncd = _syncd(tmp_path, simulator, postgres_url, address)
         reader, measured = _Reader(address), _Measured()
+        syncd.approve_first_run()
         with syncd.start("run") as daemon:
             daemon.wait_until_it_listens(address)
             daemon.wait_for_event("run_finished")
@@ -178,7 +180,7 @@ def _syncd(folder: Path, simulator: Simulator, mis_url: str, address: str) -> Sy
             "source": {"url": mis_url},
             "state": {"url": "sqlite:///state.db"},
             "schedule": {"poll": "1s", "verify": "20s", "quiet": []},
-            "guard": {"floor": 100_000},
+            "guard": dict(HIGHEST_LIMITS),
             "leavers": {"action": "archive", "grace_days": 0},
             "admin": {"listen": address},
         },

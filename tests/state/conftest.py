@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from tests.support.stores import open_store
 
 
-@pytest.fixture(params=["sqlite_url", "postgres_url"])
+@pytest.fixture(params=["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A store of the test's own, its schema current."""
-    store = Store(request.getfixturevalue(request.param), ValueCipher())
-    store.upgrade()
+    store = open_store(request.getfixturevalue(request.param))
     yield store
     store.close()

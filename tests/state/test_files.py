@@ -102,7 +102,7 @@ def test_in_a_folder_of_roots_own_everything_stays_roots(tmp_path: Path) -> None
     ("name", "work"),
     [("syncd.db", _WRITE), ("syncd.db-wal", _WRITE), ("syncd.db.5740.writing.lock", _LOCK)],
 )
-@pytest.mark.parametrize("mode", [0o600, 0o644])
+@pytest.mark.parametrize("mode", [0o600, pytest.param(0o644, marks=pytest.mark.slow)])
 def test_a_file_of_roots_is_refused_by_name_and_the_remedy_mends_it(
     folder: Path, name: str, work: str, mode: int
 ) -> None:
@@ -129,7 +129,74 @@ def test_a_file_of_roots_is_refused_by_name_and_the_remedy_mends_it(
 
     subprocess.run(["sh", "-c", remedy], check=True)
     assert _as_service(store, _CHECK) == ["done"]
+    # A mode that lets others read stays worth a warning; SQLite makes its -wal anew.
+    is_private = mode == 0o600 or name == "syncd.db-wal"
+    assert of_store(store, upgrades_itself=True).state is (State.OK if is_private else State.WARNING)
+
+
+@pytest.fixture
+def shared_folder(folder: Path) -> Path:
+    """A folder of root's that the service may write to, with a database of the service's in it."""
+    os.chown(folder, 0, 0)
+    folder.chmod(0o777)
+    store = _store(folder)
+    assert _as_service(store, "store.upgrade()") == ["done"]
+    assert _owners(folder) == {"syncd.db": _SERVICE}
+    return folder
+
+
+def test_lock_that_root_creates_belongs_to_the_owner_of_the_database(shared_folder: Path) -> None:
+    store = _store(shared_folder)
+    with locked(store, 5740, Purpose.WRITING), store.begin() as connection:
+        connection.execute(text("CREATE TABLE more (x)"))
+        assert set(_owners(shared_folder).values()) == {_SERVICE}
+    store.close()
+    assert _as_service(store, _CHECK, _LOCK, _WRITE) == ["done"] * 3
+
+
+def test_lock_of_roots_is_named_to_the_service_and_by_doctor_whoever_owns_the_folder(shared_folder: Path) -> None:
+    store = _store(shared_folder)
+    lock = shared_folder / "syncd.db.5740.writing.lock"
+    lock.touch(mode=0o600)
+    remedy = f"chown --reference={shared_folder}/syncd.db {shared_folder}/syncd.db*"
+    for said in _as_service(store, _CHECK, _LOCK):
+        assert f"{lock} belongs to root, and syncd runs as user {_SERVICE}" in said
+        assert f"As root, give it the owner of the database: {remedy}" in said
+    outcome = of_store(store, upgrades_itself=True)
+    assert (outcome.state, f"{lock} belongs to root" in outcome.found) == (State.FAILED, True)
+    assert remedy in outcome.advice
+    assert os.geteuid() == 0
+
+    subprocess.run(["sh", "-c", remedy], check=True)
+    assert _as_service(store, _CHECK, _LOCK) == ["done"] * 2
     assert of_store(store, upgrades_itself=True).state is State.OK
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link", "a dangling link", "a pipe or device"])
+def test_lock_that_is_no_file_is_named_by_the_run_and_by_doctor(folder: Path, kind: str) -> None:
+    store = _store(folder)
+    store.upgrade()
+    lock, target = folder / "syncd.db.5740.writing.lock", folder / "target"
+    match kind:
+        case "a folder":
+            lock.mkdir()
+        case "a pipe or device":
+            os.mkfifo(lock)
+        case _:
+            lock.symlink_to(target)
+            if kind == "a link":
+                target.touch()
+    why = f"{lock} is {kind.replace('dangling ', '')} that belongs to root. Move it away: syncd creates the file again."
+    with pytest.raises(StateUnreachable) as refused:
+        store.check_writable()
+    assert str(refused.value) == f"The state store cannot be used: {why}"
+    if kind != "a pipe or device":
+        with pytest.raises(StateUnreachable) as refused, locked(store, 5740, Purpose.WRITING):
+            pass
+        assert str(refused.value) == f"The state store cannot be used: {why}"
+    assert target.exists() is (kind == "a link")
+    store.close()
 
 
 def test_a_restored_file_of_roots_is_handed_over_but_never_by_a_link(folder: Path) -> None:

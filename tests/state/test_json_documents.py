@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncd.core.accounts import Status
+from syncd.core.evidence import Evidence, Likeness
 from syncd.core.fields import Role
+from syncd.core.identity import Answer
 from syncd.core.records import Held, Reason
 from syncd.core.run import Action, OneFileStatus, Outcome, RunState, Trigger
 from syncd.state import daemons, held_records, runs
@@ -41,7 +43,19 @@ def test_a_held_record() -> None:
     )  # fmt: skip
     assert _as_text(documents.held_document(held)) == (
         '{"organisation_id": 5740, "role": "Learner", "misid": "L1", "reason": "duplicate_key", "field": "MISID", '
-        f'"detail": "twice", "feed": "learners", "first_seen_at": "{_TEXT}"}}'
+        '"detail": "twice", "feed": "learners", "other": null, "user_id": null, "evidence": null, "answer": null, '
+        f'"first_seen_at": "{_TEXT}"}}'
+    )
+
+
+def test_a_question_about_a_person() -> None:
+    held = HeldEntry(
+        _HERE, Role.LEARNER, "L1", "learners", 0, Reason.REKEYED, "MISID", "looks", is_warning=False, first_seen_at=_AT,
+        other="L0", user_id=7, evidence=Evidence(Likeness.LIKELY, ("ULN",), ("LastName", "DOB")), answer=Answer.SAME,
+    )  # fmt: skip
+    assert _as_text(documents.held_document(held)).endswith(
+        '"other": "L0", "user_id": 7, "evidence": {"likeness": "likely", "equal": ["ULN"], "differ": ["LastName", '
+        f'"DOB"]}}, "answer": "same", "first_seen_at": "{_TEXT}"}}'
     )
 
 
@@ -50,13 +64,12 @@ def test_a_change() -> None:
         1, 2, _AT, _HERE, Role.LEARNER, "L1", 7, Action.UPDATE, ("Email", "ULN"), Outcome.IN_DOUBT, 3, None, "why"
     )
     of_one = (
-        f'"run": 2, "at": "{_TEXT}", "action": "update", "fields": ["Email", "ULN"], "outcome": "in_doubt", '
+        f'"run": 2, "at": "{_TEXT}", "misid": "L1", "user_id": 7, "action": "update", "fields": ["Email", "ULN"], '
+        '"outcome": "in_doubt", '
         '"attempts": 3, "http_status": null, "detail": "why"}'
     )
     assert _as_text(documents.history_document(change)) == "{" + of_one
-    assert _as_text(documents.change_document(change)) == (
-        '{"organisation_id": 5740, "role": "Learner", "misid": "L1", "user_id": 7, ' + of_one
-    )
+    assert _as_text(documents.change_document(change)) == ('{"organisation_id": 5740, "role": "Learner", ' + of_one)
 
 
 def test_the_status_of_one_organisation_and_of_two(store: Store) -> None:
@@ -64,9 +77,7 @@ def test_the_status_of_one_organisation_and_of_two(store: Store) -> None:
         daemons.register(session_on(connection, _HERE, _AT), "host", 1)
         daemons.note_next_run(session_on(connection, _HERE), _AT)
         number = runs.start(session_on(connection, _HERE, _AT), Trigger.SCHEDULE)
-        runs.stop(
-            session_on(connection, _HERE, _AT), number, "too many", onefile=OneFileStatus.OK, totals={}, sample={}
-        )
+        runs.stop(session_on(connection, _HERE, _AT), number, "too many", onefile=OneFileStatus.OK, totals={})
         failed = runs.start(session_on(connection, _THERE, _AT), Trigger.COMMAND)
         runs.finish(
             session_on(connection, at=_AT), failed, RunState.FAILED, reason="gone", onefile=OneFileStatus.UNREACHABLE
@@ -76,8 +87,9 @@ def test_the_status_of_one_organisation_and_of_two(store: Store) -> None:
         )
         one = documents.status_document(status_by_organisation(session_on(connection), [_HERE]))
         two = documents.status_document(status_by_organisation(session_on(connection), [_HERE, _THERE]))
-    nothing = dict.fromkeys(("creates", "updates", "leavers"), 0)
-    none_yet = dict.fromkeys(("returners", "held", "warnings", "unchanged", "applied", "refused", "in_doubt"), 0)
+    nothing = dict.fromkeys(("creates", "updates", "leavers", "archivings"), 0)
+    names = ("returners", "held", "warnings", "unchanged", "applied", "refused", "in_doubt", "queued")
+    none_yet = dict.fromkeys(names, 0)
     assert _as_text(one) == _as_text(
         {
             "last_run": {
@@ -99,6 +111,7 @@ def test_the_status_of_one_organisation_and_of_two(store: Store) -> None:
             "held": {},
             "warnings": 0,
             "in_doubt": 0,
+            "suspended": [],
             "onefile": "ok",
         }
     )

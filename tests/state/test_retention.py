@@ -10,18 +10,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
+from syncd.core.decisions import Decision
 from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Create, Plan
 from syncd.core.records import Held, Key, Reason
 from syncd.core.run import Action, OneFileStatus, Outcome, RunState, Trigger
-from syncd.state import accounts, approvals, changes, counters, held_records, resync_requests, retention, runs
+from syncd.state import (
+    accounts,
+    approvals,
+    changes,
+    counters,
+    held_records,
+    plan_steps,
+    resync_requests,
+    retention,
+    runs,
+)
 from syncd.state.changes import UNSETTLED
 from syncd.state.conditions import current_conditions
 from syncd.state.db import maintenance
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.db.tables import approval, change, metadata, resync_request, run
+from syncd.state.db.tables import approval, change, metadata, plan_step, resync_request, run
+from syncd.state.plan_steps import StepToStore
 from syncd.state.retention import purge
 from syncd.state.views import lag
 from tests.support.sessions import session_on
@@ -78,10 +90,9 @@ def _change(
     return number
 
 
-def _approve(store: Store, run_id: int, at: datetime) -> approvals.Approval:
-    plan = Plan(creates=(Create(Key(_HERE, Role.LEARNER, "L9"), "learners", {"MISID": "L9"}),))
+def _approve(store: Store, run_id: int, at: datetime) -> int:
     with store.begin() as connection:
-        return approvals.approve_beforehand(session_on(connection, at=at), run_id, plan, "somebody")
+        return approvals.approve_beforehand(session_on(connection, at=at), run_id, Counts(creates=1), "somebody")
 
 
 def _numbers(store: Store, table: Any) -> list[int]:
@@ -122,7 +133,7 @@ def test_purge_works_in_small_batches_and_stops_between_them_on_request(
         if statement.startswith("DELETE FROM change"):
             deleted.append(cursor.rowcount)
 
-    answers = iter([False, True, True])
+    answers = iter([False, True, True, True])
 
     assert purge(store, [_HERE], _NOW, _KEEP, lambda: next(answers)) == 2
     assert purge(store, [_HERE], _NOW, _KEEP) == 3
@@ -171,32 +182,37 @@ def test_change_of_a_killed_run_is_kept_until_it_has_been_put_in_doubt(store: St
     assert purge(store, [_HERE], _NOW, _KEEP) == 1
 
 
-def test_what_has_been_used_of_an_approval_is_known_as_long_as_it_lasts(store: Store) -> None:
-    stopped = _run(store, _NOW - timedelta(hours=2), RunState.APPROVED)
-    granted = _approve(store, stopped, _NOW - timedelta(hours=2))
-    under_it = _run(store, _NOW - timedelta(hours=1), RunState.INTERRUPTED)
+def test_plan_is_deleted_with_its_run_unless_a_later_run_has_the_same(store: Store) -> None:
+    old, first = _run(store, _LONG_AGO), _run(store, _LONG_AGO, RunState.SUPERSEDED)
+    later = _run(store, _NOW, RunState.AWAITING_APPROVAL)
+    for number in (old, first):
+        steps = [_step(f"L{each}") for each in range(retention.BATCH_ROWS + 1)]
+        with store.begin() as connection:
+            plan_steps.save(session_on(connection), number, 0, steps)
+            runs.record_plan(session_on(connection), number, Plan(), number)
     with store.begin() as connection:
-        connection.execute(run.update().where(run.c.id == under_it).values(approval_id=granted.number))
-    _change(store, under_it, _NOW - timedelta(hours=1), action=Action.CREATE)
+        runs.record_plan(session_on(connection), later, Plan(), first)
+    _run(store, _LONG_AGO)
 
-    purge(store, [_HERE], _NOW, timedelta(minutes=1))
+    purge(store, [_HERE], _NOW, _KEEP)
 
     with store.begin() as connection:
-        assert approvals.in_force(session_on(connection, _HERE, _NOW), {"schedule"}) == approvals.Approval(
-            granted.number, Counts(0, 0, 0)
-        )
+        assert set(connection.scalars(select(plan_step.c.run_id))) == {first}
+    assert old not in _numbers(store, run)
+
+
+def _step(misid: str) -> StepToStore:
+    create = Create(Key(_HERE, Role.LEARNER, misid), "learners", {"MISID": misid})
+    return StepToStore(create, 1, misid, Decision.UNDECIDED)
 
 
 def test_the_number_of_an_approval_is_never_given_again(store: Store) -> None:
-    number = _approve(store, _run(store, _LONG_AGO, RunState.APPROVED), _LONG_AGO).number
-    under_it = _run(store, _LONG_AGO)
-    with store.begin() as connection:
-        connection.execute(run.update().where(run.c.id == under_it).values(approval_id=number))
+    number = _approve(store, _run(store, _LONG_AGO, RunState.APPROVED), _LONG_AGO)
     _run(store, _LONG_AGO, RunState.APPROVED)
 
     purge(store, [_HERE], _NOW, _KEEP)
 
-    assert _approve(store, _run(store, _NOW, RunState.APPROVED), _NOW).number > number
+    assert _approve(store, _run(store, _NOW, RunState.APPROVED), _NOW) > number
 
 
 def test_resync_request_is_kept_with_its_run_and_always_if_unanswered(store: Store) -> None:

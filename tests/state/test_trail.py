@@ -33,7 +33,7 @@ def _fill(store: Store, made: Sequence[_Made]) -> None:
                 Key(organisation_id, Role.LEARNER, misid),
                 Action.UPDATE,
                 {},
-                user_id=1,
+                user_id=int(misid.removeprefix("L")),
                 feed="learners",
                 fingerprint="",
             )

@@ -47,7 +47,6 @@ def _play(store: Store, ends: Iterable[str], *, is_full: bool = True) -> None:
                     end,
                     onefile=onefile,
                     totals={"calls": 0},
-                    sample={},
                 )
             else:
                 runs.finish(session_on(connection, at=now), number, state, reason=end, onefile=onefile, problem=problem)

@@ -12,13 +12,16 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
+from syncd.core.assignments import Pair, StoredAssignment
 from syncd.core.fields import Role
-from syncd.core.records import Key
+from syncd.core.records import Held, Key, Reason
+from syncd.core.run import Action, Outcome, Trigger
 from syncd.errors import StateUnusable
-from syncd.state import accounts
+from syncd.state import accounts, assignments, changes, held_records, runs
 from syncd.state.db import maintenance
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from syncd.state.db.tables import plan_step
 from tests.support.sessions import session_on
 
 _NOW = datetime(2026, 1, 15, tzinfo=UTC)
@@ -69,6 +72,65 @@ def _at_rest(store: Store) -> str:
 
 def test_a_sound_store_has_no_defects(sealed: Store) -> None:
     assert list(maintenance.defects(sealed)) == []
+
+
+def test_texts_of_onefile_are_encrypted_checked_and_encrypted_again(opened: With, sealed: Store) -> None:
+    key = Key(5740, Role.LEARNER, "L1")
+    pair = Pair(key, Key(5740, Role.EMPLOYER, "E1"))
+    held = Held(*key, "learners", Reason.REFUSED, "", "Zz-Detail")
+    with sealed.begin() as connection:
+        session = session_on(connection, 5740, _NOW, cipher=sealed.cipher)
+        run = runs.start(session, Trigger.COMMAND)
+        change = changes.record_intent(session, run, key, Action.UPDATE, {}, user_id=1, feed="", fingerprint="")
+        changes.record_outcome(session, change, Outcome.REFUSED, message="Zz-Message")
+        held_records.hold(session, held)
+        assignments.save(session, pair, StoredAssignment(1, 2, "Zz-Refusal"))
+        at_rest = " ".join(
+            value
+            for table in ("change", "held", "assignment")
+            for row in connection.execute(text(f"SELECT * FROM {table}"))
+            for value in map(str, row)
+        )
+    assert "Zz-" not in at_rest
+    assert {"change.message", "held.detail", "assignment.refusal"} <= set(
+        " ".join(maintenance.defects(opened(_NEW))).split()
+    )
+
+    maintenance.reencrypt(opened(f"{_NEW},{_OLD}"))
+
+    store = opened(_NEW)
+    assert list(maintenance.defects(store)) == []
+    with store.begin() as connection:
+        session = session_on(connection, 5740, _NOW, cipher=store.cipher)
+        assert [each.message for each in changes.history(session, "L1")] == ["Zz-Message"]
+        assert [each.detail for each in held_records.listing(session)] == ["Zz-Detail"]
+        assert assignments.stored(session) == {pair: StoredAssignment(1, 2, "Zz-Refusal")}
+        # It is the same entry, however it is encrypted.
+        (before,) = connection.execute(text("SELECT detail, first_seen_at FROM held")).all()
+        held_records.replace(session, [held], [])
+        assert connection.execute(text("SELECT detail, first_seen_at FROM held")).all() == [before]
+
+
+def test_plans_are_readable_after_the_old_key_is_put_away(opened: With, sealed: Store) -> None:
+    with sealed.begin() as connection:
+        connection.execute(
+            plan_step.insert(),
+            [
+                {
+                    **dict.fromkeys(("kind", "role", "misid", "other", "fields", "digest", "decision"), ""),
+                    "run_id": run,
+                    "position": position,
+                    "stage": 0,
+                    "detail": sealed.cipher.encrypt({}),
+                }
+                for run in (runs.start(session_on(connection, 5740, _NOW), Trigger.COMMAND) for _ in range(3))
+                for position in range(400)
+            ],
+        )
+
+    assert maintenance.reencrypt(opened(f"{_NEW},{_OLD}")) == 1202
+
+    assert list(maintenance.defects(opened(_NEW))) == []
 
 
 def test_values_that_no_key_opens_are_a_defect(opened: With, sealed: Store) -> None:

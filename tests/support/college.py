@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 import stamina
 import structlog
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from syncd.core.fields import Role
-from syncd.core.guard import Limits
 from syncd.core.records import Key
 from syncd.core.run import Trigger
 from syncd.mis import Mis
@@ -21,14 +20,15 @@ from syncd.onefile import OneFile, RateLimiter
 from syncd.simulator import LimiterShape, Simulator, Switches
 from syncd.simulator.models import User
 from syncd.state import accounts, changes, held_records
-from syncd.state.db.encryption import ValueCipher
-from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Feed, Policy, SyncContext
 from syncd.sync.run import RunResult, run_once
+from tests.support.guard import NO_LIMITS, let_create
 from tests.support.sessions import session_on
+from tests.support.stores import open_store
 
 from .clocks import Clock
+from .databases import mis_engine
 from .onefile import ORGANISATION, SEED
 
 NO_VALUES: Mapping[str, Any] = {}
@@ -48,7 +48,7 @@ class College:
         self.onefile = simulator
         self.clock = clock
         self.mis_url = mis_url
-        self._engine = create_engine(mis_url)
+        self._engine = mis_engine(mis_url)
         with self._engine.begin() as connection:
             connection.execute(
                 text(
@@ -91,6 +91,12 @@ class College:
     def run(self, **options: Any) -> RunResult:
         return run_once(self.context, Trigger.COMMAND, **options)
 
+    def pass_days(self, days: int) -> None:
+        """Let days pass, each with a run at its end."""
+        for _ in range(days):
+            self.clock.go_on(days=1)
+            self.run()
+
     def with_policy(self, **changes_: Any) -> None:
         self.context = replace(self.context, policy=replace(self.context.policy, **changes_))
 
@@ -107,18 +113,16 @@ class College:
 
     @property
     def held(self) -> dict[str, str]:
-        with self.context.store.begin() as connection:
-            return {row.misid: row.reason for row in held_records.listing(session_on(connection, ORGANISATION))}
+        store = self.context.store
+        with store.begin() as connection:
+            listed = held_records.listing(session_on(connection, ORGANISATION, cipher=store.cipher))
+        return {row.misid: row.reason for row in listed}
 
     def detail(self, misid: str) -> str:
-        with self.context.store.begin() as connection:
-            return str(
-                next(
-                    row.detail
-                    for row in held_records.listing(session_on(connection, ORGANISATION))
-                    if row.misid == misid
-                )
-            )
+        store = self.context.store
+        with store.begin() as connection:
+            listed = held_records.listing(session_on(connection, ORGANISATION, cipher=store.cipher))
+        return next(row.detail for row in listed if row.misid == misid)
 
     @property
     def in_doubt(self) -> int:
@@ -163,16 +167,23 @@ def founded(
     *,
     syncd_calls_per_minute: int = 600_000,
     quiet: tuple[tuple[time, time], ...] = (),
+    is_new: bool = False,
     **switches: Any,
 ) -> Iterator[College]:
-    """Such a college, with its MIS in a folder; syncd makes no call in its ``quiet`` windows."""
+    """Such a college, with its MIS in a folder; syncd makes no call in its ``quiet`` windows.
+
+    If it ``is_new`` to syncd, the first run that creates somebody waits for an approval.
+    """
     clock = Clock()
     with ExitStack() as stack:
         simulator = stack.enter_context(
             Simulator(Switches(**{"limiter": LimiterShape.OFF, **switches}), SEED, clock=clock.timestamp)
         )
-        store = Store(state_url, ValueCipher())
-        store.upgrade()
+        store = open_store(state_url)
+        if not is_new:
+            with store.begin() as connection:
+                for organisation_id in (ORGANISATION, ORGANISATION + 1):
+                    let_create(session_on(connection, organisation_id))
         stack.callback(store.close)
         rate_limiter = RateLimiter(
             StoredRateLimit(store, "token"),
@@ -192,7 +203,7 @@ def founded(
             (Feed("learners", Role.LEARNER, _FEED),),
             client,
             store,
-            Policy(limits=Limits(floor=1000)),
+            Policy(limits=NO_LIMITS),
             structlog.get_logger(),
             clock,
             lambda: clock.is_stopping,

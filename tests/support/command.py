@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
-from typing import Any, Final, TypeAlias
+from typing import IO, Any, Final, TypeAlias
 
+from syncd.core.fields import PLACES
+
+from . import forking
 from .addresses import listens
 from .polling import wait_until
 
@@ -117,6 +120,9 @@ class Syncd:
         self.customer_token = customer_token
         self.configuration = configuration
         self.environment: dict[str, str] = {}
+        self.umask = -1
+        """Of what `start` starts; -1 for that of this process."""
+        self._feeds: list[dict[str, object]] = [{"name": "learners", "role": "Learner", "query_file": self.feed.name}]
         self._commands = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.write_feed(feed)
@@ -136,25 +142,53 @@ class Syncd:
         """Replace the feed's SQL."""
         self.feed.write_text(sql, encoding="utf-8")
 
+    def add_feed(self, name: str, role: str, sql: str) -> None:
+        """Have another feed beside that of the learners, of people of a role or of places."""
+        (self.folder / f"{name}.sql").write_text(sql, encoding="utf-8")
+        of = {"kind": f"{role.lower()}s"} if role in PLACES else {"role": role}
+        self._feeds.append({"name": name, **of, "query_file": f"{name}.sql"})
+        self.configure()
+
     def configure(self, **sections: dict[str, object]) -> None:
         """Lay these keys over the configuration and write it."""
         for section, keys in sections.items():
             self.configuration[section] = self.configuration.get(section, {}) | keys
-        feed = {"name": "learners", "role": "Learner", "query_file": self.feed.name}
         tables = [_table(f"[{name}]", keys) for name, keys in self.configuration.items()]
-        self.file.write_text("\n".join((*tables, _table("[[feeds]]", feed))), encoding="utf-8")
+        tables += [_table("[[feeds]]", feed) for feed in self._feeds]
+        self.file.write_text("\n".join(tables), encoding="utf-8")
 
     def __call__(self, *arguments: str) -> Finished:
-        """Run a command to its end."""
-        with self.start(*arguments) as running:
-            return running.wait()
+        """Run a command to its end, in a process that is forked from one that has loaded syncd."""
+        stdout, stderr = self._outputs(arguments[0])
+        code = forking.run(
+            arguments, self.folder, self._environment(), stdout, stderr, timeout_seconds=_LONGEST_COMMAND_SECONDS
+        )
+        return Finished(code, stdout.read_text(encoding="utf-8"), stderr.read_text(encoding="utf-8"))
+
+    def run(self, *arguments: str, stdout: IO[bytes]) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end with this standard output."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=_LONGEST_COMMAND_SECONDS,
+        )
+
+    def approve_first_run(self) -> None:
+        """Have the first run that creates accounts stopped and approved, so that a later one may send its plan."""
+        assert self("sync").exit == Exit.AWAITING_APPROVAL
+        approved = self("approve")
+        assert approved.exit == Exit.IN_STEP, approved.stderr
 
     @contextmanager
     def start(self, *arguments: str) -> Iterator[Running]:
-        """Run a command alongside; whatever is still going at the end is killed."""
-        self._commands += 1
-        stem = f"{self._commands:03}-{arguments[0]}"
-        stdout, stderr = self.folder / f"{stem}.out", self.folder / f"{stem}.err"
+        """Run a command alongside, as a shell starts it; whatever is still going at the end is killed."""
+        stdout, stderr = self._outputs(arguments[0])
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(
                 [*COMMAND, *arguments],
@@ -163,6 +197,7 @@ class Syncd:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                umask=self.umask,
             )
             try:
                 yield Running(process, stdout, stderr)
@@ -170,6 +205,12 @@ class Syncd:
                 if process.poll() is None:
                     process.kill()
                 process.wait()
+
+    def _outputs(self, command: str) -> tuple[Path, Path]:
+        """New files for what a command writes."""
+        self._commands += 1
+        stem = f"{self._commands:03}-{command}"
+        return self.folder / f"{stem}.out", self.folder / f"{stem}.err"
 
     def everything_said(self) -> Iterator[tuple[str, str]]:
         """What every command so far has written, by the name of its file."""

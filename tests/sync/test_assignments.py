@@ -8,6 +8,7 @@ from syncd.core.fields import Referent, Role
 from syncd.core.records import Code
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
+from syncd.state.held_records import Selection
 from tests.support.college import Found
 from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
@@ -131,7 +132,7 @@ def test_refused_assignment_is_held_and_its_default_employer_left_out(whole: Who
     assert whole.run().calls == 0, "it is not sent again by itself"
     world.users[whole.id_of(Role.EMPLOYER, "E2")].is_archived = False
     with whole.college.context.store.begin() as connection:
-        held_records.retry(session_on(connection, ORGANISATION, whole.college.clock()), ["L1"])
+        held_records.retry(session_on(connection, ORGANISATION, whole.college.clock()), Selection(["L1"]))
     assert whole.run().is_in_sync
     learner, employer = whole.id_of(Role.LEARNER, "L1"), whole.id_of(Role.EMPLOYER, "E2")
     assert [path for path, _ in whole.told] == [f"/User/{employer}/Assign", f"/User/{learner}"]

@@ -15,6 +15,9 @@ from tests.support.onefile import CLASSROOM, PLACEMENT
 from tests.support.tds import Answer, Column, Cut, Failure, Result, TdsServer
 from tests.support.tds.columns import nvarchar
 
+# SQL Server's driver needs libraries of the system.
+pytestmark = pytest.mark.mssql
+
 _QUERY = "SELECT * FROM learner"
 _COLUMNS = ("MISID", "FirstName", "LastName", "Email", "ClassroomID", "PlacementID", "DefaultAssessorID")
 

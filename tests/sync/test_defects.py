@@ -1,6 +1,7 @@
 """A defect of syncd's ends its run as failed, says where it is, and quotes nothing."""
 
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import structlog
 
 from syncd.core.alerts import AlertKind
 from syncd.core.run import RunState
-from syncd.errors import Unforeseen
+from syncd.errors import ThreadsExhausted, Unforeseen
 from syncd.state import accounts, runs
 from syncd.state.conditions import current_conditions
 from syncd.sync.incremental import full_read
@@ -54,6 +55,24 @@ def test_defect_fails_the_run_and_is_reported_without_values(
     college.clock.sleep(3600)
     assert college.run().is_in_sync
     assert _standing(college) == (RunState.FINISHED, "", set())
+    assert len(college.in_onefile("L1")) == 1
+
+
+def test_run_without_another_thread_fails_with_the_remedy_and_the_next_one_continues(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+
+    def start(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patch, structlog.testing.capture_logs() as log:
+        patch.setattr(Thread, "start", start)
+        with pytest.raises(ThreadsExhausted, match="TasksMax"):
+            college.run()
+    (finished,) = (line for line in log if line["event"] == "run_finished")
+    assert "no more threads" in finished["reason"]
+    college.clock.sleep(3600)
+    assert college.run().is_in_sync
     assert len(college.in_onefile("L1")) == 1
 
 

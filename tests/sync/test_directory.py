@@ -8,12 +8,12 @@ import pytest
 from syncd.core.accounts import Known, Status
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Key, Reason
+from syncd.onefile import Names
 from syncd.simulator import OverCap
 from syncd.sync.lookup import OneFileLookup
+from tests.support.calls import calls_made, finds, looks, searches
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
-
-from .least_calls import calls_made, finds, searches
 
 _PAGE = 50
 
@@ -86,7 +86,7 @@ def test_download_with_a_full_last_page_is_not_counted_one_page_longer(college: 
 def test_reference_missing_from_a_full_download_is_not_searched_again(college: College) -> None:
     _sow(college, _key("A1", Role.ASSESSOR))
     lookup = _lookup(college)
-    lookup.expect(_key(f"N{number}") for number in range(5))
+    lookup.expect([_key(f"N{number}") for number in range(5)])
     college.onefile.journal.clear()
 
     nobody, somebody = (Code(Referent.ASSESSOR, "MISID", text) for text in ("A404", "A1"))
@@ -138,6 +138,33 @@ def test_newcomers_are_looked_for_one_by_one_or_by_page_whichever_is_fewer(
 
         for new in _NEW:
             assert _looked_for(college, people, new).total() == searches(new, known, page), (known, new)
+
+
+@pytest.mark.parametrize(
+    ("cut", "page"), [*(pytest.param(*cut, marks=pytest.mark.slow) for cut in _CUTS[:2]), _CUTS[5]]
+)
+def test_misids_and_names_are_looked_for_together_in_fewest_calls(found: Found, cut: dict[str, Any], page: int) -> None:
+    """The pages of everybody tell both, and those of a small role tell the names of many."""
+    college = found(**cut)
+    college.onefile.world.users.clear()
+    rows: Counter[str] = Counter({Role.LEARNER: 500, Role.ASSESSOR: 10})
+    known = [_key(f"{role[0]}{number}", Role(role)) for role, count in rows.items() for number in range(count)]
+    _sow(college, *known)
+    list(college.context.onefile.users(ORGANISATION, expected=3000))
+    for assessors in (0, 1, 3, 4, 10, 40):
+        for learners in (0, 1, 2, 5, 6, 7, 40):
+            new: Counter[str] = Counter({Role.ASSESSOR: assessors, Role.LEARNER: learners})
+            keys = [_key(f"N{role}{number}", Role(role)) for role, count in new.items() for number in range(count)]
+            college.onefile.journal.clear()
+            lookup = _lookup(college, *known)
+
+            assert lookup.find_new({key: {} for key in keys}, {Role(role): count for role, count in new.items()}) == {}
+            if not lookup.has_all_users:
+                for role, count in new.items():
+                    lookup.search_names(Role(role), {Names("New", f"No {number}") for number in range(count)})
+
+            least = {"look for users": looks(+new, len(keys), rows, page)} if keys else {}
+            assert _made(college) == least, (assessors, learners)
 
 
 @pytest.mark.parametrize(

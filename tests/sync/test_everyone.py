@@ -12,6 +12,7 @@ from syncd.operations.rekey import Move, rekey_plan
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import changes
+from syncd.sync.decide import decide
 from syncd.sync.planner import make_plan
 from syncd.sync.run import execute
 from tests.support.college import Found
@@ -192,7 +193,9 @@ def test_plan_and_history_show_role_changes_and_plan_counts_default_uses(
     whole.college.with_policy(defaults={"PlacementID": Code(Referent.PLACEMENT, "MISID", "P1")})
     whole.write()
 
-    print_plan(Shown(ORGANISATION, make_plan(whole.college.context), 4.9, 300))
+    print_plan(
+        Shown(ORGANISATION, decide(whole.college.context, make_plan(whole.college.context), Trigger.COMMAND), 4.9, 300)
+    )
 
     said = capsys.readouterr().out
     assert "T2 was Trainee Assessor and is now Assessor" in said

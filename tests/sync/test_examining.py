@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy import text
 
+from syncd.core.guard import Limits
 from syncd.core.run import RunState, Trigger
 from syncd.errors import ConfigurationError
 from syncd.onefile import Organisation
@@ -17,6 +18,7 @@ from syncd.operations.doctor import (
     failed,
     made,
     of_admin,
+    of_configuration,
     of_daemon,
     of_encryption,
     of_keychain,
@@ -70,6 +72,24 @@ def test_check_is_skipped_if_direct_or_indirect_dependency_failed() -> None:
 def test_the_last_sentence_of_an_error_is_the_advice(sentences: str, found: str, advice: str) -> None:
     finding = failed("it", ConfigurationError(sentences), "Ask somebody.")
     assert (finding.found, finding.advice) == (found, advice)
+
+
+@pytest.mark.parametrize(
+    ("limits", "advice"),
+    [
+        (Limits(), ""),
+        (Limits(percent=15, percent_day=15, percent_week=15), ""),
+        (Limits(percent=16), "Raise guard.percent_day to at least 16, or lower guard.percent."),
+        (Limits(percent=40, percent_day=40), "Raise guard.percent_week to at least 40, or lower guard.percent_day."),
+        (Limits(percent_day=30), "Raise guard.percent_week to at least 30, or lower guard.percent_day."),
+        (Limits(percent_week=12.5), "Raise guard.percent_week to at least 15"),
+        (Limits(percent=30, percent_week=20), "Raise guard.percent_day"),
+    ],
+)
+def test_limit_above_that_of_a_longer_time_is_a_warning(limits: Limits, advice: str) -> None:
+    outcome = of_configuration("one feed", limits)
+    assert outcome.advice.startswith(advice)
+    assert outcome.state is (State.WARNING if advice else State.OK)
 
 
 def test_live_without_a_quiet_window_or_a_first_run_is_a_warning() -> None:

@@ -221,6 +221,9 @@ def test_explained_outcome_of_leaver_follows_settings(college: College) -> None:
     college.with_policy(protected=frozenset())
     assert "29 Jan 2026" in _of(college, "L1").decided.why
     college.clock.sleep(14 * _DAY)
+    assert "completely on 0 of the 14 days" in _of(college, "L1").decided.why
+    college.clock.sleep(-14 * _DAY)
+    college.pass_days(14)
 
     told = _of(college, "L1")
     assert "would archive it now" in told.decided.why
@@ -237,7 +240,8 @@ def test_explained_leaver_is_not_archived_while_new_record_may_match(college: Co
     college.with_policy(archives_leavers=True)
     college.withdraw("L1")
     college.run()
-    college.clock.sleep(15 * _DAY)
+    college.pass_days(14)
+    college.clock.go_on(days=1)
     college.enrol("NEW", uln=_ULN)
 
     told = _of(college, "L1")

@@ -4,10 +4,8 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
-from syncd.core.run import RunState, Trigger
-from syncd.errors import NothingToSettle
-from syncd.operations.rekey import restore_plan
-from syncd.sync.run import execute
+from syncd.core.run import RunState
+from syncd.operations.rekey import restore
 from tests.support.college import College, Found
 
 _DAY = 86_400
@@ -31,10 +29,12 @@ def _is_archived(college: College, misid: str) -> bool:
 
 def test_a_leaver_is_archived_when_the_grace_is_over_and_not_before(college: College) -> None:
     user_id = college.known_id("L1")
-    college.clock.sleep(14 * _DAY - 60)
+    college.pass_days(13)
+    college.clock.sleep(_DAY - 60)
     college.run()
     assert college.writes() == []
 
+    # The reading of the last day counts from the next run on.
     college.clock.sleep(120)
     assert college.run().is_in_sync
 
@@ -45,33 +45,30 @@ def test_a_leaver_is_archived_when_the_grace_is_over_and_not_before(college: Col
 
 def test_by_default_a_leaver_is_only_reported(college: College) -> None:
     college.with_policy(archives_leavers=False)
-    college.clock.sleep(100 * _DAY)
+    college.pass_days(20)
     assert college.run().left == 1
     assert college.writes() == []
 
 
 def test_protected_leaver_is_not_archived(college: College) -> None:
     college.with_policy(protected=frozenset({"L1"}))
-    college.clock.sleep(100 * _DAY)
-    college.run()
+    college.pass_days(20)
     assert college.writes() == []
 
 
 def test_a_returner_within_the_grace_starts_a_new_one_when_leaving_again(college: College) -> None:
-    college.clock.sleep(10 * _DAY)
+    college.pass_days(10)
     college.enrol("L1")
     assert college.run().is_in_sync
     college.withdraw("L1")
     college.run()
-    college.clock.sleep(10 * _DAY)
-    college.run()
+    college.pass_days(10)
     assert college.writes() == []
 
 
 def test_archived_returner_is_unarchived_then_updated(college: College) -> None:
     user_id = college.known_id("L1")
-    college.clock.sleep(15 * _DAY)
-    college.run()
+    college.pass_days(15)
     college.writes()
     college.enrol("L1", surname="Married")
 
@@ -82,20 +79,14 @@ def test_archived_returner_is_unarchived_then_updated(college: College) -> None:
 
 
 def test_restore_unarchives_leaver_and_restarts_grace_period(college: College) -> None:
-    college.clock.sleep(15 * _DAY)
-    college.run()
+    college.pass_days(15)
     college.writes()
 
-    assert execute(college.context, Trigger.RESTORE, restore_plan("L1", Role.LEARNER)).is_in_sync
+    assert restore(college.context, "L1", Role.LEARNER).done.is_in_sync
 
     assert not _is_archived(college, "L1")
-    college.clock.sleep(1 * _DAY)
-    college.run()
-    college.clock.sleep(13 * _DAY)
-    college.run()
+    college.pass_days(14)
     assert not _is_archived(college, "L1")
-    with pytest.raises(NothingToSettle, match="not archived"):
-        execute(college.context, Trigger.RESTORE, restore_plan("L2", Role.LEARNER))
 
 
 def test_leavers_by_the_dozen_are_stopped_before_any_is_archived(found: Found) -> None:

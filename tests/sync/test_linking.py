@@ -5,24 +5,23 @@ from typing import Any
 
 import pytest
 
+from syncd.core.evidence import Likeness
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
-from syncd.core.matching import Likeness
 from syncd.core.records import Key
 from syncd.core.run import Action, RunState
 from syncd.core.scope import Scope
 from syncd.errors import LinksUnusable
+from syncd.operations.first_contact import AccountOutcome, LinkProposals, RecordOutcome, find_links
 from syncd.operations.link import (
-    LinkProposals,
     LinkRow,
     UnlinkResult,
     apply_links,
-    find_links,
     forget,
     known_keys,
     unlink,
 )
-from syncd.simulator import Fault, FaultKind
+from syncd.simulator import ArchivedForm, Fault, FaultKind
 from tests.support.college import College
 from tests.support.college import Found as Founded
 from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
@@ -36,6 +35,8 @@ FROM person
 """
 _ULN = "9276308686"
 _DOB = "2001-06-01"
+#: An account's own answer does not say that it is archived: OneFile may leave out the role of others as well (§8.5).
+_SAYING_NOTHING = {ArchivedForm.NOTHING, ArchivedForm.NO_ROLE}
 
 Contact = Callable[..., College]
 
@@ -93,7 +94,8 @@ def test_account_with_misid_of_record_is_linked_without_a_change(
     found = find_links(college.context)
 
     assert found.linked == {_key("L1"): 400_000}
-    assert (found.proposals, found.duplicates, found.without) == ([], [], 1)
+    assert (found.proposals, found.duplicates) == ([], [])
+    assert found.records == {RecordOutcome.LINKED: 1, RecordOutcome.NEW: 1}
     assert college.known_id("L1") == 400_000
     assert college.known_id("L2") is None
     assert college.writes() == []
@@ -119,7 +121,10 @@ def test_a_second_contact_finds_nothing_more(contact: Contact) -> None:
     _has(college, {"ID": 400_000, "MISID": "L1"})
     college.enrol("L1")
     find_links(college.context)
-    assert find_links(college.context) == LinkProposals({}, [], {}, [], 0)
+    again = find_links(college.context)
+    assert (again.linked, again.proposals, again.taken, again.wrong) == ({}, [], {}, {})
+    assert again.records == {RecordOutcome.KNOWN: 1}
+    assert again.accounts == {AccountOutcome.KNOWN: 1, AccountOutcome.UNLISTED: 1}
 
 
 def test_misid_on_two_accounts_is_reported_as_duplicate_and_not_linked(contact: Contact) -> None:
@@ -137,7 +142,7 @@ def test_misid_on_two_accounts_is_reported_as_duplicate_and_not_linked(contact: 
 
     assert found.duplicates == [("L1", (400_000, 400_001)), ("gone from the MIS", (400_002, 400_003))]
     assert found.linked == {}
-    assert (found.proposals, found.without) == ([], 0)
+    assert (found.proposals, found.records) == ([], {RecordOutcome.DUPLICATE: 1})
     assert college.known_id("L1") is None
 
 
@@ -145,7 +150,7 @@ def test_the_account_of_another_role_is_not_hers_though_it_has_her_misid(contact
     college = contact()
     college.enrol("A1")
     found = find_links(college.context)
-    assert (found.linked, found.duplicates, found.without) == ({}, [], 1)
+    assert (found.linked, found.duplicates, found.records) == ({}, [], {RecordOutcome.NEW: 1})
 
 
 def test_account_known_under_another_misid_is_reported_and_not_linked(contact: Contact) -> None:
@@ -169,9 +174,9 @@ def test_accounts_without_a_misid_are_proposed_by_what_agrees(contact: Contact, 
     _has(
         college,
         {"ID": 400_001, "FirstName": "Sian", "LastName": "O\u2019BRIEN", "ULN": _ULN, "Archived": is_archived},
-        {"ID": 400_002, "FirstName": "Bob", "LastName": "Muller", "Email": "BEN@example.org", "DOB": _DOB},
+        {"ID": 400_002, "FirstName": "Ben", "LastName": "Maiden", "Email": "BEN@example.org", "DOB": _DOB},
         {"ID": 400_003, "FirstName": "Cai", "LastName": "Ap-Rhys", "DOB": _DOB},
-        {"ID": 400_004, "FirstName": "Dai", "LastName": "Nobody", "DOB": _DOB},
+        {"ID": 400_004, "FirstName": "Eve", "LastName": "Nobody", "DOB": _DOB},
     )
     college.enrol("L1", forename="Siân", surname="O'Brien", uln=_ULN)
     college.enrol("L2", forename="Ben", surname="Müller", email="ben@example.org", dob=_DOB)
@@ -181,11 +186,11 @@ def test_accounts_without_a_misid_are_proposed_by_what_agrees(contact: Contact, 
     found = find_links(college.context)
 
     assert _told(found) == [
-        ("L1", 400_001, Likeness.ULN, True),
-        ("L2", 400_002, Likeness.EMAIL_AND_DOB, False),
-        ("L3", 400_003, Likeness.NAMES_AND_DOB, False),
+        ("L1", 400_001, Likeness.CERTAIN, True),
+        ("L3", 400_003, Likeness.CERTAIN, False),
+        ("L2", 400_002, Likeness.LIKELY, False),
     ]
-    assert found.without == 1
+    assert found.records == {RecordOutcome.PROPOSED: 3, RecordOutcome.NEW: 1}
     assert college.known_id("L1") is None
     assert college.writes() == []
 
@@ -225,7 +230,7 @@ def test_a_chosen_account_gets_the_misid_and_then_the_rest_in_one_update(contact
 
     done = apply_links(college.context, [_link("L1", 400_000)])
 
-    assert (done.state, done.applied) == (RunState.FINISHED, {Action.LINK: 1})
+    assert (done.run.state, done.run.applied) == (RunState.FINISHED, {Action.LINK: 1})
     assert college.writes() == [("/User/400000", {"MISID": "L1"})]
     assert college.known_id("L1") == 400_000
     assert college.outcomes("L1") == [("link", "applied")]
@@ -244,7 +249,7 @@ def test_applying_twice_sends_nothing_the_second_time(contact: Contact) -> None:
     college.enrol("L1")
     apply_links(college.context, [_link("L1", 400_000)])
     college.writes()
-    assert apply_links(college.context, [_link("L1", 400_000)]).sent == 0
+    assert apply_links(college.context, [_link("L1", 400_000)]).run.sent == 0
     assert college.writes() == []
 
 
@@ -253,9 +258,9 @@ def test_a_link_whose_answer_was_lost_is_made_by_applying_again(contact: Contact
     _has(college, {"ID": 400_000})
     college.enrol("L1")
     college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User/400000", method="POST", times=3))
-    assert apply_links(college.context, [_link("L1", 400_000)]).in_doubt == 1
+    assert apply_links(college.context, [_link("L1", 400_000)]).run.in_doubt == 1
 
-    assert apply_links(college.context, [_link("L1", 400_000)]).sent == 1
+    assert apply_links(college.context, [_link("L1", 400_000)]).run.sent == 1
     assert college.known_id("L1") == 400_000
 
 
@@ -266,11 +271,11 @@ def test_too_many_links_wait_for_approval(contact: Contact) -> None:
     college.enrol("L1", "L2")
     links = [_link("L1", 400_000), _link("L2", 400_001)]
 
-    assert apply_links(college.context, links).state is RunState.AWAITING_APPROVAL
+    assert apply_links(college.context, links).run.state is RunState.AWAITING_APPROVAL
     assert college.writes() == []
     assert college.known_id("L1") is None
 
-    assert apply_links(college.context, links, approved_by="a person").sent == 2
+    assert apply_links(college.context, links, approved_by="a person").run.sent == 2
 
 
 @pytest.mark.parametrize(
@@ -313,21 +318,66 @@ def test_one_link_that_cannot_be_made_stops_them_all(contact: Contact, link: Lin
     assert college.known_id("L0") is None
 
 
-def test_refused_archived_account_stays_linked_and_no_second_is_created(
-    contact: Contact,
-) -> None:
+def test_link_refused_as_archived_is_completed_by_the_next_run(contact: Contact) -> None:
     college = contact()
     _has(college, {"ID": 400_000, "Archived": True}, {"ID": 400_001})
     college.enrol("L1", "L2")
 
-    done = apply_links(college.context, [_link("L1", 400_000), _link("L2", 400_001)])
+    # OneFile does not show that the account is archived, and without a MISID it cannot be searched for.
+    done = apply_links(college.context, [_link("L1", 400_000)])
 
-    assert (done.refused, done.sent) == (1, 1)
+    assert (done.run.refused, done.run.sent) == (1, 0)
     assert college.known_id("L1") == 400_000
-    assert college.known_id("L2") == 400_001
-    assert not college.run().is_in_sync
     assert college.held == {"L1": "refused"}
-    assert college.in_onefile("L1") == []
+    assert college.run().is_in_sync
+    assert [user.id for user in college.in_onefile("L1")] == [400_000]
+    assert not college.in_onefile("L1")[0].is_archived
+    assert college.held == {}
+
+
+@pytest.mark.parametrize("form", sorted({*ArchivedForm} - _SAYING_NOTHING))
+def test_chosen_account_shown_as_archived_is_unarchived_then_linked(contact: Contact, form: ArchivedForm) -> None:
+    college = contact(archived_form=form, archived_learners_read_only=False)
+    _has(college, {"ID": 400_000, "Archived": True})
+    college.enrol("L1")
+
+    assert apply_links(college.context, [_link("L1", 400_000)]).run.sent == 2
+
+    assert college.writes() == [("/User/400000/Unarchive", None), ("/User/400000", {"MISID": "L1"})]
+    assert college.run().is_in_sync
+
+
+def test_chosen_account_that_no_search_by_role_shows_is_unarchived_first(contact: Contact) -> None:
+    college = contact(archived_learners_read_only=False)
+    _has(college, {"ID": 400_000, "Archived": True}, {"ID": 400_001})
+    college.enrol("L1", "L2")
+
+    apply_links(college.context, [_link("L1", 400_000), _link("L2", 400_001)])
+
+    paths = [path for path, _ in college.writes()]
+    assert (paths[0], sorted(paths[1:])) == ("/User/400000/Unarchive", ["/User/400000", "/User/400001"])
+
+
+@pytest.mark.parametrize("form", ArchivedForm)
+@pytest.mark.parametrize("archived_in_searches", [False, True])
+def test_archived_account_linked_by_misid_is_unarchived_by_the_next_run(
+    contact: Contact, form: ArchivedForm, archived_in_searches: bool
+) -> None:
+    # Full rows, so that searches show it too if they have archived accounts.
+    switches = {"archived_form": form, "archived_in_searches": archived_in_searches, "full_rows": True}
+    college = contact(archived_learners_read_only=False, **switches)
+    _has(college, {"ID": 400_000, "MISID": "L1", "Archived": True}, {"ID": 400_001, "MISID": "L2"})
+    college.enrol("L1", "L2")
+
+    assert find_links(college.context).linked == {_key("L1"): 400_000, _key("L2"): 400_001}
+    assert college.run().is_in_sync
+
+    is_shown = form not in _SAYING_NOTHING or not archived_in_searches
+    assert college.in_onefile("L1")[0].is_archived is not is_shown
+    paths = [path for path, _ in college.writes()]
+    unarchived = [paths.pop(0)] if is_shown else []
+    assert unarchived == ["/User/400000/Unarchive"] * is_shown
+    assert sorted(paths) == ["/User/400000", "/User/400001"]
 
 
 def test_a_wrong_link_is_taken_back_and_the_account_is_not_hers_again(contact: Contact) -> None:

@@ -144,9 +144,10 @@ def test_learner_with_existing_account_is_linked_and_not_created(found: Found, i
 
     assert college.run().is_in_sync
 
-    assert [path for path, _ in college.writes()] == ["/User/400000"]
+    before = [("unarchive", "applied")] if is_archived else []
+    assert [path for path, _ in college.writes()] == ["/User/400000/Unarchive"] * is_archived + ["/User/400000"]
     assert college.known_id("L1") == 400_000
-    assert college.outcomes("L1") == [("link", "applied")]
+    assert college.outcomes("L1") == [*before, ("link", "applied")]
 
 
 def test_of_many_newcomers_those_onefile_has_are_found_by_download(found: Found) -> None:
@@ -160,9 +161,11 @@ def test_of_many_newcomers_those_onefile_has_are_found_by_download(found: Found)
 
     done = college.run()
 
-    assert done.refused == 2  # an archived learner cannot be changed, and a second account is not the way out
+    assert (done.refused, college.held) == (0, {})
     assert all(len(college.in_onefile(misid)) == 1 for misid in misids)
-    assert college.held == {"L1": "refused", "L3": "refused"}
+    # An archived learner cannot be changed, and a second account is not the way out.
+    assert college.outcomes("L1") == college.outcomes("L3") == [("unarchive", "applied"), ("link", "applied")]
+    assert college.outcomes("L0") == [("link", "applied")]
 
 
 def test_a_person_with_two_roles_and_one_misid_is_two_accounts(found: Found) -> None:

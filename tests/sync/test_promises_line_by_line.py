@@ -35,12 +35,11 @@ def _assert_nothing_was_sent(college: College, done: RunResult) -> None:
 
 
 def test_an_approval_covers_no_more_than_the_run_it_names_had(approved: College) -> None:
-    approved.enrol("L3")
-    _assert_nothing_was_sent(approved, approved.run())
+    approved.enrol("L3", "L4")
+    done = approved.run()
 
-    approved.withdraw("L3")
-    assert approved.run().is_in_sync
-    assert [len(approved.in_onefile(misid)) for misid in ("L1", "L2", "L3")] == [1, 1, 0]
+    assert (done.state, done.sent) == (RunState.AWAITING_APPROVAL, 2)
+    assert [len(approved.in_onefile(misid)) for misid in ("L1", "L2", "L3", "L4")] == [1, 1, 0, 0]
 
 
 def test_what_was_sent_under_an_approval_is_no_longer_covered_by_it(approved: College) -> None:
@@ -52,8 +51,10 @@ def test_what_was_sent_under_an_approval_is_no_longer_covered_by_it(approved: Co
     approved.onefile.faults.clear()
     approved.writes()
 
-    approved.enrol("L3")
-    _assert_nothing_was_sent(approved, approved.run())
+    approved.enrol("L3", "L4")
+    done = approved.run()
+    assert (done.state, done.sent) == (RunState.AWAITING_APPROVAL, 1)
+    assert [len(approved.in_onefile(misid)) for misid in ("L2", "L3", "L4")] == [1, 0, 0]
 
 
 def test_an_approval_holds_for_a_day(approved: College) -> None:

@@ -14,8 +14,9 @@ from syncd.demo.generator import AT_COLLEGE, generate
 from syncd.demo.mis_schema import CENTRE, CLASS, EMPLOYER_CONTACT, LEARNER, SITE, STAFF
 from syncd.operations.doctor import State
 from syncd.wiring.doctor import examine
+from tests.support.calls import calls_made
 
-from .least_calls import Census, calls_made, least_calls
+from .least_calls import Census, least_calls
 from .realistic import Realistic, realistic
 
 _SEED = 2026
@@ -74,7 +75,14 @@ def test_one_approved_run_fills_empty_onefile_with_least_calls(
     _put_e_mails_right(college)
 
 
-@pytest.mark.parametrize("url", ["sqlite_url", "postgres_url", pytest.param("mariadb_url", marks=pytest.mark.mariadb)])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite_url",
+        pytest.param("postgres_url", marks=pytest.mark.slow),
+        pytest.param("mariadb_url", marks=pytest.mark.mariadb),
+    ],
+)
 def test_readme_mapping_brings_college_in_sync_on_every_database(
     url: str, open_college: Open, request: pytest.FixtureRequest
 ) -> None:

@@ -10,6 +10,7 @@ from syncd.errors import NothingToSettle
 from syncd.operations.rekey import Move, rekey_plan
 from syncd.simulator import Fault, FaultKind
 from syncd.state import held_records
+from syncd.state.held_records import Selection
 from syncd.sync.run import RunResult, execute
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
@@ -81,7 +82,7 @@ def test_held_record_confirmed_as_new_by_retry_gets_own_account(college: College
     college.enrol("NEW", uln=_ULN)
     college.run()
     with college.context.store.begin() as connection:
-        assert held_records.retry(session_on(connection, ORGANISATION, college.clock.now), ["NEW"]) == 1
+        assert held_records.retry(session_on(connection, ORGANISATION, college.clock.now), Selection(["NEW"])) == 1
 
     assert college.run().is_in_sync
 
@@ -132,7 +133,10 @@ def test_known_account_found_under_another_misid_is_not_linked_twice(college: Co
     ("moves", "sentence"),
     [
         ([("NOBODY", "NEW")], "no account for the Learner NOBODY"),
+        ([("old", "NEW")], "no account for the Learner old; did you mean OLD?"),
         ([("OLD", "L2")], "L2 is the MISID of another account"),
+        ([("OLD", "GONE")], "No feed has the Learner GONE"),
+        ([("OLD", "0new")], "No feed has the Learner 0new; did you mean NEW?"),
         ([("OLD", "TAKEN")], "UserID 400000"),
         ([("OLD", "NEW"), ("L2", "NEW")], "NEW is listed 2 times"),
         ([("OLD", "NEW"), ("OLD", "NEW2")], "OLD is listed 2 times"),
@@ -142,6 +146,7 @@ def test_a_rekey_that_cannot_be_meant_changes_nothing(
     college: College, moves: list[tuple[str, str]], sentence: str
 ) -> None:
     college.onefile.sow({"users": [{"ID": 400_000, "OrganisationID": ORGANISATION, "Role": 1, "MISID": "TAKEN"}]})
+    college.enrol("NEW", "TAKEN")
     with pytest.raises(NothingToSettle, match=sentence):
         _rekey(college, *moves)
     assert college.writes() == []

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
+from tests.support.stores import open_store
 
 
 @pytest.fixture
 def store(sqlite_url: str) -> Iterator[Store]:
-    store = Store(sqlite_url, ValueCipher())
-    store.upgrade()
+    store = open_store(sqlite_url)
     yield store
     store.close()

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from syncd.state import approvals, runs
 from syncd.state.db.store import Store
 from syncd.web.app import make_app
-from syncd.web.schemas import Alive, Exact, Problem, Ready, Settled, Status, Taken
+from syncd.web.schemas import Alive, Decided, Exact, Problem, Ready, Status, Taken
 from tests.support.clocks import Clock
 from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
@@ -72,8 +72,8 @@ def test_what_is_answered_is_what_is_described_and_no_more(store: Store, organis
     stopped = stopped_run(store)
     answers += [
         (200, Status, ask("GET", "/api/status")),
-        (200, Settled, ask("POST", f"/api/runs/{stopped}/approve")),
-        (200, Settled, ask("POST", f"/api/runs/{stopped_run(store)}/reject")),
+        (200, Decided, ask("POST", f"/api/runs/{stopped}/approve")),
+        (200, Decided, ask("POST", f"/api/runs/{stopped_run(store)}/reject")),
         (409, Problem, ask("POST", f"/api/runs/{stopped}/approve")),
         (200, Status, ask("GET", "/api/status")),
         (200, Alive, ask("GET", "/healthz")),
@@ -94,11 +94,32 @@ def test_a_rejected_run_does_not_go(store: Store) -> None:
     stopped = stopped_run(store)
     script = Visitor(site(store), takes="*/*")
     answer = script.post(f"/api/runs/{stopped}/reject", headers=BEARER)
-    assert answer.json() == {"run": stopped, "creates": 0, "updates": 0, "leavers": 0}
+    assert answer.json() == {"run": stopped, "creates": 0, "updates": 0, "leavers": 0, "archivings": 0, "waiting": 0}
     assert script.post(f"/api/runs/{stopped}/approve", headers=BEARER).status_code == 409
     with store.begin() as connection:
         assert runs.waiting(session_on(connection, ORGANISATION)) is None
         newest = runs.last(session_on(connection, ORGANISATION))
         assert newest is not None
         assert newest.state == "rejected"
-        assert approvals.in_force(session_on(connection, ORGANISATION, datetime.now(UTC)), ["schedule"]) is None
+        assert approvals.in_force(session_on(connection, ORGANISATION, datetime.now(UTC)), ["schedule"]) == []
+
+
+def test_query_parameters_refer_to_schemas_of_the_document(store: Store) -> None:
+    document = _document(store)
+    parameters = document["paths"]["/api/runs/{run}/plan"]["get"]["parameters"]
+    assert [each["name"] for each in parameters] == [
+        "run",
+        "first",
+        "limit",
+        "only",
+        "action",
+        "role",
+        "field",
+        "misid",
+    ]
+    for each in parameters[1:]:
+        _, *path = each["schema"]["$ref"].split("/")
+        found = document
+        for part in path:
+            found = found[part]
+        assert found

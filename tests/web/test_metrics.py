@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
 from syncd.core.alerts import TROUBLES
-from syncd.core.guard import Limits
+from syncd.core.guard import ChangeKind, Limits
 from syncd.core.run import Outcome
 from syncd.documentation import read
 from syncd.errors import SyncdError
@@ -39,6 +39,8 @@ _VALUES = {
     "what": {str(subject) for subject in TROUBLES},
     "because": {str(unsent) for unsent in UnsentChange},
     "outcome": {str(outcome) for outcome in Outcome},
+    "kind": {str(kind) for kind in ChangeKind},
+    "window": {"1d", "7d"},
     "answer": {str(answer) for answer in ResponseKind},
 }
 _Scraped = dict[str, list[tuple[dict[str, str], float]]]
@@ -155,6 +157,24 @@ def test_metrics_report_daemon_schedule_and_own_process(college: College) -> Non
     assert (set(build), one) == ({"version", "python"}, 1)
 
 
+def test_metrics_report_the_limits_of_the_guard_and_what_is_used(college: College) -> None:
+    college.enrol(*(f"L{number}" for number in range(40)))
+    college.run(approved_by="Ann")
+    college.enrol("L40", "L41")
+    college.run()
+    college.clock.go_on(days=2)
+    college.correct("L1", phone="020 7946 0000")
+    college.run()
+
+    samples = _scraped(college)
+
+    assert _of(samples, "syncd_guard_used", kind="creates", window="1d") == 0
+    assert _of(samples, "syncd_guard_used", kind="creates", window="7d") == 2
+    assert _of(samples, "syncd_guard_used", kind="updates", window="1d") == 1
+    assert _of(samples, "syncd_guard_allowed", window="1d") == 10
+    assert _of(samples, "syncd_guard_allowed", window="7d") == 10
+
+
 def test_metrics_contain_no_personal_data(college: College) -> None:
     college.enrol("zz-misid-1", surname="zz-surname")
     college.enrol("zz-misid-2", surname="zz-surname", email="zz-no-address")
@@ -178,7 +198,7 @@ def test_several_may_scrape_at_once(college: College) -> None:
 
 
 @pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
-def test_a_scrape_looks_at_no_more_changes_than_are_unsettled(college: College) -> None:
+def test_a_scrape_looks_only_at_unsettled_and_recent_unapproved_changes(college: College) -> None:
     asked: list[tuple[str, Any]] = []
     engine = college.context.store.engine
     event.listen(engine, "before_cursor_execute", lambda _1, _2, statement, given, *_: asked.append((statement, given)))
@@ -188,7 +208,8 @@ def test_a_scrape_looks_at_no_more_changes_than_are_unsettled(college: College) 
     with engine.connect() as connection:
         for statement, given in about_changes:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all()
-            assert all("USING INDEX ix_change_organisation_id_outcome" in row[3] for row in plan), plan
+            indexes = ("USING INDEX ix_change_organisation_id_outcome", "USING COVERING INDEX ix_change_not_approved")
+            assert all(any(index in row[3] for index in indexes) for row in plan if row[3][:3] != "USE"), plan
 
 
 def _documented() -> list[str]:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
+import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
@@ -220,6 +221,47 @@ def test_repeated_failed_sign_ins_must_wait_but_token_calls_do_not(store: Store)
 
     clock.go_on(seconds=6)
     assert guesser.sign_in().status_code == 303
+
+
+def test_sign_ins_and_refusals_are_logged_without_what_was_typed(store: Store) -> None:
+    app = site(store, clock=Clock(datetime.now(UTC)))
+    browser, viewer, script = Visitor(app), Visitor(app, address="2001:db8::7"), Visitor(app, takes="*/*")
+    with structlog.testing.capture_logs() as log:
+        browser.sign_in("zz-wrong", name="zz-password-in-the-wrong-field")
+        browser.sign_in(name="")
+        browser.sign_in(name="Jo Bloggs")
+        viewer.sign_in(VIEWERS_TOKEN, name="Al")
+        for given in ("Bearer zz-wrong", f"Bearer {TOKEN}", "Basic zz-wrong", ""):
+            script.get("/api/status", headers={"Authorization": given})
+    refusal = {"event": "sign_in_refused", "log_level": "warning", "address": "192.0.2.7", "unlogged": 0}
+    admitted = {"event": "sign_in", "log_level": "info"}
+    assert log == [
+        refusal | {"by": "form", "reason": "wrong secret"},
+        admitted | {"name": "Jo Bloggs", "address": "192.0.2.7", "may_steer": True},
+        admitted | {"name": "Al", "address": "2001:db8::7", "may_steer": False},
+        refusal | {"by": "token", "reason": "wrong secret"},
+    ]
+
+
+@pytest.mark.parametrize("by", ["form", "token"])
+def test_guesses_do_not_fill_the_log_and_are_counted(store: Store, by: str) -> None:
+    clock = Clock(datetime.now(UTC))
+    guesser = Visitor(site(store, clock=clock))
+
+    def guess() -> None:
+        if by == "form":
+            guesser.sign_in("zz-wrong")
+        else:
+            guesser.get("/api/status", headers={"Authorization": "Bearer zz-wrong"})
+
+    with structlog.testing.capture_logs() as log:
+        for _ in range(30):
+            guess()
+        clock.go_on(seconds=6)
+        guess()
+    assert [line["unlogged"] for line in log] == [0] * 10 + [20]
+    # The limit of the form has its seconds as well.
+    assert {line["reason"] for line in log} == {"wrong secret"}
 
 
 def test_all_together_have_a_limit_that_no_number_of_addresses_gets_round() -> None:

@@ -243,6 +243,26 @@ def test_a_site_that_takes_this_machines_address_cannot_read_it(store: Store, ho
     assert "127.0.0.1" in refusal.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/page/", "/page"),
+        ("/page//", "/page"),
+        ("/api/status/?x=%C3%A9&next=//evil.example/", "/api/status?x=%C3%A9&next=//evil.example/"),
+        ("/people/L%3F1/", "/people/L%3F1"),
+        ("//evil.example/", "/evil.example"),
+        ("///evil.example//", "/evil.example"),
+        ("/%5Cevil.example/", "/%5Cevil.example"),
+        ("/nothing/", "/nothing"),
+    ],
+)
+def test_redirect_for_a_trailing_slash_names_no_host(store: Store, path: str, location: str) -> None:
+    browser = Visitor(site(store))
+    answer = browser.get(f"{ELSEWHERE}{path}", headers=BEARER | {"Host": "evil.example"})
+    assert (answer.status_code, answer.headers["Location"]) == (307, location)
+    assert browser.post(f"{ELSEWHERE}{path}", headers=BEARER).status_code == 404
+
+
 def test_with_credentials_it_answers_by_any_name(store: Store) -> None:
     assert Visitor(site(store)).get("/api/status", headers=BEARER).status_code == 200
 

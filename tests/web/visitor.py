@@ -90,7 +90,7 @@ def stopped_run(store: Store) -> int:
     now = datetime.now(UTC)
     with store.begin() as connection:
         number = runs.start(session_on(connection, ORGANISATION, now), Trigger.SCHEDULE)
-        runs.stop(session_on(connection, ORGANISATION, now), number, "too many", onefile=None, totals={}, sample={})
+        runs.stop(session_on(connection, ORGANISATION, now), number, "too many", onefile=None, totals={})
     return number
 
 

@@ -14,7 +14,7 @@ from syncd.cli.init.prompts import TOKEN_VARIABLE, InitAnswers, InitOptions, Pro
 from syncd.core.fields import Role
 from syncd.errors import ConfigurationError, OneFileError
 from syncd.onefile import OneFile
-from syncd.secret_file import read_secret_file
+from syncd.secret_file import read_secret_file, trimmed
 from syncd.settings import DefaultsSettings, Environment, OneFileSettings
 from syncd.setup.schema import Feed, field_of
 from syncd.wiring.onefile import open_onefile
@@ -80,13 +80,13 @@ def _url(where: Mapping[str, str]) -> str:
 def _token(options: InitOptions, prompter: Prompter, answers: InitAnswers) -> str:
     file = str(options.customer_token_file or os.environ.get(f"{TOKEN_VARIABLE}_FILE", ""))
     if not file and os.environ.get(TOKEN_VARIABLE):
-        return os.environ[TOKEN_VARIABLE].strip()
+        return trimmed(os.environ[TOKEN_VARIABLE])
     if not file:
         file = prompter.text(f"A file with OneFile's customer token (Enter for none; or set {TOKEN_VARIABLE})")
     if not file:
         return ""
     try:
-        token = read_secret_file(Path(file)).strip()
+        token = trimmed(read_secret_file(Path(file)))
     except ValueError as problem:
         raise ConfigurationError(f"The customer token: {problem}.") from None
     if options.customer_token_file or not os.environ.get(f"{TOKEN_VARIABLE}_FILE"):
@@ -109,7 +109,10 @@ def _organisation(onefile: OneFile, options: InitOptions, prompter: Prompter, an
     number = next(iter(there))
     if len(there) > 1:
         number = prompter.one_of("Which organisation?", list(there), number)
-        answers.left.append("If the feeds have several organisations: see onefile.organisations in syncd.toml.")
+        answers.left.append(
+            "If the feeds have several organisations: set onefile.organisations in syncd.toml, and add the column "
+            "OrganisationID to each feed."
+        )
     return there[number].id
 
 

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import typer
 
 from syncd.cli.output.text import print_item, print_table
+from syncd.core.text import printable
 from syncd.errors import ConfigurationError
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -29,6 +30,8 @@ class Section:
     """A remark about all rows."""
     notes: Sequence[tuple[str, str]] = ()
     """Remarks about some rows: which rows, and the text."""
+    is_folded: bool = False
+    """Whether a page shows its title only, until it is opened."""
 
 
 def print_section(section: Section) -> None:
@@ -57,6 +60,7 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: printable(value, keep="\n") if type(value) is str else value,
     )
     page = environment.get_template("page.html").stream(
         title=title, made=made, summary=summary, sections=sections, to_sign=to_sign

@@ -1,7 +1,7 @@
 """A report as text, as JSON and as a page to print; it has no values, and MISIDs only with --details."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,9 @@ from syncd.state.views.report import Report
 from syncd.sync.reasons import describe
 
 _DONE: Final = frozenset({Outcome.APPLIED, Outcome.ACCEPTED})
+#: Of these OneFile has carried out none; the next run plans them again.
+_NOT_DONE: Final = frozenset({Outcome.NOT_DONE})
+_UNSURE: Final = frozenset(Outcome) - _DONE - _NOT_DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,12 @@ def _made(context: Context) -> str:
 
 def _summary(context: Context) -> list[str]:
     report = context.report
-    done, not_done = _changes(report, are_done=True), _changes(report, are_done=False)
+    done, unsure, not_done = (sum(_changes(report, each).values()) for each in (_DONE, _UNSURE, _NOT_DONE))
     runs = sum(each.count for each in report.runs)
     held = sum(each.count for each in report.held)
     was = f"{plural(runs, 'run')}, {plural(report.calls, 'call')} to OneFile, "
-    was += f"{plural(sum(done.values()), 'change')} made, {sum(not_done.values())} refused or in doubt."
+    was += f"{plural(done, 'change')} made, {unsure} refused or in doubt"
+    was += f", {not_done} not done." if not_done else "."
     is_now = f"Now: {plural(sum(report.accounts.values()), 'account')} kept in sync, "
     is_now += f"{plural(held, 'record')} held, {plural(report.in_doubt, 'create')} in doubt."
     sentences = [was, is_now]
@@ -112,8 +116,11 @@ def _sections(context: Context) -> Iterator[Section]:
     )
     yield Section(
         "Approvals",
-        ("when", "approved by", "run", "creates", "updates", "leavers"),
-        [(when(each.at), each.by, each.run, each.creates, each.updates, each.leavers) for each in report.approvals],
+        ("when", "approved by", "run", "creates", "updates", "leavers", "archivings"),
+        [
+            (when(each.at), each.by, each.run, each.creates, each.updates, each.leavers, each.archivings)
+            for each in report.approvals
+        ],
         "There were no approvals.",
     )
     yield Section(
@@ -143,9 +150,16 @@ def _sections(context: Context) -> Iterator[Section]:
         [
             (each.role, each.action, describe(each.outcome), each.count)
             for each in report.changes
-            if each.outcome not in _DONE
+            if each.outcome in _UNSURE
         ],
         "There were none.",
+    )
+    yield Section(
+        "Not done",
+        ("role", "action", "changes"),
+        [(each.role, each.action, each.count) for each in report.changes if each.outcome in _NOT_DONE],
+        "There were none.",
+        said="OneFile did not get these, or a search showed that it had not done them. The next run plans them again.",
     )
     yield Section(
         "Drift: accounts changed in OneFile by others",
@@ -166,7 +180,7 @@ def _sections(context: Context) -> Iterator[Section]:
 
 def _accounts(report: Report) -> Section:
     """The changes of accounts: a row for each role, a column for each action that occurred."""
-    done = _changes(report, are_done=True)
+    done = _changes(report, _DONE)
     actions = [action for action in Action if any(action == kind for _, kind in done)]
     by_role: dict[str, dict[str, int]] = defaultdict(dict)
     for (role, action), count in done.items():
@@ -210,9 +224,9 @@ def _details(context: Context) -> Iterator[Section]:
         )
 
 
-def _changes(report: Report, *, are_done: bool) -> dict[tuple[str, str], int]:
+def _changes(report: Report, outcomes: Collection[Outcome]) -> dict[tuple[str, str], int]:
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for each in report.changes:
-        if (each.outcome in _DONE) == are_done:
+        if each.outcome in outcomes:
             counts[each.role, each.action] += each.count
     return counts

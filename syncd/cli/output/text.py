@@ -10,10 +10,11 @@ from typing import Final
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from syncd.core.guard import Counts
+from syncd.core.guard import ChangeKind, Counts
 from syncd.core.run import Action, RunState
-from syncd.core.text import plurals
+from syncd.core.text import plural, plurals, printable
 from syncd.sync.run import RunResult
 
 _SAMPLE: Final = 5
@@ -36,11 +37,19 @@ def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None
     if it did not compare the feeds at all.
     """
     if done.state is RunState.AWAITING_APPROVAL:
-        typer.echo(f"Run {done.run} sent nothing and waits for approval: {'; '.join(done.objections)}.")
+        did = f"sent {plural(done.sent, 'approved change')}" if done.sent else "sent nothing"
+        typer.echo(f"Run {done.run} {did} and waits for approval: {'; '.join(done.objections)}.")
         held = f"; {done.held} records are held, see 'syncd held'" if done.held else ""
-        typer.echo(f"It would make {counts_in_words(done.counts)}{held}.")
-        typer.echo("If that is right: look at 'syncd plan', then run 'syncd approve'. If not: correct the MIS or the")
-        typer.echo("feed's query, and run again.")
+        if done.sent:
+            typer.echo(f"{plural(done.waiting, 'change')} still wait{held}.")
+            if done.queued:
+                typer.echo(f"{done.queued} are queued, because OneFile refuses such changes: see 'syncd status'.")
+        else:
+            typer.echo(f"It would make {counts_in_words(done.counts)}{held}.")
+        right = f"If that is right: look at 'syncd plan {done.run}', then run 'syncd approve'. If not: "
+        typer.echo(
+            right + ("'syncd reject'." if only is None else "correct the\nMIS or the feed's query, and run again.")
+        )
         return
     sent = [f"{done.applied[action]} {past}" for action, past in PAST.items() if done.applied.get(action)]
     typer.echo(
@@ -50,8 +59,11 @@ def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None
         (done.refused, "refused by OneFile"),
         (done.in_doubt, "in doubt: the next run resolves them"),
         (done.held, "held: see 'syncd held'"),
+        (done.queued, "queued, because OneFile refuses such changes: see 'syncd status'"),
+        (done.waiting, "waiting for 'syncd approve' or 'syncd reject'"),
         (done.warnings, "values left out: see 'syncd held --warnings'"),
-        (done.left, "left the MIS: see 'syncd plan'"),
+        (done.left if only is not None else 0, "left the MIS: see 'syncd plan'"),
+        (done.not_undone, f"not undone: the page of run {done.run} lists it"),
     )
     for count, what in trouble:
         if count:
@@ -64,8 +76,7 @@ def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None
 
 def counts_in_words(counts: Counts) -> str:
     """The changes of a plan, such as "2 creates and 1 leaver"."""
-    named = {"create": counts.creates, "update": counts.updates, "leaver": counts.leavers}
-    return plurals(named, none="no changes")
+    return plurals({kind.noun: counts.of(kind) for kind in ChangeKind}, none="no changes")
 
 
 def shortly(at: datetime | None) -> str:
@@ -84,9 +95,9 @@ def width() -> int:
 
 def print_item(name: str, *paragraphs: str) -> None:
     """Print paragraphs under a heading."""
-    typer.echo(f"\n{typer.style(name, bold=True)}")
+    typer.echo(f"\n{typer.style(printable(name), bold=True)}")
     for text in paragraphs:
-        typer.echo(fill(text, width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
+        typer.echo(fill(printable(text), width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
@@ -95,7 +106,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        # Not a string: Rich would read "[…]" in it as markup.
+        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     if table.row_count:
         Console(width=width()).print(table)
     else:

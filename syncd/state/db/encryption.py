@@ -40,6 +40,14 @@ class ValueCipher:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return self._fernet.encrypt(text.encode()).decode() if self._fernet else text
 
+    def encrypt_text(self, text: str) -> str:
+        """Return a text as `encrypt` does; an empty one stays empty, so that a query can tell."""
+        return text and self.encrypt(text)
+
+    def decrypt_text(self, sealed: str) -> str:
+        """Return the text that `encrypt_text` was given. Raises `StateUnusable`."""
+        return str(self.decrypt(sealed)) if sealed else ""
+
     def decrypt(self, sealed: str) -> Any:
         """Return the value, also if it was stored before there was a key. Raises `StateUnusable`."""
         if sealed[:1] in '{["n':

@@ -88,7 +88,7 @@ def _lock_file(stack: ExitStack, database: Path, organisation_id: int, purpose: 
     file = database.with_name(f"{database.name}.{organisation_id}.{purpose.name.lower()}.lock")
     try:
         with suppress(FileExistsError):
-            files.create(file)
+            files.create(file, database)
         stack.enter_context(FileLock(file).acquire(timeout=0))
     except Timeout:
         raise AnotherRun(_sentence(organisation_id, purpose)) from None

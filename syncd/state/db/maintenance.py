@@ -9,17 +9,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Table, func, select, text, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.core.accounts import Status
 from syncd.errors import StateUnusable
 from syncd.state.db import files
 from syncd.state.db.store import Store, unusable
-from syncd.state.db.tables import account, change, credential, metadata
+from syncd.state.db.tables import account, assignment, change, credential, held, metadata, plan_step
 
 _AT_ONCE = 500
-_SEALED = ((account, "values"), (change, "detail"), (credential, "secret"))
+_SEALED = (
+    (account, "values"),
+    (change, "detail"),
+    (change, "message"),
+    (held, "detail"),
+    (plan_step, "detail"),
+    (assignment, "refusal"),
+    (credential, "secret"),
+)
 
 
 def check_key(store: Store) -> None:
@@ -95,19 +103,19 @@ def reencrypt(store: Store) -> int:
     """
     count = 0
     for table, name in _SEALED:
-        last = 0
+        column, key = table.c[name], tuple_(*table.primary_key)
+        rest = select(*table.primary_key, column).where(column != "").order_by(*table.primary_key).limit(_AT_ONCE)
+        batch = rest
         while True:
             with store.begin() as connection:
-                rows = connection.execute(
-                    select(table.c.id, table.c[name]).where(table.c.id > last).order_by(table.c.id).limit(_AT_ONCE)
-                ).all()
-                for number, sealed in rows:
+                rows = connection.execute(batch).all()
+                for *number, sealed in rows:
                     anew = store.cipher.encrypt(store.cipher.decrypt(sealed))
-                    connection.execute(table.update().where(table.c.id == number).values({name: anew}))
-                    last = number
+                    connection.execute(table.update().where(key == tuple_(*number)).values({name: anew}))
             count += len(rows)
             if not rows:
                 break
+            batch = rest.where(key > tuple_(*rows[-1][:-1]))
     return count
 
 
@@ -121,7 +129,9 @@ def _check_file(connection: Connection) -> Iterator[str]:
 
 def _check_encrypted(store: Store, connection: Connection, table: Table, column: str) -> Iterator[str]:
     unreadable = 0
-    for sealed in connection.execution_options(yield_per=_AT_ONCE).scalars(select(table.c[column])):
+    for sealed in connection.execution_options(yield_per=_AT_ONCE).scalars(
+        select(table.c[column]).where(table.c[column] != "")
+    ):
         try:
             store.cipher.decrypt(sealed)
         except (StateUnusable, ValueError):

@@ -71,10 +71,22 @@ account: Final = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("synced_at", UtcDateTime, nullable=False),
     Column("left_at", UtcDateTime),
+    Column("left_on_day", Integer, comment="the day of `complete_reading` on which its record was first missed"),
     UniqueConstraint("organisation_id", "role", "misid"),
     Index(None, "organisation_id", "user_id"),
     Index(None, "organisation_id", "misid", "role"),
     Index(None, "organisation_id", "role", "status", "feed"),
+)
+
+account_mark: Final = Table(
+    "account_mark",
+    metadata,
+    Column("account_id", ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    Column("mark", String(16), primary_key=True, comment="a keyed hash of values that identify a person"),
+    Column("organisation_id", Integer, nullable=False),
+    Column("is_person_key", Boolean, nullable=False, comment="of the MIS's own key of the person"),
+    Index(None, "organisation_id", "mark"),
+    comment="by which other accounts of the same person are found without their values",
 )
 
 #: All runs except those that had nothing to send. A database uses a partial
@@ -93,6 +105,14 @@ run: Final = Table(
     Column("creates", Integer, nullable=False, default=0),
     Column("updates", Integer, nullable=False, default=0),
     Column("leavers", Integer, nullable=False, default=0),
+    Column("archivings", Integer, nullable=False, default=0),
+    Column(
+        "unapproved_leavers",
+        Integer,
+        nullable=False,
+        default=0,
+        comment="the leavers that it recorded and no approval covered",
+    ),
     Column("returners", Integer, nullable=False, default=0),
     Column("held", Integer, nullable=False, default=0),
     Column("warnings", Integer, nullable=False, default=0),
@@ -100,6 +120,7 @@ run: Final = Table(
     Column("applied", Integer, nullable=False, default=0),
     Column("refused", Integer, nullable=False, default=0),
     Column("in_doubt", Integer, nullable=False, default=0),
+    Column("queued", Integer, nullable=False, default=0, comment="left unsent, because an action is suspended"),
     Column("calls", Integer, nullable=False, default=0),
     Column("reason", Text, nullable=False, default=""),
     Column(
@@ -109,27 +130,85 @@ run: Final = Table(
         default="",
         comment="ok, unreachable, or empty if OneFile was not called",
     ),
+    Column("plan_run_id", Integer, comment="the run whose steps are its plan: itself, or an earlier one with the same"),
     Column(
-        "approval_id",
-        Integer,
-        comment="the approval it used; no constraint, because the two tables refer to each other",
+        "plan_digest", String(32), nullable=False, default="", server_default="", comment="of the steps of its plan"
     ),
-    Column("plan_sample", JSON, comment="part of a stopped run's plan: MISIDs and field names"),
     Column("asked_by", Text, nullable=False, default="", server_default=""),
     Column("settled_by", Text, nullable=False, default="", server_default=""),
+    Column("settled_at", UtcDateTime),
+    Column("settled_reason", Text, nullable=False, default="", server_default=""),
     Column("drift", Integer, comment="accounts in which a verify found drift"),
     Column(
         "verify_scope", JSON(none_as_null=True), comment="which accounts a verify read back, and which still differ"
     ),
     Column("failure_kind", String(20), nullable=False, default="", server_default="", comment="the kind of failure"),
     Column("is_full", Boolean, nullable=False, default=False, server_default=false(), comment="every record was read"),
+    Column("undone_run_id", Integer, comment="the run whose changes it takes back"),
     Index(None, "organisation_id", "id"),
     Index(None, "organisation_id", "state"),
     Index(None, "organisation_id", "onefile_status"),
     Index(None, "organisation_id", "started_at"),
     Index("ix_run_not_quiet", "organisation_id", "id", postgresql_where=NOT_QUIET, sqlite_where=NOT_QUIET),
-    Index(None, "approval_id"),
+    Index(None, "plan_run_id"),
 )
+
+plan_step: Final = Table(
+    "plan_step",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("stage", Integer, nullable=False, comment="steps of one stage are sent at the same time; 0: takes no call"),
+    Column("kind", String(10), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("other", String(255), nullable=False, comment="another MISID that it is about"),
+    Column("fields", Text, nullable=False, comment="names, separated by commas"),
+    Column("digest", String(32), nullable=False, comment="a keyed hash of key, action, fields and values"),
+    Column("decision", String(10), nullable=False),
+    Column("approval_id", Integer, comment="the approval that permits it"),
+    Column("detail", Text, nullable=False, comment="the step, and the values before: JSON, encrypted if a key is set"),
+    Index(None, "run_id", "kind", "role", "fields", "misid"),
+    Index(None, "approval_id"),
+    comment="the plans of the runs, step by step",
+)
+
+withheld_step: Final = Table(
+    "withheld_step",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(32), primary_key=True),
+    Column("role", String(20), nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("is_rejected", Boolean, nullable=False, comment="otherwise it waits for a decision"),
+    Column(
+        "is_undone",
+        Boolean,
+        nullable=False,
+        default=False,
+        server_default=false(),
+        comment="the digest is a mark of a change that was taken back",
+    ),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Index(None, "organisation_id", "misid"),
+    comment="steps that are not sent although the MIS asks for them",
+)
+
+not_undone: Final = Table(
+    "not_undone",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("role", String(20), nullable=False),
+    Column("misid", String(255), nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("fields", JSON, nullable=False, comment="names only"),
+    Column("obstacle", String(100), nullable=False, comment="why it is not taken back"),
+    comment="what the runs that undo another one leave alone",
+)
+
+#: The changes that count for the limits of a day and a week. The same goes for this condition.
+NOT_APPROVED: Final = text("NOT is_approved")
 
 change: Final = Table(
     "change",
@@ -148,13 +227,27 @@ change: Final = Table(
     Column("concluded_at", UtcDateTime),
     Column("http_status", Integer),
     Column("detail", Text, nullable=False, comment="what was sent: JSON, encrypted if a key is set"),
-    Column("message", Text, nullable=False, default="", comment="why it was refused, without personal values"),
+    Column("message", Text, nullable=False, default="", comment="why it was refused: JSON, encrypted if a key is set"),
+    Column("is_approved", Boolean, nullable=False, default=False, comment="an approval covered it"),
+    Column("step", Integer, comment="the position of its step in the plan of its run"),
     Index(None, "organisation_id", "misid"),
+    Index(None, "organisation_id", "user_id"),
     # Reports count by these. If they were key columns, SQLite would choose this index to find one outcome.
     Index(None, "organisation_id", "at", postgresql_include=["role", "action", "outcome"]),
     Index(None, "organisation_id", "outcome"),
-    Index(None, "run_id"),
+    Index(None, "run_id", "step"),
     Index(None, "run_id", "action", "outcome"),
+    Index(
+        "ix_change_not_approved",
+        "organisation_id",
+        "at",
+        "action",
+        "outcome",
+        # Without it SQLite would have to read each row, and then prefers the index above.
+        "is_approved",
+        postgresql_where=NOT_APPROVED,
+        sqlite_where=NOT_APPROVED,
+    ),
 )
 
 held: Final = Table(
@@ -168,9 +261,12 @@ held: Final = Table(
     Column("row", Integer, nullable=False, default=0),
     Column("reason", String(30), nullable=False),
     Column("field", String(50), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("detail", Text, nullable=False, comment="why, in words: JSON, encrypted if a key is set"),
     Column("is_warning", Boolean, nullable=False, default=False),
     Column("fingerprint", String(32), nullable=False, default=""),
+    Column("other", String(255), nullable=False, default="", comment="the MISID that a question is about"),
+    Column("user_id", BigInteger, comment="the account in OneFile that a question is about"),
+    Column("evidence", JSON(none_as_null=True), comment="names of fields that are equal, and that differ"),
     Column("first_seen_at", UtcDateTime, nullable=False),
     UniqueConstraint(
         "organisation_id", "role", "misid", "feed", "row", "reason", "field", "is_warning", name="uq_held_entry"
@@ -185,9 +281,14 @@ approval: Final = Table(
     Column("creates", Integer, nullable=False),
     Column("updates", Integer, nullable=False),
     Column("leavers", Integer, nullable=False),
+    Column("archivings", Integer, nullable=False),
     Column("approved_at", UtcDateTime, nullable=False),
     Column("approved_by", String(100), nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False, default="", server_default=""),
+    Column("part", String(10), nullable=False, default="", server_default="", comment="it is limited to; empty if not"),
+    Column("role", String(20), nullable=False, default="", server_default="", comment="it is limited to"),
+    Column("field", String(50), nullable=False, default="", server_default="", comment="it is limited to"),
     Index(None, "run_id"),
 )
 
@@ -200,6 +301,7 @@ resync_request: Final = Table(
     Column("requested_by", String(100), nullable=False),
     Column("misids", JSON, nullable=False),
     Column("run_id", ForeignKey("run.id")),
+    Column("undone_run_id", Integer, comment="the run to undo; empty for a run over the feeds"),
     Index(None, "run_id", "organisation_id"),
 )
 
@@ -225,7 +327,13 @@ assignment: Final = Table(
     Column("user_misid", String(255), nullable=False),
     Column("learner_id", BigInteger, nullable=False),
     Column("user_id", BigInteger, nullable=False),
-    Column("refusal", Text, nullable=False, default="", comment="OneFile's message, if it refused"),
+    Column(
+        "refusal",
+        Text,
+        nullable=False,
+        default="",
+        comment="OneFile's message, if it refused: JSON, encrypted if a key is set",
+    ),
     Column("sent_at", UtcDateTime, nullable=False),
     UniqueConstraint("organisation_id", "learner_misid", "role", "user_misid"),
     comment="which user was assigned to which learner; OneFile does not return it",
@@ -239,8 +347,17 @@ reference: Final = Table(
     Column("referent", String(20), nullable=False),
     Column("by", String(10), nullable=False),
     Column("code", Text, nullable=False),
-    Column("onefile_id", BigInteger, comment="empty if OneFile has no match"),
+    Column("onefile_id", BigInteger, comment="empty if OneFile has no match, or several"),
+    Column("reason", String(20), comment="why there is no id"),
     Column("found_at", UtcDateTime, nullable=False),
+    Column(
+        "is_doubted",
+        Boolean,
+        nullable=False,
+        default=False,
+        server_default=false(),
+        comment="OneFile has refused a change with this id",
+    ),
     UniqueConstraint("organisation_id", "referent", "by", "code"),
 )
 
@@ -266,15 +383,42 @@ daemon: Final = Table(
     Column("next_run_at", UtcDateTime),
 )
 
-confirmed_new_misid: Final = Table(
-    "confirmed_new_misid",
+identity_answer: Final = Table(
+    "identity_answer",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("organisation_id", Integer, nullable=False),
-    Column("misid", String(255), nullable=False),
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("role", String(20), primary_key=True),
+    Column("misid", String(255), primary_key=True),
+    Column("answer", String(10), nullable=False, comment="same or new"),
+    Column("reason", String(30), nullable=False, comment="the question; empty for any"),
+    Column("fingerprint", String(32), nullable=False, comment="the record that it is about; empty for any"),
+    Column("other", String(255), nullable=False, comment="the MISID that the question was about"),
+    Column("user_id", BigInteger, comment="the account in OneFile that the question was about"),
     Column("decided_at", UtcDateTime, nullable=False),
-    UniqueConstraint("organisation_id", "misid"),
-    comment="MISIDs that an operator has confirmed to be new people",
+    comment="what operators have answered to questions about people",
+)
+
+likely_account: Final = Table(
+    "likely_account",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("role", String(20), primary_key=True),
+    Column("misid", String(255), primary_key=True),
+    Column("onefile_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(32), nullable=False, comment="the record that it may be the account of"),
+    Column("found_at", UtcDateTime, nullable=False),
+    comment="accounts in OneFile with the names of new records, so that polls need not search again",
+)
+
+link_proposal: Final = Table(
+    "link_proposal",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("role", String(20), primary_key=True),
+    Column("misid", String(255), primary_key=True),
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    comment="accounts that 'syncd link' has proposed, until an operator answers",
 )
 
 owner: Final = Table(
@@ -327,6 +471,29 @@ feed_snapshot: Final = Table(
     Column("read_at", UtcDateTime, nullable=False),
     Column("generation", Integer, nullable=False, comment="grows whenever the blocks are invalidated"),
     comment="whether the next poll may compare blocks, and on what basis",
+)
+
+complete_reading: Final = Table(
+    "complete_reading",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("days", Integer, nullable=False, comment="the days on which every feed was read and the plan was sent"),
+    Column("counted_at", UtcDateTime, nullable=False, comment="when the last of them was counted"),
+    comment="by which days of grace are counted, whatever the clock says",
+)
+
+refused_action: Final = Table(
+    "refused_action",
+    metadata,
+    Column("organisation_id", Integer, primary_key=True, autoincrement=False),
+    Column("role", String(20), primary_key=True),
+    Column("action", String(10), primary_key=True),
+    Column("reason", Text, nullable=False, comment="the words of the refusals, without names and numbers"),
+    Column("misids", JSON, nullable=False, comment="the different records that were refused in a row"),
+    Column("suspended_at", UtcDateTime, comment="empty while there are too few of them"),
+    Column("tries", Integer, nullable=False, comment="how many records were tried since then"),
+    Column("queued", Integer, nullable=False, comment="the changes of this kind that the last run has left queued"),
+    comment="kinds of actions that OneFile has refused for one reason and not accepted since",
 )
 
 watermark: Final = Table(

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import or_, select
 
-from syncd.state.changes import ENTRY_COLUMNS, ChangeEntry, to_entry
+from syncd.state.changes import ENTRY_COLUMNS, ChangeEntry, of_accounts, to_entry
 from syncd.state.db.store import Store
 from syncd.state.db.tables import change
 
@@ -17,7 +17,7 @@ PAGE_ROWS: Final = 1000
 def between(
     store: Store, organisation_ids: Collection[int], since: datetime, until: datetime, misid: str | None = None
 ) -> Iterator[ChangeEntry]:
-    """The changes from ``since`` to before ``until``, the oldest first, of every record or of one MISID.
+    """The changes from ``since`` to before ``until``, the oldest first, of every record or of one MISID's accounts.
 
     No transaction lasts longer than the reading of a page. Raises `StateUnusable`.
     """
@@ -28,7 +28,10 @@ def between(
 def _of_organisation(
     store: Store, organisation_id: int, since: datetime, until: datetime, misid: str | None
 ) -> Iterator[ChangeEntry]:
-    of_one = [] if misid is None else [change.c.misid == misid]
+    of_one = []
+    if misid is not None:
+        with store.reading() as connection:
+            of_one = [of_accounts(connection, organisation_id, misid)]
     at, number = since, 0
     while True:
         with store.reading() as connection:
@@ -44,7 +47,7 @@ def _of_organisation(
                 .order_by(change.c.at, change.c.id)
                 .limit(PAGE_ROWS)
             ).all()
-        yield from map(to_entry, page)
+        yield from (to_entry(row, store.cipher) for row in page)
         if len(page) < PAGE_ROWS:
             return
         at, number = page[-1].at, page[-1].id

@@ -5,12 +5,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from syncd.core.evidence import Evidence
 from syncd.core.guard import Counts
 from syncd.core.run import OneFileStatus
 from syncd.state.accounts import AccountEntry
+from syncd.state.approvals import Settled
 from syncd.state.changes import ChangeEntry
 from syncd.state.held_records import HeldEntry
 from syncd.state.runs import RunSummary
+from syncd.state.suspensions import Suspension
 from syncd.state.views.report import Report
 from syncd.state.views.status import OneFileReachability, StatusReport, combine
 
@@ -38,19 +41,32 @@ def _status(report: StatusReport) -> dict[str, Any]:
         "last_run": report.last_run and _run(report.last_run),
         "progress": report.progress and asdict(report.progress),
         "next_run_at": moment(report.next_run_at),
-        "awaiting_approval": waiting and {**stopped_run_document(waiting.id, waiting.counts), "reason": waiting.reason},
+        "awaiting_approval": waiting
+        and {**stopped_run_document(waiting.id, report.waiting_counts), "reason": waiting.reason},
         "accounts": dict(report.accounts),
         "leavers": report.leavers,
         "held": dict(report.held),
         "warnings": report.warnings,
         "in_doubt": report.in_doubt,
+        "suspended": [suspension_document(each) for each in report.suspended],
         "onefile": onefile_text(report.onefile),
     }
 
 
+def suspension_document(suspension: Suspension) -> dict[str, Any]:
+    """A suspended action in the status document."""
+    return {
+        "role": suspension.kind.role,
+        "action": suspension.kind.action,
+        "reason": suspension.reason,
+        "since": moment(suspension.since),
+        "queued": suspension.queued,
+    }
+
+
 def _run(run: RunSummary) -> dict[str, Any]:
-    counts = ("creates", "updates", "leavers", "returners", "held", "warnings", "unchanged")
-    outcomes = ("applied", "refused", "in_doubt", "calls")
+    counts = ("creates", "updates", "leavers", "archivings", "returners", "held", "warnings", "unchanged")
+    outcomes = ("applied", "refused", "in_doubt", "queued", "calls")
     return {
         "run": run.id,
         "trigger": run.trigger,
@@ -73,9 +89,14 @@ def onefile_text(onefile: OneFileReachability) -> str:
             return f"unreachable since {moment(onefile.unreachable_since)}"
 
 
+def settled_document(settled: Settled) -> dict[str, Any]:
+    """A run that was approved or rejected: the changes that this is about, and how many still wait."""
+    return {**stopped_run_document(settled.run.id, settled.counts), "waiting": settled.waiting}
+
+
 def stopped_run_document(number: int, counts: Counts) -> dict[str, Any]:
     """A run that is approved or rejected, and what it would have done."""
-    return {"run": number, "creates": counts.creates, "updates": counts.updates, "leavers": counts.leavers}
+    return {"run": number, **asdict(counts)}
 
 
 def account_document(account: AccountEntry) -> dict[str, Any]:
@@ -100,8 +121,19 @@ def held_document(entry: HeldEntry) -> dict[str, Any]:
         "field": entry.field,
         "detail": entry.detail,
         "feed": entry.feed,
+        "other": entry.other or None,
+        "user_id": entry.user_id,
+        "evidence": evidence_document(entry.evidence),
+        "answer": entry.answer,
         "first_seen_at": moment(entry.first_seen_at),
     }
+
+
+def evidence_document(evidence: Evidence | None) -> dict[str, Any] | None:
+    """Evidence in a document: the likeness, and the names of the fields that are equal and that differ."""
+    if evidence is None:
+        return None
+    return {"likeness": evidence.likeness, "equal": list(evidence.equal), "differ": list(evidence.differ)}
 
 
 def history_document(change: ChangeEntry) -> dict[str, Any]:
@@ -109,6 +141,8 @@ def history_document(change: ChangeEntry) -> dict[str, Any]:
     return {
         "run": change.run_id,
         "at": moment(change.at),
+        "misid": change.misid,
+        "user_id": change.user_id,
         "action": change.action,
         "fields": list(change.fields),
         "outcome": change.outcome,
@@ -123,8 +157,6 @@ def change_document(change: ChangeEntry) -> dict[str, Any]:
     return {
         "organisation_id": change.organisation_id,
         "role": change.role,
-        "misid": change.misid,
-        "user_id": change.user_id,
         **history_document(change),
     }
 

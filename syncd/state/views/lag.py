@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from syncd.core.run import Action, FailureKind, RunState
 from syncd.state.changes import UNSETTLED
-from syncd.state.db.tables import change, held, run
+from syncd.state.db.tables import change, held, refused_action, run
 
 
 class UnsentChange(StrEnum):
@@ -18,7 +18,7 @@ class UnsentChange(StrEnum):
     IN_DOUBT = "in_doubt"
     """It was sent, and the answer was lost."""
     QUEUED = "queued"
-    """A run planned it, and neither that run nor a later one has finished."""
+    """A run planned it, and neither that run nor a later one has sent it."""
 
 
 def oldest(connection: Connection, organisation_id: int) -> dict[UnsentChange, datetime | None]:
@@ -56,9 +56,15 @@ def _queued_since(connection: Connection, organisation_id: int) -> datetime | No
     planned, tried = run.c.creates + run.c.updates, run.c.applied + run.c.refused + run.c.in_doubt
     # A run calls OneFile only if it has something to send, so a run without an answer had something.
     got_no_answer = run.c.failure_kind.in_((FailureKind.ONEFILE, FailureKind.CREDENTIALS))
-    return connection.scalar(
+    unfinished = connection.scalar(
         select(run.c.started_at)
         .where(here, run.c.id > (finished or 0), run.c.is_full, (planned > tried) | got_no_answer)
         .order_by(run.c.id)
         .limit(1)
     )
+    suspended = connection.scalar(
+        select(func.min(refused_action.c.suspended_at)).where(
+            refused_action.c.organisation_id == organisation_id, refused_action.c.queued > 0
+        )
+    )
+    return min((since for since in (unfinished, suspended) if since is not None), default=None)

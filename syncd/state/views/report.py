@@ -35,6 +35,7 @@ class ApprovedRun:
     creates: int
     updates: int
     leavers: int
+    archivings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def _approvals(
             columns.creates,
             columns.updates,
             columns.leavers,
+            columns.archivings,
         )
         .join(run, run.c.id == columns.run_id)
         .where(run.c.organisation_id.in_(organisation_ids), columns.approved_at >= since, columns.approved_at < until)

@@ -1,6 +1,6 @@
 """Runs as the pages show them: the list of runs, and one run with everything it did."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from syncd.core.run import Action, Outcome
 from syncd.state.changes import ENTRY_COLUMNS, ChangeEntry, to_entry
 from syncd.state.db.tables import NOT_QUIET, change, run
 from syncd.state.runs import SUMMARY_COLUMNS, RunSummary, VerifyScope, to_summary
+from syncd.state.session import StateSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class RunDetails:
     """A run, with what only its own page shows."""
 
     summary: RunSummary
-    plan_sample: Mapping[str, Any] | None
-    """An excerpt of the plan of a stopped run."""
+    plan_run: int | None
+    """The run whose stored steps are its plan; ``None`` if it has none."""
     verify_scope: VerifyScope | None
     """The accounts that a verify has read back."""
 
@@ -55,14 +56,14 @@ def _listed(organisations: Sequence[int], *, quiet_too: bool) -> list[ColumnElem
 
 def find(connection: Connection, organisations: Sequence[int], number: int) -> RunDetails | None:
     """A run by its number."""
-    columns: list[ColumnElement[Any]] = [*SUMMARY_COLUMNS, run.c.plan_sample, run.c.verify_scope]
+    columns: list[ColumnElement[Any]] = [*SUMMARY_COLUMNS, run.c.plan_run_id, run.c.verify_scope]
     row = connection.execute(
         select(*columns).where(run.c.id == number, run.c.organisation_id.in_(organisations))
     ).one_or_none()
     if row is None:
         return None
     scope = None if row.verify_scope is None else VerifyScope.from_json(row.verify_scope)
-    return RunDetails(to_summary(row), row.plan_sample, scope)
+    return RunDetails(to_summary(row), row.plan_run_id, scope)
 
 
 def outcomes(connection: Connection, number: int) -> dict[Action, dict[Outcome, int]]:
@@ -80,14 +81,14 @@ def outcomes(connection: Connection, number: int) -> dict[Action, dict[Outcome, 
 
 
 def changes_of(
-    connection: Connection, number: int, *, action: str = "", outcome: str = "", first: int, most: int
+    session: StateSession, number: int, *, action: str = "", outcome: str = "", first: int, most: int
 ) -> list[ChangeEntry]:
     """At most ``most`` changes of a run, the newest first, from position ``first``, counted from 0."""
     columns = change.c
     conditions = [columns.run_id == number]
     conditions += [columns.action == action] if action else []
     conditions += [columns.outcome == outcome] if outcome else []
-    rows = connection.execute(
+    rows = session.connection.execute(
         select(*ENTRY_COLUMNS).where(*conditions).order_by(columns.id.desc()).offset(first).limit(most)
     )
-    return [to_entry(row) for row in rows]
+    return [to_entry(row, session.cipher) for row in rows]

@@ -2,17 +2,20 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from operator import attrgetter
 from typing import TypeVar
 
+from syncd.core.guard import Counts
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Reason
 from syncd.core.run import OneFileStatus
-from syncd.state import accounts, changes, daemons, held_records, runs
+from syncd.state import accounts, approvals, changes, daemons, held_records, runs, suspensions
 from syncd.state.runs import RunSummary
 from syncd.state.session import StateSession
+from syncd.state.suspensions import Suspension
 from syncd.state.views.progress import Progress, progress
 
 _Present = TypeVar("_Present")
@@ -44,22 +47,29 @@ class StatusReport:
     warnings: int
     in_doubt: int
     onefile: OneFileReachability
+    waiting_counts: Counts = field(default_factory=Counts)
+    """What still waits for a decision of that run's plan."""
+    suspended: Sequence[Suspension] = ()
+    """The kinds of actions that OneFile refuses again and again."""
 
 
 def status(session: StateSession, calls_per_minute: int = CALLS_PER_MINUTE) -> StatusReport:
     """The state of one organisation; ``calls_per_minute`` is OneFile's limit, for the time a run still needs."""
     held, warnings = held_records.counts(session)
+    waiting = runs.waiting(session)
     return StatusReport(
         last_run=runs.last(session),
         progress=progress(session, calls_per_minute),
         next_run_at=daemons.next_run_at(session),
-        waiting=runs.waiting(session),
+        waiting=waiting,
         accounts=accounts.count_by_role(session),
         leavers=accounts.leavers(session),
         held=held,
         warnings=warnings,
         in_doubt=changes.in_doubt(session),
         onefile=OneFileReachability(*runs.unreachable_since(session)),
+        waiting_counts=approvals.waiting_counts(session, waiting) if waiting else Counts(),
+        suspended=suspensions.listing(session),
     )
 
 
@@ -73,17 +83,20 @@ def status_by_organisation(
 def combine(reports: Collection[StatusReport]) -> StatusReport:
     """Several organisations together: the newest run, the run that has waited longest, and the totals."""
     number = attrgetter("id")
+    longest = min((each for each in reports if each.waiting), key=lambda each: number(each.waiting), default=None)
     return StatusReport(
         last_run=max(_present(each.last_run for each in reports), key=number, default=None),
         progress=max(_present(each.progress for each in reports), key=attrgetter("run"), default=None),
         next_run_at=min(_present(each.next_run_at for each in reports), default=None),
-        waiting=min(_present(each.waiting for each in reports), key=number, default=None),
+        waiting=longest.waiting if longest else None,
         accounts=sum((each.accounts for each in reports), Counter()),
         leavers=sum(each.leavers for each in reports),
         held=sum((each.held for each in reports), Counter()),
         warnings=sum(each.warnings for each in reports),
         in_doubt=sum(each.in_doubt for each in reports),
         onefile=max((each.onefile for each in reports), key=_severity),
+        waiting_counts=longest.waiting_counts if longest else Counts(),
+        suspended=sorted(chain.from_iterable(each.suspended for each in reports), key=attrgetter("since")),
     )
 
 

@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 from syncd import __version__
 from syncd.core.accounts import Known, Status
-from syncd.core.buffers import BufferFactory
 from syncd.core.digests import Digester
 from syncd.core.records import Code, Key
+from syncd.core.references import ids_of, is_check_due
 from syncd.core.scope import EVERYONE, Scope
 from syncd.state import accounts, feed_digests, references
 from syncd.sync.context import SyncContext
@@ -34,27 +34,32 @@ def read_changes(
     scope: Scope = EVERYONE,
     *,
     is_poll: bool = False,
-    buffers: BufferFactory | None = None,
+    ids: Mapping[Code, int] | None = None,
 ) -> ReadResult:
     """Read the feeds and find the records that differ from the state store.
 
-    ``is_poll`` permits an incremental read, and has this read remembered for the next poll. ``buffers`` make the
-    collection that changed records are kept in; it is in memory if left out.
+    ``is_poll`` permits an incremental read, and has this read remembered for the next poll. ``ids`` are what codes
+    stand for by a look-up that was just made: then everything is read. If left out, they are those in the store.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`.
     """
     if not scope.is_everyone or not is_poll:
-        return FullRead(context, scope, buffers).read()
+        if ids is None:
+            with context.reading_session() as session:
+                ids = ids_of(references.looked_up(session))
+        return FullRead(context, scope, ids).read()
     now = context.clock()
     with context.reading_session() as session:
         snapshot = feed_digests.remembered(session)
         referents = accounts.referents(session)
-        looked_up = references.looked_up(session)
+        stored = references.looked_up(session)
+    looked_up = ids_of(stored) if ids is None else ids
     version = _comparison_version(context, referents, looked_up)
     new_snapshot = replace(snapshot, comparison_version=version, read_at=now, blocks={})
-    is_usable = "" != version == snapshot.comparison_version and timedelta() <= now - snapshot.read_at < _MAX_AGE
+    is_recent = timedelta() <= now - snapshot.read_at < _MAX_AGE and not is_check_due(stored.values(), now)
+    is_usable = "" != version == snapshot.comparison_version and is_recent and ids is None
     # A leaver that records may refer to is archived only if none does any more, which a full read shows.
     needs_all = context.policy.archives_leavers and any(each.status is not Status.ACTIVE for each in referents.values())
-    full = FullRead(context, scope, buffers, SnapshotRecorder(context, new_snapshot))
+    full = FullRead(context, scope, looked_up, SnapshotRecorder(context, new_snapshot))
     incremental = IncrementalRead(context, SnapshotRecorder(context, snapshot), looked_up, full)
     reader: ChangeReader = incremental if is_usable and not needs_all else full
     return reader.read()

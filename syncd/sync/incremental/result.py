@@ -34,6 +34,9 @@ class ReadResult:
         """Store the snapshot for the next poll, after the run has made its changes."""
         if self.recorder is None or self.is_quiet:
             return
+        if self.changed.has_rows_without_organisation:
+            # The snapshot does not say whose such a row may be, so the next poll must read it again.
+            return
         if self.assignments.gone and any(account.status is Status.ACTIVE for account in self.changed.missed.values()):
             # The warning about an assignment that only a person can remove ends when one of the two accounts becomes
             # a leaver: the next run must compare the assignments again.

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from syncd.web.auth.credentials import Credentials
 from syncd.web.auth.middleware import SIGN_IN, SIGN_OUT
 from syncd.web.auth.sessions import SignedIn
+from syncd.web.auth.sign_in_log import SignInLog
 from syncd.web.auth.throttle import Attempts
 from syncd.web.identity import STEER
 from syncd.web.templating import render
@@ -25,7 +26,9 @@ _WRONG: Final = "Wrong password or token."
 _TOO_OFTEN: Final = "Too many attempts. Wait {} seconds and try again."
 
 
-def signing_in(credentials: Credentials, signed_in: SignedIn, clock: Callable[[], datetime]) -> list[Route]:
+def signing_in(
+    credentials: Credentials, signed_in: SignedIn, sign_in_log: SignInLog, clock: Callable[[], datetime]
+) -> list[Route]:
     """The routes of the sign-in form, of its submission, and of signing out."""
     attempts = Attempts(clock)
 
@@ -41,13 +44,17 @@ def signing_in(credentials: Credentials, signed_in: SignedIn, clock: Callable[[]
         if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
             return _form(request, target, problem=_NO_NAME, status_code=400)
         if wait := attempts.seconds_to_wait(request.client.host if request.client else ""):
+            sign_in_log.refused(request, "form", "too many attempts")
             answer = _form(request, target, name, problem=_TOO_OFTEN.format(wait), status_code=429)
             answer.headers["Retry-After"] = str(wait)
             return answer
         scopes = await run_in_threadpool(credentials.of_secret, fields.get("secret", ""))
         if not scopes:
+            sign_in_log.refused(request, "form", "wrong secret")
             return _form(request, target, name, problem=_WRONG, status_code=403)
-        signed_in.begin(request.session, token_urlsafe(24), name, may_steer=STEER in scopes)
+        may_steer = STEER in scopes
+        signed_in.begin(request.session, token_urlsafe(24), name, may_steer=may_steer)
+        sign_in_log.signed_in(request, name, may_steer=may_steer)
         return RedirectResponse(target, 303)
 
     async def sign_out(request: Request) -> Response:

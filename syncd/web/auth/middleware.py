@@ -2,7 +2,7 @@
 
 import hmac
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from syncd.errors import StateUnusable
 from syncd.web.auth.credentials import EVERYTHING, LOOKING, NOTHING, Credentials
 from syncd.web.auth.sessions import SignedIn
+from syncd.web.auth.sign_in_log import SignInLog
 from syncd.web.error_responses import refused
 from syncd.web.identity import (
     ANYBODY_HERE,
@@ -23,6 +24,7 @@ from syncd.web.identity import (
     READ,
     STEER,
     Caller,
+    address_within,
     path_of,
     program,
     wants_page,
@@ -47,9 +49,10 @@ _TOO_LONG: Final = "The request is too long."
 class AuthBackend(AuthenticationBackend):
     """Identifies the caller by bearer token or session, or as local if no credentials are configured."""
 
-    def __init__(self, credentials: Credentials, signed_in: SignedIn) -> None:
+    def __init__(self, credentials: Credentials, signed_in: SignedIn, sign_in_log: SignInLog) -> None:
         self._credentials = credentials
         self._signed_in = signed_in
+        self._sign_in_log = sign_in_log
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Caller]:
         """The caller and their scopes; `NOBODY` without scopes if the caller is unknown.
@@ -60,6 +63,8 @@ class AuthBackend(AuthenticationBackend):
             person = await run_in_threadpool(self._person, conn)
         except StateUnusable as problem:
             raise AuthenticationError(str(problem)) from problem
+        if person is NOBODY and _is_by_token(conn):
+            self._sign_in_log.refused(conn, "token", "wrong secret")
         scopes = EVERYTHING if person.may_steer else LOOKING if person.is_authenticated else NOTHING
         return AuthCredentials(sorted(scopes)), person
 
@@ -163,7 +168,7 @@ def _refusal(request: Request) -> Response | None:
         return None
     if READ not in request.auth.scopes:
         if is_look and wants_page(request):
-            return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': _local(request)})}", 303)
+            return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': address_within(request)})}", 303)
         return refused(request, 401, _NOT_ADMITTED, {"WWW-Authenticate": "Bearer"})
     if not is_look and STEER not in request.auth.scopes and path_of(request) != SIGN_OUT:
         return refused(request, 403, _ONLY_LOOKS)
@@ -181,15 +186,11 @@ def _is_open(request: Request, *, is_look: bool) -> bool:
 
 def _asks_itself(request: Request) -> bool:
     """Whether the request comes from this machine, for example a container's health check."""
+    # A proxy on this machine, trusted or not, passes on the requests of others.
+    if "x-forwarded-for" in request.headers:
+        return False
     host = request.client.host if request.client else ""
     return host == "::1" or host.startswith("127.")
-
-
-def _local(request: Request) -> str:
-    query = request.scope["query_string"].decode("latin-1")
-    # The path as requested: a question mark in a MISID does not start a query.
-    path: bytes = request.scope.get("raw_path") or quote(path_of(request)).encode()
-    return path.decode("latin-1") + (f"?{query}" if query else "")
 
 
 def _authorization(conn: HTTPConnection) -> bytes:

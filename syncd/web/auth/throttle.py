@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Hashable
 from datetime import datetime
-from ipaddress import IPv4Address, ip_address, ip_network
 from math import ceil
 
 from pyrate_limiter import GCRA, Rate
+
+from syncd.web.addresses import network_of
 
 _MINUTE = 60_000
 #: For one address: ten at once, and then one every six seconds.
@@ -26,19 +27,10 @@ class Attempts:
         """Count an attempt; returns 0 if it is allowed, else the seconds until the next one is."""
         now = int(self._clock().timestamp() * 1000)
         self._free_at = {line: at for line, at in self._free_at.items() if at > now * 1000}
-        return self._advance(_network_of(address), _OF_EACH, now) or self._advance(None, _OF_ALL, now)
+        return self._advance(network_of(address), _OF_EACH, now) or self._advance(None, _OF_ALL, now)
 
     def _advance(self, line: Hashable, rate: Rate, now: int) -> int:
         (free_at,), decision = GCRA().step([rate], (self._free_at.get(line, 0),), now, 1)
         if decision.allowed:
             self._free_at[line] = free_at
         return ceil((decision.retry_after_ms or 0) / 1000)
-
-
-def _network_of(address: str) -> Hashable:
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    # A client with one IPv6 address has at least 2⁶⁴ of them.
-    return ip if isinstance(ip, IPv4Address) else ip_network((ip.packed, 64), strict=False)

@@ -29,7 +29,7 @@ from syncd.web.templating import render
 #: How many rows a page has, at most.
 ROWS: Final = 50
 
-_LONGEST_MISID: Final = 255
+LONGEST_MISID: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +144,19 @@ def key_in(site: PageContext, request: Request, given: FormData | None = None) -
 
 def checked_misid(given: str) -> str:
     """The MISID that was given; answers 400 if it cannot be one."""
-    if not 0 < len(given) <= _LONGEST_MISID or "\x00" in given:
-        raise HTTPException(400, f"A MISID has between 1 and {_LONGEST_MISID} characters.")
+    if not 0 < len(given) <= LONGEST_MISID or "\x00" in given:
+        raise HTTPException(400, f"A MISID has between 1 and {LONGEST_MISID} characters.")
     return given
 
 
 def number_in(request: Request, name: str) -> int:
     """A whole number from the query, 0 if it is missing or something else."""
-    given = request.query_params.get(name, "")
-    return int(given) if given.isdecimal() and len(given) < 10 else 0
+    return whole_number(request.query_params.get(name, ""))
+
+
+def whole_number(given: str) -> int:
+    """A whole number, 0 for any other text."""
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
 
 
 def go_to(path: str) -> Response:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from syncd.core.records import Reason
 from syncd.state import held_records
-from syncd.state.held_records import HeldEntry
+from syncd.state.held_records import ANSWERED_BY_RETRY, HeldEntry
 from syncd.state.session import StateSession, reading_session
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
 from syncd.web.markdown import fragment_of
@@ -32,6 +32,11 @@ class _Group:
     advice: Advice
     count: int
     rows: Sequence[HeldEntry]
+
+    @property
+    def is_question(self) -> bool:
+        """Whether an operator can answer for all of them at once."""
+        return self.reason in ANSWERED_BY_RETRY
 
 
 def routes(site: PageContext) -> list[Route]:

@@ -136,6 +136,7 @@ def _page(site: PageContext, request: Request, key: Key, told: _Answer | None) -
         left_out=[entry for entry in entries if entry.is_warning],
         advice={False: HELD, True: LEFT_OUT},
         history=list(reversed(history)),
+        had_others=any(change.misid != key.misid for change in history),
         told=told,
         is_known=is_known,
         explain_url=_explain_url(site, key),

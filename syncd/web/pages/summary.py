@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from syncd.core.run import OneFileStatus, RunState
-from syncd.core.text import plural
+from syncd.core.text import join, plural
 from syncd.state.runs import RunSummary
 from syncd.state.views.status import StatusReport
 from syncd.web.labels import Tone
@@ -30,7 +30,7 @@ def standing(status: StatusReport, as_of: str) -> Standing:
     if last.state is RunState.RUNNING:
         return Standing(Tone.BUSY, f"Run {last.id} is in progress.")
     if waiting:
-        more = f"The guard stopped it: {waiting.reason}. Nothing of it was sent."
+        more = f"The guard stopped it: {waiting.reason}. Only what is approved is sent."
         return Standing(Tone.WAITING, f"Not in sync: run {waiting.id} waits for approval.", more)
     return _of_last_run(status, last) or _of_records(status, as_of)
 
@@ -45,7 +45,7 @@ def _of_last_run(status: StatusReport, last: RunSummary) -> Standing | None:
             return Standing(Tone.WAITING, headline, "The next run makes these changes.")
         case RunState.REJECTED:
             headline = f"Not in sync: run {last.id} was rejected."
-            more = "Nothing of it was sent. A later run of that size stops again."
+            more = "Its changes were not sent, and are not planned again until their records change."
             return Standing(Tone.WAITING, headline, more)
         case RunState.FAILED:
             return Standing(Tone.BAD, "Not known to be in sync: the last run failed.", last.reason)
@@ -67,6 +67,11 @@ def _of_records(status: StatusReport, as_of: str) -> Standing:
     if not as_of:
         more = "The runs so far were limited to some MISIDs."
         return Standing(Tone.WAITING, "Not known to be in sync: no complete run yet.", more)
+    if status.suspended:
+        kinds = join([str(each.kind) for each in status.suspended])
+        headline = f"Not in sync: {kinds} are suspended."
+        more = "OneFile refuses them again and again. Each run tries one, and sends the rest when OneFile accepts it."
+        return Standing(Tone.BAD, headline, more)
     if held := status.held.total():
         headline = f"In sync as of {as_of}, except {plural(held, 'held record')}."
         return Standing(Tone.WAITING, headline, f"All other records of the feeds are in OneFile. {_NOT_CHECKED}")

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from syncd.simulator import Switches
 from syncd.simulator.switches import LimiterShape
 from tests.support.command import UNHURRIED, Syncd
+from tests.support.databases import mis_engine
 
 from .generator import made_up_learners, write_return
 from .ilr import Learner, read_return, real_return
@@ -38,7 +38,7 @@ def learners(request: pytest.FixtureRequest, tmp_path: Path) -> list[Learner]:
 @pytest.fixture(params=_SOURCES)
 def mis(request: pytest.FixtureRequest, learners: list[Learner]) -> Iterator[Mis]:
     """A MIS that holds the learners, on each make of database."""
-    engine = create_engine(request.getfixturevalue(_URL_FIXTURES[request.param]))
+    engine = mis_engine(request.getfixturevalue(_URL_FIXTURES[request.param]))
     try:
         mis = Mis(engine, College())
         mis.enrol(learners)

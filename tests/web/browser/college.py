@@ -66,6 +66,13 @@ class College:
     def correct(self, misid: str, surname: str) -> None:
         self._execute("UPDATE person SET surname = :surname WHERE misid = :misid", misid=misid, surname=surname)
 
+    def change_key(self, old: str, new: str) -> None:
+        """The same person has another MISID in the MIS."""
+        self._execute("UPDATE person SET misid = :new WHERE misid = :old", new=new, old=old)
+
+    def ids_in_onefile(self, misid: str) -> list[int]:
+        return [user.id for user in self.onefile.world.users_with_misid(misid) if user.role == 1]
+
     def surname_in_onefile(self, misid: str) -> str | None:
         users = [user for user in self.onefile.world.users_with_misid(misid) if user.role == 1]
         return str(users[0].values["LastName"]) if users else None

@@ -7,12 +7,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from syncd.core.decisions import Decision
+from syncd.core.evidence import Evidence, Likeness
 from syncd.core.fields import Role
+from syncd.core.identity import Answer, StoredAnswer
+from syncd.core.plan import Create, Update
 from syncd.core.records import Held, Key, Reason, Warned
 from syncd.core.run import Action, Outcome
-from syncd.state import accounts, changes, daemons, held_records, runs
+from syncd.state import accounts, answers, changes, daemons, held_records, plan_steps, runs
 from syncd.state.db.store import Store
 from syncd.state.db.tables import run
+from syncd.state.plan_steps import StepToStore
 from tests.support.sessions import session_on
 
 ORGANISATION: Final = 5740
@@ -118,7 +123,8 @@ def _held(connection: Connection) -> None:
         held("L1007", Reason.MISSING, "Email", "Email is empty"),
         held("L1038", Reason.DUPLICATE_KEY, "MISID", "MISID is in more than one row of this role"),
         held("L1052", Reason.REFUSED, "", "OneFile said: Email is already in use"),
-        held("L2301", Reason.REKEYED, "MISID", "it looks like L1190, whose record is gone: the same ULN"),
+        *(_question(f"L23{number:02}", number) for number in range(1, 5)),
+        _another_person(),
         *(held(f"L21{number}", Reason.REFERENCE_NOT_FOUND, "ClassroomID", missing) for number in range(10, 24)),
     ]
     warnings = [
@@ -130,6 +136,29 @@ def _held(connection: Connection) -> None:
         )
     ]
     held_records.replace(session_on(connection, ORGANISATION, NOW - timedelta(days=2)), holds, warnings)
+    answered = StoredAnswer(Answer.SAME, "x", "L1192", 400_191, Reason.REKEYED)
+    answers.save(session_on(connection, ORGANISATION, NOW), Key(ORGANISATION, Role.LEARNER, "L2302"), answered)
+
+
+def _question(misid: str, number: int) -> Held:
+    evidence = Evidence(Likeness.CERTAIN, ("ULN", "DOB"), ("LastName", "Email"))
+    other = f"L11{90 + number}"
+    detail = (
+        f"looks like {other}, whose record is gone ({evidence}): 'syncd rekey {other} {misid}' if it is the same "
+        f"person, 'syncd retry {misid}' if it is a new one"
+    )
+    reason, key = Reason.REKEYED, (ORGANISATION, Role.LEARNER, misid)
+    return Held(*key, "learners", reason, "MISID", detail, 0, "x", other, 400_189 + number, evidence)
+
+
+def _another_person() -> Held:
+    evidence = Evidence(Likeness.CONTRADICTED, (), ("FirstName", "LastName", "Email", "DOB", "ULN"))
+    detail = (
+        f"the values are those of another person ({evidence}): 'syncd retry L1061' if it is the same person, 'syncd "
+        "release L1061' if the MISID has a new owner"
+    )
+    reason, key = Reason.ANOTHER_PERSON, (ORGANISATION, Role.LEARNER, "L1061")
+    return Held(*key, "learners", reason, "MISID", detail, 0, "x", "", 400_060, evidence)
 
 
 def _stopped(connection: Connection) -> int:
@@ -138,33 +167,36 @@ def _stopped(connection: Connection) -> int:
         NOW - timedelta(minutes=4),
         creates=2,
         updates=1_271,
-        held=18,
+        held=22,
         warnings=3,
         unchanged=11,
         calls=0,
         onefile_status="",
     )
-    sample = {
-        "creates": _group("create", ["L2402", "L2403"], 2, ["DOB", "Email", "FirstName", "LastName", "MISID", "ULN"]),
-        "updates": _group("update", [f"L{1001 + each * 63}" for each in range(20)], 1_271, ["Email"])
-        | {"by_field": {"Email": 1_271, "MobileNumber": 3}},
-        "leavers": _group("leave", [], 0, []),
-    }
+    session = session_on(connection, ORGANISATION, NOW - timedelta(minutes=4) + timedelta(seconds=6))
+    creates = [_step(Create(_key(each), "learners", dict.fromkeys(_ALL, "x")), earlier) for each, earlier in _FOLLOWING]
+    updates = [_step(Update(_key(f"L{1001 + each}"), "learners", each, {"Email": "x"})) for each in range(1_268)]
+    updates += [_step(Update(_key(f"L{3001 + each}"), "learners", each, dict.fromkeys(_TWO, "x"))) for each in range(3)]
+    plan_steps.save(session, number, 0, [*creates, *updates])
+    connection.execute(run.update().where(run.c.id == number).values(plan_run_id=number))
     runs.stop(
-        session_on(connection, ORGANISATION, NOW - timedelta(minutes=4) + timedelta(seconds=6)),
+        session,
         number,
-        "1271 updates where 154 are allowed",
+        "1,271 updates where 154 are allowed in one run without approval",
         onefile=None,
         totals={},
-        sample=sample,
     )
     return number
 
 
-def _group(action: str, misids: list[str], count: int, fields: list[str]) -> dict[str, Any]:
-    return {
-        "count": count,
-        "by_role": {"Learner": count} if count else {},
-        "by_field": dict.fromkeys(fields, count),
-        "some": [{"action": action, "role": "Learner", "misid": misid, "fields": fields} for misid in misids],
-    }
+_FOLLOWING = (("L2402", "L1102"), ("L2403", "L1103"))
+_ALL = ("DOB", "Email", "FirstName", "LastName", "MISID", "ULN")
+_TWO = ("Email", "MobileNumber")
+
+
+def _key(misid: str) -> Key:
+    return Key(ORGANISATION, Role.LEARNER, misid)
+
+
+def _step(step: Create | Update, earlier: str = "") -> StepToStore:
+    return StepToStore(step, 1, f"{step.key.misid}", Decision.UNDECIDED, other=earlier)

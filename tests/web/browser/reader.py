@@ -30,10 +30,9 @@ class Reader:
         field.send_keys(text)
 
     def press(self, name: str) -> None:
-        """Press the first button, or follow the first link, of that name."""
-        wait_until(
-            lambda: self._pressed(f"//*[self::button or self::a][normalize-space()='{name}']"), f"a {name!r} to press"
-        )
+        """Press the first button, open the first part, or follow the first link, of that name."""
+        named = f"//*[self::button or self::summary or self::a][normalize-space()='{name}']"
+        wait_until(lambda: self._pressed(named), f"a {name!r} to press")
 
     def waits_for(self, text: str) -> None:
         """Fails the test unless that comes to be on the page."""

@@ -35,12 +35,15 @@ def _sign_in(reader: Reader) -> None:
     reader.sign_in("Morgan", "a wrong password")
     reader.waits_for("Wrong password or token.")
     reader.sign_in("Morgan", PASSWORD)
-    reader.waits_for(f"The guard stopped it before its first change: {LEARNERS} creates where 50 are allowed.")
+    reader.waits_for(
+        "The guard stopped it before its first change: it is the first run to create accounts in this organisation "
+    )
     assert reader.path == "/runs/1"
 
 
 def _approve_and_watch(reader: Reader, college: College) -> None:
-    assert "A sample of 20" in reader.sees
+    assert f"The plan {LEARNERS}" in reader.sees
+    assert "Changes with the same fields" in reader.sees
     assert college.surname_in_onefile("L001") is None
     reader.press(f"Approve {LEARNERS} creates")
     reader.waits_for(f"of {LEARNERS} changes started")
@@ -93,6 +96,33 @@ def _sync_everybody(reader: Reader, college: College) -> None:
     reader.waits_for("In sync as of ")
 
 
+def test_questions_about_people_are_answered_for_all_and_for_one(driver: Chrome, college: College) -> None:
+    reader = Reader(driver, college.origin)
+    _sign_in(reader)
+    _approve_and_watch(reader, college)
+    before = {number: college.ids_in_onefile(f"L00{number}") for number in (1, 2, 3)}
+    for number in (1, 2, 3):
+        college.change_key(f"L00{number}", f"N00{number}")
+    reader.open("/")
+    reader.press("Sync now")
+    reader.waits_for("Run 3 finished")
+
+    reader.open("/people/Learner/N001")
+    reader.waits_for("FirstName, LastName and Email equal")
+    assert "Compared with L001" in reader.sees
+    reader.press("A new person: create an account")
+    reader.waits_for("Run 4 finished")
+    assert len(college.ids_in_onefile("N001")) == 1
+    assert college.ids_in_onefile("N001") != before[1]
+
+    reader.open("/held")
+    reader.press("Answer all 2")
+    reader.press("All: the same person: keep the account")
+    reader.waits_for("Run 5 finished")
+    assert [college.ids_in_onefile(f"N00{number}") for number in (2, 3)] == [before[2], before[3]]
+    assert "Example-" not in college.log
+
+
 def test_a_stopped_run_is_rejected_and_signing_out_ends_it(driver: Chrome, college: College) -> None:
     reader = Reader(driver, college.origin)
     reader.open("/")
@@ -100,7 +130,7 @@ def test_a_stopped_run_is_rejected_and_signing_out_ends_it(driver: Chrome, colle
     reader.waits_for("Not in sync: run 1 waits for approval.")
     reader.press("Show the plan")
     reader.press("Reject")
-    reader.waits_for("Rejected by Morgan (page).")
+    reader.waits_for("Rejected by Morgan (page) on ")
     driver.find_element("xpath", "//button[.='Sign out']").click()
     reader.waits_for("Sign in")
     reader.open("/runs/1")

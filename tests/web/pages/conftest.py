@@ -1,6 +1,7 @@
 """The college of the passes, and its pages without a network between."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from html import unescape
@@ -44,6 +45,11 @@ class Page:
         """The words on it, a space for whatever is between them."""
         words = " ".join(unescape(re.sub(r"<[^>]*>", " ", self.html)).split())
         return re.sub(r" (?=[.,:;])", "", words)
+
+    @property
+    def json(self) -> Any:
+        """The document of an endpoint for programs."""
+        return json.loads(self.html)
 
     @property
     def links(self) -> list[str]:

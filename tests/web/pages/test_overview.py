@@ -43,11 +43,14 @@ def test_the_headline_says_whether_the_college_is_in_sync_and_as_of_when(found: 
     assert _headline(college) == f"Not in sync: run {stopped} waits for approval."
     Visitor(college).post(f"/runs/{stopped}/reject")
     assert _headline(college) == f"Not in sync: run {stopped} was rejected."
+    college.run()
+    assert _headline(college) == f"In sync as of {AS_OF}, except 3 held records."
+    college.enrol("L5", "L6")
     stopped = college.run().run
     Visitor(college).post(f"/runs/{stopped}/approve")
     assert _headline(college) == f"Not in sync yet: run {stopped} is approved."
     college.run()
-    assert _headline(college) == f"In sync as of {AS_OF}, except 1 held record."
+    assert _headline(college) == f"In sync as of {AS_OF}, except 3 held records."
 
 
 def test_a_run_limited_to_some_misids_is_not_said_to_be_in_sync(found: Found) -> None:

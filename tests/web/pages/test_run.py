@@ -8,7 +8,8 @@ from syncd.core.guard import Limits
 from syncd.core.run import Trigger
 from syncd.core.scope import Scope
 from syncd.state import resync_requests, runs
-from syncd.sync.run import run_once
+from syncd.sync.resync import answer
+from syncd.sync.run import run_once, undo_once
 from syncd.web.auth.credentials import Credentials
 from tests.support.college import College, Found
 from tests.support.onefile import ORGANISATION
@@ -66,12 +67,16 @@ def test_a_long_run_has_its_changes_on_several_pages(found: Found) -> None:
     assert "51 to 60 of 60" in second.text
 
 
-def test_a_stopped_run_shows_its_plan_by_counts_and_samples_and_no_value(found: Found) -> None:
+def test_stopped_run_shows_its_plan_in_groups_and_each_change_and_no_value(found: Found) -> None:
     college = found()
     number = _stopped(college)
     page = Visitor(college).get(f"/runs/{number}")
-    assert "The guard stopped it before its first change: 3 creates where 1 are allowed." in page.text
-    assert "Creates 3 3 Learners All of them" in page.text
+    assert (
+        "The guard stopped it before its first change: 3 creates where 0 are allowed in one run without approval."
+        in page.text
+    )
+    assert "The plan 3 waits for a decision 3" in page.text
+    assert "3 create Learner ClassroomID, DefaultAssessorID" in page.text
     assert {"/people/Learner/L1", "/people/Learner/L2", "/people/Learner/L3"} <= {*page.links}
     assert "ClassroomID, DefaultAssessorID, Email, FirstName, LastName, MISID, PlacementID" in page.text
     assert page.buttons[:2] == ["Approve 3 creates", "Reject"]
@@ -98,10 +103,11 @@ def test_approving_lets_it_go_at_once(found: Found) -> None:
     page = Visitor(college).post(f"/runs/{number}/approve")
     assert re.fullmatch(r"/asked/\d+", page.path)
     assert _state(college, number) == ("approved", "loopback (page)")
-    assert college.run().is_in_sync
     page = Visitor(college).get(f"/runs/{number}")
     assert "Approved by loopback (page) on 15 Jan 2026, 12:00, for 3 creates." in page.text
     assert "The approval expires on 16 Jan 2026, 12:00" in page.text
+    assert college.run().is_in_sync
+    assert "The approval has ended." in Visitor(college).get(f"/runs/{number}").text
 
 
 def test_approving_a_run_about_some_asks_for_those_only(found: Found) -> None:
@@ -125,7 +131,7 @@ def test_rejected_run_shows_who_rejected_it_and_no_approve_button(found: Found) 
     number = _stopped(college)
     page = Visitor(college).post(f"/runs/{number}/reject")
     assert _state(college, number) == ("rejected", "loopback (page)")
-    assert "Rejected by loopback (page)." in page.text
+    assert "Rejected by loopback (page) on 15 Jan 2026, 12:00." in page.text
     assert "Approve" not in "".join(page.buttons)
 
 
@@ -168,7 +174,7 @@ def test_viewer_of_stopped_run_gets_no_buttons_and_cannot_approve(found: Found) 
     visitor.sign_in(VIEWER)
     page = visitor.get(f"/runs/{number}")
     assert "You have read-only access. An administrator must approve or reject this run." in page.text
-    assert page.buttons == ["Sign out"]
+    assert page.buttons == ["Sign out", "Search"]
     assert visitor.post(f"/runs/{number}/approve").status == 403
     assert _state(college, number) == ("awaiting_approval", "")
 
@@ -186,3 +192,84 @@ def test_a_run_of_another_organisation_is_none_of_ours(found: Found) -> None:
     college = found()
     number = _stopped(college)
     assert Visitor(college, (5741,)).get(f"/runs/{number}").status == 404
+
+
+def test_finished_run_is_undone_by_its_button(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", surname=SECRET)
+    number = college.run().run
+    visitor = Visitor(college)
+    page = visitor.get(f"/runs/{number}")
+    assert f"Undo run {number}" in page.buttons
+    assert "Undo this run" in page.text
+
+    page = visitor.post(f"/runs/{number}/undo", misid="L1")
+
+    assert re.fullmatch(r"/asked/\d+", page.path)
+    assert f"Undo of run {number} requested for L1" in page.text
+    answer(college.context)
+    page = visitor.get(page.path)
+    assert page.path == f"/runs/{number + 1}"
+    assert "Started by an undo by loopback (page) on 15 Jan 2026, 12:00" in page.text
+    assert f"limited to L1. It takes back what run {number} has sent." in page.text
+    assert "Archive, done 1" in page.text
+    assert [user.is_archived for misid in ("L1", "L2") for user in college.in_onefile(misid)] == [True, False]
+    assert f"taken back by run {number + 1}" in visitor.get(f"/runs/{number}").text
+
+
+def test_undo_lists_what_it_leaves_alone_on_its_page(found: Found) -> None:
+    college = found()
+    college.enrol("L1", phone=None)
+    college.run()
+    college.correct("L1", phone="0100", surname="Changed")
+    number = undo_once(college.context, college.run().run).run
+    page = Visitor(college).get(f"/runs/{number}")
+    assert "Not undone 1" in page.text
+    assert "L1 Learner update Telephone syncd had no value of it before" in page.text
+
+
+def test_stopped_undo_is_approved_and_starts_at_once(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2", "L3")
+    college.run()
+    for misid in ("L1", "L2", "L3"):
+        college.correct(misid, surname="Changed")
+    undone = college.run().run
+    college.with_policy(limits=Limits(floor=1))
+    number = undo_once(college.context, undone).run
+    visitor = Visitor(college)
+    page = visitor.get(f"/runs/{number}")
+    assert (
+        "The next run makes those of which OneFile still has what they take back. That run starts at once." in page.text
+    )
+    page = visitor.post(f"/runs/{number}/approve")
+    assert re.fullmatch(r"/asked/\d+", page.path)
+    answer(college.context)
+    assert [user.values["LastName"] for user in college.in_onefile("L1")] == ["Example-L1"]
+    assert college.held == dict.fromkeys(("L1", "L2", "L3"), "rejected")
+
+
+def test_run_that_cannot_be_undone_is_refused_in_words(found: Found) -> None:
+    college = found()
+    quiet = college.run().run
+    visitor = Visitor(college)
+    page = visitor.post(f"/runs/{quiet}/undo")
+    assert (page.status, f"Run {quiet} has sent nothing" in page.text) == (409, True)
+    assert visitor.post("/runs/99/undo").status == 404
+    college.enrol("L1")
+    number = college.run().run
+    assert visitor.post(f"/runs/{number}/undo", misid="L9").status == 409
+    assert visitor.post(f"/runs/{number}/undo", misid="L" * 300).status == 400
+
+
+def test_only_an_administrator_may_undo_and_only_from_the_form(found: Found) -> None:
+    college = found()
+    college.enrol("L1")
+    number = college.run().run
+    viewer = Visitor(college, credentials=Credentials(TOKEN, viewer_token=VIEWER))
+    viewer.sign_in(VIEWER)
+    assert "Undo" not in " ".join(viewer.get(f"/runs/{number}").buttons)
+    assert viewer.post(f"/runs/{number}/undo").status == 403
+    assert Visitor(college).post(f"/runs/{number}/undo", csrf_token="forged").status == 403
+    with college.context.store.begin() as connection:
+        assert resync_requests.waiting(session_on(connection, ORGANISATION)) == []

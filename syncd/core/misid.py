@@ -1,0 +1,86 @@
+"""MISIDs: which are usable as a key, and when two of them are the same key or look alike.
+
+The rules hold for the MIS and for OneFile alike: both are read with `canonical`. OneFile's own comparison is unknown
+(§16), so syncd never relies on it.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+from syncd.core.values import Unusable, read_text
+
+#: The size of the column in the state store.
+_LONGEST: Final = 255
+
+_BLANKS: Final = re.compile(r"\s+")
+
+#: Characters without a shape of their own that Unicode does not count as format characters: joiners, fillers and
+#: variation selectors (Default_Ignorable_Code_Point), and the blank of Braille.
+_WITHOUT_SHAPE: Final = (
+    range(0x34F, 0x350),
+    range(0x115F, 0x1161),
+    range(0x17B4, 0x17B6),
+    range(0x180B, 0x1810),
+    range(0x2800, 0x2801),
+    range(0x3164, 0x3165),
+    range(0xFE00, 0xFE10),
+    range(0xFFA0, 0xFFA1),
+    range(0xE0000, 0xE1000),
+)
+
+
+def read_misid(raw: object) -> str | None:
+    """Return the MISID in a value of a database, in its canonical form; ``None`` if it is NULL or blank.
+
+    Raises `Unusable` for a value that is not text, and for text that people cannot tell from other text.
+    """
+    text = None if raw is None else read_text(raw)
+    if text is None:
+        return None
+    if text.isascii() and text.isprintable() and "  " not in text:
+        misid = text
+    else:
+        misid = canonical(text)
+        for character in misid:
+            if is_invisible(character):
+                raise Unusable(f"contains an invisible character ({_name(character)})")
+    if len(misid) > _LONGEST:
+        raise Unusable(f"is longer than {_LONGEST} characters")
+    return misid or None
+
+
+def canonical(misid: str) -> str:
+    """Return a MISID without what does not make it another key.
+
+    These are blanks at its ends, the width and number of blanks within it, and how its accents are encoded. A line end
+    or a tab within it is kept, because `read_misid` refuses it.
+    """
+    composed = unicodedata.normalize("NFC", misid).strip()
+    if composed.isascii() and "  " not in composed:
+        return composed
+    return re.sub(" +", " ", "".join(" " if unicodedata.category(one) == "Zs" else one for one in composed))
+
+
+def skeleton(misid: str) -> str:
+    """Return what lookalikes have in common: no blanks, no invisible characters, no case, no width, no leading zeros.
+
+    Two MISIDs look alike if they differ and their skeletons are equal.
+    """
+    text = misid
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = "".join(one for one in text if not is_invisible(one))
+    text = _BLANKS.sub("", text).casefold()
+    return text.lstrip("0") or text[:1]
+
+
+def is_invisible(character: str) -> bool:
+    """Whether a character is a control or format character, a line end, or one without a shape; a blank is not."""
+    category = unicodedata.category(character)
+    return category in {"Cc", "Cf", "Zl", "Zp"} or any(ord(character) in each for each in _WITHOUT_SHAPE)
+
+
+def _name(character: str) -> str:
+    name = unicodedata.name(character, "")
+    return f"U+{ord(character):04X}{' ' + name.lower() if name else ''}"
