@@ -20,7 +20,9 @@ pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
 _DESCRIPTORS: Final = 1024
 _CLIENTS: Final = 1010
-_SECONDS: Final = 6
+_POLLS: Final = 4
+#: On an idle machine the polls take about 8 seconds.
+_PATIENCE_SECONDS: Final = 60
 
 _HALF_OPEN: Final = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 _HALF_SENT: Final = b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nname="
@@ -55,7 +57,9 @@ def _attack(address: str, sends: bytes) -> Iterator[None]:
                 client.sendall(sends)
                 clients.append(client)
             except OSError:
-                time.sleep(0.001)
+                pass  # It was turned away.
+            # Some hundred connections in a second: the limits are tested, and not what a machine can do at most.
+            time.sleep(0.001)
             if len(clients) > _CLIENTS:
                 clients.pop(0).close()
         for client in clients:
@@ -96,9 +100,10 @@ def test_clients_without_credentials_do_not_stop_the_polls(syncd: Syncd, sends: 
         wait_until(lambda: _polls(daemon) >= 1, "a poll")
         with _attack(address, sends):
             polls_before, written_before = _polls(daemon), daemon.stderr.stat().st_size
-            open_at_most, deadline = 0, time.monotonic() + _SECONDS
-            while time.monotonic() < deadline:
-                answer = httpx.get(f"http://{address}/healthz", timeout=2)
+            open_at_most, deadline = 0, time.monotonic() + _PATIENCE_SECONDS
+            while _polls(daemon) < polls_before + _POLLS:
+                assert time.monotonic() < deadline, f"{_polls(daemon) - polls_before} polls of {_POLLS}"
+                answer = httpx.get(f"http://{address}/healthz", timeout=_PATIENCE_SECONDS)
                 # Complete requests are answered until there are too many from one address.
                 assert answer.status_code == 200 or (answer.status_code == 503 and sends == _UPGRADE)
                 descriptors = Path(f"/proc/{daemon.process.pid}/fd")
@@ -106,7 +111,6 @@ def test_clients_without_credentials_do_not_stop_the_polls(syncd: Syncd, sends: 
                 time.sleep(0.1)
             polls, written = _polls(daemon) - polls_before, daemon.stderr.stat().st_size - written_before
         finished = daemon.terminate()
-    assert polls >= _SECONDS / 4
     assert {"poll_failed", "state_store_unavailable"} & {event["event"] for event in daemon.events} == set()
     assert open_at_most < _DESCRIPTORS / 2
     # What the polls themselves write is about a kilobyte each.

@@ -17,6 +17,7 @@ from syncd.cli.credentials import write_passwords
 from syncd.simulator.errors import bad_request
 from syncd.simulator.models import User
 from syncd.state.credentials import FirstPassword
+from tests.support import forking
 from tests.support.command import COMMAND
 
 from .conftest import College, Syncd, terminal
@@ -76,13 +77,22 @@ def _change(college: College, statement: str, values: tuple[object, ...], file: 
 
 
 def _run(college: College, *arguments: str, encoding: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=college.folder,
-        env={**os.environ, "PYTHONIOENCODING": encoding},
-        capture_output=True,
+    stdout, stderr = college.folder / "stdout", college.folder / "stderr"
+    for file in (stdout, stderr):
+        file.unlink(missing_ok=True)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    code = forking.run(arguments, college.folder, environment, stdout, stderr, timeout_seconds=60)
+    return subprocess.CompletedProcess(arguments, code, stdout.read_bytes(), stderr.read_bytes())
+
+
+def test_forked_command_has_the_encoding_of_a_started_one(college: College) -> None:
+    started = subprocess.run(
+        [*COMMAND, "help", "reliability"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        stdout=subprocess.PIPE,
         check=False,
     )
+    assert _run(college, "help", "reliability", encoding="ascii").stdout == started.stdout
 
 
 @pytest.mark.slow

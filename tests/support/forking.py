@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -39,12 +40,18 @@ def run(
 
 
 def become_command(arguments: Sequence[str], environment: Mapping[str, str], stdout: Path, stderr: Path) -> None:
-    """Have this process be a command of syncd: with these variables and no others, writing to these files."""
+    """Have this process be a command of syncd: with these variables and no others, writing to these files.
+
+    The two streams get the encoding that Python would have read from PYTHONIOENCODING at its start, else UTF-8.
+    """
     for descriptor, file in ((1, stdout), (2, stderr)):
         with file.open("ab") as opened:
             os.dup2(opened.fileno(), descriptor)
     os.environ.clear()
     os.environ.update(environment)
+    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
+        assert isinstance(stream, TextIOWrapper)
+        stream.reconfigure(encoding=environment.get("PYTHONIOENCODING", "utf-8"), errors=errors)
     sys.argv = ["syncd", *arguments]
 
 
