@@ -115,6 +115,7 @@ def test_killed_at_any_commit_an_approved_run_is_continued_by_the_next(
 
 
 @pytest.mark.parametrize("state", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("approved_college", [False], indirect=True, ids=["keychain off"])
 @pytest.mark.parametrize(("kind", "is_after"), [(AtRequest, True), (AtCommit, False)])
 def test_killed_here_or_there_an_approved_run_is_continued_by_the_next(
     approved_college: College, kind: type[AtRequest | AtCommit], is_after: bool
@@ -165,6 +166,7 @@ def test_killed_here_or_there_an_undo_is_continued_by_the_next_run(
     assert _walk_undo(college, kind, is_after=is_after, places=slice(-12, None, 7)) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("kind", "is_after"), [(AtRequest, True), (AtCommit, False)])
 def test_killed_while_an_action_is_suspended_a_run_is_continued_by_the_next(

@@ -380,6 +380,7 @@ def _mixed(whole: Whole) -> None:
     whole.links = {Role.IQA: [(misid, "Q1") for misid in _misids("K", 20)]}
 
 
+@pytest.mark.slow
 def test_run_of_200_mixed_changes_is_undone_field_by_field(found: Found) -> None:
     whole = Whole(found())
     college = whole.college
