@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from syncd import __version__
-from syncd.core.alerts import TROUBLES, AlertKind
+from syncd.core.alerts import TROUBLES, Alert, AlertKind, Condition
 from syncd.core.guard import ChangeKind, Limits, Window
 from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.state import accounts, changes, counters, daemons, guard_usage, held_records, runs, suspensions
@@ -200,7 +200,7 @@ _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[str, Iterable[_Sample]]:
     held, warnings = held_records.counts(session)
     waits = lag.oldest(session.connection, session.organisation_id)
-    since = {subject: each.since for subject, each in current_conditions(session).items()}
+    since = _since_by_kind(current_conditions(session))
     last_success_at = runs.last_success_at(session)
     return {
         "syncd_accounts": _by_label(accounts.count_by_role(session)),
@@ -228,6 +228,14 @@ def _guard(session: StateSession, limits: Limits) -> dict[str, Iterable[_Sample]
         ],
         "syncd_guard_allowed": [((name,), limits.allowed(usage.accounts, window)) for window, name in windows.items()],
     }
+
+
+def _since_by_kind(conditions: Mapping[Alert, Condition]) -> dict[AlertKind, datetime]:
+    """Since when there is a problem of each kind; the oldest counts."""
+    since: dict[AlertKind, datetime] = {}
+    for alert, condition in conditions.items():
+        since[alert.kind] = min(condition.since, since.get(alert.kind, condition.since))
+    return since
 
 
 #: Without the store there is no scrape.
