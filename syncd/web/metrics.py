@@ -64,6 +64,7 @@ METRICS: Final[Mapping[str, Described]] = {
         "Changes, by action and outcome; a change in doubt counts again when it is resolved.",
         (*_OF, "action", "outcome"),
     ),
+    "syncd_undone_total": Described("counter", "Changes sent by undos, to take back those of other runs.", _OF),
     "syncd_calls_total": Described("counter", "Requests sent to OneFile by completed runs.", _OF),
     "syncd_allowance_used_ratio": Described(
         "gauge", "Approximate share of onefile.calls_per_minute used in the last minute, by all processes."
@@ -212,6 +213,7 @@ def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[st
         "syncd_problem_seconds": [((problem,), _age(since.get(problem), now)) for problem in _SEEN_BY_RUNS],
         "syncd_runs_total": [((state,), number) for state, number in counted[counters.RUNS].items()],
         "syncd_changes_total": [(label.split(), number) for label, number in counted[counters.CHANGES].items()],
+        "syncd_undone_total": [((), counted[counters.UNDONE].get("", 0))],
         "syncd_calls_total": [((), counted[counters.CALLS].get("", 0))],
         "syncd_last_success_timestamp_seconds": [((), _seconds(last_success_at))],
         "syncd_next_run_timestamp_seconds": [((), _seconds(daemons.next_run_at(session)))],
