@@ -20,6 +20,8 @@ from syncd.mis import Mis
 from syncd.simulator import Simulator
 from tests.support.command import Exit, Running, Syncd
 from tests.support.polling import wait_until
+from tests.support.tds import Column, Result, Silence, TdsServer
+from tests.support.tds.columns import nvarchar
 
 from .conftest import MAKES
 
@@ -59,6 +61,8 @@ class Server:
     def __init__(self, url: str) -> None:
         self.make = make_url(url).get_backend_name()
         self._url = url
+        self.file = Path(make_url(url).database or "")
+        """The file of SQLite."""
 
     def runs_query(self) -> bool:
         """Whether it runs a query of another connection; SQLite has no server that does."""
@@ -151,7 +155,7 @@ def test_stop_cancels_the_query_and_the_next_one_works(mis: Mis, server: Server,
 def test_stop_while_rows_are_fetched_cancels_the_query(mis: Mis, server: Server, stop: Stop) -> None:
     with mis.read("learners", _ROWS[server.make]) as rows:
         assert rows.take(1000)
-        with _alongside(partial(stop.set_after, partial(sleep, 0.5))), pytest.raises(Interrupted):
+        with _alongside(partial(stop.set_after, server.wait_until_it_runs_query)), pytest.raises(Interrupted):
             deque(rows.stream)
     assert stop.seconds_ago < _FEW_SECONDS
     _assert_no_trace(server)
@@ -236,6 +240,21 @@ def test_stop_while_connecting_gives_up_the_connection(address: str, stop: Stop)
     assert [thread.name for thread in threading.enumerate() if thread.name == "mis"] == []
 
 
+@pytest.mark.mssql
+@pytest.mark.parametrize("after_bytes", [0, 9000], ids=["before its rows", "among its rows"])
+def test_stop_shuts_down_the_connection_to_sql_server(after_bytes: int, stop: Stop) -> None:
+    """Its driver has no way to cancel a query."""
+    query = "SELECT ref FROM person"
+    rows = Result([Column("ref", nvarchar(20))], [[f"L{number:05}"] for number in range(2500)])
+    answers: dict[str, Any] = {query: Silence(rows, after_bytes)}
+    with TdsServer(answers) as server:
+        mis = Mis(server.url(Encrypt="no"), is_stopping=stop.is_set)
+        with _alongside(partial(stop.set_after, partial(sleep, 1))), pytest.raises(Interrupted):
+            _read(mis, query)
+    assert stop.seconds_ago < _FEW_SECONDS
+    assert [thread.name for thread in threading.enumerate() if thread.name == "mis"] == []
+
+
 @pytest.fixture
 def syncd(url: str, tmp_path: Path) -> Iterator[Syncd]:
     with Simulator() as onefile:
@@ -275,27 +294,34 @@ def test_a_signal_ends_a_command_whose_query_runs(
 ) -> None:
     with syncd.start(command) as running:
         if server.make == "sqlite":
-            _wait_until_it_reads(running, command)
-        server.wait_until_it_runs_query()
+            _wait_until_it_queries(running, server.file)
+        else:
+            server.wait_until_it_runs_query()
         assert _stopped(running, number) == code
     server.wait_until_it_is_idle()
     if command in {"run", "sync"}:
         _assert_recorded_and_next_run_works(syncd)
 
 
-def _wait_until_it_reads(running: Running, command: str) -> None:
-    if command in {"run", "sync"}:
-        running.wait_for_event("run_started")
-    else:
-        # It has loaded syncd, and uses the processor for the query.
-        wait_until(lambda: _processor_seconds(running.process.pid) > 3, "the query", patience=60)
+def _wait_until_it_queries(running: Running, file: Path) -> None:
+    """Wait until a command has opened a SQLite file and computes."""
+    pid = running.process.pid
+    wait_until(lambda: file in _open_files(pid), "the database to be opened", pause=0.005)
+    begun = _processor_seconds(pid)
+    wait_until(lambda: _processor_seconds(pid) > begun + 0.3, "the query")
+
+
+def _open_files(pid: int) -> set[Path]:
+    files = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            files.add(each.readlink())
+    return files
 
 
 def _processor_seconds(pid: int) -> float:
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / 100
-    return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def _assert_recorded_and_next_run_works(syncd: Syncd) -> None:
