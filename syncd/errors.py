@@ -20,6 +20,8 @@ SyncdError                     one or two plain sentences: what is wrong, where,
     ├── Refused                OneFile understood and said no
     └── AnswerLost             the call may or may not have been done
 
+`Interrupted` is not one of them: nothing is wrong, syncd was asked to stop.
+
 Each kind has a ``title``, a ``meaning`` and a ``remedy``, which 'syncd help' lists: the message describes this one
 error, these describe its kind.
 """
@@ -153,6 +155,13 @@ class ThreadsExhausted(SyncdError):
         "Raise the limit that syncd's user or service has reached: TasksMax of the systemd unit, the container's limit "
         "of processes, or 'ulimit -u'. Another program may have used them up."
     )
+
+
+class Interrupted(Exception):
+    """syncd must stop: a call to OneFile that waited for its turn was not made, or a query of the MIS was cancelled."""
+
+    attempts: int | None = None
+    """The number of the attempt of a call, from 1; ``None`` if there was no attempt yet."""
 
 
 def thread_problem(problem: BaseException) -> ThreadsExhausted | None:

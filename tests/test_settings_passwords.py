@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 import structlog
@@ -155,7 +156,7 @@ def test_the_password_reaches_the_mis_and_the_state_store(
                 "[state]": 'url = "postgresql://writer@127.0.0.1:1/state"',
             }
         )
-        checks = {one.check: one for one in examine(configuration.file, structlog.get_logger())}
+        checks = {one.check: one for one in examine(configuration.file, structlog.get_logger(), Event())}
         assert [login.password for login in server.logins][:1] == [password]
     assert checks["MIS"].state is State.OK
     assert bare_store(settings).url.password == password

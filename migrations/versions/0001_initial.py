@@ -230,8 +230,14 @@ def upgrade() -> None:
         sa.Column("organisation_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("channel", sa.String(length=32), nullable=False, comment="a hash of the channel's URL"),
         sa.Column("alert", sa.String(length=30), nullable=False),
+        sa.Column(
+            "about",
+            sa.String(length=60),
+            nullable=False,
+            comment="which one, if several of the alert may exist at a time",
+        ),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("organisation_id", "channel", "alert", name=op.f("pk_notification")),
+        sa.PrimaryKeyConstraint("organisation_id", "channel", "alert", "about", name=op.f("pk_notification")),
         comment="notifications whose condition still holds, and when the last digest was sent",
     )
     op.create_table(

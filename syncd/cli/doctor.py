@@ -10,6 +10,7 @@ from typing import Final
 import typer
 
 from syncd import logs
+from syncd.cli.context import stopped_by_signals
 from syncd.cli.options import ConfigOption, JsonOption, config_before_command
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import width
@@ -42,10 +43,11 @@ def doctor(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     # The configuration may be broken, so the log does not depend on it.
     log = logs.set_up("console" if sys.stderr.isatty() else "json", "warning")
     findings, marks = [], _marks()
-    for finding in examine(configuration_file(config or config_before_command.get()), log):
-        findings.append(finding)
-        if not json:
-            _print(finding, marks)
+    with stopped_by_signals() as stopping:
+        for finding in examine(configuration_file(config or config_before_command.get()), log, stopping):
+            findings.append(finding)
+            if not json:
+                _print(finding, marks)
     if json:
         print_json([asdict(finding) for finding in findings])
     else:

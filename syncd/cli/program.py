@@ -16,9 +16,8 @@ from syncd import __version__
 from syncd.cli.examples import EXAMPLES
 from syncd.cli.options import ConfigOption, config_before_command
 from syncd.cli.output.streams import printable_streams
-from syncd.errors import SyncdError, thread_problem
+from syncd.errors import Interrupted, SyncdError, thread_problem
 from syncd.logs import with_priority
-from syncd.onefile import Interrupted
 
 #: Which module of `syncd.cli` adds each command, in the order in which --help lists them.
 COMMANDS: Final = {

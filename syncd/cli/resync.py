@@ -21,8 +21,7 @@ from syncd.cli.options import (
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.run import Action, RunState, Trigger
-from syncd.errors import AnotherRun
-from syncd.onefile import Interrupted
+from syncd.errors import AnotherRun, Interrupted
 from syncd.onefile.rate_limit import seconds_of_quiet
 from syncd.state import accounts, approvals, plan_steps, resync_requests, runs
 from syncd.state.db.lock import Purpose, locked

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from syncd.core.records import Reason
 from syncd.core.text import plural
@@ -30,6 +30,14 @@ TROUBLES: Final = tuple(subject for subject in AlertKind if subject is not Alert
 _TRANSIENT: Final = frozenset({AlertKind.ONEFILE, AlertKind.MIS, AlertKind.STORE})
 
 
+class Alert(NamedTuple):
+    """What a channel is notified of once."""
+
+    kind: AlertKind
+    about: str = ""
+    """Which one, if several of the kind may exist at a time: the suspended kind of change, such as "links of IQAs"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A problem that exists now."""
@@ -43,29 +51,29 @@ class Condition:
 class Notification:
     """The text of a notification: a problem, or that it is over."""
 
-    subject: AlertKind
+    alert: Alert
     title: str
     body: str
     is_over: bool = False
 
 
 def due_notifications(
-    troubles: Mapping[AlertKind, Condition],
-    told: Collection[AlertKind],
+    conditions: Mapping[Alert, Condition],
+    sent: Collection[Alert],
     now: datetime,
     patience: timedelta,
     zone: tzinfo,
 ) -> list[Notification]:
-    """Return the notifications due to a channel; ``told`` are the problems that it has not seen resolved yet.
+    """Return the notifications due to a channel; ``sent`` are the problems that it has not seen resolved yet.
 
     A server that does not answer is notified after ``patience``. Times are written in ``zone``.
     """
     news = [
-        _notification(subject, troubles[subject], zone)
-        for subject in TROUBLES
-        if subject in troubles and subject not in told and _is_due(subject, troubles[subject], now, patience)
+        _notification(alert, conditions[alert], zone)
+        for alert in sorted(conditions.keys() - {*sent}, key=_order)
+        if _is_due(alert, conditions[alert], now, patience)
     ]
-    return news + [_resolved(subject) for subject in TROUBLES if subject in told and subject not in troubles]
+    return news + [_resolved(alert) for alert in sorted({*sent} - conditions.keys(), key=_order)]
 
 
 def digest(new: Mapping[Reason, int], held: int) -> Notification | None:
@@ -79,24 +87,28 @@ def digest(new: Mapping[Reason, int], held: int) -> Notification | None:
     lines = [f"{count}: {reason.replace('_', ' ')}" for reason, count in sorted(new.items())]
     head = plural(number, "record is newly held", "records are newly held")
     rest = f"{plural(held, 'is', 'are')} held in total: 'syncd held' lists them with their reasons."
-    return Notification(AlertKind.DIGEST, head, "\n".join([*lines, "", rest]))
+    return Notification(Alert(AlertKind.DIGEST), head, "\n".join([*lines, "", rest]))
 
 
 def test_notification() -> Notification:
     """The message of 'syncd notify test'."""
     return Notification(
-        AlertKind.DIGEST, "This is a test", "If you can read this, syncd can send you notifications.", True
+        Alert(AlertKind.DIGEST), "This is a test", "If you can read this, syncd can send you notifications.", True
     )
 
 
-def _is_due(subject: AlertKind, trouble: Condition, now: datetime, patience: timedelta) -> bool:
-    return subject not in _TRANSIENT or now - trouble.since >= patience
+def _order(alert: Alert) -> tuple[int, str]:
+    return TROUBLES.index(alert.kind), alert.about
 
 
-def _notification(subject: AlertKind, trouble: Condition, zone: tzinfo) -> Notification:
-    since = f"{trouble.since.astimezone(zone):%d %b %Y %H:%M}"
-    reason = trouble.reason.rstrip(".")
-    match subject:
+def _is_due(alert: Alert, condition: Condition, now: datetime, patience: timedelta) -> bool:
+    return alert.kind not in _TRANSIENT or now - condition.since >= patience
+
+
+def _notification(alert: Alert, condition: Condition, zone: tzinfo) -> Notification:
+    since = f"{condition.since.astimezone(zone):%d %b %Y %H:%M}"
+    reason = condition.reason.rstrip(".")
+    match alert.kind:
         case AlertKind.APPROVAL:
             title = "A run waits for approval"
             body = (
@@ -116,7 +128,7 @@ def _notification(subject: AlertKind, trouble: Condition, zone: tzinfo) -> Notif
                 "'syncd doctor' checks the connection."
             )
         case AlertKind.SUSPENDED:
-            title = "OneFile refuses one kind of change again and again"
+            title = f"OneFile refuses {alert.about} again and again"
             body = (
                 f"Since {since}: {reason}. Correct the cause in OneFile, or in the MIS or the feed's query. syncd "
                 "sends the rest by itself once OneFile accepts one; 'syncd sync' tries one at once."
@@ -127,10 +139,10 @@ def _notification(subject: AlertKind, trouble: Condition, zone: tzinfo) -> Notif
         case _:
             title = "Runs are failing"
             body = f"Since {since}: {reason}. 'syncd doctor' says what to correct."
-    return Notification(subject, title, body)
+    return Notification(alert, title, body)
 
 
-#: Title and text when the problem is over.
+#: Title and text when the problem is over; ``{about}`` stands for what the alert is about.
 _OVER: Final = {
     AlertKind.APPROVAL: (
         "No run waits for approval any more",
@@ -140,7 +152,7 @@ _OVER: Final = {
     AlertKind.ONEFILE: ("OneFile answers again", "Runs continue and send what waited."),
     AlertKind.MIS: ("The MIS answers again", "Runs continue."),
     AlertKind.SUSPENDED: (
-        "OneFile no longer refuses one kind of change again and again",
+        "OneFile no longer refuses {about} again and again",
         "What was queued is sent, or there is nothing left of it.",
     ),
     AlertKind.FAILING: ("Runs succeed again", "There is nothing to do."),
@@ -148,6 +160,6 @@ _OVER: Final = {
 }
 
 
-def _resolved(subject: AlertKind) -> Notification:
-    title, body = _OVER[subject]
-    return Notification(subject, title, body, is_over=True)
+def _resolved(alert: Alert) -> Notification:
+    title, body = _OVER[alert.kind]
+    return Notification(alert, title.replace("{about}", alert.about), body, is_over=True)

@@ -95,7 +95,7 @@ class AccountNow:
     feed: str
     stored: Mapping[str, Sent] = field(repr=False)
     """The values that OneFile last accepted, without those whose answer was lost."""
-    told: Mapping[str, object] | None = field(repr=False)
+    values: Mapping[str, object] | None = field(repr=False)
     """The values that OneFile has now, with keys in lower case; ``None`` if it has no such account."""
     is_archived: bool = False
     """Whether OneFile shows it as archived."""
@@ -153,10 +153,10 @@ class UndoBuilder:
             self._leave(created, (), Obstacle.IN_DOUBT)
         elif now is None or now.known.user_id is None:
             self._leave_all(rest, Obstacle.OTHER_RECORD)
-        elif now.told is None:
+        elif now.values is None:
             self._leave_all(rest, Obstacle.GONE)
         elif rest:
-            has = {name.lower(): value for name, value in now.told.items() if value not in _EMPTY}
+            has = {name.lower(): value for name, value in now.values.items() if value not in _EMPTY}
             self._returned |= has.keys()
             if created is not None:
                 self._archive_created(created, rest, now, now.known.user_id, has)
@@ -399,10 +399,10 @@ def _fingerprints(step: Create, sent: Mapping[str, Sent]) -> set[str]:
 
 def _has(name: str, value: Sent, has: Mapping[str, object]) -> bool:
     """Whether OneFile has this value in a field."""
-    told = has.get(name.lower())
-    if value is None or value == "" or told is None:
-        return value in _EMPTY and told is None
-    return is_same(FIELDS[name].kind, value, told)
+    current = has.get(name.lower())
+    if value is None or value == "" or current is None:
+        return value in _EMPTY and current is None
+    return is_same(FIELDS[name].kind, value, current)
 
 
 def _is_absent(name: str, value: Sent, has: Mapping[str, object]) -> bool:

@@ -17,9 +17,8 @@ from syncd.daemon.config import DaemonConfig
 from syncd.daemon.jobs import Jobs
 from syncd.daemon.runner import Runner
 from syncd.daemon.service_manager import ServiceManager
-from syncd.errors import DaemonBroken, StateUnreachable, StateUnusable, SyncdError
+from syncd.errors import DaemonBroken, Interrupted, StateUnreachable, StateUnusable, SyncdError
 from syncd.notify.notifier import Notifier, NullNotifier
-from syncd.onefile import Interrupted
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
 from syncd.state.session import reading_session, writing_session

@@ -11,8 +11,8 @@ from typing import Final
 
 from syncd.core.run import Trigger
 from syncd.daemon.config import DaemonConfig, DailyJob
-from syncd.errors import OneFileUnreachable, StateUnusable, SyncdError
-from syncd.onefile import Interrupted, Yielded
+from syncd.errors import Interrupted, OneFileUnreachable, StateUnusable, SyncdError
+from syncd.onefile import Yielded
 from syncd.operations.verify import VerifyProgress, verify_once
 from syncd.state import resync_requests
 from syncd.state.db.lock import Purpose, locked_when_free

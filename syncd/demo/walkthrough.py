@@ -1,4 +1,4 @@
-"""The steps of the demo: a college's first run, a week of changes, a second run, and what OneFile received."""
+"""The steps of the demo: a college's first run, a week of changes, a second run, what OneFile received, and an undo."""
 
 import json
 import os
@@ -13,6 +13,8 @@ from syncd.demo.simulator_process import OneFile, simulated_onefile
 from syncd.errors import StoryBroken
 
 _SHIPPED: Final = Path(__file__).parent / "folder"
+#: The number of the run that sends the week's changes.
+_WEEKLY_RUN: Final = 3
 
 
 def run_demo(folder: Path, *, keychain: bool) -> None:
@@ -79,6 +81,7 @@ class _Story:
         after = len(self.onefile.calls)
         self.nothing_to_do()
         self.what_onefile_was_told(before, after)
+        self.a_change_is_taken_back()
         self.your_turn()
 
     def the_college(self) -> None:
@@ -113,7 +116,8 @@ class _Story:
 
     def the_first_run_is_approved(self) -> None:
         self.say(
-            "You have read the plan and agree with it. Your approval covers exactly the changes that were planned."
+            "You have read the plan and agree with it. Your approval covers exactly the changes that were planned, or "
+            "a part of them ('syncd approve --only updates')."
         )
         self.run("approve")
         self.say("OneFile allows 300 calls a minute. syncd stays below that, so the next run takes about 15 seconds.")
@@ -170,6 +174,22 @@ class _Story:
         if emails := sum(user["Emails"] for user in learners):
             self.say(f"Keychain creation is on in this OneFile, so it has sent {emails} e-mails, one to each learner.")
 
+    def a_change_is_taken_back(self) -> None:
+        self.teller.chapter("Taking a change back")
+        self.say(
+            f"Suppose that the new mobile number of {sample_college.NEW_PHONE} is wrong. The plan of every run is "
+            "stored with the values before it, so what a run has sent can be taken back, all of it or that of some "
+            "people:"
+        )
+        self.run("undo", str(_WEEKLY_RUN), "--misid", sample_college.NEW_PHONE)
+        self.say(
+            "The MIS still has the new number, so from now on the record is held as 'rejected', and no run sends it "
+            "again by itself. The number was right after all? Then let the next run send it:"
+        )
+        self.run("sync", ends_with=Ending.SOME_HELD)
+        self.run("retry", sample_college.NEW_PHONE)
+        self.run("sync", ends_with=Ending.SOME_HELD)
+
     def your_turn(self) -> None:
         self.teller.chapter("Your turn")
         self.say("The simulated OneFile has stopped. Look around in the folder; these commands need no OneFile:")
@@ -178,6 +198,7 @@ class _Story:
                 (f"cd {self.folder}", ""),
                 ("syncd status", "last run, accounts, held records"),
                 ("syncd held", "the held records, and why"),
+                (f"syncd plan {_WEEKLY_RUN}", "what the week's run was to do, as it is stored"),
                 (f"syncd history {sample_college.MARRIED}", "every change sent for one person"),
                 ("syncd accounts", "which MISID is which OneFile UserID"),
             ]

@@ -257,13 +257,15 @@ class _UnbufferedCursor(RowCursor):
 class _SqliteCursor(RowCursor):
     """SQLite has no time-out of its own, and accepts any bytes as text."""
 
-    def __init__(self, connection: Connection, seconds: float) -> None:
+    def __init__(self, connection: Connection, seconds: float, is_stopping: Callable[[], bool]) -> None:
         super().__init__(connection)
         self._seconds = seconds
         self._stop_at = monotonic() + seconds
         self._query: tuple[Any, ...] = ()
         self._fetched = 0
-        self._driver.set_progress_handler(lambda: monotonic() > self._stop_at, 100_000)  # type: ignore[union-attr]
+        self._driver.set_progress_handler(  # type: ignore[union-attr]
+            lambda: is_stopping() or monotonic() > self._stop_at, 100_000
+        )
 
     def execute(self, query: str, parameters: Parameters | None = None) -> None:
         self._query = (query, parameters or ())
@@ -312,9 +314,12 @@ _CURSORS: Final[Mapping[str, type[RowCursor]]] = {
 }
 
 
-def cursor_for(connection: Connection, seconds: float) -> RowCursor:
-    """Return the cursor for the connection's driver; on SQLite a page may take this many seconds."""
+def cursor_for(connection: Connection, seconds: float, is_stopping: Callable[[], bool]) -> RowCursor:
+    """Return the cursor for the connection's driver.
+
+    On SQLite a page may take this many seconds, and ends with an error once ``is_stopping`` is true.
+    """
     driver = connection.dialect.driver
-    return (
-        _SqliteCursor(connection, seconds) if driver == "pysqlite" else _CURSORS.get(driver, _PingingCursor)(connection)
-    )
+    if driver == "pysqlite":
+        return _SqliteCursor(connection, seconds, is_stopping)
+    return _CURSORS.get(driver, _PingingCursor)(connection)

@@ -31,12 +31,20 @@ class DatabaseKind:
     """What to do if a query does not work in parentheses in another SELECT."""
     prepare_connection: Callable[[Connection, float], None] = lambda _connection, _seconds: None
     """Makes a new connection read-only, and limits each statement to this many seconds."""
+    cancel: Callable[[Connection], object] | None = None
+    """Asks the server, from another thread, to end the connection's query; ``None`` if the driver has no way to."""
 
 
 def _prepare_postgresql(connection: Connection, seconds: float) -> None:
     # For this transaction only: behind a pooler another program uses the session next.
     connection.exec_driver_sql("SET TRANSACTION READ ONLY")
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
+
+
+def _cancel_postgresql(connection: Connection) -> None:
+    driver = connection.connection.dbapi_connection
+    # psycopg2 has only the other one, which sends the request without TLS.
+    getattr(driver, "cancel_safe", driver.cancel)()  # type: ignore[union-attr]
 
 
 def _prepare_mysql(connection: Connection, seconds: float) -> None:
@@ -48,9 +56,19 @@ def _prepare_mysql(connection: Connection, seconds: float) -> None:
     connection.exec_driver_sql("START TRANSACTION READ ONLY")
 
 
+def _cancel_mysql(connection: Connection) -> None:
+    number = connection.connection.dbapi_connection.thread_id()  # type: ignore[union-attr]
+    with connection.engine.connect() as another:
+        another.exec_driver_sql(f"KILL QUERY {number}")
+
+
 def _prepare_oracle(connection: Connection, seconds: float) -> None:
     _set_on_driver(connection, "call_timeout", _milliseconds(seconds))
     connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+
+def _cancel_oracle(connection: Connection) -> None:
+    connection.connection.dbapi_connection.cancel()  # type: ignore[union-attr]
 
 
 def _prepare_mssql(connection: Connection, seconds: float) -> None:
@@ -96,12 +114,23 @@ DATABASE_KINDS: Final = {
             "application_name": "syncd",
         },
         prepare_connection=_prepare_postgresql,
+        cancel=_cancel_postgresql,
     ),
     "mysql": DatabaseKind(
-        "MySQL", "mysql+pymysql", port=3306, options=_MYSQL_OPTIONS, prepare_connection=_prepare_mysql
+        "MySQL",
+        "mysql+pymysql",
+        port=3306,
+        options=_MYSQL_OPTIONS,
+        prepare_connection=_prepare_mysql,
+        cancel=_cancel_mysql,
     ),
     "mariadb": DatabaseKind(
-        "MariaDB", "mariadb+pymysql", port=3306, options=_MYSQL_OPTIONS, prepare_connection=_prepare_mysql
+        "MariaDB",
+        "mariadb+pymysql",
+        port=3306,
+        options=_MYSQL_OPTIONS,
+        prepare_connection=_prepare_mysql,
+        cancel=_cancel_mysql,
     ),
     "mssql": DatabaseKind(
         "SQL Server",
@@ -131,6 +160,7 @@ DATABASE_KINDS: Final = {
         # A value that cannot be decoded must not end the reading.
         engine_options={"encoding_errors": "replace"},
         prepare_connection=_prepare_oracle,
+        cancel=_cancel_oracle,
     ),
 }
 

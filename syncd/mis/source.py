@@ -1,7 +1,7 @@
 """One MIS database, which syncd only reads."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from syncd.core.records import FetchRows
 from syncd.database_url import parse_database_url, without_secrets
-from syncd.errors import ConfigurationError, MisUnreachable, thread_problem
+from syncd.errors import ConfigurationError, Interrupted, MisUnreachable, thread_problem
 from syncd.mis import cursors
 from syncd.mis.cursors import MoreResults, Page, RowCursor, cursor_for
 from syncd.mis.deadline import Deadline, Overdue
@@ -53,7 +53,7 @@ class Rows:
     """The result of a feed's query: its columns, and its rows as a stream.
 
     ``take`` returns about as many of the next rows as it is asked for, and none at the end. ``stream`` iterates over
-    the remaining rows. Both raise `MisUnreachable`.
+    the remaining rows. Both raise `MisUnreachable` and `Interrupted`.
     """
 
     def __init__(self, columns: tuple[str, ...], take: FetchRows) -> None:
@@ -69,11 +69,18 @@ class Rows:
 class Mis:
     """An MIS at a SQLAlchemy URL; no statement may take longer than ``timeout_seconds``.
 
-    ``oracle_client`` is the folder of Oracle's client libraries; with them Oracle's driver works in thick mode.
+    ``oracle_client`` is the folder of Oracle's client libraries; with them Oracle's driver works in thick mode. Once
+    ``is_stopping`` is true, the query in progress is cancelled and no other begun.
     Raises `ConfigurationError` if the driver is missing or does not accept the URL.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS, oracle_client: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        oracle_client: Path | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         try:
             given = parse_database_url(url)
             self._kind = kind_of(given)
@@ -85,6 +92,7 @@ class Mis:
         self._file = sqlite_file(given)
         self._name = without_secrets(given)
         self._timeout_seconds = timeout_seconds
+        self._is_stopping = is_stopping
         self._port = port_of(given, self._kind)
         self._is_strict = has_option(given, "Encrypt", "strict")
         self._engine = _engine(complete_url(given, self._kind, timeout_seconds), self._kind, oracle_client)
@@ -96,22 +104,18 @@ class Mis:
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """Open a read-only connection. Raises `MisUnreachable`."""
+        """Open a read-only connection. Raises `MisUnreachable`, and `Interrupted` if syncd must stop."""
         with self._connect() as (connection, _):
             yield connection
 
     @contextmanager
     def _connect(self) -> Iterator[tuple[Connection, Deadline]]:
         """Open a connection, with the deadline for its calls."""
-        if self._file and not self._file.exists():
-            raise MisUnreachable(f"The MIS at {self} cannot be reached: there is no such file.")
-        try:
-            if self._file and is_truncated(self._file):
-                raise MisUnreachable(f"The MIS at {self} cannot be read: the file is cut short. Copy it again.")
-        except OSError as problem:
-            raise MisUnreachable(f"The MIS at {self} cannot be read: {problem.strerror}.") from problem
+        if self._file:
+            self._check_file(self._file)
         # SQLite is not a server; its statements are stopped by a progress handler.
-        deadline = Deadline(None if self._engine.dialect.name == "sqlite" else self._timeout_seconds, self._port)
+        seconds = None if self._engine.dialect.name == "sqlite" else self._timeout_seconds
+        deadline = Deadline(seconds, self._port, self._is_stopping)
         try:
             connection = deadline.connect(self._engine.connect)
         except Overdue:
@@ -120,11 +124,15 @@ class Mis:
                 f"The MIS at {self} cannot be reached: it does not answer. "
                 f"Check the host and the port in source.url, and that no firewall is in between{also}."
             ) from None
+        except Interrupted:
+            raise
         except Exception as problem:
             if thread_problem(problem):
                 raise
             # For an unknown option, drivers raise errors of any class.
             raise MisUnreachable(f"The MIS at {self} cannot be reached: {explain_unreachable(problem)}") from problem
+        if self._kind.cancel:
+            deadline.cancel = partial(self._kind.cancel, connection)
         try:
             try:
                 deadline.call(partial(self._kind.prepare_connection, connection, self._timeout_seconds))
@@ -143,15 +151,26 @@ class Mis:
         """Run a feed's query and stream its rows; only one or two pages are in memory at a time.
 
         ``watermark`` limits it to the rows that have changed.
-        Raises `MisUnreachable`, also while the rows are read, with a sentence that names the feed and no value.
+        Raises `MisUnreachable`, also while the rows are read, with a sentence that names the feed and no value, and
+        `Interrupted` if syncd must stop.
         """
         with self._connect() as (connection, deadline):
-            feed_query = _FeedQuery(feed, connection, deadline, self._timeout_seconds)
+            cursor = cursor_for(connection, self._timeout_seconds, self._is_stopping)
+            feed_query = _FeedQuery(feed, connection, deadline, self._timeout_seconds, cursor)
             try:
                 columns = feed_query.execute(strip_terminators(query, connection.dialect.name), watermark)
                 yield Rows(columns, feed_query.fetch)
             finally:
                 feed_query.close()
+
+    def _check_file(self, file: Path) -> None:
+        if not file.exists():
+            raise MisUnreachable(f"The MIS at {self} cannot be reached: there is no such file.")
+        try:
+            if is_truncated(file):
+                raise MisUnreachable(f"The MIS at {self} cannot be read: the file is cut short. Copy it again.")
+        except OSError as problem:
+            raise MisUnreachable(f"The MIS at {self} cannot be read: {problem.strerror}.") from problem
 
     def __str__(self) -> str:
         return self._name
@@ -206,12 +225,14 @@ def _explain_missing_driver(url: URL, kind: DatabaseKind) -> str:
 class _FeedQuery:
     """One feed's query while it is read. Every error becomes a sentence that names the feed."""
 
-    def __init__(self, feed: str, connection: Connection, deadline: Deadline, timeout_seconds: float) -> None:
+    def __init__(
+        self, feed: str, connection: Connection, deadline: Deadline, timeout_seconds: float, cursor: RowCursor
+    ) -> None:
         self._feed = feed
         self._connection = connection
         self._deadline = deadline
         self._timeout_seconds = timeout_seconds
-        self._cursor: RowCursor = cursor_for(connection, timeout_seconds)
+        self._cursor = cursor
         self._has_rows = False
         self._started_at = monotonic()
 
@@ -245,6 +266,8 @@ class _FeedQuery:
         except MoreResults:
             # The people in the other results would be taken for leavers.
             raise self._error("the query returns more than one result; it must be one SELECT") from None
+        except Interrupted:
+            raise
         except Overdue:
             raise self._error(explain_silence(self._timeout_seconds)) from None
         except Exception as problem:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import stamina
 from structlog.typing import FilteringBoundLogger
 
-from syncd.core.alerts import TROUBLES, AlertKind, Condition, Notification, digest, due_notifications
+from syncd.core.alerts import TROUBLES, Alert, AlertKind, Condition, Notification, digest, due_notifications
 from syncd.core.schedule import When
 from syncd.errors import NotTold, StateUnusable
 from syncd.notify.channels import Channel
@@ -53,7 +53,7 @@ class _Listener:
     address: Channel
     failures: int = 0
     not_before: datetime | None = None
-    knows_of_store: set[AlertKind] = field(default_factory=set)
+    knows_of_store: set[Alert] = field(default_factory=set)
     """What it was sent while the store could not record it."""
 
 
@@ -125,7 +125,7 @@ class Notifier:
                 self._store.check_writable()
         except StateUnusable as problem:
             self._store_fails_since = self._store_fails_since or self._clock()
-            self._report_store({AlertKind.STORE: Condition(self._store_fails_since, str(problem))})
+            self._report_store({Alert(AlertKind.STORE): Condition(self._store_fails_since, str(problem))})
         else:
             self._store_fails_since = None
             self._report_store({})
@@ -149,26 +149,26 @@ class Notifier:
             with reading_session(self._store, organisation_id, self._clock) as session:
                 known = notifications.sent_to(session, listener.address.key)
             self._send_notifications(organisation_id, listener, conditions, known, now)
-            self._send_digest(organisation_id, listener, known.get(AlertKind.DIGEST), now)
+            self._send_digest(organisation_id, listener, known.get(Alert(AlertKind.DIGEST)), now)
 
     def _send_notifications(
         self,
         organisation_id: int,
         listener: _Listener,
-        conditions: Mapping[AlertKind, Condition],
-        known: Mapping[AlertKind, datetime],
+        conditions: Mapping[Alert, Condition],
+        known: Mapping[Alert, datetime],
         now: datetime,
     ) -> None:
-        subjects = known.keys() & {*TROUBLES}
+        sent = [alert for alert in known if alert.kind in TROUBLES]
         for notice in due_notifications(
-            conditions, subjects, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)
+            conditions, sent, now, self._occasions.patience, ZoneInfo(self._occasions.timezone)
         ):
             if self._send_once(listener, notice, organisation_id):
                 with writing_session(self._store, organisation_id, self._clock) as session:
                     if notice.is_over:
-                        notifications.forget(session, listener.address.key, notice.subject)
+                        notifications.forget(session, listener.address.key, notice.alert)
                     else:
-                        notifications.record_sent(session, listener.address.key, notice.subject, now)
+                        notifications.record_sent(session, listener.address.key, notice.alert, now)
 
     def _send_digest(self, organisation_id: int, listener: _Listener, last: datetime | None, now: datetime) -> None:
         """Once a day, what is newly held since the first check; records held before that are not new."""
@@ -182,16 +182,16 @@ class Notifier:
         notice = digest(new, held.total())
         if notice is None or self._send_once(listener, notice, organisation_id):
             with writing_session(self._store, organisation_id, self._clock) as session:
-                notifications.record_sent(session, listener.address.key, AlertKind.DIGEST, now)
+                notifications.record_sent(session, listener.address.key, Alert(AlertKind.DIGEST), now)
 
-    def _report_store(self, conditions: Mapping[AlertKind, Condition]) -> None:
+    def _report_store(self, conditions: Mapping[Alert, Condition]) -> None:
         """Notify of the state store itself, which cannot record that meanwhile."""
         occasions = self._occasions
         for listener in self._listeners:
             known, zone = listener.knows_of_store, ZoneInfo(occasions.timezone)
             for notice in due_notifications(conditions, known, self._clock(), occasions.patience, zone):
                 if self._send_once(listener, notice):
-                    (known.discard if notice.is_over else known.add)(notice.subject)
+                    (known.discard if notice.is_over else known.add)(notice.alert)
 
     def _send_once(self, listener: _Listener, notice: Notification, organisation_id: int | None = None) -> bool:
         """Send it, unless syncd is stopping or the channel's back-off has not passed."""
@@ -202,12 +202,12 @@ class Notifier:
             send(listener.address, notice, whose)
         except NotTold as problem:
             if not listener.failures:
-                self._log.warning("notification_failed", subject=notice.subject, reason=str(problem))
+                self._log.warning("notification_failed", subject=notice.alert.kind, reason=str(problem))
             listener.not_before = self._clock() + _PAUSES[min(listener.failures, len(_PAUSES) - 1)]
             listener.failures += 1
             return False
         self._log.info(
-            "notification_sent", subject=notice.subject, is_over=notice.is_over, address=listener.address.name
+            "notification_sent", subject=notice.alert.kind, is_over=notice.is_over, address=listener.address.name
         )
         listener.failures, listener.not_before = 0, None
         return True

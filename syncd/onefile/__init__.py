@@ -6,7 +6,7 @@ Section numbers in docstrings (§8.6, U1) refer to the OneFile API fact sheet.
 from syncd.onefile.client import OneFile
 from syncd.onefile.instrumentation import OnRequest
 from syncd.onefile.pagination import TooManyPages
-from syncd.onefile.rate_limit import Interrupted, RateLimiter, RateLimitStore, Yielded
+from syncd.onefile.rate_limit import RateLimiter, RateLimitStore, Yielded
 from syncd.onefile.requests import ApiRequest, Id, PendingId, fields_sent, request_for
 from syncd.onefile.responses import (
     Created,
@@ -24,7 +24,6 @@ __all__ = [
     "ApiRequest",
     "Created",
     "Id",
-    "Interrupted",
     "Names",
     "OnRequest",
     "OneFile",

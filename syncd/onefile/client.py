@@ -13,10 +13,10 @@ import stamina
 from syncd import __version__
 from syncd.core.fields import Role
 from syncd.core.values import Sent, Value
-from syncd.errors import AnswerLost, CredentialsRefused, OneFileError, OneFileUnreachable, Refused
+from syncd.errors import AnswerLost, CredentialsRefused, Interrupted, OneFileError, OneFileUnreachable, Refused
 from syncd.onefile.instrumentation import OnRequest, TimedTransport
 from syncd.onefile.pagination import PageSizes, every_row
-from syncd.onefile.rate_limit import Interrupted, RateLimiter
+from syncd.onefile.rate_limit import RateLimiter
 from syncd.onefile.requests import ApiRequest, resource
 from syncd.onefile.responses import (
     Created,

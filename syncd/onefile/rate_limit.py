@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pyrate_limiter import GCRA, Rate
 
 from syncd.core.rate import sustained_rate
-from syncd.errors import OneFileUnreachable
+from syncd.errors import Interrupted, OneFileUnreachable
 
 #: A burst must be smaller than the smallest bucket, and than what the limit leaves over.
 _LARGEST_BURST: Final = 5
@@ -33,13 +33,6 @@ Step = Callable[[int], tuple[int, float]]
 
 Sleep = Callable[[float], bool]
 """Waits this many seconds; returns true if it was woken because syncd must stop."""
-
-
-class Interrupted(Exception):
-    """syncd had to stop while a call waited for its turn; the call was not made."""
-
-    attempts: int | None = None
-    """The number of the attempt, from 1; ``None`` if there was no attempt yet."""
 
 
 class Yielded(Interrupted):

@@ -17,9 +17,9 @@ from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Rea
 from syncd.core.run import RunState
 from syncd.core.text import plural
 from syncd.core.watermark import WatermarkReading
-from syncd.errors import Refused, SyncdError
+from syncd.errors import Interrupted, Refused, SyncdError
 from syncd.mis import Mis
-from syncd.onefile import Interrupted, OneFile, Organisation
+from syncd.onefile import OneFile, Organisation
 from syncd.state import daemons, runs
 from syncd.state.db import files, maintenance
 from syncd.state.db.schema import NEWEST, is_newer

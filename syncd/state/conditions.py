@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, select
 
-from syncd.core.alerts import AlertKind, Condition
+from syncd.core.alerts import Alert, AlertKind, Condition
 from syncd.core.run import FailureKind, OneFileStatus, RunState
 from syncd.state import approvals, runs, suspensions
 from syncd.state.db.tables import run
@@ -39,21 +39,21 @@ _EVIDENCE: Final[Mapping[AlertKind, _Evidence]] = {
 }
 
 
-def current_conditions(session: StateSession) -> dict[AlertKind, Condition]:
+def current_conditions(session: StateSession) -> dict[Alert, Condition]:
     """The current problems, as far as runs show them."""
     found = {}
-    for subject, evidence in _EVIDENCE.items():
-        trouble = _since(session, evidence)
-        if trouble:
-            found[subject] = trouble
+    for kind, evidence in _EVIDENCE.items():
+        condition = _since(session, evidence)
+        if condition:
+            found[Alert(kind)] = condition
     waiting = runs.waiting(session)
     if waiting is not None:
         counts = approvals.waiting_counts(session, waiting)
         would = f"it would make {counts.creates} creates and {counts.updates} updates, and has {counts.leavers} leavers"
         since = waits_since(session) or waiting.started_at
-        found[AlertKind.APPROVAL] = Condition(since, f"{waiting.reason}; {would}")
-    if suspended := suspensions.listing(session):
-        found[AlertKind.SUSPENDED] = Condition(suspended[0].since, "; ".join(each.sentence for each in suspended))
+        found[Alert(AlertKind.APPROVAL)] = Condition(since, f"{waiting.reason}; {would}")
+    for each in suspensions.listing(session):
+        found[Alert(AlertKind.SUSPENDED, str(each.kind))] = Condition(each.since, each.sentence)
     return found
 
 

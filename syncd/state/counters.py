@@ -14,6 +14,8 @@ RUNS: Final = "runs"
 CHANGES: Final = "changes"
 """By action and outcome, separated by a space; a change settled later counts again, under its new outcome."""
 CALLS: Final = "calls"
+UNDONE: Final = "undone"
+"""The changes that undos have sent to take back those of other runs."""
 RUN_SECONDS: Final = "run_seconds"
 """The total seconds that finished runs took."""
 RUNS_WITHIN: Final = "runs_within"
@@ -43,27 +45,31 @@ def add(connection: Connection, organisation_id: int, counter: str, label: str =
     _add(connection, organisation_id, [(counter, label, number)])
 
 
-def add_run(connection: Connection, organisation_id: int, ending: str, calls: int, seconds: float | None) -> None:
+def add_run(
+    connection: Connection, organisation_id: int, ending: str, calls: int, seconds: float | None, undone: int = 0
+) -> None:
     """Count one more run that is over, with its calls and, if it was finished, how long it took.
 
-    If the clock was set back, the run counts as 0 seconds.
+    If the clock was set back, the run counts as 0 seconds. ``undone`` is how many changes an undo has sent.
     """
-    told = [(RUNS, ending, 1.0)]
+    additions = [(RUNS, ending, 1.0)]
     if calls:
-        told.append((CALLS, "", calls))
+        additions.append((CALLS, "", calls))
+    if undone:
+        additions.append((UNDONE, "", undone))
     if seconds is not None:
         seconds = max(seconds, 0.0)
         bucket = next((bound_text(bound) for bound in RUN_BUCKETS if seconds <= bound), INFINITE)
-        told += [(RUNS_WITHIN, bucket, 1.0), (RUN_SECONDS, "", seconds)]
-    _add(connection, organisation_id, told)
+        additions += [(RUNS_WITHIN, bucket, 1.0), (RUN_SECONDS, "", seconds)]
+    _add(connection, organisation_id, additions)
 
 
-def _add(connection: Connection, organisation_id: int, told: Sequence[tuple[str, str, float]]) -> None:
+def _add(connection: Connection, organisation_id: int, additions: Sequence[tuple[str, str, float]]) -> None:
     connection.execute(
         _ADDITIONS[connection.dialect.name],
         [
             {"organisation_id": organisation_id, "counter": counter, "label": label, "value": number}
-            for counter, label, number in told
+            for counter, label, number in additions
         ],
     )
 

@@ -95,7 +95,7 @@ _NAMES: Final = tuple(field.name for field in fields(RunSummary))
 SUMMARY_COLUMNS: Final = tuple(run.c[name] for name in _NAMES)
 
 _RUN: Final = run.update().where(run.c.id == bindparam("number"))
-_ENDING: Final = _RUN.returning(run.c.organisation_id, run.c.started_at, run.c.calls)
+_ENDING: Final = _RUN.returning(run.c.organisation_id, run.c.started_at, run.c.calls, run.c.trigger, run.c.applied)
 _NEW: Final = run.insert().returning(run.c.id)
 _LEFT_RUNNING: Final = run.update().where(run.c.organisation_id == bindparam("here"), run.c.state == RunState.RUNNING)
 
@@ -221,7 +221,8 @@ def finish(
     }
     ended = session.connection.execute(_ENDING, {"number": number, **result, **(totals or {})}).one()
     seconds = (now - ended.started_at).total_seconds() if state is RunState.FINISHED else None
-    counters.add_run(session.connection, ended.organisation_id, state, ended.calls, seconds)
+    undone = ended.applied if ended.trigger == Trigger.UNDO else 0
+    counters.add_run(session.connection, ended.organisation_id, state, ended.calls, seconds, undone)
 
 
 def unreachable_since(session: StateSession) -> tuple[OneFileStatus | None, datetime | None]:

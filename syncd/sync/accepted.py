@@ -12,8 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from syncd.core.records import Key
 from syncd.core.run import Action, Outcome
 from syncd.core.values import Sent
-from syncd.errors import OneFileError
-from syncd.onefile import Interrupted
+from syncd.errors import Interrupted, OneFileError
 from syncd.state import accounts, changes
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup

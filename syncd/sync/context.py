@@ -12,8 +12,9 @@ from syncd.core.compare import Clear, Rules
 from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.records import Defaults
+from syncd.errors import Interrupted
 from syncd.mis import Mis
-from syncd.onefile import Interrupted, OneFile, Yielded
+from syncd.onefile import OneFile, Yielded
 from syncd.state.db.store import Store
 from syncd.state.session import StateSession, reading_session, writing_session
 

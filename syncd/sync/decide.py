@@ -69,11 +69,14 @@ def describe_emails(context: SyncContext, plan: Plan) -> tuple[str, OneFileError
         if not people or not context.onefile.organisation(context.organisation_id).creates_keychains:
             return "", None
     except OneFileError as problem:
-        whom = plural(people, "person", "people")
-        return f"it is not known whether OneFile e-mails {whom} for the new accounts: it could not be asked", problem
+        recipients = plural(people, "person", "people")
+        return (
+            f"it is not known whether OneFile e-mails {recipients} for the new accounts: it could not be asked",
+            problem,
+        )
     # The link is to set a password (F6).
-    to_whom = f"{people:,} people, and the link in each e-mail works" if people > 1 else "1 person, and its link works"
-    return f"for the new accounts OneFile e-mails {to_whom} for 72 hours", None
+    recipients = "1 person, and its link" if people == 1 else f"{people:,} people, and the link in each e-mail"
+    return f"for the new accounts OneFile e-mails {recipients} works for 72 hours", None
 
 
 def _difference(plan: Plan, new: Plan, approval: ApprovalEntry) -> str:

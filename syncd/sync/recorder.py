@@ -11,8 +11,8 @@ from syncd.core.redaction import redact
 from syncd.core.run import Action, Outcome
 from syncd.core.suspension import ActionKind
 from syncd.core.values import Sent
-from syncd.errors import AnswerLost, CredentialsRefused, LockLost, OneFileUnreachable, Refused
-from syncd.onefile import Created, Interrupted, Response
+from syncd.errors import AnswerLost, CredentialsRefused, Interrupted, LockLost, OneFileUnreachable, Refused
+from syncd.onefile import Created, Response
 from syncd.state import accounts, changes, credentials, held_records, plan_steps, references
 from syncd.state.in_doubt import mark_in_doubt
 from syncd.state.plan_steps import StepToSend

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Final, TypeVar
 
 from syncd.core.run import Trigger
-from syncd.errors import StateUnusable, SyncdError
-from syncd.onefile import Interrupted, Yielded
+from syncd.errors import Interrupted, StateUnusable, SyncdError
+from syncd.onefile import Yielded
 from syncd.state import resync_requests, runs
 from syncd.state.db.store import Store
 from syncd.state.resync_requests import ResyncRequest

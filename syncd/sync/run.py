@@ -20,6 +20,7 @@ from syncd.core.suspension import ActionKind
 from syncd.errors import (
     AnswerLost,
     CredentialsRefused,
+    Interrupted,
     MisUnreachable,
     OneFileError,
     OneFileUnreachable,
@@ -27,7 +28,7 @@ from syncd.errors import (
     Unforeseen,
     thread_problem,
 )
-from syncd.onefile import Interrupted, Yielded
+from syncd.onefile import Yielded
 from syncd.state import (
     approvals,
     complete_readings,

@@ -17,8 +17,8 @@ from syncd.core.records import Held, Key, Reason, stamped
 from syncd.core.run import Action
 from syncd.core.suspension import ActionKind
 from syncd.core.values import Sent
-from syncd.errors import Refused
-from syncd.onefile import ApiRequest, Interrupted, Response, Yielded, request_for, says_archived
+from syncd.errors import Interrupted, Refused
+from syncd.onefile import ApiRequest, Response, Yielded, request_for, says_archived
 from syncd.state import accounts, answers, assignments, held_records, link_proposals, plan_steps
 from syncd.state.plan_steps import StepToSend
 from syncd.state.session import StateSession

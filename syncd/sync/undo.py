@@ -66,13 +66,13 @@ def _plan(context: SyncContext, number: int, keys: Sequence[Key], digests: froze
             changes = undo.sent_changes(session, number, batch)
             stored = accounts.values(session, [key for key in batch if key in known])
         ids = _ids(changes, known)
-        told = dict(_read(context, ids))
-        archived = _archived(lookup, ids, told)
+        values = dict(_read(context, ids))
+        archived = _archived(lookup, ids, values)
         for key in batch:
             now = None
             if key in ids:
-                values = {name: value for name, value in stored[key].items() if value is not None}
-                now = AccountNow(known[key], feeds[key], values, told[key], key in archived)
+                accepted = {name: value for name, value in stored[key].items() if value is not None}
+                now = AccountNow(known[key], feeds[key], accepted, values[key], key in archived)
             builder.add(key, changes[key], now)
     built = builder.build()
     if digests is not None:
@@ -106,11 +106,13 @@ def _read(context: SyncContext, ids: Mapping[Key, int]) -> Iterator[tuple[Key, d
         yield from zip(ids, pool.map(read, ids), strict=True)
 
 
-def _archived(lookup: OneFileLookup, ids: Mapping[Key, int], told: Mapping[Key, Mapping[str, Any] | None]) -> set[Key]:
+def _archived(
+    lookup: OneFileLookup, ids: Mapping[Key, int], values: Mapping[Key, Mapping[str, Any] | None]
+) -> set[Key]:
     """The accounts that OneFile shows as archived; if an answer does not say so, a search by role does (U4, U5)."""
-    shown = {key: is_archived(fields) for key, fields in told.items() if fields is not None and not key.role.is_place}
+    shown = {key: is_archived(fields) for key, fields in values.items() if fields is not None and not key.role.is_place}
     unsure = {
-        ids[key]: key._replace(misid=str((told[key] or {}).get("misid") or "").strip())
+        ids[key]: key._replace(misid=str((values[key] or {}).get("misid") or "").strip())
         for key, state in shown.items()
         if state is None
     }

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from syncd import __version__
-from syncd.core.alerts import TROUBLES, AlertKind
+from syncd.core.alerts import TROUBLES, Alert, AlertKind, Condition
 from syncd.core.guard import ChangeKind, Limits, Window
 from syncd.onefile.instrumentation import Request, ResponseKind
 from syncd.state import accounts, changes, counters, daemons, guard_usage, held_records, runs, suspensions
@@ -64,6 +64,7 @@ METRICS: Final[Mapping[str, Described]] = {
         "Changes, by action and outcome; a change in doubt counts again when it is resolved.",
         (*_OF, "action", "outcome"),
     ),
+    "syncd_undone_total": Described("counter", "Changes sent by undos, to take back those of other runs.", _OF),
     "syncd_calls_total": Described("counter", "Requests sent to OneFile by completed runs.", _OF),
     "syncd_allowance_used_ratio": Described(
         "gauge", "Approximate share of onefile.calls_per_minute used in the last minute, by all processes."
@@ -200,7 +201,7 @@ _Counted: TypeAlias = Mapping[str, Mapping[str, float]]
 def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[str, Iterable[_Sample]]:
     held, warnings = held_records.counts(session)
     waits = lag.oldest(session.connection, session.organisation_id)
-    since = {subject: each.since for subject, each in current_conditions(session).items()}
+    since = _since_by_kind(current_conditions(session))
     last_success_at = runs.last_success_at(session)
     return {
         "syncd_accounts": _by_label(accounts.count_by_role(session)),
@@ -212,6 +213,7 @@ def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[st
         "syncd_problem_seconds": [((problem,), _age(since.get(problem), now)) for problem in _SEEN_BY_RUNS],
         "syncd_runs_total": [((state,), number) for state, number in counted[counters.RUNS].items()],
         "syncd_changes_total": [(label.split(), number) for label, number in counted[counters.CHANGES].items()],
+        "syncd_undone_total": [((), counted[counters.UNDONE].get("", 0))],
         "syncd_calls_total": [((), counted[counters.CALLS].get("", 0))],
         "syncd_last_success_timestamp_seconds": [((), _seconds(last_success_at))],
         "syncd_next_run_timestamp_seconds": [((), _seconds(daemons.next_run_at(session)))],
@@ -228,6 +230,14 @@ def _guard(session: StateSession, limits: Limits) -> dict[str, Iterable[_Sample]
         ],
         "syncd_guard_allowed": [((name,), limits.allowed(usage.accounts, window)) for window, name in windows.items()],
     }
+
+
+def _since_by_kind(conditions: Mapping[Alert, Condition]) -> dict[AlertKind, datetime]:
+    """Since when there is a problem of each kind; the oldest counts."""
+    since: dict[AlertKind, datetime] = {}
+    for alert, condition in conditions.items():
+        since[alert.kind] = min(condition.since, since.get(alert.kind, condition.since))
+    return since
 
 
 #: Without the store there is no scrape.

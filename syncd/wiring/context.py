@@ -30,7 +30,7 @@ def open_context(
     stopping: Event,
     on_request: OnRequest = lambda _request: None,
 ) -> Iterator[SyncContext]:
-    """Everything a run needs. Setting ``stopping`` ends every wait and prevents further calls.
+    """Everything a run needs. Setting ``stopping`` ends every wait and query, and prevents further calls.
 
     ``on_request`` is called with each request to OneFile and its result.
     Raises `ConfigurationError`.
@@ -72,7 +72,12 @@ def open_context(
     ) as client:
         yield SyncContext(
             organisation_id=onefile.organisation_id,
-            mis=Mis(settings.source.connection_url, settings.source.timeout_seconds, settings.source.oracle_client),
+            mis=Mis(
+                settings.source.connection_url,
+                settings.source.timeout_seconds,
+                settings.source.oracle_client,
+                stopping.is_set,
+            ),
             feeds=feeds,
             onefile=client,
             store=store,

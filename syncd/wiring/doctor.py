@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 from pydantic import SecretStr
@@ -11,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd.core.records import Code
 from syncd.core.text import plural
-from syncd.errors import ConfigurationError, SyncdError
+from syncd.errors import ConfigurationError, Interrupted, SyncdError
 from syncd.onefile import OneFile, Organisation
 from syncd.operations import doctor
 from syncd.operations.doctor import Check, FeedCounts, Finding, Outcome, State
@@ -43,8 +44,11 @@ _WITHOUT_CONFIGURATION: Final = ("state store", "MIS", "feeds", "log-in", "organ
 _LATER: Final = "Try again in a few minutes."
 
 
-def examine(file: Path, log: FilteringBoundLogger) -> Iterator[Finding]:
-    """Check everything a run needs, and yield each finding as soon as it is known; nothing is changed in OneFile."""
+def examine(file: Path, log: FilteringBoundLogger, stopping: Event) -> Iterator[Finding]:
+    """Check everything a run needs, and yield each finding as soon as it is known; nothing is changed in OneFile.
+
+    Raises `Interrupted` once ``stopping`` is set.
+    """
     try:
         settings = load_settings(file)
     except ConfigurationError as problem:
@@ -53,10 +57,15 @@ def examine(file: Path, log: FilteringBoundLogger) -> Iterator[Finding]:
         yield from (doctor.not_checked(name, "configuration") for name in _WITHOUT_CONFIGURATION)
         return
     with ExitStack() as stack:
-        yield from doctor.made(_checks(file, settings, log, stack))
+        for finding in doctor.made(_checks(file, settings, log, stopping, stack)):
+            if stopping.is_set():
+                raise Interrupted
+            yield finding
 
 
-def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: ExitStack) -> Iterator[Check]:
+def _checks(
+    file: Path, settings: Settings, log: FilteringBoundLogger, stopping: Event, stack: ExitStack
+) -> Iterator[Check]:
     organisations = settings.onefile.all_organisations
     main = organisations[0]
     is_live = settings.onefile.url == Environment.LIVE.base_url
@@ -67,7 +76,7 @@ def _checks(file: Path, settings: Settings, log: FilteringBoundLogger, stack: Ex
         """A sync context that uses only these sections, so that mistakes in the others do not matter."""
         only = settings.model_copy(update={**_harmless(settings, real), "feeds": feeds})
         store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", ValueCipher())
-        return stack.enter_context(open_context(only, store, log, ShortWait()))
+        return stack.enter_context(open_context(only, store, log, ShortWait(stopping)))
 
     @cache
     def store() -> Store:

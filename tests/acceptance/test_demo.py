@@ -50,6 +50,13 @@ _LANDMARKS = (
     "made no calls",
     "64 learners",
     "no MISID",
+    "$ syncd undo 3 --misid L1015",
+    "1 updated; ",
+    "nothing to send; ",
+    "3 held",
+    "$ syncd retry L1015",
+    "1 updated; ",
+    "2 held",
     "syncd history L1008",
 )
 
@@ -177,11 +184,12 @@ def test_the_state_can_be_looked_at_afterwards(folder: Path) -> None:
     status = _json(folder, "status")
     assert status["accounts"] == {"Learner": 64}
     assert status["held"] == {"duplicate_key": 1, "missing": 1}
-    assert (status["last_run"]["applied"], status["last_run"]["calls"]) == (0, 0)
+    assert status["last_run"]["applied"] == 1
     assert [(change["action"], change["outcome"]) for change in _json(folder, "history", "L1008")] == [
         ("create", "applied"),
         ("update", "applied"),
     ]
+    assert [change["action"] for change in _json(folder, "history", "L1015")] == ["create", *["update"] * 3]
     assert len(_json(folder, "accounts")) == 64
     assert {one["misid"] for one in _json(folder, "held")} == {"L1038", "L1044"}
 

@@ -8,51 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
-
-from syncd.simulator import Simulator, Switches
-from syncd.simulator.switches import LimiterShape
-from tests.support.databases import mis_engine
-from tests.support.onefile import ORGANISATION, SEED
 
 from .conftest import Said, Syncd
+from .one_table import OneTableCollege
 
-_FEED = """
-SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, uln AS ULN, born AS DOB,
-       starts AS StartOn, ends AS PlannedEndDate,
-       'Business Admin L2' AS ClassroomName, 18928 AS PlacementID, 'A1' AS DefaultAssessorMISID
-FROM person ORDER BY misid
-"""
 _FEW = 12
 _REKEYED = 30
 _TERM = {"starts": "2024-09-01", "ends": "2025-07-31"}
 
 
-class College:
-    """An MIS of one table in a folder, where commands are run, and its OneFile."""
+class College(OneTableCollege):
+    """People with what says who they are, and their programme."""
 
-    def __init__(self, folder: Path, onefile: Simulator) -> None:
-        self.folder = folder
-        self.onefile = onefile
-        self._engine = mis_engine(f"sqlite:///{folder / 'mis.db'}")
-        self.execute("CREATE TABLE person (misid, forename, surname, email, uln, born, starts, ends)")
-        self.configure()
-
-    def configure(self, organisations: Sequence[int] = ()) -> None:
-        """Write the configuration."""
-        more = f"organisations = {list(organisations)}\n" if organisations else ""
-        (self.folder / "syncd.toml").write_text(
-            f'[onefile]\nbase_url = "{self.onefile.base_url}"\norganisation_id = {ORGANISATION}\n{more}'
-            "calls_per_minute = 60000\n"
-            '[source]\nurl = "sqlite:///mis.db"\n[state]\nurl = "sqlite:///syncd.db"\n[log]\nformat = "json"\n'
-            f'[[feeds]]\nname = "learners"\nrole = "Learner"\nquery = """{_FEED}"""\n',
-            encoding="utf-8",
-        )
-
-    def execute(self, statement: str, **values: Any) -> None:
-        """Change the MIS."""
-        with self._engine.begin() as connection:
-            connection.execute(text(statement), values)
+    COLUMNS = "misid, forename, surname, email, uln, born, starts, ends"
+    FIELDS = (
+        "misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, uln AS ULN, born AS DOB, "
+        "starts AS StartOn, ends AS PlannedEndDate"
+    )
 
     def enrol(self, misid: str, number: int, **columns: Any) -> None:
         """Add a person, who is known by the number."""
@@ -85,23 +57,14 @@ class College:
         """The UserIDs with a MISID."""
         return [user.id for user in self.onefile.world.users_with_misid(misid)]
 
-    def close(self) -> None:
-        """Close the MIS."""
-        self._engine.dispose()
-
 
 @pytest.fixture
 def college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[College]:
     """A dozen learners in the MIS."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SYNCD_CONFIG", raising=False)
-    with Simulator(seed=SEED, switches=Switches(limiter=LimiterShape.OFF, strict=True)) as onefile:
-        monkeypatch.setenv("SYNCD_ONEFILE__CUSTOMER_TOKEN", onefile.customer_token)
-        college = College(tmp_path, onefile)
+    with College.opened(tmp_path, monkeypatch, strict=True) as college:
         for number in range(_FEW):
             college.enrol(f"L{number:03}", number)
         yield college
-        college.close()
 
 
 @pytest.fixture

@@ -3,45 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from syncd.simulator import Simulator, Switches
-from syncd.simulator.switches import LimiterShape
-from tests.support.databases import mis_engine
-from tests.support.onefile import ORGANISATION, SEED
-
 from .conftest import Syncd
-
-_FEED = """
-SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, phone AS Telephone,
-       'Business Admin L2' AS ClassroomName, 18928 AS PlacementID, 'A1' AS DefaultAssessorMISID
-FROM person ORDER BY misid
-"""
+from .one_table import OneTableCollege
 
 
-class College:
-    """An MIS of one table in a folder, where commands are run, and its OneFile."""
+class College(OneTableCollege):
+    """People with a telephone."""
 
-    def __init__(self, folder: Path, onefile: Simulator) -> None:
-        self.onefile = onefile
-        self.state = f"sqlite:///{folder / 'syncd.db'}"
-        self._engine = mis_engine(f"sqlite:///{folder / 'mis.db'}")
-        self.execute("CREATE TABLE person (misid, forename, surname, email, phone)")
-        (folder / "syncd.toml").write_text(
-            f'[onefile]\nbase_url = "{onefile.base_url}"\norganisation_id = {ORGANISATION}\n'
-            "calls_per_minute = 60000\n"
-            '[source]\nurl = "sqlite:///mis.db"\n[state]\nurl = "sqlite:///syncd.db"\n[log]\nformat = "json"\n'
-            f'[[feeds]]\nname = "learners"\nrole = "Learner"\nquery = """{_FEED}"""\n',
-            encoding="utf-8",
-        )
-
-    def execute(self, statement: str, **values: Any) -> None:
-        """Change the MIS."""
-        with self._engine.begin() as connection:
-            connection.execute(text(statement), values)
+    COLUMNS = "misid, forename, surname, email, phone"
+    FIELDS = "misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, phone AS Telephone"
 
     def execute_in_state(self, statement: str) -> None:
         """Change the state store, as only a test does."""
@@ -55,19 +29,11 @@ class College:
         learners = [user for user in self.onefile.world.users.values() if user.role == 1]
         return [user.values.get("Telephone") for user in sorted(learners, key=lambda user: str(user.misid))]
 
-    def close(self) -> None:
-        """Close the MIS."""
-        self._engine.dispose()
-
 
 @pytest.fixture
 def college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syncd: Syncd) -> Iterator[College]:
     """Twenty learners with accounts, of whom four have got other telephones by run 2."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SYNCD_CONFIG", raising=False)
-    with Simulator(seed=SEED, switches=Switches(limiter=LimiterShape.OFF)) as onefile:
-        monkeypatch.setenv("SYNCD_ONEFILE__CUSTOMER_TOKEN", onefile.customer_token)
-        college = College(tmp_path, onefile)
+    with College.opened(tmp_path, monkeypatch) as college:
         for number in range(20):
             college.execute(
                 "INSERT INTO person VALUES (:misid, 'Ann', :surname, :email, '0100')",
@@ -79,7 +45,6 @@ def college(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syncd: Syncd) -> It
         college.execute("UPDATE person SET phone = '02' || misid WHERE misid < 'L04'")
         assert syncd("sync", "--approve").exit == 0
         yield college
-        college.close()
 
 
 def test_undo_reports_what_it_did_and_is_all_of_it(college: College, syncd: Syncd) -> None:

@@ -314,12 +314,7 @@ def test_requests_are_merged_and_one_for_everyone_covers_everyone(found: Found) 
 
 def test_the_daemon_undoes_a_run_and_continues_an_approved_undo(found: Found) -> None:
     college = found()
-    college.enrol("L1", "L2", "L3")
-    college.run()
-    for misid in ("L1", "L2", "L3"):
-        college.correct(misid, surname="Changed")
-    undone = college.run().run
-    college.with_policy(limits=Limits(floor=1))
+    undone = college.run_large_update()
     with living(college):
         _wait_for_the_first_poll(college)
         with college.context.store.begin() as connection:

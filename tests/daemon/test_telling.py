@@ -10,15 +10,18 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from syncd.core.fields import Role
 from syncd.core.guard import Limits
+from syncd.core.run import Action
 from syncd.core.schedule import When
+from syncd.core.suspension import ActionKind, Streak
 from syncd.errors import ConfigurationError, SyncdError
 from syncd.mis import Mis
 from syncd.notify.channels import channels_of
 from syncd.notify.notifier import Notifier, NotifyPolicy
 from syncd.onefile import OneFile
 from syncd.simulator import Fault, FaultKind
-from syncd.state import approvals, notifications
+from syncd.state import approvals, notifications, suspensions
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
 from tests.support.college import College, Found
@@ -228,6 +231,37 @@ def test_a_daemon_that_waits_for_the_lead_leaves_the_telling_to_the_other(found:
     assert inbox.titles == []
     _look(telling)
     assert inbox.titles == ["syncd: A run waits for approval"]
+
+
+def test_each_suspended_kind_of_change_is_notified_once_by_itself(found: Found, inbox: Inbox) -> None:
+    college = found()
+    creates, updates = (ActionKind(Role.LEARNER, action) for action in (Action.CREATE, Action.UPDATE))
+
+    def check() -> list[str]:
+        before = len(inbox.titles)
+        for _ in range(2):
+            # As after a restart.
+            _look(_telling(college, inbox))
+        return inbox.titles[before:]
+
+    _suspend(college, creates)
+    assert check() == ["syncd: OneFile refuses creates of learners again and again"]
+    _suspend(college, updates)
+    assert check() == ["syncd: OneFile refuses updates of learners again and again"]
+    _resume(college, creates)
+    assert check() == ["syncd: OneFile no longer refuses creates of learners again and again"]
+    _suspend(college, creates)
+    assert check() == ["syncd: OneFile refuses creates of learners again and again"]
+
+
+def _suspend(college: College, kind: ActionKind) -> None:
+    with college.context.session() as session:
+        suspensions.save(session, kind, Streak("status 400: no seat", ("L1",), is_suspended=True))
+
+
+def _resume(college: College, kind: ActionKind) -> None:
+    with college.context.session() as session:
+        suspensions.end(session, kind)
 
 
 def test_of_several_organisations_each_is_named(found: Found, inbox: Inbox) -> None:

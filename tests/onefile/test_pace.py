@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.errors import OneFileUnreachable
-from syncd.onefile import Interrupted, RateLimiter, Yielded
+from syncd.errors import Interrupted, OneFileUnreachable
+from syncd.onefile import RateLimiter, Yielded
 from syncd.onefile.rate_limit import rate_of, seconds_of_quiet
 from syncd.simulator import LimiterShape, make_limiter
 from tests.support.clocks import Clock

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import structlog
 from typer.testing import CliRunner
@@ -30,7 +31,7 @@ class Office:
 
     def doctor(self) -> dict[str, Finding]:
         """What ``doctor`` finds, by check."""
-        return {one.check: one for one in examine(self.folder / "syncd.toml", structlog.get_logger())}
+        return {one.check: one for one in examine(self.folder / "syncd.toml", structlog.get_logger(), Event())}
 
     def failed(self) -> list[Finding]:
         """What ``doctor`` does not accept."""

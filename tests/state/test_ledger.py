@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from syncd.core.fields import Role
 from syncd.core.records import Key
 from syncd.core.run import Action, Outcome, RunState, Trigger
@@ -37,6 +39,16 @@ def test_runs_are_counted_by_state_with_their_calls_and_durations(store: Store) 
     assert _counted(store, counters.CALLS) == {"": 8}
     assert _counted(store, counters.RUNS_WITHIN) == {"1.0": 1, "300.0": 1, "+Inf": 1}
     assert _counted(store, counters.RUN_SECONDS) == {"": 100_061.5}
+
+
+@pytest.mark.parametrize(("trigger", "undone"), [(Trigger.UNDO, {"": 4}), (Trigger.COMMAND, {})])
+def test_changes_of_undos_are_counted(store: Store, trigger: Trigger, undone: dict[str, float]) -> None:
+    for applied in (3, 0, 1):
+        with store.begin() as connection:
+            session = session_on(connection, ORGANISATION, NOW)
+            number = runs.start(session, trigger)
+            runs.finish(session, number, RunState.FINISHED, totals={"applied": applied})
+    assert _counted(store, counters.UNDONE) == undone
 
 
 def test_killed_run_counts_as_interrupted_and_negative_time_as_zero(

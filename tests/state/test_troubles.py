@@ -56,7 +56,7 @@ def _amiss(store: Store) -> dict[AlertKind, int]:
     """By subject, the hour since which it is so."""
     with store.begin() as connection:
         found = current_conditions(session_on(connection, ORGANISATION))
-    return {subject: int((each.since - NOON) / timedelta(hours=1)) for subject, each in found.items()}
+    return {alert.kind: int((each.since - NOON) / timedelta(hours=1)) for alert, each in found.items()}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import text
 
 from syncd.core.fields import Role
+from syncd.core.guard import Limits
 from syncd.core.records import Key
 from syncd.core.run import Trigger
 from syncd.mis import Mis
@@ -87,6 +88,17 @@ class College:
         """Change the MIS by a statement."""
         with self._engine.begin() as connection:
             connection.execute(text(statement), dict(values))
+
+    def run_large_update(self) -> int:
+        """Change the surnames of three learners, L1 to L3; returns the run, whose undo the guard stops from now on."""
+        learners = ("L1", "L2", "L3")
+        self.enrol(*learners)
+        self.run()
+        for misid in learners:
+            self.correct(misid, surname="Changed")
+        number = self.run().run
+        self.with_policy(limits=Limits(floor=1))
+        return number
 
     def run(self, **options: Any) -> RunResult:
         return run_once(self.context, Trigger.COMMAND, **options)

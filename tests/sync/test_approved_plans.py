@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from syncd.core.alerts import AlertKind
+from syncd.core.alerts import Alert, AlertKind
 from syncd.core.decisions import Decision, Part
 from syncd.core.guard import Counts
 from syncd.core.run import RunState, Trigger
@@ -150,7 +150,7 @@ def test_status_counts_what_still_waits_after_a_part_was_approved(college: Colle
     with college.context.store.reading() as connection:
         session = session_on(connection, ORGANISATION, college.clock())
         document = status_document(status_by_organisation(session, [ORGANISATION]))
-        condition = current_conditions(session)[AlertKind.APPROVAL]
+        condition = current_conditions(session)[Alert(AlertKind.APPROVAL)]
     waiting = document["awaiting_approval"]
     assert (waiting["run"], waiting["creates"], waiting["updates"]) == (number, 0, 4)
     assert "0 creates and 4 updates" in condition.reason

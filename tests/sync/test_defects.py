@@ -80,4 +80,4 @@ def _standing(college: College) -> tuple[str, str, set[AlertKind]]:
     with college.context.store.begin() as connection:
         last = runs.last(session_on(connection, ORGANISATION))
         assert last is not None
-        return last.state, last.reason, set(current_conditions(session_on(connection, ORGANISATION)))
+        return last.state, last.reason, {each.kind for each in current_conditions(session_on(connection, ORGANISATION))}

@@ -14,8 +14,7 @@ from syncd.core.fields import Role
 from syncd.core.guard import Limits
 from syncd.core.plan import Plan
 from syncd.core.scope import EVERYONE, Scope
-from syncd.errors import ConfigurationError
-from syncd.onefile import Interrupted
+from syncd.errors import ConfigurationError, Interrupted
 from syncd.state import feed_digests, held_records
 from syncd.state.held_records import Selection
 from syncd.sync import run

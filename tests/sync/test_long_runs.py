@@ -12,7 +12,8 @@ from syncd.core.guard import Counts
 from syncd.core.records import Held, Layout, Record, Row
 from syncd.core.run import RunState, Trigger
 from syncd.core.scope import Scope
-from syncd.onefile import Interrupted, Yielded
+from syncd.errors import Interrupted
+from syncd.onefile import Yielded
 from syncd.simulator import Fault, FaultKind
 from syncd.state import resync_requests, runs
 from syncd.state.views import status

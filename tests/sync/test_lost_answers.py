@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.errors import OneFileUnreachable
-from syncd.onefile import Interrupted
+from syncd.errors import Interrupted, OneFileUnreachable
 from syncd.simulator import Fault, FaultKind, MisidFilter
 from tests.support.college import Found
 from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT

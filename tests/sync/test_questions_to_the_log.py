@@ -4,11 +4,10 @@ The day is a simulated one: its clock is moved from run to run, and everything e
 """
 
 import json
-import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import structlog
 import time_machine
 
 from syncd import logs
@@ -50,19 +48,15 @@ class _Day:
 
 
 @pytest.fixture
-def day(found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Day]:
+def day(found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Day:
     file = tmp_path / "day.log"
-    try:
-        with file.open("w", encoding="utf-8") as stream, monkeypatch.context() as patch:
-            patch.setattr(sys, "stderr", stream)
-            college = found()
-            college.context = replace(college.context, log=logs.set_up("json", "info"))
-            day = _Day(college, file)
-            _live_through(day)
-        yield day
-    finally:
-        structlog.reset_defaults()
-        logging.captureWarnings(capture=False)
+    with file.open("w", encoding="utf-8") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        college = found()
+        college.context = replace(college.context, log=logs.set_up("json", "info"))
+        day = _Day(college, file)
+        _live_through(day)
+    return day
 
 
 def _live_through(day: _Day) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import pytest
 import structlog
@@ -103,7 +104,7 @@ def test_doctor_knows_the_default_that_the_feeds_are_to_make(
     file = tmp_path / "syncd.toml"
 
     def found() -> dict[str, tuple[State, str]]:
-        findings = {one.check: (one.state, one.found) for one in examine(file, structlog.get_logger())}
+        findings = {one.check: (one.state, one.found) for one in examine(file, structlog.get_logger(), Event())}
         return {check: found for check, found in findings.items() if check.startswith("references")}
 
     to_come = (State.OK, "the feeds will create placement with the Name 'At college'")

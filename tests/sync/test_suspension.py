@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
-from syncd.core.alerts import AlertKind
+from syncd.core.alerts import Alert, AlertKind
 from syncd.core.fields import Role
 from syncd.core.run import RunState
 from syncd.core.scope import Scope
@@ -310,7 +310,7 @@ def test_what_is_queued_counts_as_unsent_and_as_a_condition(full: College) -> No
         session = session_on(connection, ORGANISATION, full.clock())
         (since,) = (each.since for each in suspensions.listing(session))
         assert lag.oldest(connection, ORGANISATION)[lag.UnsentChange.QUEUED] == since
-        condition = current_conditions(session)[AlertKind.SUSPENDED]
+        condition = current_conditions(session)[Alert(AlertKind.SUSPENDED, "creates of learners")]
     assert "creates of learners are suspended" in condition.reason
     assert "3 are queued" in condition.reason
     assert "Example" not in condition.reason

@@ -444,6 +444,7 @@ notification: Final = Table(
     Column("organisation_id", Integer, primary_key=True, autoincrement=False),
     Column("channel", String(32), primary_key=True, comment="a hash of the channel's URL"),
     Column("alert", String(30), primary_key=True),
+    Column("about", String(60), primary_key=True, comment="which one, if several of the alert may exist at a time"),
     Column("sent_at", UtcDateTime, nullable=False),
     comment="notifications whose condition still holds, and when the last digest was sent",
 )

@@ -14,8 +14,7 @@ from starlette.routing import Route
 from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.core.records import Key, Reason
-from syncd.errors import SyncdError
-from syncd.onefile import Interrupted
+from syncd.errors import Interrupted, SyncdError
 from syncd.operations.explain import RecordExplanation
 from syncd.state import accounts, changes, held_records
 from syncd.state.session import reading_session

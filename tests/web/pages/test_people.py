@@ -5,8 +5,7 @@ from urllib.parse import quote
 import pytest
 import structlog
 
-from syncd.errors import MisUnreachable
-from syncd.onefile import Interrupted
+from syncd.errors import Interrupted, MisUnreachable
 from syncd.operations.explain import Explanation
 from syncd.state import resync_requests
 from syncd.web.auth.credentials import Credentials

@@ -230,12 +230,7 @@ def test_undo_lists_what_it_leaves_alone_on_its_page(found: Found) -> None:
 
 def test_stopped_undo_is_approved_and_starts_at_once(found: Found) -> None:
     college = found()
-    college.enrol("L1", "L2", "L3")
-    college.run()
-    for misid in ("L1", "L2", "L3"):
-        college.correct(misid, surname="Changed")
-    undone = college.run().run
-    college.with_policy(limits=Limits(floor=1))
+    undone = college.run_large_update()
     number = undo_once(college.context, undone).run
     visitor = Visitor(college)
     page = visitor.get(f"/runs/{number}")
