@@ -3,13 +3,18 @@
 import os
 import sys
 
-from syncd import cli
-from syncd.cli.output.stdout import open_stdout
-from syncd.cli.program import end_without_output
+from syncd import early_signals
 
 
 def main() -> None:
     """Run a command in this process, which is syncd's own."""
+    if early_signals.is_daemon(sys.argv[1:]):
+        early_signals.install()
+    # Importing these takes long, so signals must be handled before.
+    from syncd import cli  # noqa: PLC0415
+    from syncd.cli.output.stdout import open_stdout  # noqa: PLC0415
+    from syncd.cli.program import end_without_output  # noqa: PLC0415
+
     # Everything that syncd writes is for its owner only, whatever umask a shell or a service manager has.
     os.umask(0o077)
     output = open_stdout()

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from syncd import early_signals
 from syncd.cli.options import (
     organisation_of,
     set_up_logs,
@@ -97,13 +98,15 @@ def stopped_by_signals() -> Iterator[Event]:
 
 @contextmanager
 def set_by(name: str) -> Iterator[Event]:
-    """An event that the signal of this name sets, if this system has it."""
+    """An event that the signal of this name sets, if this system has it; also one that came before."""
     received = Event()
     number = getattr(signal, name, None)
     if number is None:
         yield received
         return
     before = signal.signal(number, lambda _number, _frame: received.set())
+    if early_signals.was_received(number):
+        received.set()
     try:
         yield received
     finally:

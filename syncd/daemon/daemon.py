@@ -102,6 +102,8 @@ class Daemon:
         """
         self._say("Opens the state store.")
         with suppress(Interrupted), self._telling.running():
+            if self._signals.stopping.is_set():
+                raise Interrupted
             self._until_reached(self._open_store, StateUnreachable)
             self._ready("Waits until no other daemon works on this state store.")
             while not self._signals.stopping.is_set():
