@@ -56,6 +56,7 @@ def open_run_context(settings: Settings) -> Iterator[SyncContext]:
     log = set_up_logs(settings, is_watched=True)
     store = open_store(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
+        store.is_stopping = stopping.is_set
         yield context
 
 

@@ -47,11 +47,16 @@ class Store:
     def __init__(self, url: str, cipher: ValueCipher) -> None:
         self.url: Final = make_url(url)
         self.cipher: Final = cipher
-        self.engine: Final = _engine(url)
+        self.is_stopping: Callable[[], bool] = lambda: False
+        """Returns true once this process is to end: then a PostgreSQL that does not answer is given up soon."""
+        self.engine: Final = _engine(url, self._is_to_stop)
         self.may_write: Callable[[], bool] = lambda: True
         """Returns false once this process has lost the lock it writes under; true if it has none."""
         self._opened: tuple[int, int] | None = None
         """The device and the number of the file that the first transaction was made in."""
+
+    def _is_to_stop(self) -> bool:
+        return self.is_stopping()
 
     @property
     def file(self) -> Path | None:
@@ -257,7 +262,7 @@ def empty_store(cipher: ValueCipher) -> Store:
     return store
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, is_stopping: Callable[[], bool]) -> Engine:
     # Parameters are personal values, so SQLAlchemy must keep them out of its messages.
     options: dict[str, Any] = {"hide_parameters": True}
     parsed = make_url(url)
@@ -273,7 +278,14 @@ def _engine(url: str) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         case "postgresql":
+            # The driver takes time to load.
+            from syncd.state.db.postgresql import Patience  # noqa: PLC0415
+
+            patience = Patience(is_stopping)
             engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+            event.listen(
+                engine, "do_connect", lambda _dialect, _record, arguments, given: patience.connect(arguments, given)
+            )
             event.listen(engine, "begin", _begin_postgresql)
             return engine
         case other:
@@ -327,11 +339,15 @@ def _begin_postgresql(connection: Connection) -> None:
 def _unchecked(engine: Engine) -> Iterator[Connection]:
     """A transaction in which SQLite checks foreign keys only at the end, because a migration rebuilds its tables."""
     with engine.connect() as connection:
-        if engine.dialect.name != "sqlite":
-            with connection.begin():
-                yield connection
-            return
         driver: Any = connection.connection.driver_connection
+        if engine.dialect.name != "sqlite":
+            driver.patience, patience = None, driver.patience
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                driver.patience = patience
+            return
         driver.execute("PRAGMA foreign_keys = OFF").close()
         try:
             with connection.begin():
