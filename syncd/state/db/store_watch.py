@@ -12,7 +12,9 @@ from syncd.state.db.store import Store, replaced
 from syncd.state.db.tables import change, run
 
 #: How often in a row something must be seen: SQLite may be copying its write-ahead log into the file meanwhile.
-_LOOKS: Final = 3
+_TIMES: Final = 3
+#: Of how many looks one is at a database on a server, which many daemons may share; it is restored less easily.
+_EVERY_ON_SERVER: Final = 10
 _MARKS: Final = select(select(func.max(run.c.id)).scalar_subquery(), select(func.max(change.c.id)).scalar_subquery())
 
 
@@ -46,14 +48,18 @@ class StoreWatch:
         self._in_file = _Marks()
         self._read_file: tuple[int, int] | None = None
         """The time and the size of the file when it was read."""
+        self._times_seen = 0
         self._looks = 0
 
     def check(self) -> None:
         """Raises `StateReplaced` if the store is no longer the one it was; other problems are not reported."""
         self._store.check_file()
+        self._looks += 1
+        if self._store.file is None and self._looks % _EVERY_ON_SERVER != 1:
+            return
         found = self._loss_of_file() or self._loss_of_store()
-        self._looks = self._looks + 1 if found else 0
-        if self._looks >= _LOOKS:
+        self._times_seen = self._times_seen + 1 if found else 0
+        if self._times_seen >= _TIMES:
             raise replaced(self._store, found)
 
     def _loss_of_store(self) -> str:
