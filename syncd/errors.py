@@ -4,7 +4,8 @@ SyncdError                     one or two plain sentences: what is wrong, where,
 ├── ConfigurationError         the configuration file, the environment, a feed's columns
 ├── MisUnreachable             the MIS does not answer, or refuses the query
 ├── StateUnusable              the state store: newer schema, wrong key
-│   └── StateUnreachable       … it cannot be reached or written to: the daemon waits for it
+│   ├── StateUnreachable       … it cannot be reached or written to: the daemon waits for it
+│   └── StateReplaced          … it was deleted, replaced or cut short while in use: the daemon ends
 ├── NothingToSettle            approve, reject, rekey, … for a run or an account that does not exist
 ├── LinksUnusable              the CSV of links given to 'syncd link --apply'
 ├── AnotherRun                 the lock is held; exit 5
@@ -89,6 +90,20 @@ class StateUnreachable(StateUnusable):
     remedy = (
         "Start the database, or do what the message says about the file. The daemon continues by itself. "
         "'syncd doctor', run as root, reports what a service would find."
+    )
+
+
+class StateReplaced(StateUnusable):
+    """The state store is not the one that syncd has worked on; waiting does not bring it back."""
+
+    title = "state store replaced"
+    meaning = (
+        "The state store was deleted, moved, emptied, cut short or replaced by an older copy while syncd was using it, "
+        "or between two starts. syncd sends nothing more and creates no new store in its place."
+    )
+    remedy = (
+        "Stop syncd, put the store back or restore a backup, then start syncd. To begin with an empty store, delete "
+        "the store's lock files, which the message names, and run 'syncd link' before the first run."
     )
 
 

@@ -63,6 +63,17 @@ def set_up(format_: Format, level: Level) -> FilteringBoundLogger:
     return logger
 
 
+def note_dropped(lines: int) -> None:
+    """Log that lines of the log were dropped, because nothing has read them in time (`syncd.log_queue`)."""
+    if not structlog.is_configured():
+        # A command without a log has only sentences.
+        sys.stderr.write(f"{lines} lines were dropped here, because nothing has read them.\n")
+        return
+    # As an error, so that it is there at every level.
+    log: FilteringBoundLogger = structlog.get_logger("syncd")
+    log.error("log_lines_dropped", lines=lines)
+
+
 def with_priority(text: str, level: int) -> str:
     """Return a text for standard error: if systemd's journal reads it, each line begins with its priority.
 

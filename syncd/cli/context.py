@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from syncd import early_signals
 from syncd.cli.options import (
     organisation_of,
     set_up_logs,
@@ -55,6 +56,7 @@ def open_run_context(settings: Settings) -> Iterator[SyncContext]:
     log = set_up_logs(settings, is_watched=True)
     store = open_store(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
+        store.is_stopping = stopping.is_set
         yield context
 
 
@@ -97,13 +99,15 @@ def stopped_by_signals() -> Iterator[Event]:
 
 @contextmanager
 def set_by(name: str) -> Iterator[Event]:
-    """An event that the signal of this name sets, if this system has it."""
+    """An event that the signal of this name sets, if this system has it; also one that came before."""
     received = Event()
     number = getattr(signal, name, None)
     if number is None:
         yield received
         return
     before = signal.signal(number, lambda _number, _frame: received.set())
+    if early_signals.was_received(number):
+        received.set()
     try:
         yield received
     finally:

@@ -12,12 +12,12 @@ import typer
 
 from syncd.cli.options import ConfigOption, set_up_logs, settings_of, whoami
 from syncd.cli.program import app
+from syncd.cli.state import store_to_read
 from syncd.core.spreadsheet import as_text
 from syncd.errors import ConfigurationError
 from syncd.state.credentials import FirstPassword, take
 from syncd.state.session import writing_session
 from syncd.wiring.clock import now
-from syncd.wiring.store import open_store_to_read
 
 credentials = typer.Typer(no_args_is_help=True, help="Export the first passwords of new accounts.")
 app.add_typer(credentials, name="credentials", rich_help_panel="Running")
@@ -40,7 +40,7 @@ def export(
     """
     settings = settings_of(config)
     log = set_up_logs(settings)
-    store = open_store_to_read(settings)
+    store = store_to_read(settings)
     if not store.cipher.has_key:
         raise ConfigurationError(
             "No encryption key is set, so syncd keeps no first passwords: set SYNCD_STATE__ENCRYPTION_KEY."

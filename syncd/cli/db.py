@@ -7,10 +7,11 @@ import typer
 
 from syncd.cli.options import ConfigOption, settings_of
 from syncd.cli.program import app
+from syncd.cli.state import store_to_read
 from syncd.errors import ConfigurationError
 from syncd.state.db import maintenance
 from syncd.state.db.schema import NEWEST
-from syncd.wiring.store import bare_store, open_store, open_store_to_read
+from syncd.wiring.store import bare_store, open_store
 
 db = typer.Typer(no_args_is_help=True, help="Maintain the state store: schema, check, backup, encryption.")
 app.add_typer(db, name="db", rich_help_panel="Setting up")
@@ -42,7 +43,7 @@ def check(*, config: ConfigOption = None) -> None:
 
     Exit codes: 0 no defects found; 1 defects, one line each.
     """
-    defects = list(maintenance.defects(open_store_to_read(settings_of(config))))
+    defects = list(maintenance.defects(store_to_read(settings_of(config))))
     for defect in defects:
         typer.echo(defect, err=True)
     if defects:

@@ -20,6 +20,7 @@ from syncd.cli.options import (
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import print_table, shortly, width
 from syncd.cli.program import app
+from syncd.cli.state import store_to_read
 from syncd.core.guard import ChangeKind, Limits, Usage, Window
 from syncd.core.text import printable, quoted
 from syncd.onefile import ApiRequest
@@ -29,7 +30,6 @@ from syncd.state import guard_usage
 from syncd.state.views.documents import evidence_document, moment
 from syncd.sync.reasons import describe
 from syncd.wiring.context import open_context
-from syncd.wiring.store import open_store_to_read
 
 _GUARD = "not checked: it applies to a run as a whole; 'syncd plan' shows its result"
 
@@ -71,7 +71,7 @@ def explain(
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
     log = set_up_logs(settings, is_watched=True)
-    store = open_store_to_read(settings)
+    store = store_to_read(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
         explained = {each: explanation_of(context.for_organisation(each), misid) for each in organisations}
         usages: dict[int, Usage] = {}

@@ -12,13 +12,13 @@ from syncd.cli.output.json import print_json_list
 from syncd.cli.output.streams import data_output
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
+from syncd.cli.state import store_to_read
 from syncd.core.spreadsheet import as_text
 from syncd.state.changes import ChangeEntry
 from syncd.state.views import audit
 from syncd.state.views.documents import change_document, history_document
 from syncd.sync.reasons import describe
 from syncd.wiring.clock import now
-from syncd.wiring.store import open_store_to_read
 
 _CSV_COLUMNS: Final = (
     "organisation_id",
@@ -62,7 +62,7 @@ def history(
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
     span = Span.read(since, until, zone_of(settings), now())
-    store = open_store_to_read(settings)
+    store = store_to_read(settings)
     found = audit.between(store, organisations, span.since, span.until, misid)
     if json:
         print_json_list((history_document if misid else change_document)(entry) for entry in found)

@@ -25,6 +25,7 @@ from syncd.cli.output.html import Cells, Section, print_section
 from syncd.cli.output.json import print_json_object
 from syncd.cli.output.steps import every_step, print_csv, write_plan_page
 from syncd.cli.program import app
+from syncd.cli.state import store_to_read
 from syncd.cli.stored_plan import PlanForm, show_stored_plan
 from syncd.core.decisions import StepDigester
 from syncd.core.plan import Assign, Create, Grant, Leaver, NextProgramme, Plan, Rekey, Returner, Update
@@ -46,7 +47,6 @@ from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
 from syncd.sync.stored_plan import steps_to_store
 from syncd.wiring.clock import now
 from syncd.wiring.context import open_context
-from syncd.wiring.store import open_store_to_read
 
 #: The number of MISIDs shown of each group, and the number of groups.
 _NAMED: Final = 5
@@ -98,7 +98,7 @@ def plan(
         return
     organisations = organisations_of(settings, organisation)
     log = set_up_logs(settings, is_watched=True)
-    store = open_store_to_read(settings)
+    store = store_to_read(settings)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
         plans = {
             each: _decided(context.for_organisation(each), Scope.of(misid) if misid else EVERYONE)

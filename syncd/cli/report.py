@@ -10,12 +10,12 @@ from syncd.cli.output.dates import SinceOption, Span, UntilOption, zone_of
 from syncd.cli.output.json import print_json
 from syncd.cli.output.report import Context, document, page_of, print_report
 from syncd.cli.program import app
+from syncd.cli.state import store_to_read
 from syncd.state import held_records
 from syncd.state.session import reading_session
 from syncd.state.views import audit
 from syncd.state.views import report as report_view
 from syncd.wiring.clock import now
-from syncd.wiring.store import open_store_to_read
 
 
 @app.command(rich_help_panel="Looking")
@@ -59,7 +59,7 @@ def report(
     organisations = organisations_of(settings, organisation)
     here = now()
     span = Span.read(since, until, zone_of(settings), here).before(here)
-    store = open_store_to_read(settings)
+    store = store_to_read(settings)
     with reading_session(store, organisations[0], now) as session:
         told = report_view.report(session, organisations, span.since, span.until)
         held = (

@@ -40,6 +40,7 @@ def run(*, config: ConfigOption = None) -> None:
         settings = load_settings(file)
         log = set_up_logs(settings)
         store, requests = bare_store(settings), Requests()
+        store.is_stopping = stopping.is_set
         telling = open_notifier(settings, store, log)
         with (
             closing(DaemonConfigFile(file, settings, store, log, stopping, requests.note)) as site,

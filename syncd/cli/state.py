@@ -4,7 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import typer
+
 from syncd.cli.options import organisations_of, settings_of
+from syncd.settings import Settings
+from syncd.state.db.store import Store
 from syncd.state.session import StateSession, reading_session
 from syncd.wiring.clock import now
 from syncd.wiring.store import open_store_to_read
@@ -18,5 +22,17 @@ def reading_state(config: Path | None, organisation: int | None) -> Iterator[tup
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
-    with reading_session(open_store_to_read(settings), organisations[0], now) as session:
+    with reading_session(store_to_read(settings), organisations[0], now) as session:
         yield session, organisations
+
+
+def store_to_read(settings: Settings) -> Store:
+    """The state store for a command that only reads; if there is none yet, an empty one, and a note on standard error.
+
+    Raises `StateUnusable`, `ConfigurationError`.
+    """
+    return open_store_to_read(settings, _note_missing)
+
+
+def _note_missing(store: Store) -> None:
+    typer.echo(f"There is no state store {store.file or store} yet; the first run creates it.", err=True)

@@ -11,6 +11,7 @@ from syncd.cli.output.html import print_section, refuse_existing
 from syncd.cli.output.json import print_json_object
 from syncd.cli.output.steps import every_step, groups_section, print_csv, write_plan_page
 from syncd.cli.output.text import counts_in_words, shortly
+from syncd.cli.state import store_to_read
 from syncd.core.decisions import Decision
 from syncd.errors import NothingToSettle
 from syncd.settings import Settings
@@ -21,7 +22,6 @@ from syncd.state.views import run_list
 from syncd.state.views.plan_listing import step_document
 from syncd.sync.reasons import describe
 from syncd.wiring.clock import now
-from syncd.wiring.store import open_store_to_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class PlanForm:
 
 def show_stored_plan(settings: Settings, number: int, form: PlanForm) -> None:
     """Show the stored plan of a run. Raises `NothingToSettle` if there is none."""
-    store = open_store_to_read(settings)
+    store = store_to_read(settings)
     organisations = settings.onefile.all_organisations
     with reading_session(store, organisations[0], now) as anywhere:
         details = run_list.find(anywhere.connection, organisations, number)

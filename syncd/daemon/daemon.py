@@ -17,10 +17,11 @@ from syncd.daemon.config import DaemonConfig
 from syncd.daemon.jobs import Jobs
 from syncd.daemon.runner import Runner
 from syncd.daemon.service_manager import ServiceManager
-from syncd.errors import DaemonBroken, Interrupted, StateUnreachable, StateUnusable, SyncdError
+from syncd.errors import DaemonBroken, Interrupted, StateReplaced, StateUnreachable, StateUnusable, SyncdError
 from syncd.notify.notifier import Notifier, NullNotifier
 from syncd.state import daemons, runs
 from syncd.state.db.lock import Lock, Purpose, locked_when_free
+from syncd.state.db.store_watch import StoreWatch
 from syncd.state.session import reading_session, writing_session
 
 #: How often a daemon checks for requests, or, while it waits, whether it can take the lead.
@@ -84,6 +85,7 @@ class Daemon:
         self._failures = {_POLL: 0, _VERIFY: 0}
         main = orders.turns[0]
         self._store, self._log, self._clock = main.store, main.log, main.clock
+        self._store_watch = StoreWatch(self._store)
         self._organisations = [context.organisation_id for context in orders.turns]
         self._jobs = Jobs(self._clock)
 
@@ -92,13 +94,15 @@ class Daemon:
         return self._jobs.due(job)
 
     def run(self) -> None:
-        """Work until stopped, then finish the calls in flight. Raises `DaemonBroken`.
+        """Work until stopped, then finish the calls in flight. Raises `DaemonBroken`, and `StateReplaced`.
 
         It waits, at the start too, while the store cannot be reached or another daemon has the lead.
         Raises what ``open_store`` raises, except `StateUnreachable`.
         """
         self._say("Opens the state store.")
         with suppress(Interrupted), self._telling.running():
+            if self._signals.stopping.is_set():
+                raise Interrupted
             self._until_reached(self._open_store, StateUnreachable)
             self._ready("Waits until no other daemon works on this state store.")
             while not self._signals.stopping.is_set():
@@ -111,6 +115,9 @@ class Daemon:
         while True:
             try:
                 work()
+            except StateReplaced as problem:
+                self._log.error("state_store_replaced", reason=str(problem))
+                raise
             except unreachable as problem:
                 if not is_known:
                     self._log.error("state_store_unavailable", reason=str(problem))
@@ -124,7 +131,7 @@ class Daemon:
         """Wait for the lead, and work for as long as this daemon has it."""
         with ExitStack() as stack:
             leads = [
-                stack.enter_context(locked_when_free(self._store, each, Purpose.LEADING, self._wait))
+                stack.enter_context(locked_when_free(self._store, each, Purpose.LEADING, self._wait_for_lead))
                 for each in self._organisations
             ]
             with writing_session(self._store, self._organisations[0], self._clock) as session:
@@ -154,11 +161,20 @@ class Daemon:
                 self._signals.stopping.set()
                 self._log.error("daemon_failed", reason="its schedule has ended")
                 raise DaemonBroken("The daemon's schedule has ended, for an unknown reason. Start the daemon again.")
+            self._check_store()
             if not all(lead.is_held() for lead in leads):
-                self._log.error("leadership_lost", reason="the connection to the state store that kept it was lost")
+                self._log.error("leadership_lost", reason="its lock on the state store was lost")
                 self._say("Waits until no other daemon works on this state store.")
                 return
         self._manager.stopping()
+
+    def _check_store(self) -> None:
+        try:
+            self._store_watch.check()
+        except StateReplaced:
+            # A run in progress ends too.
+            self._signals.stopping.set()
+            raise
 
     def _schedule_all(self, *, begins: bool = False) -> None:
         """Schedule every job; if the daemon ``begins``, jobs that must not wait run first."""
@@ -273,6 +289,10 @@ class Daemon:
     def _say(self, status: str) -> None:
         self._status = status
         self._manager.doing(status)
+
+    def _wait_for_lead(self) -> None:
+        self._wait()
+        self._check_store()
 
     def _wait(self) -> None:
         if self._signals.stopping.wait(self._look_again_seconds):

@@ -46,8 +46,8 @@ class StoredRateLimit:
                 connection.execute(_TURN, {"mine": self._token, "next_slot_us": advanced, **counts})
         if not self._store.may_write():
             raise LockLost(
-                f"The connection to the state store {self._store} that kept the lock of this run was lost, and another "
-                "run may have started. Nothing is lost; the next run continues from here."
+                f"The connection or the file in the state store {self._store} that kept the lock of this run was lost, "
+                "and another run may have started. Nothing is lost; the next run continues from here."
             )
         return seconds
 

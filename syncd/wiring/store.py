@@ -1,5 +1,6 @@
 """The state store, opened as configured."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -48,13 +49,14 @@ def make_ready(store: Store, settings: Settings) -> None:
     _refuse_others(store, claim(store, settings.onefile.host, now()), settings)
 
 
-def open_store_to_read(settings: Settings) -> Store:
+def open_store_to_read(settings: Settings, on_missing: Callable[[Store], object] = lambda _store: None) -> Store:
     """Open the state store for reading: an empty one if there is none yet; nothing is created.
 
-    Raises `StateUnusable`, `ConfigurationError`.
+    ``on_missing`` is called with the store if there is none yet. Raises `StateUnusable`, `ConfigurationError`.
     """
     store = _store(settings)
     if store.revision() is None:
+        on_missing(store)
         return empty_store(store.cipher)
     _refuse_old_schema(store)
     with store.reading() as connection:

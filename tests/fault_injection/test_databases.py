@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, event, text
 
 from syncd.core.accounts import Status
 from syncd.core.records import FetchRows
-from syncd.errors import LockLost, MisUnreachable, StateUnusable
+from syncd.errors import LockLost, MisUnreachable, StateReplaced, StateUnusable
 from syncd.mis import Mis, Rows, cursors
 from syncd.mis.watermark_query import WatermarkQuery
 from syncd.simulator import Fault, FaultKind
@@ -123,6 +123,43 @@ def test_full_disk_stops_the_run_and_creates_no_duplicate_account(found: Found, 
     assert made < len(_PEOPLE)
 
     assert college.run().is_in_sync
+    _assert_in_step(college)
+
+
+@on_sqlite
+def test_store_deleted_during_a_run_stops_it_before_the_next_call(found: Found) -> None:
+    college = found()
+    college.with_policy(max_in_flight=1)
+    college.enrol(*_PEOPLE)
+    file = college.context.store.file
+    assert file is not None
+    watch_creates(college.onefile, lambda number: file.unlink() if number == 5 else None)
+
+    with pytest.raises(StateReplaced) as failure, locked(college.context.store, ORGANISATION, Purpose.WRITING):
+        college.run()
+
+    _assert_plain(failure.value, str(file), "deleted or moved", "restore a backup")
+    assert [bool(college.in_onefile(misid)) for misid in _PEOPLE] == [True] * 5 + [False] * 7
+    assert not file.exists()
+
+
+@on_sqlite
+def test_run_whose_lock_file_is_deleted_makes_no_further_call(found: Found) -> None:
+    college = found()
+    college.with_policy(max_in_flight=1)
+    college.enrol(*_PEOPLE)
+    file = college.context.store.file
+    assert file is not None
+    lock = file.with_name(f"{file.name}.{ORGANISATION}.writing.lock")
+    watch_creates(college.onefile, lambda number: lock.unlink() if number == 5 else None)
+
+    with pytest.raises(LockLost) as failure, locked(college.context.store, ORGANISATION, Purpose.WRITING):
+        college.run()
+
+    _assert_plain(failure.value, "lock")
+    assert sum(bool(college.in_onefile(misid)) for misid in _PEOPLE) == 5
+    with locked(college.context.store, ORGANISATION, Purpose.WRITING):
+        assert college.run().is_in_sync
     _assert_in_step(college)
 
 

@@ -53,3 +53,12 @@ def test_it_has_descriptors_for_every_client_of_the_admin_port_and_many_for_runs
     unit = (_REPOSITORY / "config" / name).read_text(encoding="utf-8")
     (descriptors,) = re.findall(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)
     assert int(descriptors) >= 8 * ConnectionLimits().connections
+
+
+@pytest.mark.parametrize("name", ["syncd.service", "syncd@.service"])
+def test_it_is_started_again_however_it_has_ended(name: str) -> None:
+    unit = (_REPOSITORY / "config" / name).read_text(encoding="utf-8")
+    # To "on-failure", an end by SIGHUP or SIGTERM is none.
+    assert re.findall(r"^Restart=(.+)$", unit, re.MULTILINE) == ["always"]
+    # A reload waits until the daemon says that it is ready.
+    assert re.findall(r"^Type=(.+)$", unit, re.MULTILINE) == ["notify"]

@@ -43,7 +43,12 @@ def hand_over(database: Path) -> None:
 def of(database: Path) -> Iterator[Path]:
     """The files of a database that exist: itself, what SQLite puts beside it, and its locks."""
     companions = (database.with_name(f"{database.name}{suffix}") for suffix in _COMPANIONS)
-    return (file for file in (*companions, *_locks_of(database)) if file.exists())
+    return (file for file in (*companions, *locks_of(database)) if file.exists())
+
+
+def locks_of(database: Path) -> list[Path]:
+    """The lock files of a database. They remain when it is deleted or moved, and so show that there was one."""
+    return sorted(database.parent.glob(f"{escape(database.name)}.*.lock"))
 
 
 def refusal(database: Path) -> str:
@@ -54,7 +59,7 @@ def refusal(database: Path) -> str:
             return f"its folder {folder} does not exist. Create it, or name another file in state.url"
         if not _may(folder, os.W_OK | os.X_OK):
             return _why(folder, database)
-        for lock in _locks_of(database):
+        for lock in locks_of(database):
             if kind := _other_than_a_file(lock):
                 owner = _name(lock.lstat().st_uid)
                 return f"{lock} is {kind} that belongs to {owner}. Move it away: syncd creates the file again"
@@ -122,10 +127,6 @@ def _other_than_a_file(path: Path) -> str:
     if stat.S_ISREG(mode):
         return ""
     return "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
-
-
-def _locks_of(database: Path) -> list[Path]:
-    return sorted(database.parent.glob(f"{escape(database.name)}.*.lock"))
 
 
 def _may(path: Path, mode: int) -> bool:

@@ -30,18 +30,23 @@ class Purpose(IntEnum):
 
 
 class Lock:
-    """A lock that is held. It is released when its process ends, even if the process is killed."""
+    """A lock that is held. It is released when its process ends, even if the process is killed.
 
-    def __init__(self, store: Store, connection: Connection | None) -> None:
-        self._store = store
+    ``connection`` holds a lock of PostgreSQL, ``file`` is that of SQLite.
+    """
+
+    def __init__(self, connection: Connection | None, file: Path | None) -> None:
         self._connection = connection
+        self._file = file
+        self._locked_file = _identity(file)
         self._one_at_a_time = ThreadLock()
         self._is_lost = False
 
     def is_held(self) -> bool:
-        """Whether it is still held: on PostgreSQL it is lost with the connection. Thread-safe."""
+        """Whether it is still held: it is lost with the connection to PostgreSQL, or with the file. Thread-safe."""
         if self._connection is None:
-            return True
+            # Once the file is deleted, another process locks a new one.
+            return _identity(self._file) == self._locked_file
         with self._one_at_a_time:
             # If queried again, SQLAlchemy might reconnect, to a session that has no lock.
             if not self._is_lost:
@@ -59,12 +64,12 @@ def locked(store: Store, organisation_id: int, purpose: Purpose) -> Iterator[Loc
     If the lock for writing is lost meanwhile, no further call is made (`syncd.state.rate_limit`).
     """
     with ExitStack() as stack:
-        connection = None
+        connection, file = None, None
         if store.file:
-            _lock_file(stack, store.file, organisation_id, purpose)
+            file = _lock_file(stack, store.file, organisation_id, purpose)
         elif store.url.get_backend_name() == "postgresql":
             connection = _lock_on_server(stack, store, organisation_id, purpose)
-        lock = Lock(store, connection)
+        lock = Lock(connection, file)
         if purpose is Purpose.WRITING:
             before, store.may_write = store.may_write, lock.is_held
             stack.callback(setattr, store, "may_write", before)
@@ -84,7 +89,7 @@ def locked_when_free(store: Store, organisation_id: int, purpose: Purpose, wait:
         yield lock
 
 
-def _lock_file(stack: ExitStack, database: Path, organisation_id: int, purpose: Purpose) -> None:
+def _lock_file(stack: ExitStack, database: Path, organisation_id: int, purpose: Purpose) -> Path:
     file = database.with_name(f"{database.name}.{organisation_id}.{purpose.name.lower()}.lock")
     try:
         with suppress(FileExistsError):
@@ -95,6 +100,16 @@ def _lock_file(stack: ExitStack, database: Path, organisation_id: int, purpose: 
     except OSError as problem:
         why = files.refusal(database) or f"{file}: {problem.strerror}"
         raise StateUnreachable(f"The state store cannot be used: {why}.") from problem
+    return file
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """The device and the number of a file; ``None`` if there is none."""
+    try:
+        found = file and file.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _lock_on_server(stack: ExitStack, store: Store, organisation_id: int, purpose: Purpose) -> Connection:

@@ -1,5 +1,6 @@
 """Opening the state store: the engine, its migrations, and what every module needs to work on it."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from syncd.database_url import without_secrets
-from syncd.errors import ConfigurationError, StateUnreachable, StateUnusable
+from syncd.errors import ConfigurationError, StateReplaced, StateUnreachable, StateUnusable
 from syncd.state.db import files, schema
 from syncd.state.db.encryption import ValueCipher
 
@@ -46,9 +47,16 @@ class Store:
     def __init__(self, url: str, cipher: ValueCipher) -> None:
         self.url: Final = make_url(url)
         self.cipher: Final = cipher
-        self.engine: Final = _engine(url)
+        self.is_stopping: Callable[[], bool] = lambda: False
+        """Returns true once this process is to end: then a PostgreSQL that does not answer is given up soon."""
+        self.engine: Final = _engine(url, self._is_to_stop)
         self.may_write: Callable[[], bool] = lambda: True
         """Returns false once this process has lost the lock it writes under; true if it has none."""
+        self._opened: tuple[int, int] | None = None
+        """The device and the number of the file that the first transaction was made in."""
+
+    def _is_to_stop(self) -> bool:
+        return self.is_stopping()
 
     @property
     def file(self) -> Path | None:
@@ -60,6 +68,8 @@ class Store:
     def begin(self, *, relaxed_durability: bool = False) -> Iterator[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises. Raises `StateUnusable`.
 
+        If the file was deleted or replaced meanwhile, `StateReplaced` is raised, so that nothing follows from a commit
+        that nobody would find again.
         A commit survives a power cut. With ``relaxed_durability`` it survives this process and is visible to all, but
         does not wait for the disk; the next durable commit writes it too. Use that only for facts that may be lost if
         nothing has followed from them, for example that a run has begun; never for an intent or an outcome.
@@ -69,6 +79,7 @@ class Store:
                 yield connection
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
+        self.check_file()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -84,6 +95,7 @@ class Store:
 
     @contextmanager
     def _begun(self, kind: _Kind) -> Iterator[Connection]:
+        self.check_file()
         options: dict[str, Any] = {_KIND: kind}
         if kind is _Kind.READING and self.url.get_backend_name() == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -91,7 +103,10 @@ class Store:
             yield connection
 
     def upgrade(self) -> None:
-        """Bring the schema up to the newest migration. Raises `StateUnusable` if it is newer than this program."""
+        """Bring the schema up to the newest migration; this alone creates the file of a store that is not there yet.
+
+        Raises `StateUnusable` if the schema is newer than this program, and `StateReplaced` if there was a store.
+        """
         revision = self.revision()
         if schema.is_newer(revision):
             raise StateUnusable(
@@ -99,6 +114,7 @@ class Store:
             )
         if revision == schema.NEWEST:
             return
+        self._create_file()
         try:
             with _unchecked(self.engine) as connection:
                 # Another process may have been quicker.
@@ -109,7 +125,7 @@ class Store:
 
     def revision(self) -> str | None:
         """The migration the schema is at; ``None`` if there is no schema, and none is created."""
-        if self._is_missing():
+        if self.is_missing():
             return None
         with self.reading() as connection:
             return schema.revision_of(connection)
@@ -137,7 +153,7 @@ class Store:
     def _check_files(self, file: Path) -> None:
         if refusal := files.refusal(file):
             raise StateUnreachable(f"The state store cannot be used: {refusal}.")
-        if self._is_missing():
+        if self.is_missing():
             return
         with self.engine.connect() as connection:
             # Through SQLAlchemy this would begin a transaction, and wait.
@@ -154,12 +170,52 @@ class Store:
             finally:
                 driver.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}").close()
 
-    def _is_missing(self) -> bool:
-        try:
-            return self.file is not None and not self.file.exists()
-        except OSError as problem:
-            why = f"{problem.filename}: {problem.strerror}. Run syncd as the owner of that file or as root"
-            raise StateUnreachable(f"The state store cannot be used: {why}.") from problem
+    def is_missing(self) -> bool:
+        """Whether the file of a SQLite store is not there or is empty. Raises `StateUnreachable`, `StateReplaced`.
+
+        It is an error if there was a store, in this process or before it: its locks remain when it is deleted or moved.
+        """
+        if self.file is None:
+            return False
+        if self._opened is not None:
+            self.check_file()
+            return False
+        found = _stat(self.file)
+        if found is not None and found.st_size:
+            return False
+        if locks := files.locks_of(self.file):
+            raise StateReplaced(
+                f"The state store {self.file} is {'not there' if found is None else 'empty'}, but its lock files are "
+                f"there: it was deleted, moved or emptied. Restore a backup, or delete {', '.join(map(str, locks))} to "
+                "begin with an empty store."
+            )
+        return True
+
+    def check_file(self) -> None:
+        """Raises `StateReplaced` if the file was deleted, moved, replaced or emptied since the first transaction.
+
+        SQLite itself would go on in a file that has no name any more. Raises `StateUnreachable` if none is there yet.
+        """
+        if self.file is None:
+            return
+        found = _stat(self.file)
+        if self._opened is None:
+            if self.is_missing() or found is None:
+                why = files.refusal(self.file) or f"there is no file {self.file} yet. The first run creates it"
+                raise StateUnreachable(f"The state store cannot be used: {why}.")
+            self._opened = found.st_dev, found.st_ino
+        elif found is None:
+            raise replaced(self, "was deleted or moved")
+        elif (found.st_dev, found.st_ino) != self._opened:
+            raise replaced(self, "was replaced by another file")
+        elif not found.st_size:
+            raise replaced(self, "was emptied")
+
+    def _create_file(self) -> None:
+        # SQLite meets and reports any other problem itself.
+        if self.file and self.is_missing():
+            with suppress(OSError):
+                files.create(self.file)
 
     def close(self) -> None:
         """Close every connection."""
@@ -180,6 +236,25 @@ def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
     return kind(f"The state store {store} failed: {_plainly(problem)}.")
 
 
+def _stat(file: Path) -> os.stat_result | None:
+    """What the system knows of the file; ``None`` if it is not there. Raises `StateUnreachable`."""
+    try:
+        return file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as problem:
+        why = f"{problem.filename}: {problem.strerror}. Run syncd as the owner of that file or as root"
+        raise StateUnreachable(f"The state store cannot be used: {why}.") from problem
+
+
+def replaced(store: Store, what: str) -> StateReplaced:
+    """The sentence for a store that is not the one that syncd has worked on."""
+    return StateReplaced(
+        f"The state store {store.file or store} {what} while syncd was using it. Nothing more is sent: stop syncd, put "
+        "the store back or restore a backup as 'syncd help operations' says, then start syncd."
+    )
+
+
 def empty_store(cipher: ValueCipher) -> Store:
     """A store with nothing in it, in memory: what a reader sees before the first run."""
     store = Store("sqlite://", cipher)
@@ -187,7 +262,7 @@ def empty_store(cipher: ValueCipher) -> Store:
     return store
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, is_stopping: Callable[[], bool]) -> Engine:
     # Parameters are personal values, so SQLAlchemy must keep them out of its messages.
     options: dict[str, Any] = {"hide_parameters": True}
     parsed = make_url(url)
@@ -198,31 +273,47 @@ def _engine(url: str) -> Engine:
             else:
                 options |= {"connect_args": {"timeout": _BUSY_SECONDS}}
             engine = create_engine(url, **options)
-            event.listen(engine, "do_connect", _create_sqlite)
+            event.listen(engine, "do_connect", _refuse_to_create)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         case "postgresql":
+            # The driver takes time to load.
+            from syncd.state.db.postgresql import Patience  # noqa: PLC0415
+
+            patience = Patience(is_stopping)
             engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+            event.listen(
+                engine, "do_connect", lambda _dialect, _record, arguments, given: patience.connect(arguments, given)
+            )
             event.listen(engine, "begin", _begin_postgresql)
             return engine
         case other:
             raise ConfigurationError(f"state.url: the state store is SQLite or PostgreSQL, not {other}.")
 
 
-def _create_sqlite(_dialect: Any, _record: ConnectionPoolEntry, arguments: list[Any], _options: Any) -> None:
+def _refuse_to_create(
+    _dialect: Any, _record: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]
+) -> None:
+    """Have SQLite open a file that is there, and create none: `Store.upgrade` alone does."""
     name = arguments[0]
     if name != ":memory:" and not name.startswith("file:"):
-        # If the file exists, it stays as it is; SQLite meets and reports any other problem itself.
-        with suppress(OSError):
-            files.create(Path(name))
+        arguments[0] = f"{Path(name).absolute().as_uri()}?mode=rw"
+        options["uri"] = True
 
 
 def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
     # SQLAlchemy begins the transactions, not the driver.
     connection.isolation_level = None
-    # Deleted values are personal, and must not remain in the file's free pages.
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+    # Deleted values are personal, and must not remain in the file's free pages. A database that is mapped into memory
+    # ends the process (SIGBUS) if another program cuts it short; reading it is an error instead.
+    for pragma in (
+        "mmap_size = 0",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+    ):
         connection.execute(f"PRAGMA {pragma}").close()
     record.info.update(_Kind.LASTING.value)
 
@@ -248,11 +339,15 @@ def _begin_postgresql(connection: Connection) -> None:
 def _unchecked(engine: Engine) -> Iterator[Connection]:
     """A transaction in which SQLite checks foreign keys only at the end, because a migration rebuilds its tables."""
     with engine.connect() as connection:
-        if engine.dialect.name != "sqlite":
-            with connection.begin():
-                yield connection
-            return
         driver: Any = connection.connection.driver_connection
+        if engine.dialect.name != "sqlite":
+            driver.patience, patience = None, driver.patience
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                driver.patience = patience
+            return
         driver.execute("PRAGMA foreign_keys = OFF").close()
         try:
             with connection.begin():
