@@ -31,7 +31,9 @@ def _start(syncd: Syncd, *command: str) -> Finished:
         return running.wait()
 
 
-@pytest.mark.parametrize("umask", [0o000, *(pytest.param(umask, marks=pytest.mark.slow) for umask in (0o022, 0o277))], ids=oct)
+@pytest.mark.parametrize(
+    "umask", [0o000, *(pytest.param(umask, marks=pytest.mark.slow) for umask in (0o022, 0o277))], ids=oct
+)
 def test_every_file_is_for_its_owner_only(syncd: Syncd, umask: int) -> None:
     made, theirs = syncd.folder / "made", set(_modes(syncd.folder))
     syncd.umask = umask
