@@ -50,6 +50,12 @@ HELD: Final[Mapping[Reason, Advice]] = {
         "OneFile has several accounts or places with this MISID or name, and syncd does not guess.",
         "In OneFile, leave this MISID or name on one of them.",
     ),
+    Reason.SEARCH_MISMATCH: Advice(
+        "OneFile's search for the MISID of a new record returned accounts with other MISIDs, or MISIDs as numbers, "
+        "which have lost their leading zeros. So it is not known whether OneFile has the account.",
+        "Each run searches again. If it stays: 'syncd link' compares OneFile's accounts with the record, and OneFile's "
+        "support can say what is wrong with the search.",
+    ),
     Reason.REFUSED: Advice(
         "OneFile refused the record. The same values are not sent again.",
         "Correct the row in the MIS. If the cause was in OneFile and is fixed: 'syncd retry MISID'.",

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncd.core.records import Key
-from syncd.core.run import Outcome
+from syncd.core.fields import FIELDS, Referent
+from syncd.core.records import Held, Key, Reason
+from syncd.core.run import Action, Outcome
 from syncd.core.scope import EVERYONE, Scope
-from syncd.state import accounts, changes, feed_digests
+from syncd.core.suspension import ActionKind
+from syncd.state import accounts, changes, feed_digests, held_records, references, suspensions
 from syncd.state.changes import Unsettled
 from syncd.state.in_doubt import mark_pending_in_doubt
 from syncd.sync.context import SyncContext
@@ -21,7 +23,9 @@ class SettleResult:
     ambiguous: Mapping[Key, str] = field(default_factory=dict)
     """The creates that only a person can settle, with the reason."""
     absent: Set[Key] = frozenset()
-    """The creates that did not happen: OneFile was just searched and does not have the key."""
+    """The creates that did not happen: OneFile was just searched and has neither the key nor one that looks like it."""
+    mismatched: Mapping[Key, str] = field(default_factory=dict)
+    """The creates that stay in doubt because OneFile's search has returned other MISIDs, with what was wrong."""
 
 
 def settle(context: SyncContext, scope: Scope = EVERYONE) -> SettleResult:
@@ -47,8 +51,14 @@ def settle(context: SyncContext, scope: Scope = EVERYONE) -> SettleResult:
     found = lookup.find_new({each.key: each.detail["fields"] for each in unsettled})
     users = {ids[0]: key for key, ids in found.items() if len(ids) == 1 and not key.role.is_place}
     archived = {users[user_id] for user_id in lookup.find_archived(users)}
-    reasons = {each.key: _settle_one(context, each, found.get(each.key, ()), archived, lookup) for each in unsettled}
-    return SettleResult({key: reason for key, reason in reasons.items() if reason}, reasons.keys() - found.keys())
+    mismatched = lookup.mismatched(each.key for each in unsettled if each.key not in found)
+    reasons = {
+        each.key: _settle_one(context, each, found.get(each.key, ()), archived, lookup)
+        for each in unsettled
+        if each.key not in mismatched
+    }
+    absent = {key for key in reasons.keys() - found.keys() if not lookup.has_shown_lookalike(key)}
+    return SettleResult({key: reason for key, reason in reasons.items() if reason}, absent, mismatched)
 
 
 def _wait_for_search_to_catch_up(context: SyncContext, unsettled: list[Unsettled]) -> None:
@@ -70,6 +80,11 @@ def _shown_names(key: Key, user_id: int, lookup: OneFileLookup) -> dict[str, str
     return {} if names is None else {"FirstName": names.first, "LastName": names.last}
 
 
+def _owner_of(context: SyncContext, key: Key, user_id: int) -> Key | None:
+    with context.reading_session() as session:
+        return accounts.owner_of(session, key, user_id)
+
+
 def _settle_one(
     context: SyncContext, doubt: Unsettled, user_ids: tuple[int, ...], archived: Set[Key], lookup: OneFileLookup
 ) -> str:
@@ -82,10 +97,17 @@ def _settle_one(
         return f"a create may have been done, and OneFile has its MISID on several accounts: UserIDs {listed}"
     if not user_ids and doubt.outcome is Outcome.ACCEPTED:
         return ""
-    outcome = Outcome.APPLIED if user_ids else Outcome.NOT_DONE
+    if user_ids and (owner := _owner_of(context, doubt.key, user_ids[0])) is not None:
+        account = f"the account with the UserID {user_ids[0]}, which is that of the {owner.role} {owner.misid}"
+        return f"a create may have been done, and OneFile has its MISID on {account}"
     user_id = user_ids[0] if user_ids else None
+    outcome = Outcome.APPLIED if user_ids else Outcome.REFUSED if doubt.refusal else Outcome.NOT_DONE
+    refused = _refused(context, doubt) if outcome is Outcome.REFUSED else None
     with context.session() as session:
         changes.record_outcome(session, doubt.change, outcome, user_id=user_id)
+        if refused is not None:
+            held_records.hold(session, refused)
+            references.doubt(session, doubt.run, _ids_sent(doubt))
         if user_id is not None and doubt.outcome is Outcome.ACCEPTED:
             accounts.identify(session, doubt.key, user_id)
         elif user_id is not None:
@@ -110,4 +132,28 @@ def _settle_one(
         fields=sorted(doubt.detail["fields"]),
         outcome=outcome,
     )
+    if refused is not None:
+        context.log.warning(
+            "record_held", misid=refused.misid, role=refused.role, reason=refused.reason, field=refused.field
+        )
     return ""
+
+
+def _refused(context: SyncContext, doubt: Unsettled) -> Held | None:
+    """The record to hold of a create that OneFile has answered in words and did not do.
+
+    ``None`` if the create was the try of a suspended action, so that its step stays queued.
+    """
+    with context.reading_session() as session:
+        streak = suspensions.streaks(session).get(ActionKind(doubt.key.role, Action.CREATE))
+    if streak is not None and streak.is_suspended and doubt.key.misid not in streak.misids:
+        return None
+    return Held(
+        *doubt.key, doubt.detail["feed"], Reason.REFUSED, "", doubt.refusal, fingerprint=doubt.detail["fingerprint"]
+    )
+
+
+def _ids_sent(doubt: Unsettled) -> list[tuple[Referent, int]]:
+    """The ids of other accounts and of places that a create has sent."""
+    fields = ((FIELDS[name].referent, value) for name, value in doubt.detail["fields"].items())
+    return [(referent, value) for referent, value in fields if referent is not None and isinstance(value, int)]
