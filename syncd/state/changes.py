@@ -189,6 +189,41 @@ def applied_create(session: StateSession, run_id: int, key: Key, user_id: int) -
     return None if row is None else to_entry(row, session.cipher)
 
 
+@dataclass(frozen=True, slots=True)
+class KnownCreate:
+    """A create whose account is known."""
+
+    key: Key
+    user_id: int
+    at: datetime
+    """When it was about to be sent."""
+
+
+def known_creates(
+    session: StateSession, roles: Collection[Role], since: datetime, moment: datetime, most: int
+) -> list[KnownCreate]:
+    """The creates of these roles nearest to a moment whose accounts are known, at most ``most`` before and after it.
+
+    Those after it come first, the nearest first. None is older than ``since``.
+    """
+    columns = change.c
+    applied = select(columns.role, columns.misid, columns.user_id, columns.at).where(
+        columns.organisation_id == session.organisation_id,
+        columns.at >= since,
+        columns.role.in_(roles),
+        columns.action == Action.CREATE,
+        columns.outcome == Outcome.APPLIED,
+        columns.user_id.is_not(None),
+    )
+    after = applied.where(columns.at >= moment).order_by(columns.at, columns.id).limit(most)
+    before = applied.where(columns.at < moment).order_by(columns.at.desc(), columns.id.desc()).limit(most)
+    return [
+        KnownCreate(Key(session.organisation_id, Role(role), misid), user_id, at)
+        for statement in (after, before)
+        for role, misid, user_id, at in session.connection.execute(statement)
+    ]
+
+
 def doubt_applied(session: StateSession, create: ChangeEntry, message: str) -> None:
     """Store that it is not known after all what became of an applied create: the id in its answer was another's."""
     record_outcome(

@@ -296,6 +296,16 @@ class OneFileLookup:
             found |= self._by_key(role, hits)
         return found
 
+    def shows(self, key: Key, onefile_id: int) -> bool:
+        """Whether a search for its MISID shows an account now; of a place, whether the list of places does."""
+        if key.role.is_place:
+            self._places.pop(key.role, None)
+            return any(place.id == onefile_id for place in self.places_in(key.role))
+        if self._heeds_misid:
+            return any(user.id == onefile_id for user in self._onefile.users(self._organisation_id, None, key.misid))
+        self._downloads.pop(None, None)
+        return any(onefile_id in user_ids for user_ids in self._download(None).values())
+
     def forget(self) -> None:
         """Drop the cached answers."""
         self._downloads.clear()

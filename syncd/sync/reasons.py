@@ -69,7 +69,8 @@ HELD: Final[Mapping[Reason, Advice]] = {
     Reason.IN_DOUBT: Advice(
         "A create was sent and its answer was lost, so OneFile may or may not have the account. A new MISID that may "
         "be of the same person waits as well.",
-        "Nothing to do: the next run searches OneFile for it, then links or creates it, so there are never two.",
+        "Nothing to do: the next run searches OneFile for it, then links or creates it, so there are never two. If the "
+        "search is behind, it waits for a later run.",
     ),
     Reason.REKEYED: Advice(
         "The person resembles one whose record has disappeared; syncd creates no second account unasked.",

@@ -217,10 +217,13 @@ class ChangeRecorder:
                 raise _answer_of_another(new_id, None, response)
             self._claimed_ids.add(claim)
         try:
-            owner = self._owner_of(change, new_id)
+            with self._context.reading_session() as session:
+                owner = accounts.owner_of(session, key, new_id)
+                is_referred_to = references.is_referred_to(session, key.role, new_id)
             if owner is not None:
                 self._doubt_earlier(owner, new_id)
-            if owner is not None or self._is_old(change, new_id):
+            is_old = is_referred_to or new_id in _ids_sent(change) or self._has_shown(key.role, new_id)
+            if owner is not None or is_old:
                 with self._lock:
                     self._unusable_ids.add(claim)
                 raise _answer_of_another(new_id, owner, response)
@@ -232,18 +235,6 @@ class ChangeRecorder:
         if is_disputed:
             self._withdraw(key, new_id)
             raise _answer_of_another(new_id, None, response)
-
-    def _owner_of(self, change: Change, new_id: int) -> Key | None:
-        with self._context.reading_session() as session:
-            return accounts.owner_of(session, change.key, new_id)
-
-    def _is_old(self, change: Change, new_id: int) -> bool:
-        """Whether an id was in use before the create, by an account that the store does not have."""
-        role = change.key.role
-        if new_id in _ids_sent(change) or self._has_shown(role, new_id):
-            return True
-        with self._context.reading_session() as session:
-            return references.is_referred_to(session, role, new_id)
 
     def _doubt_earlier(self, owner: Key, user_id: int) -> None:
         """Doubt the create of this run that has made the account of ``owner``, if one has."""
