@@ -245,7 +245,8 @@ class CredentialsRefused(OneFileError):
 class Refused(OneFileError):
     """OneFile refused this one call.
 
-    ``status`` is the HTTP status, ``message`` OneFile's own words, which may repeat what was sent to it.
+    ``status`` is the HTTP status, ``message`` OneFile's own words, which may repeat what was sent to it. With a status
+    of success it is not known whether the call was done: OneFile has answered in words.
     """
 
     title = "refused"
@@ -261,13 +262,17 @@ class Refused(OneFileError):
 class AnswerLost(OneFileError):
     """The call was sent, and it is unknown whether OneFile carried it out.
 
-    ``status`` is the HTTP status, or ``None`` when there was no answer at all.
+    ``status`` is the HTTP status, or ``None`` when there was no answer at all. ``why`` is what was wrong with an answer
+    that came, without values; empty if that was its form. ``words`` are OneFile's own, if its answer to a create had
+    words instead of an id; they may repeat what was sent to it.
     """
 
     title = "answer lost"
     meaning = "A call was sent and its answer was lost, so OneFile may or may not have carried it out."
     remedy = "Nothing to do: the next run searches OneFile for the outcome before it creates anything."
 
-    def __init__(self, status: int | None = None) -> None:
+    def __init__(self, status: int | None = None, why: str = "", words: str = "") -> None:
         super().__init__("OneFile did not say whether the call was done.")
         self.status = status
+        self.why = why
+        self.words = words

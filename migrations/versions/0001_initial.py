@@ -50,7 +50,7 @@ def upgrade() -> None:
         ["organisation_id", "role", "status", "feed"],
         unique=False,
     )
-    op.create_index(op.f("ix_account_organisation_id_user_id"), "account", ["organisation_id", "user_id"], unique=False)
+    op.create_index(op.f("ix_account_user_id_organisation_id"), "account", ["user_id", "organisation_id"], unique=False)
     op.create_table(
         "assignment",
         sa.Column("id", sa.Integer(), nullable=False),

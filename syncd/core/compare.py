@@ -68,6 +68,8 @@ class Snapshot:
     """The assignments that earlier runs have sent, and what OneFile answered."""
     archived: Set[Key] = frozenset()
     """The keys of accounts to link, and of leavers that are back, which OneFile shows as archived."""
+    mismatched: Mapping[Key, str] = field(default_factory=dict)
+    """Keys without an account that OneFile may have although its searches do not show them, and why."""
 
     @cached_property
     def owners(self) -> Mapping[tuple[Role, int | None], Key]:
@@ -177,8 +179,8 @@ class Comparison:
     def _decide(self, record: Record) -> tuple[RecordStep, ...]:
         snapshot = self._snapshot
         account = snapshot.known.get(record.key)
-        if record.key in snapshot.in_doubt or (account is not None and account.user_id is None):
-            return (_hold_in_doubt(record, snapshot.in_doubt.get(record.key, "")),)
+        if (hold := self._hold_unknown(record, account)) is not None:
+            return (hold,)
         resolved = self._resolve(record)
         if isinstance(resolved, Held):
             return (resolved,)
@@ -199,6 +201,15 @@ class Comparison:
                 return _with_grant(step, resolved, stored.get(GRANT))
             case _:
                 return (step,)
+
+    def _hold_unknown(self, record: Record, account: Known | None) -> Held | None:
+        """Hold a record of which it is not known whether OneFile has an account."""
+        snapshot, key = self._snapshot, record.key
+        if key in snapshot.mismatched:
+            return _hold(record, Reason.SEARCH_MISMATCH, "MISID", snapshot.mismatched[key])
+        if key in snapshot.in_doubt or (account is not None and account.user_id is None):
+            return _hold_in_doubt(record, snapshot.in_doubt.get(key, ""))
+        return None
 
     def _resolve(self, record: Record) -> _Resolved | Held:
         fields = dict(record.fields)

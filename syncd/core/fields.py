@@ -30,6 +30,11 @@ class Role(StrEnum):
         """Whether it is a classroom or a placement, not a user."""
         return self in PLACES
 
+    @property
+    def sharing_ids(self) -> tuple["Role", ...]:
+        """The roles of which one id in OneFile means one thing: all users together, or one kind of place."""
+        return (self,) if self.is_place else USERS
+
 
 _ROLE_NUMBERS: Final = {
     Role.LEARNER: 1,

@@ -75,6 +75,17 @@ def skeleton(misid: str) -> str:
     return text.lstrip("0") or text[:1]
 
 
+def numeric_value(misid: str) -> float | None:
+    """Return the number that a MISID becomes if it is not kept as text; ``None`` if it is not a number.
+
+    Several MISIDs become one number: leading zeros are lost, and digits beyond the sixteenth.
+    """
+    try:
+        return float(misid)
+    except ValueError:
+        return None
+
+
 def is_invisible(character: str) -> bool:
     """Whether a character is a control or format character, a line end, or one without a shape; a blank is not."""
     category = unicodedata.category(character)

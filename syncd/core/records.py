@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """OneFile has nothing with the code in the MIS."""
     AMBIGUOUS = "ambiguous"
     """OneFile has more than one possible match."""
+    SEARCH_MISMATCH = "search_mismatch"
+    """OneFile's search for the MISID has returned others, so it is not known whether OneFile has it."""
     REFUSED = "refused"
     """OneFile refused what was sent."""
     REJECTED = "rejected"

@@ -27,6 +27,7 @@ from syncd.onefile.responses import (
     Response,
     Unreadable,
     UserRow,
+    parse_complaint,
     parse_created,
     parse_customer,
     parse_json,
@@ -205,18 +206,21 @@ class OneFile:
         try:
             return parse_created(response), Response(response.status_code, attempts)
         except Unreadable:
-            raise AnswerLost(response.status_code) from None
+            raise AnswerLost(response.status_code, words=_complaint(response) or "") from None
 
     def change(self, request: ApiRequest) -> Response:
-        """Send an idempotent request that changes an account, a place or an assignment."""
+        """Send an idempotent request that changes an account, a place or an assignment.
+
+        Also raises `Refused` with a status of success, if OneFile answers in words: it may have made the change.
+        """
         response, attempts = self._call(
             request.method, request.path, request.body, again_after=(OneFileUnreachable, AnswerLost)
         )
-        try:
-            parse_json(response)
-        except Unreadable:
-            # A web page comes from a proxy or gateway, and does not show what OneFile did.
-            raise AnswerLost(response.status_code) from None
+        complaint = _complaint(response)
+        if complaint is not None:
+            refused = Refused(response.status_code, complaint)
+            refused.attempts = attempts
+            raise refused
         return Response(response.status_code, attempts)
 
     def _rows(
@@ -316,6 +320,15 @@ def _readable(what: str) -> Iterator[None]:
         raise OneFileUnreachable(
             f"OneFile's answer for {what} cannot be understood; is onefile.base_url right?"
         ) from None
+
+
+def _complaint(response: httpx.Response) -> str | None:
+    """Return OneFile's words in an answer with a status of success; ``None`` if it has none."""
+    try:
+        return parse_complaint(response)
+    except Unreadable:
+        # A web page comes from a proxy or gateway, and does not show what OneFile did.
+        raise AnswerLost(response.status_code) from None
 
 
 def _readable_or_lost(response: httpx.Response) -> httpx.Response:

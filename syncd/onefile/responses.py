@@ -20,6 +20,9 @@ _MOST_DIGITS: Final = 9
 #: More than is stored of it: the values in it must be whole to be recognised.
 _LONGEST_MESSAGE: Final = 5000
 
+#: The keys under which a .NET service explains what was wrong (§14, U12).
+_COMPLAINTS: Final = ("message", "messagedetail", "exceptionmessage", "modelstate", "error", "errors")
+
 #: In "archived", "archive" and "archiving".
 _ARCHIVE: Final = "archiv"
 #: Keys that may name the state of an account in words. The learner status is not one: each centre has its own (§7).
@@ -66,6 +69,8 @@ class UserRow:
 
     id: int
     misid: str
+    is_number: bool = False
+    """Whether OneFile has returned the MISID as a number, which has no leading zeros."""
     told: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """All fields of the row, keys in lower case: the names, and any others that OneFile includes (U2)."""
 
@@ -87,6 +92,8 @@ class Place:
     id: int
     name: str
     misid: str
+    is_number: bool = False
+    """Whether OneFile has returned the MISID as a number, which has no leading zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +166,13 @@ def parse_organisation(row: Mapping[str, Any]) -> Organisation:
 
 def parse_user(row: Mapping[str, Any]) -> UserRow:
     """Return a user; the MISID is empty if the account has none (§19). Raises `Unreadable`."""
-    return UserRow(_id_of(row), canonical(_text(row, "misid")), row)
+    return UserRow(_id_of(row), canonical(_text(row, "misid")), isinstance(row.get("misid"), int | float), row)
 
 
 def parse_place(row: Mapping[str, Any]) -> Place:
     """Return a classroom or placement. Raises `Unreadable`."""
-    return Place(_id_of(row), _text(row, "name"), canonical(_text(row, "misid")))
+    is_number = isinstance(row.get("misid"), int | float)
+    return Place(_id_of(row), _text(row, "name"), canonical(_text(row, "misid")), is_number)
 
 
 def parse_created(response: httpx.Response) -> Created:
@@ -192,6 +200,27 @@ def parse_session(response: httpx.Response) -> str:
 def parse_message(response: httpx.Response) -> str:
     """Return OneFile's message from a refusal, in any of its forms (U12), cut off if it is very long."""
     return " ".join(_words(response).split())[:_LONGEST_MESSAGE]
+
+
+def parse_complaint(response: httpx.Response) -> str | None:
+    """Return OneFile's words in an answer with a status of success; ``None`` if it does not complain (U17).
+
+    A change is answered with nothing, a number or an object (§8.4, §11); words say that something was wrong. Only the
+    keys that are for words are read, because an answer may have a password (§8.3). Raises `Unreadable` for a web page.
+    """
+    try:
+        document = parse_json(response)
+    except Unreadable:
+        if response.text.lstrip().startswith("<"):
+            raise
+        document = response.text
+    said: object = document
+    if isinstance(document, dict):
+        row = _lowered(document)
+        said = [row[name] for name in _COMPLAINTS if name in row]
+    elif not isinstance(document, str):
+        return "" if document is False else None
+    return " ".join("; ".join(_strings(said)).split())[:_LONGEST_MESSAGE] or None
 
 
 def is_archived(told: Mapping[str, Any]) -> bool | None:

@@ -30,7 +30,7 @@ from syncd.simulator.faults import Fault, FaultKind, Faults
 from syncd.simulator.journal import Journal
 from syncd.simulator.limiter import make_limiter
 from syncd.simulator.request_body import read_body
-from syncd.simulator.responses import Answer, error_answer, rubbish, text_answer
+from syncd.simulator.responses import Answer, error_answer, json_answer, rubbish, text_answer
 from syncd.simulator.sessions import Sessions
 from syncd.simulator.world import World
 
@@ -106,6 +106,8 @@ class FrontDoor:
             return None
         if fault.kind in {FaultKind.RUBBISH, FaultKind.RUBBISH_AFTER}:
             return rubbish()
+        if fault.kind in {FaultKind.ANSWER, FaultKind.ANSWER_AFTER}:
+            return json_answer(fault.body)
         status, message = _SAYINGS[fault.kind]
         return error_answer(status, message, self._switches.error_body, fault.retry_after_seconds)
 

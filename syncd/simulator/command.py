@@ -15,6 +15,7 @@ from syncd.simulator.switches import (
     KeychainBody,
     LimiterShape,
     MisidFilter,
+    MisidForm,
     NameFilter,
     OverCap,
     Switches,
@@ -68,6 +69,9 @@ def simulate(
     misid_filter: Annotated[
         MisidFilter, typer.Option(help="How searches match a MISID.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.misid_filter,
+    misid_form: Annotated[
+        MisidForm, typer.Option(help="How searches return a MISID of digits.", rich_help_panel=_UNKNOWNS)
+    ] = _DEFAULT.misid_form,
     name_filter: Annotated[
         NameFilter, typer.Option(help="How searches match first and last names.", rich_help_panel=_UNKNOWNS)
     ] = _DEFAULT.name_filter,
@@ -168,6 +172,7 @@ def simulate(
         refuse_repeated_archiving=refuse_repeated_archiving,
         seats=seats,
         misid_filter=misid_filter,
+        misid_form=misid_form,
         name_filter=name_filter,
         refuse_duplicate_misid=refuse_duplicate_misid,
         limiter=limiter,

@@ -161,7 +161,8 @@ class Endpoints:
                 raise bad_request(f"A page has at most {most} rows.")
             begin = (page - 1) * (size if self._switches.over_cap == OverCap.CUT else most)
             found = found[begin : begin + most]
-        return json_answer([row(one) for one in found]) if found else nothing()
+        rows = [serializers.searched(row(one), self._switches.misid_form) for one in found]
+        return json_answer(rows) if rows else nothing()
 
     def search_places(self, places: Places, parts: _Parts, body: Body) -> Answer:
         """ID, Name and MISID of classrooms or placements (§9, §10)."""

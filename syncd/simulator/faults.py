@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
 
 class FaultKind(StrEnum):
@@ -29,6 +30,10 @@ class FaultKind(StrEnum):
     """200 with a web page for a body, as from a proxy; nothing done."""
     RUBBISH_AFTER = "rubbish_after"
     """200 with a web page for a body, though the work is done."""
+    ANSWER = "answer"
+    """200 with `Fault.body`, nothing done."""
+    ANSWER_AFTER = "answer_after"
+    """200 with `Fault.body`, though the work is done."""
 
     @property
     def lets_work_happen(self) -> bool:
@@ -41,7 +46,15 @@ class FaultKind(StrEnum):
         return self in {FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER}
 
 
-_AFTER = frozenset({FaultKind.LATENCY, FaultKind.ERROR_AFTER, FaultKind.DROP_AFTER, FaultKind.RUBBISH_AFTER})
+_AFTER = frozenset(
+    {
+        FaultKind.LATENCY,
+        FaultKind.ERROR_AFTER,
+        FaultKind.DROP_AFTER,
+        FaultKind.RUBBISH_AFTER,
+        FaultKind.ANSWER_AFTER,
+    }
+)
 
 #: The kinds of random faults by default: common failures.
 ORDINARY = (
@@ -73,6 +86,8 @@ class Fault:
     """How long the call waits, in real seconds; for every kind; the only effect of `FaultKind.LATENCY`."""
     retry_after_seconds: int | None = None
     """A ``Retry-After`` header for 429 and 503."""
+    body: Any = None
+    """The JSON of `FaultKind.ANSWER` and `FaultKind.ANSWER_AFTER`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", FaultKind(self.kind))

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from syncd.simulator.field_rules import LEARNER, USER_FIELDS, Form, Rule, is_moment
 from syncd.simulator.models import Assignment, Organisation, Place, User
-from syncd.simulator.switches import ArchivedForm, DateForm, Switches
+from syncd.simulator.switches import ArchivedForm, DateForm, MisidForm, Switches
 
 _LONDON: Final = ZoneInfo("Europe/London")
 #: The group number that archived learners have in OneFile's extract (§8.1).
@@ -35,6 +35,13 @@ def short_row(user: User) -> dict[str, Any]:
     """A user in a search (§8.6); without the key MISID if there is none (§19)."""
     row = {"ID": user.id, "FirstName": user.values.get("FirstName"), "LastName": user.values.get("LastName")}
     return {**row, "MISID": user.misid} if user.misid else row
+
+
+def searched(row: dict[str, Any], form: MisidForm) -> dict[str, Any]:
+    """A row as a search returns it, with the MISID in this form."""
+    misid = str(row.get("MISID", ""))
+    is_number = form == MisidForm.NUMBER and misid.isascii() and misid.isdigit()
+    return {**row, "MISID": int(misid)} if is_number else row
 
 
 def full_row(user: User, form: DateForm) -> dict[str, Any]:

@@ -45,6 +45,14 @@ class MisidFilter(StrEnum):
     IGNORED = "ignored"
 
 
+class MisidForm(StrEnum):
+    """How a search returns a MISID."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    """One of digits only is a number, without its leading zeros."""
+
+
 class NameFilter(StrEnum):
     """How a search applies its filters FirstName and LastName (§8.6)."""
 
@@ -116,6 +124,8 @@ class Switches:
     """U5: how an archived account shows when it is read."""
     misid_filter: MisidFilter = MisidFilter.EXACT
     """U6: how a search applies the MISID filter, for places too."""
+    misid_form: MisidForm = MisidForm.TEXT
+    """§8.6: how a search returns a MISID, for places too."""
     name_filter: NameFilter = NameFilter.EXACT
     """§8.6: how a search of users applies the filters of names."""
     refuse_duplicate_misid: bool = False

@@ -192,6 +192,26 @@ def identify(session: StateSession, key: Key, user_id: int) -> None:
     session.connection.execute(account.update().where(_matches_key(key)).values(user_id=user_id))
 
 
+def owner_of(session: StateSession, key: Key, onefile_id: int) -> Key | None:
+    """The other account of the store that has an id in OneFile, of any role and organisation; ``None`` if none has."""
+    columns = account.c
+    rows = session.connection.execute(
+        select(columns.organisation_id, columns.role, columns.misid).where(
+            columns.user_id == onefile_id, columns.role.in_(key.role.sharing_ids)
+        )
+    )
+    owners = (Key(organisation_id, Role(role), misid) for organisation_id, role, misid in rows)
+    return next((owner for owner in owners if owner != key), None)
+
+
+def withdraw(session: StateSession, key: Key) -> None:
+    """Delete an account that a create has stored, because the create's answer turned out not to be usable."""
+    row = _find_row(session, key)
+    if row is not None:
+        marks.forget(session, row.id)
+        session.connection.execute(account.delete().where(account.c.id == row.id))
+
+
 def rekey(session: StateSession, old: Key, new: Key, left_at: datetime | None = None) -> None:
     """Give an account the new MISID of its person; the next run compares the rest of the record.
 

@@ -50,6 +50,14 @@ class Unsettled:
     """When its answer was lost; if that is unknown, when it was about to be sent."""
     detail: dict[str, Any]
     """What was sent, and what to store with the account if it turns out to exist."""
+    run: int
+    """The run that has sent it."""
+
+    @property
+    def refusal(self) -> str:
+        """Why OneFile has refused it, if it turns out that it was not done; empty if its answer was lost."""
+        refusal: str = self.detail.get("refusal", "")
+        return refusal
 
 
 #: Databases limit how many parameters one statement may have.
@@ -152,6 +160,83 @@ def record_outcome(
     counters.add(session.connection, row.organisation_id, counters.CHANGES, f"{row.action} {outcome}")
 
 
+def keep_refusal(session: StateSession, number: int, refusal: str) -> None:
+    """Store with a change in doubt why it is refused, if it turns out that it was not made."""
+    columns = change.c
+    detail = session.cipher.decrypt(
+        session.connection.execute(select(columns.detail).where(columns.id == number)).scalar_one()
+    )
+    detail["refusal"] = refusal
+    session.connection.execute(
+        change.update().where(columns.id == number).values(detail=session.cipher.encrypt(detail))
+    )
+
+
+def applied_create(session: StateSession, run_id: int, key: Key, user_id: int) -> ChangeEntry | None:
+    """The create by which this run has made an account with this id; ``None`` if it has not."""
+    columns = change.c
+    row = session.connection.execute(
+        select(*ENTRY_COLUMNS).where(
+            columns.organisation_id == key.organisation_id,
+            columns.user_id == user_id,
+            columns.run_id == run_id,
+            columns.role == key.role,
+            columns.misid == key.misid,
+            columns.action == Action.CREATE,
+            columns.outcome == Outcome.APPLIED,
+        )
+    ).one_or_none()
+    return None if row is None else to_entry(row, session.cipher)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCreate:
+    """A create whose account is known."""
+
+    key: Key
+    user_id: int
+    at: datetime
+    """When it was about to be sent."""
+
+
+def known_creates(
+    session: StateSession, roles: Collection[Role], since: datetime, moment: datetime, most: int
+) -> list[KnownCreate]:
+    """The creates of these roles nearest to a moment whose accounts are known, at most ``most`` before and after it.
+
+    Those after it come first, the nearest first. None is older than ``since``.
+    """
+    columns = change.c
+    applied = select(columns.role, columns.misid, columns.user_id, columns.at).where(
+        columns.organisation_id == session.organisation_id,
+        columns.at >= since,
+        columns.role.in_(roles),
+        columns.action == Action.CREATE,
+        columns.outcome == Outcome.APPLIED,
+        columns.user_id.is_not(None),
+    )
+    after = applied.where(columns.at >= moment).order_by(columns.at, columns.id).limit(most)
+    before = applied.where(columns.at < moment).order_by(columns.at.desc(), columns.id.desc()).limit(most)
+    return [
+        KnownCreate(Key(session.organisation_id, Role(role), misid), user_id, at)
+        for statement in (after, before)
+        for role, misid, user_id, at in session.connection.execute(statement)
+    ]
+
+
+def doubt_applied(session: StateSession, create: ChangeEntry, message: str) -> None:
+    """Store that it is not known after all what became of an applied create: the id in its answer was another's."""
+    record_outcome(
+        session,
+        create.id,
+        Outcome.IN_DOUBT,
+        http_status=create.http_status,
+        attempts=create.attempts,
+        message=message,
+    )
+    session.connection.execute(change.update().where(change.c.id == create.id).values(user_id=None))
+
+
 def are_any_open(session: StateSession) -> bool:
     """Whether there is anything to settle, or a change without an outcome."""
     return session.connection.scalar(_OPEN, {"here": session.organisation_id}) is not None
@@ -175,6 +260,7 @@ def unsettled(session: StateSession) -> list[Unsettled]:
             Outcome(row.outcome),
             row.concluded_at or row.at,
             session.cipher.decrypt(row.detail),
+            row.run_id,
         )
         for row in rows
     ]

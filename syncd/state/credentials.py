@@ -36,6 +36,19 @@ def save(session: StateSession, key: Key, user_id: int, username: str, password:
     return True
 
 
+def drop(session: StateSession, key: Key, user_id: int) -> None:
+    """Delete the password that was kept for this account."""
+    columns = credential.c
+    session.connection.execute(
+        credential.delete().where(
+            columns.organisation_id == key.organisation_id,
+            columns.role == key.role,
+            columns.misid == key.misid,
+            columns.user_id == user_id,
+        )
+    )
+
+
 def take(session: StateSession) -> list[FirstPassword]:
     """Delete and return all passwords kept for an organisation, the oldest first.
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, bindparam, select
 
-from syncd.core.fields import Referent
+from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Reason
 from syncd.core.references import LookedUp
 from syncd.state.db.tables import reference, run
@@ -55,6 +55,17 @@ def forget(session: StateSession, codes: Iterable[Code]) -> None:
     """Delete what was found for codes."""
     for code in codes:
         session.connection.execute(reference.delete().where(_matches_code(session.organisation_id, code)))
+
+
+def is_referred_to(session: StateSession, role: Role, onefile_id: int) -> bool:
+    """Whether records refer by a code to the account or place with this id, so that it was there before."""
+    referents = [each for each in Referent if not set(each.roles).isdisjoint(role.sharing_ids)]
+    found = select(reference.c.id).where(
+        reference.c.organisation_id == session.organisation_id,
+        reference.c.referent.in_(referents),
+        reference.c.onefile_id == onefile_id,
+    )
+    return session.connection.scalar(found.limit(1)) is not None
 
 
 def doubt(session: StateSession, number: int, ids: Iterable[tuple[Referent, int]]) -> None:

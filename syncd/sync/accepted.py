@@ -77,8 +77,11 @@ class AcceptedCreates:
         self._creates.clear()
 
     def _record_found(self, key: Key, user_id: int) -> None:
-        accepted = self._creates.pop(key)
         with self._context.session() as session:
+            if accounts.owner_of(session, key, user_id) is not None:
+                # It stays in doubt, and settling says why.
+                return
+            accepted = self._creates.pop(key)
             accounts.identify(session, key, user_id)
             changes.record_outcome(
                 session, accepted.change, Outcome.APPLIED, http_status=HTTPStatus.OK, user_id=user_id

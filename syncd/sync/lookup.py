@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
+from threading import Lock
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from syncd.core.accounts import Known
 from syncd.core.evidence import fold
 from syncd.core.fields import Referent, Role
-from syncd.core.misid import canonical, skeleton
+from syncd.core.misid import canonical, numeric_value, skeleton
 from syncd.core.records import Code, Key, Reason
 from syncd.errors import Refused
 from syncd.onefile import Names, OneFile, Place, TooManyPages, UserRow, is_archived, role_in
@@ -19,6 +20,9 @@ from syncd.onefile import Names, OneFile, Place, TooManyPages, UserRow, is_archi
 _CALLS_A_HIT: Final = 2
 #: Whether an account is archived takes a read, and a search if that does not say.
 _CALLS_A_STATE: Final = 2
+
+#: The MISID of a search that must not return anything: no account has it.
+_NO_MISID: Final = "syncd: a MISID that no account has"
 
 _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
@@ -78,6 +82,13 @@ class OneFileLookup:
         """How many users by role are to be found by name, and by a code: see `expect`."""
         self._heeds_misid = True
         self._heeds_names = True
+        self._control = Lock()
+        self._is_control_empty: bool | None = None
+        """Whether a search for a MISID that no account has returned nothing; ``None`` if it was not made."""
+        self._mismatched: set[str] = set()
+        """The MISIDs whose search has returned users with other MISIDs, although OneFile heeds that filter."""
+        self._numbers: dict[int, str] = {}
+        """The MISIDs that OneFile has returned as numbers, by UserID."""
 
     def find_new(self, wanted: Wanted, to_compare: Mapping[Role, int] = _NOBODY) -> dict[Key, tuple[int, ...]]:
         """Return the ids that OneFile has for keys that the store does not know, archived users included.
@@ -96,6 +107,71 @@ class OneFileLookup:
                 left = max(0, to_compare.get(role, 0) - len(of_role))
                 found |= self._by_key(role, self._of_role(role, of_role, left))
         return found
+
+    def mismatched(self, keys: Iterable[Key]) -> dict[Key, str]:
+        """Return those of the keys that may be in OneFile although no search so far has found them, and why.
+
+        Their search has returned other MISIDs, another search has shown the MISID, or OneFile has returned a MISID as a
+        number that may be this one.
+        """
+        keys = list(keys)
+        wanted = {key.misid for key in keys}
+        shown: dict[str, list[SeenUser]] = {}
+        for user in self._seen.values() if keys else ():
+            if user.misid in wanted:
+                shown.setdefault(user.misid, []).append(user)
+        numbers: dict[Role, dict[float, int]] = {}
+
+        def numbers_of(role: Role) -> dict[float, int]:
+            shared_by = role.sharing_ids[0]
+            if shared_by not in numbers:
+                numbers[shared_by] = self._values_of_numbers(role)
+            return numbers[shared_by]
+
+        found: dict[Key, str] = {}
+        for key in keys:
+            value = numeric_value(key.misid)
+            if not key.role.is_place and key.misid in self._mismatched:
+                found[key] = "OneFile's search for this MISID returned accounts with other MISIDs"
+            elif (user_id := self._shown_with(key, shown.get(key.misid, ()))) is not None:
+                account = f"the account with the UserID {user_id}"
+                found[key] = f"OneFile's search for this MISID did not return {account}, and another search showed it"
+            elif value is not None and (onefile_id := numbers_of(key.role).get(value)) is not None:
+                what = f"the {key.role} with the ID" if key.role.is_place else "the account with the UserID"
+                found[key] = f"OneFile returned the MISID of {what} {onefile_id} as a number, and it may be this one"
+        return found
+
+    def _shown_with(self, key: Key, users: Iterable[SeenUser]) -> int | None:
+        """The first of the users, who have the MISID of the key, that may be its account; ``None`` if none may."""
+        if key.role.is_place:
+            return None
+        known = {account.user_id for other, account in self._known.items() if not other.role.is_place}
+        for user in users:
+            shown = self._shown.get(user.id)
+            role = user.role or (shown and shown.role) or key.role
+            if user.id not in known and role is key.role:
+                return user.id
+        return None
+
+    def _values_of_numbers(self, role: Role) -> dict[float, int]:
+        """The ids of the users, or of the places of the role's kind, whose MISIDs came as numbers, by number.
+
+        A known account has the MISID that the store has.
+        """
+        places = ((place.id, place.misid) for place in self._places.get(role, ()) if place.is_number)
+        known = {account.user_id for key, account in self._known.items() if key.role in role.sharing_ids}
+        shown = places if role.is_place else self._numbers.items()
+        values = ((numeric_value(text), onefile_id) for onefile_id, text in shown if onefile_id not in known)
+        return {value: onefile_id for value, onefile_id in values if value is not None}
+
+    def has_shown_lookalike(self, key: Key) -> bool:
+        """Whether a search has shown a user with a MISID that looks like this one, and that no known account has."""
+        known = {account.user_id for other, account in self._known.items() if not other.role.is_place}
+        look = skeleton(key.misid)
+        return any(
+            skeleton(user.misid) == look and user.misid != key.misid and user.id not in known
+            for user in self._seen.values()
+        )
 
     def use_accounts(self, known: Mapping[Key, Known]) -> None:
         """Go by these accounts from now on; what OneFile has answered is kept."""
@@ -126,6 +202,12 @@ class OneFileLookup:
         """Return the names of a user that a search has returned; ``None`` if none has."""
         user = self._seen.get(user_id)
         return None if user is None else user.names
+
+    def has_shown(self, role: Role, onefile_id: int) -> bool:
+        """Whether an answer so far has shown a user with this id, or a place of the role's kind."""
+        if role.is_place:
+            return any(place.id == onefile_id for place in self._places.get(role, ()))
+        return onefile_id in self._seen or onefile_id in self._shown
 
     def places_in(self, role: Role) -> Sequence[Place]:
         """Return every place of a kind."""
@@ -213,6 +295,16 @@ class OneFileLookup:
             hits = self._search(role, misids) if downloaded is None else _only(downloaded, misids)
             found |= self._by_key(role, hits)
         return found
+
+    def shows(self, key: Key, onefile_id: int) -> bool:
+        """Whether a search for its MISID shows an account now; of a place, whether the list of places does."""
+        if key.role.is_place:
+            self._places.pop(key.role, None)
+            return any(place.id == onefile_id for place in self.places_in(key.role))
+        if self._heeds_misid:
+            return any(user.id == onefile_id for user in self._onefile.users(self._organisation_id, None, key.misid))
+        self._downloads.pop(None, None)
+        return any(onefile_id in user_ids for user_ids in self._download(None).values())
 
     def forget(self) -> None:
         """Drop the cached answers."""
@@ -338,6 +430,8 @@ class OneFileLookup:
     def _see(self, user: UserRow, role: Role | None) -> None:
         before = self._seen.get(user.id)
         known_role = before.role if role is None and before is not None else role
+        if user.is_number:
+            self._numbers[user.id] = user.misid
         self._seen[user.id] = SeenUser(user.id, user.misid, user.names, known_role)
 
     def _of_anybody(self, misids: Set[str], to_compare: Mapping[Role, int]) -> Downloaded:
@@ -358,13 +452,23 @@ class OneFileLookup:
         if self._heeds_misid:
             for user in self._onefile.users(self._organisation_id, role, misid):
                 if not _is_near(user.misid, misid):
-                    # OneFile ignores the filter (U6): such a search returns every user, every time.
-                    self._heeds_misid = False
-                    break
+                    if not self._heeds_any_misid(role):
+                        # OneFile ignores the filter (U6): such a search returns every user, every time.
+                        self._heeds_misid = False
+                        break
+                    self._mismatched.add(misid)
                 self._see(user, role)
                 if user.misid == misid:
                     ids.append(user.id)
         return ids
+
+    def _heeds_any_misid(self, role: Role | None) -> bool:
+        """Whether a search for a MISID that no account has returns nothing; asked once, after a wrong answer."""
+        with self._control:
+            if self._is_control_empty is None:
+                rows = self._onefile.users(self._organisation_id, role, _NO_MISID)
+                self._is_control_empty = next(rows, None) is None
+            return self._is_control_empty
 
     def _search_name(self, role: Role, names: Names) -> None:
         if self._heeds_names:

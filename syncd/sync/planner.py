@@ -5,7 +5,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping, 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, takewhile
-from typing import Self
+from typing import Final, Self
 
 from syncd.core.accounts import Known, Status
 from syncd.core.buffers import KeySet, RecordSet
@@ -28,6 +28,8 @@ from syncd.sync.context import SyncContext
 from syncd.sync.incremental import ReadResult, read_changes
 from syncd.sync.lookup import OneFileLookup
 from syncd.sync.namesakes import Owners, find_likely_accounts
+
+_NOTHING: Final[Mapping[Key, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class GuardedPlan:
     """Codes that no record has any more, to be deleted from the store."""
     likely_accounts: Mapping[Key, LikelyAccounts] = field(default_factory=dict)
     """The accounts in OneFile that may be those of new records, to be stored."""
+    mismatched: Mapping[Key, str] = field(default_factory=dict)
+    """The new records that are held because OneFile's search has returned other MISIDs, with what was wrong."""
     read_result: ReadResult | None = None
     """What the feeds had, if they were read."""
     not_undone: Sequence[NotUndone] = ()
@@ -86,14 +90,16 @@ def make_plan(
     ambiguous: Mapping[Key, str] | None = None,
     *,
     absent: Set[Key] = frozenset(),
+    mismatched: Mapping[Key, str] = _NOTHING,
     asks_again: bool = True,
     is_poll: bool = False,
 ) -> GuardedPlan:
     """Read the feeds and plan a run; from OneFile only what the plan needs is read.
 
     ``ambiguous`` says of some creates in doubt why a person must settle them. ``absent`` are keys that OneFile was just
-    searched for and does not have. ``asks_again`` looks up again what OneFile was searched for a short while ago: codes
-    that it did not have, and accounts that may be those of new records. ``is_poll`` lets it read incrementally.
+    searched for and does not have; ``mismatched`` are those for which its search has returned others. ``asks_again``
+    looks up again what OneFile was searched for a short while ago: codes that it did not have, and accounts that may be
+    those of new records. ``is_poll`` lets it read incrementally.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, and what OneFile's reads raise.
     """
     organisation_id, now = context.organisation_id, context.clock()
@@ -119,11 +125,14 @@ def make_plan(
         reading = _Reading.of(context, read, in_doubt, searched, asks_again=asks_again)
     in_onefile = reading.find_in_onefile(lookup, codes.meanings)
     likely = reading.find_likely(lookup, in_onefile, now)
+    # The searches for names may have shown more.
+    mismatched = {**mismatched, **lookup.mismatched(key for key in reading.unknown_keys if key not in in_onefile)}
     maybe_archived = _maybe_archived(read.changed.changed, read.known, in_onefile, reading.findings)
     snapshot = replace(
         reading.snapshot,
         codes={(organisation_id, code): meaning for code, meaning in codes.meanings.items()},
         in_onefile=in_onefile,
+        mismatched=mismatched,
         likely_accounts={key: each.ids for key, each in likely.items()} | proposed,
         traits_in_onefile=_traits(lookup, in_onefile),
         archived={maybe_archived[user_id] for user_id in lookup.find_archived(maybe_archived)},
@@ -138,6 +147,7 @@ def make_plan(
         {code: LookedUp(meaning, now) for code, meaning in codes.found.items()},
         codes.unused(read, context.clock()) if scope.is_everyone else frozenset(),
         likely,
+        mismatched,
         read_result=read,
     )
 

@@ -50,6 +50,12 @@ HELD: Final[Mapping[Reason, Advice]] = {
         "OneFile has several accounts or places with this MISID or name, and syncd does not guess.",
         "In OneFile, leave this MISID or name on one of them.",
     ),
+    Reason.SEARCH_MISMATCH: Advice(
+        "OneFile's search for the MISID of a new record returned accounts with other MISIDs, or MISIDs as numbers, "
+        "which have lost their leading zeros. So it is not known whether OneFile has the account.",
+        "Each run searches again. If it stays: 'syncd link' compares OneFile's accounts with the record, and OneFile's "
+        "support can say what is wrong with the search.",
+    ),
     Reason.REFUSED: Advice(
         "OneFile refused the record. The same values are not sent again.",
         "Correct the row in the MIS. If the cause was in OneFile and is fixed: 'syncd retry MISID'.",
@@ -63,7 +69,8 @@ HELD: Final[Mapping[Reason, Advice]] = {
     Reason.IN_DOUBT: Advice(
         "A create was sent and its answer was lost, so OneFile may or may not have the account. A new MISID that may "
         "be of the same person waits as well.",
-        "Nothing to do: the next run searches OneFile for it, then links or creates it, so there are never two.",
+        "Nothing to do: the next run searches OneFile for it, then links or creates it, so there are never two. If the "
+        "search is behind, it waits for a later run.",
     ),
     Reason.REKEYED: Advice(
         "The person resembles one whose record has disappeared; syncd creates no second account unasked.",

@@ -1,19 +1,22 @@
 """Records each change before its call and its outcome after it, so that the process may be killed at any time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from http import HTTPStatus
 from threading import Lock
 from typing import Final, TypeAlias
 
-from syncd.core.fields import FIELDS
+from syncd.core.fields import FIELDS, Role
 from syncd.core.records import Held, Key
 from syncd.core.redaction import redact
 from syncd.core.run import Action, Outcome
-from syncd.core.suspension import ActionKind
+from syncd.core.suspension import ActionKind, Streak
 from syncd.core.values import Sent
 from syncd.errors import AnswerLost, CredentialsRefused, Interrupted, LockLost, OneFileUnreachable, Refused
 from syncd.onefile import Created, Response
 from syncd.state import accounts, changes, credentials, held_records, plan_steps, references
+from syncd.state.changes import ChangeEntry
 from syncd.state.in_doubt import mark_in_doubt
 from syncd.state.plan_steps import StepToSend
 from syncd.state.session import StateSession
@@ -31,6 +34,10 @@ Call: TypeAlias = Callable[[], tuple[Created | None, Response]]
 """Sends a change. Raises what the client does."""
 Accept: TypeAlias = Callable[[StateSession, int | None], None]
 """Stores with the account what OneFile has accepted, with its id if that is known."""
+_Claim: TypeAlias = tuple[tuple[Role, ...], int]
+"""An id in OneFile, with the roles that share it."""
+HasShown: TypeAlias = Callable[[Role, int], bool]
+"""Whether OneFile had a user or a place of this id before the run sent anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +73,25 @@ class ChangeRecorder:
     """Records the changes of one run, and holds the records that OneFile refuses. Any thread may use it."""
 
     def __init__(
-        self, context: SyncContext, run: int, tally: RunTally, accepted: AcceptedCreates, suspensions: Suspensions
+        self,
+        context: SyncContext,
+        run: int,
+        tally: RunTally,
+        accepted: AcceptedCreates,
+        suspensions: Suspensions,
+        has_shown: HasShown,
     ) -> None:
         self._context = context
         self._run = run
         self._tally = tally
         self._accepted = accepted
         self._suspensions = suspensions
+        self._has_shown = has_shown
         self._lock = Lock()
+        self._claimed_ids: set[_Claim] = set()
+        """The ids in answers to creates that are being stored."""
+        self._unusable_ids: set[_Claim] = set()
+        """The ids in answers to creates that are not those of new accounts."""
         self._lost_in_a_row = 0
         self._held: set[Key] = set()
 
@@ -100,6 +118,7 @@ class ChangeRecorder:
         before = self._suspensions.streak(kind)
         try:
             created, response = call()
+            outcome, is_resumed = self._store(number, change, created, response, accept, before)
         except (OneFileUnreachable, CredentialsRefused, LockLost, Interrupted) as problem:
             # An earlier attempt may have been carried out, and its answer lost.
             attempts = getattr(problem, "attempts", None)
@@ -107,29 +126,65 @@ class ChangeRecorder:
             self._record_outcome(number, Outcome.NOT_DONE, attempts=attempts or 1, also=also)
             raise
         except Refused as refused:
-            refusal = Refusal(refused.status, redact(refused.message, change.fields, self._accepted_values(change.key)))
+            refusal = self._refusal(change, refused.status, refused.message)
+            # With a status of success, or after a lost answer, it is not known what OneFile has now.
+            is_in_doubt = refused.attempts > 1 or refused.status < HTTPStatus.BAD_REQUEST
             self._record_outcome(
                 number,
                 Outcome.REFUSED,
                 http_status=refused.status,
                 attempts=refused.attempts,
                 message=str(refusal),
-                also=doubt if refused.attempts > 1 else None,
+                also=doubt if is_in_doubt else None,
             )
             log.warning("change_refused", http_status=refused.status)
             self._tally.count(Outcome.REFUSED)
             return refusal
         except AnswerLost as lost:
-            self._record_outcome(number, Outcome.IN_DOUBT, http_status=lost.status, attempts=lost.attempts, also=doubt)
-            log.warning("change_in_doubt", http_status=lost.status)
+            if lost.words:
+                self._record_words(number, change, lost, doubt)
+            else:
+                self._record_outcome(
+                    number,
+                    Outcome.IN_DOUBT,
+                    http_status=lost.status,
+                    attempts=lost.attempts,
+                    message=lost.why,
+                    also=doubt,
+                )
+            log.warning("change_in_doubt", http_status=lost.status, **({"reason": lost.why} if lost.why else {}))
             self._tally.count(Outcome.IN_DOUBT)
-            self._raise_if_down(lost)
+            if not lost.words:
+                self._raise_if_down(lost)
             return None
 
         self._lost_in_a_row = 0
+        if is_resumed:
+            self._suspensions.log_resumed(kind)
+        if outcome is Outcome.ACCEPTED:
+            self._accepted.add(change.key, number, change.fields, log)
+        else:
+            log.info("change_applied", http_status=response.status, **({"user_id": created.user_id} if created else {}))
+            self._tally.count(outcome, change.action)
+        return None
+
+    def _store(
+        self,
+        number: int,
+        change: Change,
+        created: Created | None,
+        response: Response,
+        accept: Accept,
+        before: Streak | None,
+    ) -> tuple[Outcome, bool]:
+        """Store what OneFile has accepted; returns the outcome, and whether it resumes a suspended action.
+
+        Raises `AnswerLost` if the id in the answer to a create is not that of a new account.
+        """
         new_id = change.user_id if created is None else created.user_id
         outcome = Outcome.APPLIED if new_id is not None else Outcome.ACCEPTED
-        with self._context.session() as session:
+        new_account = nullcontext() if created is None or new_id is None else self._claim(change, new_id, response)
+        with new_account, self._context.session() as session:
             accept(session, new_id)
             if created is not None and new_id is not None and created.password:
                 self._save_password(session, change.key, new_id, created)
@@ -142,15 +197,98 @@ class ChangeRecorder:
                 attempts=response.attempts,
                 message=response.note,
             )
+            kind = ActionKind(change.key.role, change.action)
             is_resumed = self._suspensions.accepted(session, kind, before)
-        if is_resumed:
-            self._suspensions.log_resumed(kind)
-        if outcome is Outcome.ACCEPTED:
-            self._accepted.add(change.key, number, change.fields, log)
-        else:
-            log.info("change_applied", http_status=response.status, **({"user_id": new_id} if created else {}))
-            self._tally.count(outcome, change.action)
-        return None
+        return outcome, is_resumed
+
+    @contextmanager
+    def _claim(self, change: Change, new_id: int, response: Response) -> Iterator[None]:
+        """Store a new account within the context. Raises `AnswerLost` if the id is not that of a new account.
+
+        It is not if it belongs to another account, or did before the create. If it answers two creates of this run,
+        neither is known to have made that account.
+        """
+        key, claim = change.key, (change.key.role.sharing_ids, new_id)
+        with self._lock:
+            if claim in self._claimed_ids:
+                # The other create notices it once it is stored.
+                self._unusable_ids.add(claim)
+            if claim in self._unusable_ids:
+                raise _answer_of_another(new_id, None, response)
+            self._claimed_ids.add(claim)
+        try:
+            with self._context.reading_session() as session:
+                owner = accounts.owner_of(session, key, new_id)
+                is_referred_to = references.is_referred_to(session, key.role, new_id)
+            if owner is not None:
+                self._doubt_earlier(owner, new_id)
+            is_old = is_referred_to or new_id in _ids_sent(change) or self._has_shown(key.role, new_id)
+            if owner is not None or is_old:
+                with self._lock:
+                    self._unusable_ids.add(claim)
+                raise _answer_of_another(new_id, owner, response)
+            yield
+        finally:
+            with self._lock:
+                self._claimed_ids.remove(claim)
+                is_disputed = claim in self._unusable_ids
+        if is_disputed:
+            self._withdraw(key, new_id)
+            raise _answer_of_another(new_id, None, response)
+
+    def _doubt_earlier(self, owner: Key, user_id: int) -> None:
+        """Doubt the create of this run that has made the account of ``owner``, if one has."""
+        create = self._withdraw(owner, user_id)
+        if create is not None:
+            self._context.log.warning(
+                "change_in_doubt",
+                change=create.id,
+                action=create.action,
+                misid=create.misid,
+                role=create.role,
+                user_id=None,
+                fields=create.fields,
+                http_status=create.http_status,
+                reason=_not_new(user_id, None),
+            )
+            self._tally.doubt_create()
+
+    def _withdraw(self, key: Key, user_id: int) -> ChangeEntry | None:
+        """Take an account out of the store that this run has created, and return its create; ``None`` if it has not."""
+        with self._context.session() as session:
+            create = changes.applied_create(session, self._run, key, user_id)
+            if create is not None:
+                changes.doubt_applied(session, create, _not_new(user_id, None))
+                credentials.drop(session, key, user_id)
+                accounts.withdraw(session, key)
+        return create
+
+    def _record_words(
+        self, number: int, change: Change, lost: AnswerLost, doubt: Callable[[StateSession], None]
+    ) -> None:
+        """Record that OneFile has answered a create in words: settling decides whether it is a refusal.
+
+        Such answers count as refusals for suspending the action.
+        """
+        refusal = self._refusal(change, lost.status or HTTPStatus.OK, lost.words)
+
+        def keep(session: StateSession) -> None:
+            doubt(session)
+            changes.keep_refusal(session, number, str(refusal))
+
+        self._record_outcome(
+            number,
+            Outcome.IN_DOUBT,
+            http_status=lost.status,
+            attempts=lost.attempts,
+            message=str(refusal),
+            also=keep,
+        )
+        kind = ActionKind(change.key.role, change.action)
+        self._suspensions.refused(change.key, kind, refusal.status, refusal.message, change.fields)
+
+    def _refusal(self, change: Change, status: int, message: str) -> Refusal:
+        return Refusal(status, redact(message, change.fields, self._accepted_values(change.key)))
 
     def hold(self, hold: Held, sent_ids: Mapping[str, int] = NO_IDS) -> None:
         """Add a record that cannot be sent to the held list.
@@ -241,3 +379,25 @@ class ChangeRecorder:
         if is_down:
             answer = f"answers status {lost.status}" if lost.status else "does not answer"
             raise OneFileUnreachable(f"OneFile {answer}: {_LOST_IN_A_ROW} calls running came to nothing.") from lost
+
+
+def _ids_sent(change: Change) -> set[Sent]:
+    """The ids of other accounts that a create has sent, such as the assessor's."""
+    names = {
+        name
+        for name in change.fields
+        if (of := FIELDS[name].referent) and set(of.roles) & set(change.key.role.sharing_ids)
+    }
+    return {change.fields[name] for name in names}
+
+
+def _answer_of_another(onefile_id: int, owner: Key | None, response: Response) -> AnswerLost:
+    lost = AnswerLost(response.status, _not_new(onefile_id, owner))
+    lost.attempts = response.attempts
+    return lost
+
+
+def _not_new(onefile_id: int, owner: Key | None) -> str:
+    """Why the id in the answer to a create is not that of a new account."""
+    whose = "of another account" if owner is None else f"of the {owner.role} {owner.misid}"
+    return f"the id {onefile_id} in OneFile's answer is that {whose}"

@@ -137,6 +137,7 @@ def run_once(
             scope,
             settled.ambiguous,
             absent=settled.absent,
+            mismatched=settled.mismatched,
             asks_again=trigger is not Trigger.SCHEDULE,
             is_poll=True,
         )
@@ -351,6 +352,8 @@ class _Run:
             warnings=len(plan.warnings),
             unchanged=plan.unchanged,
         )
+        if self._planned is not None and self._planned.mismatched:
+            self.log.warning("search_mismatch", misids=sorted(key.misid for key in self._planned.mismatched))
 
     def _stop(self, decided: DecidedPlan, begin: Callable[[StateSession], None] | None = None) -> RunResult:
         """End the run with steps that wait for an approval; what was approved is sent by now."""

@@ -51,7 +51,7 @@ class Sender:
         self.tally = RunTally(context, progress)
         self._accepted = AcceptedCreates(context, lookup, self.tally)
         self._suspensions = suspensions
-        self._recorder = ChangeRecorder(context, run, self.tally, self._accepted, suspensions)
+        self._recorder = ChangeRecorder(context, run, self.tally, self._accepted, suspensions, lookup.has_shown)
         self._halt: Exception | None = None
         self._to_rekey: set[Key] = set()
         self._rekeyed: set[Key] = set()
@@ -193,7 +193,14 @@ class Sender:
             else ""
         )
         change = Change(
-            resolved.key, Action.CREATE, resolved.fields, None, resolved.feed, resolved.fingerprint, note, at
+            resolved.key,
+            Action.CREATE,
+            resolved.fields,
+            None,
+            resolved.feed,
+            stamped(resolved.fingerprint, resolved.ids),
+            note,
+            at,
         )
 
         def accept(session: StateSession, user_id: int | None) -> None:

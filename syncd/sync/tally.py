@@ -45,6 +45,13 @@ class RunTally:
                 self.applied[action] += 1
             self._step_done()
 
+    def doubt_create(self) -> None:
+        """Count a create as in doubt that was counted as applied."""
+        with self._lock:
+            self.outcomes[Outcome.APPLIED] -= 1
+            self.applied[Action.CREATE] -= 1
+            self.outcomes[Outcome.IN_DOUBT] += 1
+
     def skip(self) -> None:
         """Count a step that could not be sent."""
         with self._lock:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.misid import canonical, is_invisible, read_misid, skeleton
+from syncd.core.misid import canonical, is_invisible, numeric_value, read_misid, skeleton
 from syncd.core.values import Unusable
 from tests.support.cases import rows_of
 
@@ -104,6 +104,25 @@ def test_misid_longer_than_its_column_is_refused() -> None:
     assert read_misid("9" * 255) == "9" * 255
     with pytest.raises(Unusable, match="longer than 255"):
         read_misid("9" * 256)
+
+
+@pytest.mark.parametrize(
+    ("misid", "number", "is_same"),
+    [
+        ("00123", "123", True),
+        ("0123", "123", True),
+        ("123", "0123", True),
+        ("1E5", "100000.0", True),
+        ("12345678901234567890", "1.2345678901234567e+19", True),
+        ("124", "123", False),
+        ("A123", "123", False),
+        ("", "0", False),
+    ],
+)
+def test_number_stands_for_every_misid_that_it_may_come_from(misid: str, number: str, is_same: bool) -> None:
+    value = numeric_value(misid)
+
+    assert (value is not None and value == numeric_value(number)) is is_same
 
 
 @pytest.mark.parametrize("empty", [None, "", "  ", "\u00a0", "\n"])

@@ -32,6 +32,17 @@ def test_a_fault_strikes_once_and_the_work_is_done_or_not_as_its_name_says(clien
     assert client.post("/User", assessor()).status_code == 200
 
 
+@pytest.mark.parametrize(("kind", "users"), [(FaultKind.ANSWER, 0), (FaultKind.ANSWER_AFTER, 1)])
+@pytest.mark.parametrize("body", [None, 7, "no", {"Message": "no"}, [{"ID": 7}]])
+def test_an_answer_that_is_ordered_has_its_body(client: Client, kind: FaultKind, users: int, body: object) -> None:
+    client.onefile.faults.add(Fault(kind, body=body))
+
+    answer = client.post("/User", assessor())
+
+    assert (answer.status_code, answer.json()) == (200, body)
+    assert len(client.onefile.world.users) == users
+
+
 @pytest.mark.parametrize(("kind", "users"), [(FaultKind.DROP_BEFORE, 0), (FaultKind.DROP_AFTER, 1)])
 def test_a_dropped_connection_is_closed_without_a_byte(client: Client, kind: FaultKind, users: int) -> None:
     client.onefile.faults.add(Fault(kind))

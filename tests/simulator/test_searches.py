@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from syncd.simulator import MisidFilter, NameFilter, OverCap
+from syncd.simulator import MisidFilter, MisidForm, NameFilter, OverCap
 from tests.support.clocks import Clock
 from tests.support.onefile import ORGANISATION
 
@@ -157,6 +157,16 @@ def test_a_new_user_is_found_only_after_the_lag_but_can_be_read_at_once(open_one
     clock.go_on(seconds=1)
 
     assert len(client.search(MISID="new")) == 1
+
+
+def test_searches_can_give_misids_of_digits_as_numbers(open_onefile: Open) -> None:
+    client = open_onefile(misid_form=MisidForm.NUMBER)
+    for misid in ("00123", "A1", ""):
+        client.create(assessor(MISID=misid))
+
+    assert [row.get("MISID") for row in client.search()] == [123, "A1", None]
+    assert client.search(MISID="123") == []
+    assert [row["MISID"] for row in client.search(MISID="00123")] == [123]
 
 
 def test_shuffled_searches_give_the_same_rows_in_other_orders(open_onefile: Open) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select, text, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
-from syncd.core.accounts import Status
+from syncd.core.fields import Role
 from syncd.errors import StateUnusable
 from syncd.state.db import files
 from syncd.state.db.store import Store, unusable
@@ -142,14 +142,17 @@ def _check_encrypted(store: Store, connection: Connection, table: Table, column:
 
 def _check_mapping(connection: Connection) -> Iterator[str]:
     columns = account.c
-    shared = connection.execute(
-        select(columns.role, columns.user_id, func.count())
-        .where(columns.user_id.is_not(None), columns.status != Status.ARCHIVED)
-        .group_by(columns.organisation_id, columns.role, columns.user_id)
-        .having(func.count() > 1)
-    )
-    for role, user_id, count in shared:
-        yield f"{count} MISIDs of the role {role} are mapped to the one UserID {user_id}; 'syncd accounts' shows them."
+    for roles in sorted({role.sharing_ids for role in Role}):
+        what = f"ID of a {roles[0]}" if roles[0].is_place else "UserID"
+        shared = connection.execute(
+            select(columns.user_id, func.count())
+            .where(columns.user_id.is_not(None), columns.role.in_(roles))
+            .group_by(columns.user_id)
+            .having(func.count() > 1)
+            .order_by(columns.user_id)
+        )
+        for user_id, count in shared:
+            yield f"{count} MISIDs are mapped to the one {what} {user_id}; 'syncd accounts' shows them."
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

@@ -73,7 +73,8 @@ account: Final = Table(
     Column("left_at", UtcDateTime),
     Column("left_on_day", Integer, comment="the day of `complete_reading` on which its record was first missed"),
     UniqueConstraint("organisation_id", "role", "misid"),
-    Index(None, "organisation_id", "user_id"),
+    # A UserID is one account's among all organisations of the customer.
+    Index(None, "user_id", "organisation_id"),
     Index(None, "organisation_id", "misid", "role"),
     Index(None, "organisation_id", "role", "status", "feed"),
 )
