@@ -138,6 +138,8 @@ class Daemon:
                 for each in self._organisations:
                     daemons.register(session.for_organisation(each), socket.gethostname(), os.getpid())
             stack.callback(self._leave)
+            # What it is before the first run, to compare it with.
+            self._check_store()
             self._jobs = Jobs(self._clock)
             self._schedule_all(begins=True)
             self._log.info("daemon_started", **self._about())

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.errors import StateReplaced
 from syncd.state.db import maintenance
+from syncd.state.db.store_watch import StoreWatch
 from tests.support.college import College, Found
 from tests.support.polling import wait_until
 
@@ -58,7 +59,10 @@ def _cut_short(file: Path, _backup: Path) -> None:
 
 
 def _overwrite(file: Path, backup: Path) -> None:
-    shutil.copyfile(backup, file)
+    # Not by `shutil.copyfile`, which empties the file first; and that may be seen.
+    with file.open("r+b") as opened:
+        opened.write(backup.read_bytes())
+        opened.truncate()
 
 
 def _overwrite_by_nonsense(file: Path, _backup: Path) -> None:
@@ -73,11 +77,30 @@ def _restore(file: Path, backup: Path) -> None:
     target.close()
 
 
-def _run_to_end(college: College, trouble: Callable[[], None]) -> tuple[list[BaseException], list[str]]:
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One for each look of the daemon at its store that is over."""
+    over: list[None] = []
+    check = StoreWatch.check
+
+    def counted(watch: StoreWatch) -> None:
+        check(watch)
+        over.append(None)
+
+    monkeypatch.setattr(StoreWatch, "check", counted)
+    return over
+
+
+def _run_to_end(
+    college: College, trouble: Callable[[], None], looks: list[None]
+) -> tuple[list[BaseException], list[str]]:
     """Live until the trouble has ended the daemon; what it ended with, and its events."""
     problems: list[BaseException] = []
-    with structlog.testing.capture_logs() as log, living(college, problems=problems):
+    with structlog.testing.capture_logs() as log, living(college, problems=problems, look_again_seconds=0.1):
         wait_until(lambda: any(line["event"] == "run_finished" for line in log))
+        looks.clear()
+        # The first of them may have begun before the run was over.
+        wait_until(lambda: len(looks) > 1)
         trouble()
         wait_until(lambda: bool(problems), patience=20)
     return problems, [line["event"] for line in log]
@@ -99,7 +122,7 @@ def _run_to_end(college: College, trouble: Callable[[], None]) -> tuple[list[Bas
     ],
 )
 def test_daemon_ends_when_its_store_is_another_one(
-    found: Found, tmp_path: Path, trouble: Callable[[Path, Path], None], said: str
+    found: Found, tmp_path: Path, looks: list[None], trouble: Callable[[Path, Path], None], said: str
 ) -> None:
     college, backup = found(), tmp_path / "backup.db"
     file = _file_of(college)
@@ -112,7 +135,7 @@ def test_daemon_ends_when_its_store_is_another_one(
     _checkpoint(college)
     college.onefile.journal.clear()
 
-    problems, events = _run_to_end(college, lambda: trouble(file, backup))
+    problems, events = _run_to_end(college, lambda: trouble(file, backup), looks)
 
     assert [type(problem) for problem in problems] == [StateReplaced]
     sentence = str(problems[0])
@@ -140,14 +163,14 @@ def test_copy_of_the_current_store_in_its_place_loses_nothing(found: Found, tmp_
         wait_until(lambda: finished() == 1)
         for runs in range(2, 6):
             shutil.copyfile(file, backup)
-            shutil.copyfile(backup, file)
+            _overwrite(file, backup)
             asked.set()
             wait_until(lambda runs=runs: finished() == runs)  # type: ignore[misc]
     assert "state_store_replaced" not in {line["event"] for line in log}
 
 
 @on_postgresql
-def test_daemon_ends_when_its_database_was_emptied(found: Found, state_url: str) -> None:
+def test_daemon_ends_when_its_database_was_emptied(found: Found, state_url: str, looks: list[None]) -> None:
     college = found()
     college.enrol("L1")
 
@@ -158,7 +181,7 @@ def test_daemon_ends_when_its_database_was_emptied(found: Found, state_url: str)
             connection.execute(text("CREATE SCHEMA public"))
         engine.dispose()
 
-    problems, _ = _run_to_end(college, drop)
+    problems, _ = _run_to_end(college, drop, looks)
     assert [type(problem) for problem in problems] == [StateReplaced]
     assert "was emptied" in str(problems[0])
 

@@ -55,7 +55,7 @@ class StoreWatch:
         """Raises `StateReplaced` if the store is no longer the one it was; other problems are not reported."""
         self._store.check_file()
         self._looks += 1
-        if self._store.file is None and self._looks % _EVERY_ON_SERVER != 1:
+        if self._store.file is None and not self._times_seen and self._looks % _EVERY_ON_SERVER != 1:
             return
         found = self._loss_of_file() or self._loss_of_store()
         self._times_seen = self._times_seen + 1 if found else 0
