@@ -30,7 +30,7 @@ from syncd.sync.suspensions import Suspensions
 from syncd.sync.tally import Progress, RunTally
 
 #: How many steps are read from the plan ahead of the threads that send them, so that no thread waits for one.
-_READ_AHEAD: Final = 500
+READ_AHEAD: Final = 500
 
 _Change = TypeVar("_Change", Create, Update)
 
@@ -120,7 +120,7 @@ class Sender:
 
     def _send_stage(self, steps: Iterable[StepToSend]) -> None:
         # A plan may be larger than memory, so only some of its steps are read before they can be sent.
-        waiting = BoundedSemaphore(_READ_AHEAD)
+        waiting = BoundedSemaphore(READ_AHEAD)
 
         def work(step: StepToSend) -> None:
             try:

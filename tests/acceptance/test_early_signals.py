@@ -65,7 +65,9 @@ def _said(finished: Finished) -> str:
 
 
 @on_sqlite
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=lambda number: number.name
+)
 @pytest.mark.parametrize("moment", _MOMENTS)
 def test_stop_before_the_daemon_is_ready_ends_it_with_0(syncd: Syncd, moment: str, number: signal.Signals) -> None:
     with _starting(syncd, "run") as daemon:
@@ -97,6 +99,7 @@ def test_reload_and_request_at_every_moment_of_the_start_are_carried_out(syncd: 
 
 @on_sqlite
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1], ids=lambda number: number.name)
+@pytest.mark.slow
 def test_signal_to_the_daemon_alone_is_carried_out_too(syncd: Syncd, number: signal.Signals) -> None:
     assert syncd("sync", "--approve").exit == Exit.SOME_HELD
     syncd.configure(schedule={"poll": "1h"})

@@ -23,6 +23,7 @@ def _onto(output: str, syncd: Syncd, *arguments: str) -> tuple[int, str]:
     return done.returncode, "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_run_onto_a_full_disk_is_made_and_its_exit_code_says_how(syncd: Syncd) -> None:
     waits = _onto("/dev/full", syncd, "sync")
     assert waits == (
@@ -54,6 +55,7 @@ def test_run_onto_a_full_disk_is_made_and_its_exit_code_says_how(syncd: Syncd) -
         )
     ],
 )
+@pytest.mark.slow
 def test_command_that_only_prints_fails_in_one_sentence(syncd: Syncd, command: tuple[str, ...]) -> None:
     assert syncd("sync").exit == Exit.AWAITING_APPROVAL
     assert _onto("/dev/full", syncd, *command) == (Exit.COULD_NOT_RUN, f"{_FULL} The output is incomplete.")

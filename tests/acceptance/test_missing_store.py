@@ -47,6 +47,7 @@ def test_command_that_reads_says_that_there_is_no_store(syncd: Syncd, command: t
 
 @pytest.mark.parametrize("command", [("status",), ("plan",), ("sync",), ("run",), ("db", "upgrade")], ids=" ".join)
 @pytest.mark.parametrize("is_emptied", [False, True], ids=["deleted", "emptied"])
+@pytest.mark.slow
 def test_store_that_is_gone_is_not_made_again(syncd: Syncd, command: tuple[str, ...], is_emptied: bool) -> None:
     assert syncd("sync").exit == Exit.AWAITING_APPROVAL
     file = _database(syncd)

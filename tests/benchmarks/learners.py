@@ -17,7 +17,37 @@ PLACEMENTS: Final = tuple(f"Employer {number:02} Ltd" for number in range(1, 31)
 ASSESSORS: Final = tuple(f"A{number:03}" for number in range(1, 41))
 
 _FORENAMES: Final = ("Aisha", "Ben", "Carys", "Dmitri", "Eleri", "Fatima", "George", "Hânna", "Imran", "José", "Łucja")
-_SURNAMES: Final = ("Ashby", "Begum", "Clarke", "Davies", "Evans", "Fernández", "Green", "Hussain", "O'Neill", "Pryce")
+#: One learner in five has one of these; the others have one of 900, because a few surnames for everyone would make most
+#: people of a large college share surname and date of birth with another, which few real people do.
+_USUAL_SURNAMES: Final = ("Begum", "Clarke", "Davies", "Evans", "Fernández", "Green", "Hussain", "O'Neill", "Pryce")
+_SURNAMES: Final = tuple(
+    beginning + end
+    for beginning in (
+        *("Ash", "Brad", "Carl", "Dal", "Ed", "Fair", "Gar", "Hal", "Ing", "Ken", "Lang", "Mal", "Nor", "Old", "Pem"),
+        *(
+            "Ral",
+            "Sel",
+            "Thorn",
+            "Und",
+            "Wal",
+            "Whit",
+            "Ald",
+            "Bex",
+            "Cold",
+            "Dun",
+            "Far",
+            "Hart",
+            "Kirk",
+            "Lin",
+            "Rad",
+        ),
+    )
+    for end in (
+        *("bourne", "bridge", "brook", "bury", "by", "combe", "cote", "croft", "dale", "den", "don", "field", "fold"),
+        *("ford", "gate", "ham", "head", "hill", "hurst", "land", "ley", "low", "man", "more", "shaw", "son", "stone"),
+        *("ton", "wick", "worth"),
+    )
+)
 _STREETS: Final = ("High Street", "Mill Lane", "Station Road", "The Crescent")
 _NINO_PREFIXES: Final = ("AB", "CE", "HK", "JN", "PW", "SR", "TY")
 _FIRST_DAY: Final = date(1990, 1, 1)
@@ -126,7 +156,8 @@ def driver_url(url: str) -> str:
 
 
 def _learner(number: int, chance: Random) -> tuple[object, ...]:
-    forename, surname = chance.choice(_FORENAMES), chance.choice(_SURNAMES)
+    forename = chance.choice(_FORENAMES)
+    surname = chance.choice(_USUAL_SURNAMES if chance.random() < 0.2 else _SURNAMES)
     begun = date(2026, 9, 1) - timedelta(days=chance.randrange(700))
     has_difficulty = chance.random() < 0.2
     return (

@@ -86,6 +86,7 @@ def frozen_url(frozen_server: "PostgresServer") -> str:
 
 
 @pytest.mark.parametrize("state_url", ["frozen_url"], indirect=True)
+@pytest.mark.slow
 def test_run_fails_when_the_server_stands_still_and_the_next_one_goes_on(
     found: Found, state_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

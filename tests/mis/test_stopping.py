@@ -289,6 +289,7 @@ _COMMANDS: Final = [
 
 
 @pytest.mark.parametrize(("command", "number", "code"), _COMMANDS)
+@pytest.mark.slow
 def test_a_signal_ends_a_command_whose_query_runs(
     syncd: Syncd, server: Server, command: str, number: signal.Signals, code: Exit
 ) -> None:

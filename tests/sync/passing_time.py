@@ -51,12 +51,16 @@ class PassingTime:
             with self._lock:
                 self._pass_if_all_wait()
 
-    def while_queued(self, steps: Iterable[_Step]) -> Iterator[_Step]:
-        """The steps; time stands still until the last one is taken, however long the thread that takes them is kept."""
+    def while_queued(self, steps: Iterable[_Step], most: int) -> Iterator[_Step]:
+        """The steps; time stands still until so many are taken, however long the thread that takes them is kept."""
         with self._lock:
             self._is_queueing = True
         try:
-            yield from steps
+            for number, step in enumerate(steps, 1):
+                yield step
+                if number == most:
+                    with self._lock:
+                        self._is_queueing = False
         finally:
             with self._lock:
                 self._is_queueing = False

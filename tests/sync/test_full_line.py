@@ -26,7 +26,7 @@ from syncd.state.plan_steps import StepToStore
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Policy, SyncContext
 from syncd.sync.lookup import OneFileLookup
-from syncd.sync.sender import Sender
+from syncd.sync.sender import READ_AHEAD, Sender
 from syncd.sync.suspensions import Suspensions
 from tests.support.onefile import ORGANISATION
 from tests.support.sessions import session_on
@@ -74,6 +74,14 @@ class _SlowStore(Store):
         self.time.sleep(_SECONDS_TO_COMMIT)
 
 
+class _QueueingSender(Sender):
+    time: PassingTime
+
+    def _stored_steps(self, positions: range) -> Iterator[StepToSend]:
+        # More than that wait until others are sent.
+        return self.time.while_queued(super()._stored_steps(positions), READ_AHEAD)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("latency", [0.05, 0.6, 3.0])
@@ -101,7 +109,8 @@ def _send(changes: int, latency: float, folder: Path) -> None:
         # A run has logged in by the time that it sends; of many who wait for a log-in time would know nothing.
         client.user(1)
         lookup = OneFileLookup(client, ORGANISATION, {}, 16)
-        sender = Sender(context, run, lookup, Suspensions(context), lambda _done, _total: None)
+        sender = _QueueingSender(context, run, lookup, Suspensions(context), lambda _done, _total: None)
+        sender.time = time
         creates = tuple(_create(number) for number in range(changes))
         with context.session() as session:
             steps = [StepToStore(create, 1, create.key.misid, Decision.ALLOWED) for create in creates]

@@ -718,6 +718,7 @@ def _live(rounds: _Rounds, cap: int, *, keychain: bool) -> None:
 @pytest.mark.parametrize("keychain", [False, pytest.param(True, marks=pytest.mark.slow)])
 @given(rounds=_ROUNDS, cap=st.sampled_from([50, 100, 500, 5000]))
 @settings(max_examples=4)
+@pytest.mark.slow
 def test_random_rounds_make_least_calls_for_a_college(keychain: bool, rounds: _Rounds, cap: int) -> None:
     _live(rounds, cap, keychain=keychain)
 

@@ -60,7 +60,7 @@ def _find_others(college: College, misids: Callable[[str], str]) -> None:
     world.search_users = search_users
 
 
-@pytest.mark.parametrize("others", [0, 9])
+@pytest.mark.parametrize("others", [0, pytest.param(9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("compares_names", [True, False])
 @pytest.mark.parametrize("shown", ["L2", "", "XL1"])
 def test_new_record_whose_search_returns_another_misid_is_held(
@@ -107,7 +107,7 @@ def test_record_that_was_held_for_its_search_is_linked_once_the_search_is_right(
 
 
 @pytest.mark.parametrize("misid_filter", MisidFilter)
-@pytest.mark.parametrize("others", [0, 9])
+@pytest.mark.parametrize("others", [0, pytest.param(9, marks=pytest.mark.slow)])
 def test_filter_that_onefile_ignores_or_applies_loosely_holds_nothing(
     found: Found, misid_filter: MisidFilter, others: int
 ) -> None:
@@ -122,7 +122,7 @@ def test_filter_that_onefile_ignores_or_applies_loosely_holds_nothing(
 
 
 @pytest.mark.parametrize("misid_filter", MisidFilter)
-@pytest.mark.parametrize("others", [0, 9])
+@pytest.mark.parametrize("others", [0, pytest.param(9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("misid", "is_unclear"), [("00123", True), ("00", True), ("123", False), ("0", False), ("L0123", False)]
 )

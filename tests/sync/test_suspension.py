@@ -62,6 +62,7 @@ def _names(events: list[Any], *wanted: str) -> list[str]:
     return [event["event"] for event in events if event["event"] in wanted]
 
 
+@pytest.mark.slow
 def test_missing_seats_refuse_five_and_queue_the_rest_until_there_are_seats(found: Found, events: list[Any]) -> None:
     college = found(is_new=True, seats=SEATS)
     college.with_policy(max_in_flight=IN_FLIGHT)
