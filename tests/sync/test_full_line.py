@@ -22,7 +22,7 @@ from syncd.simulator import LimiterShape, make_limiter
 from syncd.state import plan_steps, runs
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.store import Store
-from syncd.state.plan_steps import StepToStore
+from syncd.state.plan_steps import StepToSend, StepToStore
 from syncd.state.rate_limit import StoredRateLimit
 from syncd.sync.context import Policy, SyncContext
 from syncd.sync.lookup import OneFileLookup
