@@ -210,8 +210,13 @@ def test_ctrl_c_without_a_stop_flag_cancels_the_query(url: str, server: Server) 
         server.wait_until_it_runs_query()
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    with _alongside(interrupt), pytest.raises(KeyboardInterrupt):
-        _read(Mis(url), _COUNT[server.make])
+    # A shell starts what runs in the background with this signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with _alongside(interrupt), pytest.raises(KeyboardInterrupt):
+            _read(Mis(url), _COUNT[server.make])
+    finally:
+        signal.signal(signal.SIGINT, before)
     _assert_no_trace(server)
 
 
