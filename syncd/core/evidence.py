@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from functools import lru_cache
+from sys import intern
 from typing import Final, Self
 
 from syncd.core.first_names import are_forms
@@ -120,7 +121,8 @@ class Traits:
             fold(first),
             fold(last),
             unicodedata.normalize("NFC", email).casefold(),
-            read_day(dob),
+            # Many people have the same one, which is kept once.
+            intern(read_day(dob)),
             "" if uln == _NO_ULN_YET else uln,
             "".join(nino.split()).upper(),
             _words(first),

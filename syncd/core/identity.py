@@ -25,6 +25,7 @@ from enum import Enum, StrEnum, auto
 from hashlib import blake2b
 from itertools import chain, islice
 from math import inf
+from sys import intern
 from typing import Final, Self
 
 from syncd.core.accounts import Known
@@ -91,7 +92,8 @@ class Person:
         """Read the person of an account from the values that OneFile last accepted."""
         if key.role.is_place:
             return cls(key, Traits(), name=fold(str(values.get("Name", ""))))
-        dates = (str(values.get(name) or "") for name in ("StartOn", "PlannedEndDate"))
+        # Many people have the same dates, which are kept once.
+        dates = (intern(str(values.get(name) or "")) for name in ("StartOn", "PlannedEndDate"))
         return cls(key, Traits.of_values(values), person_key, *dates)
 
     def marks(self, secret: bytes) -> Iterator[str]:
@@ -203,9 +205,9 @@ def identify(
         return (key for key in keys if key not in known.accounts and key not in unconfirmed)
 
     lookalikes = _lookalikes(new_keys, [*known.accounts, *unconfirmed])
-    sharing, common = _sharing_marks(records, index, secret, COMMON + len(findings))
+    sharing, shared = _sharing_marks(records, index, secret, COMMON + len(findings))
     # Of a key that is another person's now, the account is compared, and not the record.
-    twins = _Index((person for key, person in sharing.items() if key not in findings), secret, common)
+    twins = _Index((person for key, person in sharing.items() if key not in findings), secret, shared)
     for record in records():
         if record.key not in findings and (record.key in sharing or record.key in lookalikes):
             found = _Asked(record, known, gone, secret).find(lookalikes.get(record.key), index, twins)
@@ -333,14 +335,14 @@ def _without_numbers(values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 class _Index:
-    """People by their marks, without those in ``common``."""
+    """People by their marks; if ``only`` is given, by these alone."""
 
-    def __init__(self, people: Iterable[Person], secret: bytes, common: Collection[int] = ()) -> None:
+    def __init__(self, people: Iterable[Person], secret: bytes, only: Collection[int] | None = None) -> None:
         self._secret = secret
         self._people: dict[int, list[Person]] = {}
         for person in people:
             for mark in map(_number, person.marks(secret)):
-                if mark not in common:
+                if only is None or mark in only:
                     self._people.setdefault(mark, []).append(person)
 
     def __contains__(self, mark: object) -> bool:
@@ -382,10 +384,10 @@ def _look(key: Key) -> tuple[int, Role, str]:
 def _sharing_marks(
     records: Callable[[], Iterable[Record]], stored: _Index, secret: bytes, most: int
 ) -> tuple[dict[Key, Person], Set[int]]:
-    """Return the people of the records that share a mark with another record or account, and the marks of too many.
+    """Return the people of the records that share a mark with another record or account, and what the records share.
 
-    Those are the marks that more than ``most`` records have: they do not count. Few records share one that does. There
-    may be a million records, so of their marks only eight bytes each are kept.
+    Marks that more than ``most`` records have do not count. There may be a million records, so of all their marks only
+    eight bytes each are kept.
     """
     marks = array("Q")
     counts = array("B")
@@ -402,7 +404,7 @@ def _sharing_marks(
         # All are taken, because the next record's follow.
         if [mark for mark in islice(ours, number) if mark in shared or mark in stored]:
             sharing[record.key] = Person.of_record(record, secret)
-    return sharing, {mark for mark, number in times.items() if number > most}
+    return sharing, shared
 
 
 class _Repeated:
