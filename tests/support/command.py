@@ -120,6 +120,8 @@ class Syncd:
         self.customer_token = customer_token
         self.configuration = configuration
         self.environment: dict[str, str] = {}
+        self.longest_seconds: float = _LONGEST_COMMAND_SECONDS
+        """For how long a command may take that is run to its end."""
         self.umask = -1
         """Of what `start` starts; -1 for that of this process."""
         self._feeds: list[dict[str, object]] = [{"name": "learners", "role": "Learner", "query_file": self.feed.name}]
@@ -161,7 +163,7 @@ class Syncd:
         """Run a command to its end, in a process that is forked from one that has loaded syncd."""
         stdout, stderr = self._outputs(arguments[0])
         code = forking.run(
-            arguments, self.folder, self._environment(), stdout, stderr, timeout_seconds=_LONGEST_COMMAND_SECONDS
+            arguments, self.folder, self._environment(), stdout, stderr, timeout_seconds=self.longest_seconds
         )
         return Finished(code, stdout.read_text(encoding="utf-8"), stderr.read_text(encoding="utf-8"))
 

@@ -106,6 +106,8 @@ def open_site(
                 },
                 feed(Role.LEARNER, person_key=person_key),
             )
+            # Thousands of people take minutes on a busy machine.
+            syncd.longest_seconds = 900
             syncd.add_feed("tutors", Role.ASSESSOR, feed(Role.ASSESSOR))
             yield Site(Population(seed, shares), Mis(engine, keyed_by), onefile, syncd)
     finally:
