@@ -13,10 +13,11 @@ from sqlalchemy import make_url
 from .college import AtRequest, College
 from .killing import AtCommit, commits, said
 
-#: Of the two stores each has its run killed at every second request; of the two, with Keychain on and off, and before
-#: and after, each at every eighth commit, and none where another is. So a kill hits each request and each commit.
-_STORES: Final = 2
-_RUNS: Final = 8
+#: Of the two stores, with Keychain on and off, each has its run killed at every fourth request, before it and after it;
+#: and at every eighth commit, because of these before and after are two. None is killed where another is, so that a kill
+#: hits each request and each commit.
+_REQUESTS: Final = 4
+_COMMITS: Final = 8
 #: Of the two stores, before and after, each has its undo killed at every fourth place, and none where another is.
 _UNDOS: Final = 4
 #: Enough for several calls at once, and each more has its run killed at nine more commits.
@@ -74,8 +75,8 @@ def _walk(college: College, kind: type[AtRequest | AtCommit], *, is_after: bool,
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
 def test_killed_at_any_request_a_run_is_made_good_by_the_next(college: College, state: str, is_after: bool) -> None:
-    first = int(state.startswith("postgresql"))
-    assert _walk(college, AtRequest, is_after=is_after, places=slice(first, None, _STORES)) > 10
+    first = 2 * state.startswith("postgresql") + college.keychain
+    assert _walk(college, AtRequest, is_after=is_after, places=slice(first, None, _REQUESTS)) > 5
 
 
 @pytest.mark.slow
@@ -83,7 +84,7 @@ def test_killed_at_any_request_a_run_is_made_good_by_the_next(college: College, 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
 def test_killed_at_any_commit_a_run_is_made_good_by_the_next(college: College, state: str, is_after: bool) -> None:
     first = 4 * is_after + 2 * state.startswith("postgresql") + college.keychain
-    assert _walk(college, AtCommit, is_after=is_after, places=slice(first, None, _RUNS)) > 5
+    assert _walk(college, AtCommit, is_after=is_after, places=slice(first, None, _COMMITS)) > 5
 
 
 @pytest.mark.parametrize("state", ["sqlite"], indirect=True)
@@ -100,8 +101,8 @@ def test_killed_here_or_there_a_run_is_made_good_by_the_next(
 def test_killed_at_any_request_an_approved_run_is_continued_by_the_next(
     approved_college: College, state: str, is_after: bool
 ) -> None:
-    first = int(state.startswith("postgresql"))
-    assert _walk(approved_college, AtRequest, is_after=is_after, places=slice(first, None, _STORES)) > 10
+    first = 2 * state.startswith("postgresql") + approved_college.keychain
+    assert _walk(approved_college, AtRequest, is_after=is_after, places=slice(first, None, _REQUESTS)) > 5
 
 
 @pytest.mark.slow
@@ -111,7 +112,7 @@ def test_killed_at_any_commit_an_approved_run_is_continued_by_the_next(
     approved_college: College, state: str, is_after: bool
 ) -> None:
     first = 4 * is_after + 2 * state.startswith("postgresql") + approved_college.keychain
-    assert _walk(approved_college, AtCommit, is_after=is_after, places=slice(first, None, _RUNS)) > 5
+    assert _walk(approved_college, AtCommit, is_after=is_after, places=slice(first, None, _COMMITS)) > 5
 
 
 @pytest.mark.parametrize("state", ["sqlite"], indirect=True)

@@ -198,7 +198,7 @@ def live(found: Found, tmp_path: Path) -> Iterator[Live]:
 
 
 @pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 @pytest.mark.parametrize(
     ("keyed_by", "person_key"),
     [
