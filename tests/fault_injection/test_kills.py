@@ -13,9 +13,8 @@ from sqlalchemy import make_url
 from .college import AtRequest, College
 from .killing import AtCommit, commits, said
 
-#: Of the two stores, with Keychain on and off, each has its run killed at every fourth request, before it and after it;
-#: and at every eighth commit, because of these before and after are two. None is killed where another is, so that a kill
-#: hits each request and each commit.
+#: Of the two stores, with Keychain on and off, each has its run killed at every fourth request, before it and after it,
+#: and at every eighth commit, on one side of it; none where another is. So a kill hits each request and each commit.
 _REQUESTS: Final = 4
 _COMMITS: Final = 8
 #: Of the two stores, before and after, each has its undo killed at every fourth place, and none where another is.
