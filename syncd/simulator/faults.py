@@ -56,6 +56,10 @@ _AFTER = frozenset(
     }
 )
 
+#: The kinds after which a client can know what it does not know. The others answer in any words that are ordered, which
+#: may say that a call was successful that was not carried out.
+NOTICEABLE = tuple(kind for kind in FaultKind if kind not in {FaultKind.ANSWER, FaultKind.ANSWER_AFTER})
+
 #: The kinds of random faults by default: common failures.
 ORDINARY = (
     FaultKind.THROTTLE,

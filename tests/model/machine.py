@@ -24,6 +24,7 @@ from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import NothingToSettle, SyncdError
 from syncd.operations.decisions import DecisionRow, decide
 from syncd.simulator import ArchivedForm, Fault, FaultKind, LimiterShape, MisidFilter, Switches
+from syncd.simulator.faults import NOTICEABLE
 from syncd.state import approvals, changes, held_records, plan_steps, runs
 from syncd.state.db.tables import approval, run
 from syncd.state.held_records import HeldEntry, Selection
@@ -62,11 +63,9 @@ columns = st.sampled_from(
         ("email", "other@example.org"),
     ]
 )
-#: Waiting takes real time. An answer says success about a call that was not carried out, which no client can notice.
-_NOT_DRAWN = {FaultKind.LATENCY, FaultKind.ANSWER, FaultKind.ANSWER_AFTER}
 #: What is done and not told of makes the best stories.
 _KINDS: Final = [
-    *(kind for kind in FaultKind if kind not in _NOT_DRAWN),
+    *(kind for kind in NOTICEABLE if kind is not FaultKind.LATENCY),
     *(FaultKind.DROP_AFTER, FaultKind.ERROR_AFTER) * 2,
 ]
 faults = st.builds(

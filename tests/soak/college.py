@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, text
 
 from syncd.simulator import Fault, FaultKind, Faults, Simulator
-from syncd.simulator.faults import Trouble
+from syncd.simulator.faults import NOTICEABLE, Trouble
 
 ORGANISATION: Final = 5740
 ASSESSOR: Final = 300_001
@@ -107,7 +107,7 @@ class Chance(Faults):
             if self._rng.random() >= self.rate:
                 self.met["none"] += 1
                 return Trouble()
-            kind = self._rng.choice(list(FaultKind))
+            kind = self._rng.choice(NOTICEABLE)
             self.met[kind] += 1
         if kind is FaultKind.LATENCY:
             return Trouble(latency_seconds=0.5)
