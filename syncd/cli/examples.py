@@ -23,6 +23,7 @@ EXAMPLES: Final = {
     "unlink": "syncd unlink L1042",
     "verify": "syncd verify --fix",
     "status": "syncd status --json",
+    "runs": "syncd runs 17",
     "held": "syncd held --warnings",
     "accounts": "syncd accounts --csv",
     "history": "syncd history --since 7d",

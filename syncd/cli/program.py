@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "unlink": "unlink",
     "verify": "verify",
     "status": "status",
+    "runs": "runs",
     "held": "held",
     "accounts": "accounts",
     "history": "history",
@@ -54,7 +55,7 @@ COMMANDS: Final = {
 
 #: The commands that do nothing but print. The exit code of any other says what it did.
 _PRINTING: Final = frozenset(
-    {"doctor", "plan", "status", "held", "accounts", "history", "report", "explain", "help", "admin"}
+    {"doctor", "plan", "status", "runs", "held", "accounts", "history", "report", "explain", "help", "admin"}
 )
 
 _command: Final[ContextVar[str]] = ContextVar("command", default="")

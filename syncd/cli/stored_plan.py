@@ -50,7 +50,7 @@ def show_stored_plan(settings: Settings, number: int, form: PlanForm) -> None:
     with reading_session(store, organisations[0], now) as anywhere:
         details = run_list.find(anywhere.connection, organisations, number)
         if details is None:
-            raise NothingToSettle(f"There is no run {number}; 'syncd history --since 7d' lists what recent runs sent.")
+            raise NothingToSettle(f"There is no run {number}; 'syncd runs' lists the newest.")
         summary = details.summary
         session = anywhere.for_organisation(summary.organisation_id)
         if details.plan_run is None:

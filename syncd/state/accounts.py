@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,6 +30,16 @@ class AccountEntry:
     status: Status
     synced_at: datetime
     """When OneFile last accepted a change of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFilter:
+    """Which accounts are listed."""
+
+    role: Role | None = None
+    status: Status | None = None
+    misid: str = ""
+    """All of them if it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ _KNOWN: Final = select(
 _NOT_IN_USE: Final = _KNOWN.where(account.c.role.in_(list(Role)), account.c.status.in_(_UNUSED))
 _REFERENTS: Final = _KNOWN.where(account.c.role.in_([role for role in Role if role is not Role.LEARNER]))
 _LEARNERS: Final = _KNOWN.where(account.c.role == Role.LEARNER)
+_ENTRIES: Final = select(*(account.c[each.name] for each in fields(AccountEntry)))
 _NAMED: Final = select(account).where(
     account.c.organisation_id == bindparam("here"),
     account.c.role == bindparam("in_role"),
@@ -339,23 +350,23 @@ def leavers(session: StateSession) -> int:
 
 def listing(session: StateSession) -> list[AccountEntry]:
     """Every account, by role and MISID."""
+    here = _ENTRIES.where(account.c.organisation_id == session.organisation_id)
+    return [_to_entry(row) for row in session.connection.execute(here.order_by(account.c.role, account.c.misid))]
+
+
+def page(
+    session: StateSession, organisations: Collection[int], wanted: AccountFilter, *, first: int, most: int
+) -> tuple[list[AccountEntry], int]:
+    """At most ``most`` accounts, by role and MISID, from position ``first``, counted from 0; and how many there are."""
     columns = account.c
-    rows = session.connection.execute(
-        select(
-            columns.organisation_id,
-            columns.role,
-            columns.misid,
-            columns.user_id,
-            columns.status,
-            columns.synced_at,
-        )
-        .where(columns.organisation_id == session.organisation_id)
-        .order_by(columns.role, columns.misid)
-    )
-    return [
-        AccountEntry(organisation, Role(role), misid, user_id, Status(status), synced_at)
-        for organisation, role, misid, user_id, status, synced_at in rows
-    ]
+    conditions: list[ColumnElement[bool]] = [columns.organisation_id.in_(organisations)]
+    conditions += [] if wanted.role is None else [columns.role == wanted.role]
+    conditions += [] if wanted.status is None else [columns.status == wanted.status]
+    conditions += [columns.misid == wanted.misid] if wanted.misid else []
+    order = (columns.role, columns.misid, columns.organisation_id)
+    rows = session.connection.execute(_ENTRIES.where(*conditions).order_by(*order).offset(first).limit(most))
+    count = session.connection.scalar(select(func.count()).select_from(account).where(*conditions)) or 0
+    return [_to_entry(row) for row in rows], count
 
 
 def details(session: StateSession, key: Key) -> AccountDetails | None:
@@ -370,6 +381,10 @@ def details(session: StateSession, key: Key) -> AccountDetails | None:
         return None
     user_id, status, feed, created_at, synced_at, left_at = row
     return AccountDetails(user_id, Status(status), feed, created_at, synced_at, left_at)
+
+
+def _to_entry(row: Row[Any]) -> AccountEntry:
+    return AccountEntry(row.organisation_id, Role(row.role), row.misid, row.user_id, Status(row.status), row.synced_at)
 
 
 def _find_row(session: StateSession, key: Key) -> Row[Any] | None:

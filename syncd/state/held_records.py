@@ -1,6 +1,6 @@
 """The held records and the warnings: the list that an operator works through, with the time each was first seen."""
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -262,6 +262,31 @@ def page(session: StateSession, reason: Reason, *, warnings: bool, first: int, m
     """At most ``most`` of the entries listed for a reason, from position ``first``, counted from 0."""
     of_reason = _listed(session.organisation_id, warnings=warnings).where(held.c.reason == reason)
     return _to_entries(session, session.connection.execute(of_reason.offset(first).limit(most)))
+
+
+def of_organisations(
+    session: StateSession,
+    organisations: Collection[int],
+    selection: Selection,
+    *,
+    warnings: bool,
+    first: int,
+    most: int,
+) -> tuple[list[HeldEntry], int]:
+    """At most ``most`` of the selected entries of several organisations, and how many there are.
+
+    They are grouped by reason; ``first`` is the position of the first one, counted from 0.
+    """
+    columns = held.c
+    conditions = [columns.organisation_id.in_(organisations), columns.is_warning == warnings]
+    conditions += [columns.misid.in_(selection.misids)] if selection.misids else []
+    conditions += [] if selection.reason is None else [columns.reason == selection.reason]
+    conditions += [] if selection.role is None else [columns.role == selection.role]
+    order = (columns.reason, columns.organisation_id, columns.role, columns.misid, columns.row, columns.id)
+    listed = select(*_COLUMNS).where(*conditions).order_by(*order).offset(first).limit(most)
+    count = session.connection.scalar(select(func.count()).select_from(held).where(*conditions)) or 0
+    given = ChainMap(*(answers.stored(session.for_organisation(each)) for each in organisations))
+    return [_to_entry(session, row, given.get(_key(row))) for row in session.connection.execute(listed)], count
 
 
 def of_record(session: StateSession, key: Key) -> list[HeldEntry]:

@@ -46,9 +46,7 @@ def check(
     found = select(run.c.organisation_id, run.c.state).where(run.c.id == number)
     row = session.connection.execute(found).one_or_none() if number <= _LARGEST_NUMBER else None
     if row is None:
-        raise NothingToSettle(
-            f"There is no run {number}; 'syncd history --since 7d' lists what recent runs sent. Nothing was changed."
-        )
+        raise NothingToSettle(f"There is no run {number}; 'syncd runs' lists the newest. Nothing was changed.")
     organisation_id: int = row.organisation_id
     if organisation_id not in organisations:
         raise NothingToSettle(

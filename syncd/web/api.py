@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
@@ -13,15 +12,14 @@ from starlette.routing import Route
 
 from syncd.core.run import RunState
 from syncd.errors import StateUnusable
-from syncd.state import approvals, daemons, plan_steps, resync_requests, runs
+from syncd.state import approvals, daemons, resync_requests, runs
 from syncd.state.db.store import Store
 from syncd.state.plan_steps import StepFilter
 from syncd.state.session import reading_session, writing_session
-from syncd.state.views import run_list
 from syncd.state.views import status as status_view
 from syncd.state.views.documents import settled_document, status_document
-from syncd.state.views.plan_listing import step_document
 from syncd.web.identity import asked_by
+from syncd.web.listings import listings
 from syncd.web.metrics import Metrics
 from syncd.web.openapi import ADDRESS, Operation, document
 from syncd.web.schemas import (
@@ -30,8 +28,6 @@ from syncd.web.schemas import (
     Decided,
     Decision,
     Document,
-    PlanPage,
-    PlanQuery,
     Ready,
     Rejection,
     Status,
@@ -53,7 +49,7 @@ def endpoints(
     measured = measured or Metrics(store, organisations, clock)
     operations = [
         *_monitoring(store, organisations, clock, measured, calls_per_minute),
-        _plan(store, organisations, clock),
+        *listings(store, organisations, clock),
         *_steering(store, organisations, clock),
     ]
 
@@ -93,41 +89,6 @@ def _monitoring(
         Operation(Route("/metrics", metrics), "Metrics for Prometheus", {200: "Prometheus' text"}, refuses=[503]),
         Operation(Route("/api/status", status), "Status of the organisations", {200: Status}, refuses=[503]),
     ]
-
-
-def _plan(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> Operation:
-    def plan(request: Request) -> Response:
-        number = request.path_params["run"]
-        try:
-            asked = PlanQuery.model_validate(dict(request.query_params))
-        except ValidationError as problem:
-            names = ", ".join(sorted({str(each["loc"][0]) for each in problem.errors()}))
-            known = ", ".join(PlanQuery.model_fields)
-            return _bad_request(f"The query is not valid: {names}. It may have {known}; see {ADDRESS}.")
-        chosen = StepFilter(
-            part=asked.only or "", kind=asked.action or "", role=asked.role or "", field=asked.field, misid=asked.misid
-        )
-        with reading_session(store, organisations[0], clock) as session:
-            found = run_list.find(session.connection, organisations, number) if number < _FIRST_TOO_HIGH else None
-            if found is None or found.plan_run is None:
-                return JSONResponse({"error": f"There is no run {number} with a stored plan."}, 404)
-            here = session.for_organisation(found.summary.organisation_id)
-            count = sum(group.count for group in plan_steps.groups(here, number, chosen))
-            steps = plan_steps.page(here, number, chosen, first=asked.first, most=asked.limit)
-        listed = [step_document(step) for step in steps]
-        return JSONResponse({"run": number, "count": count, "first": asked.first, "steps": listed})
-
-    return Operation(
-        Route("/api/runs/{run:int}/plan", plan),
-        "The plan of a run, step by step, without values",
-        {200: PlanPage},
-        refuses=[400, 503],
-        query=PlanQuery,
-    )
-
-
-#: The numbers of runs are below it.
-_FIRST_TOO_HIGH: Final = 2**31
 
 
 def _steering(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Operation]:

@@ -19,6 +19,9 @@ ADDRESS: Final = "/api/openapi.json"
 Answer = type[BaseModel] | str
 """JSON of a model, or text of a media type."""
 
+#: A parameter in a path such as ``{run:int}``, and its converter.
+_PARAMETER: Final = re.compile(r"{(\w+)(?::(\w+))?}")
+_CONVERTER: Final = re.compile(r":\w+}")
 _TEXT: Final = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
 _REFUSALS: Final = {
     400: "Invalid request body or query.",
@@ -54,7 +57,13 @@ class Operation:
     @property
     def path(self) -> str:
         """With its parameters as OpenAPI writes them."""
-        return self.route.path.replace(":int}", "}")
+        return _CONVERTER.sub("}", self.route.path)
+
+    @property
+    def path_parameters(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The name and the schema of each parameter in the path."""
+        for name, converter in _PARAMETER.findall(self.route.path):
+            yield name, {"type": "integer", "minimum": 0} if converter == "int" else {"type": "string"}
 
 
 def document(
@@ -65,7 +74,10 @@ def document(
         [(model, "validation") for model in _models(operations)], ref_template="#/components/schemas/{model}"
     )
     # Only configured organisations are accepted.
-    schemas["$defs"]["Asked"]["properties"]["organisation_id"] = {"enum": [*organisations, None], "default": None}
+    for schema in schemas["$defs"].values():
+        if "default" in (given := schema.get("properties", {}).get("organisation_id", {})):
+            given |= {"enum": [*organisations, None]}
+            given.pop("anyOf", None)
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method] = _described(each, is_open=is_open)
@@ -113,8 +125,7 @@ def _described(operation: Operation, *, is_open: bool) -> dict[str, Any]:
         "responses": {str(status): _answer(status, answer) for status, answer in sorted(answers.items())},
     }
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
-        for name in re.findall(r"{(\w+)}", operation.path)
+        {"name": name, "in": "path", "required": True, "schema": schema} for name, schema in operation.path_parameters
     ]
     if operation.query:
         at = f"#/components/schemas/{operation.query.__name__}/properties"

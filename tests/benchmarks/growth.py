@@ -182,13 +182,13 @@ def _history(connection: Connection) -> int:
 def _page(connection: Connection) -> int:
     status.status(session_on(connection, ORGANISATION))
     days = daily_totals.days(connection, ORGANISATION, NOW, ZoneInfo("Europe/London"), 30)
-    rows = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=0, most=8)
+    rows = run_list.listing(connection, [ORGANISATION], run_list.RunFilter(), first=0, most=8)
     return len(days) + len(rows)
 
 
 def _runs_page(connection: Connection) -> int:
-    rows = run_list.listing(connection, [ORGANISATION], quiet_too=False, first=50, most=50)
-    return len(rows) and run_list.count(connection, [ORGANISATION], quiet_too=False)
+    rows = run_list.listing(connection, [ORGANISATION], run_list.RunFilter(), first=50, most=50)
+    return len(rows) and run_list.count(connection, [ORGANISATION], run_list.RunFilter())
 
 
 def _run_page(connection: Connection) -> int:

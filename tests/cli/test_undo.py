@@ -95,7 +95,7 @@ def test_runs_without_anything_to_undo_are_refused_in_a_sentence(college: Colleg
     assert syncd("sync").exit == 0
     college.execute_in_state("UPDATE run SET organisation_id = 99 WHERE id = 1")
     for arguments, sentence in (
-        (("77",), "There is no run 77; 'syncd history --since 7d' lists what recent runs sent. Nothing was changed."),
+        (("77",), "There is no run 77; 'syncd runs' lists the newest. Nothing was changed."),
         ((str(10**30),), f"There is no run {10**30}"),
         (("1",), "Run 1 is of organisation 99, which the configuration does not name. Nothing was changed."),
         (("3",), "Run 3 has sent nothing, or its changes are no longer stored. Nothing was changed."),

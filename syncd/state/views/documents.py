@@ -7,7 +7,7 @@ from typing import Any
 
 from syncd.core.evidence import Evidence
 from syncd.core.guard import Counts
-from syncd.core.run import OneFileStatus
+from syncd.core.run import Action, OneFileStatus, Outcome
 from syncd.state.accounts import AccountEntry
 from syncd.state.approvals import Settled
 from syncd.state.changes import ChangeEntry
@@ -15,6 +15,7 @@ from syncd.state.held_records import HeldEntry
 from syncd.state.runs import RunSummary
 from syncd.state.suspensions import Suspension
 from syncd.state.views.report import Report
+from syncd.state.views.run_list import RunDetails
 from syncd.state.views.status import OneFileReachability, StatusReport, combine
 
 
@@ -38,7 +39,7 @@ def status_document(reports: Mapping[int, StatusReport]) -> dict[str, Any]:
 def _status(report: StatusReport) -> dict[str, Any]:
     waiting = report.waiting
     return {
-        "last_run": report.last_run and _run(report.last_run),
+        "last_run": report.last_run and _last_run(report.last_run),
         "progress": report.progress and asdict(report.progress),
         "next_run_at": moment(report.next_run_at),
         "awaiting_approval": waiting
@@ -64,7 +65,7 @@ def suspension_document(suspension: Suspension) -> dict[str, Any]:
     }
 
 
-def _run(run: RunSummary) -> dict[str, Any]:
+def _last_run(run: RunSummary) -> dict[str, Any]:
     counts = ("creates", "updates", "leavers", "archivings", "returners", "held", "warnings", "unchanged")
     outcomes = ("applied", "refused", "in_doubt", "queued", "calls")
     return {
@@ -76,6 +77,26 @@ def _run(run: RunSummary) -> dict[str, Any]:
         **{name: getattr(run, name) for name in (*counts, *outcomes)},
         "reason": run.reason,
     }
+
+
+def run_document(run: RunSummary) -> dict[str, Any]:
+    """An entry of ``syncd runs --json``."""
+    return {
+        "organisation_id": run.organisation_id,
+        **_last_run(run),
+        "asked_by": run.asked_by,
+        "settled_by": run.settled_by,
+        "settled_at": moment(run.settled_at),
+        "settled_reason": run.settled_reason,
+        "drift": run.drift,
+        "undone_run": run.undone_run_id,
+    }
+
+
+def run_details_document(run: RunDetails, changes: Mapping[Action, Mapping[Outcome, int]]) -> dict[str, Any]:
+    """The document of ``syncd runs RUN --json``; ``changes`` are the numbers of what it sent."""
+    sent = {str(action): {str(outcome): count for outcome, count in by.items()} for action, by in changes.items()}
+    return {**run_document(run.summary), "changes": sent, "plan_run": run.plan_run}
 
 
 def onefile_text(onefile: OneFileReachability) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, TextClause, func, select
 
-from syncd.core.run import Action, Outcome
+from syncd.core.run import Action, Outcome, RunState, Trigger
 from syncd.state.changes import ENTRY_COLUMNS, ChangeEntry, to_entry
 from syncd.state.db.tables import NOT_QUIET, change, run
 from syncd.state.runs import SUMMARY_COLUMNS, RunSummary, VerifyScope, to_summary
@@ -24,16 +24,23 @@ class RunDetails:
     """The accounts that a verify has read back."""
 
 
-def listing(
-    connection: Connection, organisations: Sequence[int], *, quiet_too: bool, first: int, most: int
-) -> list[RunSummary]:
-    """At most ``most`` runs, the newest first, from position ``first``, counted from 0.
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are listed."""
 
-    Runs that found nothing to send are left out, unless ``quiet_too``.
-    """
+    quiet_too: bool = False
+    """Whether those are listed that found nothing to send."""
+    state: RunState | None = None
+    trigger: Trigger | None = None
+
+
+def listing(
+    connection: Connection, organisations: Sequence[int], wanted: RunFilter, *, first: int, most: int
+) -> list[RunSummary]:
+    """At most ``most`` runs, the newest first, from position ``first``, counted from 0."""
     rows = connection.execute(
         select(*SUMMARY_COLUMNS)
-        .where(*_listed(organisations, quiet_too=quiet_too))
+        .where(*_listed(organisations, wanted))
         .order_by(run.c.id.desc())
         .offset(first)
         .limit(most)
@@ -41,17 +48,17 @@ def listing(
     return [to_summary(row) for row in rows]
 
 
-def count(connection: Connection, organisations: Sequence[int], *, quiet_too: bool) -> int:
+def count(connection: Connection, organisations: Sequence[int], wanted: RunFilter) -> int:
     """How many runs `listing` has."""
-    return (
-        connection.scalar(select(func.count()).select_from(run).where(*_listed(organisations, quiet_too=quiet_too)))
-        or 0
-    )
+    return connection.scalar(select(func.count()).select_from(run).where(*_listed(organisations, wanted))) or 0
 
 
-def _listed(organisations: Sequence[int], *, quiet_too: bool) -> list[ColumnElement[bool] | TextClause]:
-    here = run.c.organisation_id.in_(organisations)
-    return [here] if quiet_too else [here, NOT_QUIET]
+def _listed(organisations: Sequence[int], wanted: RunFilter) -> list[ColumnElement[bool] | TextClause]:
+    conditions: list[ColumnElement[bool] | TextClause] = [run.c.organisation_id.in_(organisations)]
+    conditions += [] if wanted.quiet_too else [NOT_QUIET]
+    conditions += [] if wanted.state is None else [run.c.state == wanted.state]
+    conditions += [] if wanted.trigger is None else [run.c.trigger == wanted.trigger]
+    return conditions
 
 
 def find(connection: Connection, organisations: Sequence[int], number: int) -> RunDetails | None:

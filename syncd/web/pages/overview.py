@@ -17,6 +17,7 @@ from syncd.state.session import StateSession, reading_session
 from syncd.state.views import daily_totals, run_list
 from syncd.state.views import status as status_view
 from syncd.state.views.daily_totals import DailyTotals
+from syncd.state.views.run_list import RunFilter
 from syncd.state.views.status import StatusReport
 from syncd.web.charts import Chart, chart
 from syncd.web.pages.context import Allowance, PageContext
@@ -45,9 +46,7 @@ def routes(site: PageContext) -> list[Route]:
         now = site.clock()
         with reading_session(site.store, site.organisations[0], site.clock) as session:
             parts = [_part(site, session.for_organisation(each)) for each in site.organisations]
-            last_runs = run_list.listing(
-                session.connection, site.organisations, quiet_too=False, first=0, most=_LAST_RUNS
-            )
+            last_runs = run_list.listing(session.connection, site.organisations, RunFilter(), first=0, most=_LAST_RUNS)
         return site.show(
             request,
             "overview.html",

@@ -23,7 +23,7 @@ from syncd.state.session import StateSession, reading_session, writing_session
 from syncd.state.views import run_list
 from syncd.state.views.plan_listing import csv_lines, value_text
 from syncd.state.views.progress import progress
-from syncd.state.views.run_list import RunDetails
+from syncd.state.views.run_list import RunDetails, RunFilter
 from syncd.web.identity import asked_by
 from syncd.web.pages.context import (
     LONGEST_MISID,
@@ -46,9 +46,10 @@ def routes(site: PageContext) -> list[Route]:
 
     def show_list(request: Request) -> Response:
         page, quiet_too = number_in(request, "page"), request.query_params.get("all") == "yes"
+        wanted = RunFilter(quiet_too=quiet_too)
         with site.store.reading() as connection:
-            rows = run_list.listing(connection, site.organisations, quiet_too=quiet_too, first=page * ROWS, most=ROWS)
-            count = run_list.count(connection, site.organisations, quiet_too=quiet_too)
+            rows = run_list.listing(connection, site.organisations, wanted, first=page * ROWS, most=ROWS)
+            count = run_list.count(connection, site.organisations, wanted)
         query = {"all": "yes"} if quiet_too else {}
         return site.show(
             request, "runs.html", runs=rows, count=count, page=page, rows=ROWS, query=query, quiet_too=quiet_too
