@@ -41,7 +41,8 @@ def status(*, json: JsonOption = False, organisation: OrganisationOption = None,
 def _print_status(report: StatusReport) -> None:
     last, waiting = report.last_run, report.waiting
     lines = {
-        "as of": f"{now().astimezone():%d %b %Y %H:%M %Z}",
+        "now": f"{now().astimezone():%d %b %Y %H:%M %Z}",
+        "MIS read": _local(report.as_of) if report.as_of else "not yet by a run of all records",
         "last run": last
         and f"{last.id} ({last.trigger}), {describe(last.state)}, {_local(last.started_at)}"
         + (f": {last.reason}" if last.reason else ""),
@@ -53,6 +54,7 @@ def _print_status(report: StatusReport) -> None:
         "held": _by_kind(report.held),
         "warnings": report.warnings,
         "in doubt": report.in_doubt,
+        "drift": "not checked yet: 'syncd verify' finds it" if report.drift is None else report.drift,
         **({"suspended": _suspended(report.suspended)} if report.suspended else {}),
         "OneFile": _onefile(report.onefile),
     }

@@ -291,6 +291,24 @@ def last_verify(session: StateSession, trigger: Trigger, *, only_full: bool = Fa
     return None if document is None else VerifyScope.from_json(document)
 
 
+def drift_left(session: StateSession) -> int | None:
+    """In how many accounts the newest finished verify has left drift; ``None`` if there was none."""
+    row = session.connection.execute(
+        select(run.c.verify_scope, run.c.drift)
+        .where(
+            run.c.organisation_id == session.organisation_id,
+            run.c.state == RunState.FINISHED,
+            run.c.verify_scope.is_not(null()),
+        )
+        .order_by(run.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    still_different = VerifyScope.from_json(row.verify_scope).still_different
+    return row.drift if still_different is None else len(still_different)
+
+
 def record_drift(session: StateSession, number: int, accounts: int) -> None:
     """Store in how many accounts a verify found drift."""
     session.connection.execute(run.update().where(run.c.id == number).values(drift=accounts))
@@ -300,6 +318,16 @@ def last_success_at(session: StateSession) -> datetime | None:
     """When a run that covers every record last finished."""
     return session.connection.scalar(
         select(run.c.finished_at)
+        .where(run.c.organisation_id == session.organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
+        .order_by(run.c.id.desc())
+        .limit(1)
+    )
+
+
+def last_reading_at(session: StateSession) -> datetime | None:
+    """When the last finished run that covers every record began to read the feeds."""
+    return session.connection.scalar(
+        select(run.c.started_at)
         .where(run.c.organisation_id == session.organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
         .order_by(run.c.id.desc())
         .limit(1)

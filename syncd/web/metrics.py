@@ -48,6 +48,9 @@ METRICS: Final[Mapping[str, Described]] = {
         (*_OF, "role", "action"),
     ),
     "syncd_in_doubt": Described("gauge", "Creates whose outcome is unknown.", _OF),
+    "syncd_drift": Described(
+        "gauge", "Accounts in which the last verify has left drift; absent before the first verify.", _OF
+    ),
     "syncd_lag_seconds": Described(
         "gauge",
         "Age in seconds of the oldest unsent change, by the reason why it waits: held, in doubt or queued; "
@@ -209,6 +212,7 @@ def _samples(session: StateSession, counted: _Counted, now: datetime) -> dict[st
         "syncd_warnings": [((), warnings)],
         "syncd_suspended": [((each.kind.role, each.kind.action), each.queued) for each in suspensions.listing(session)],
         "syncd_in_doubt": [((), changes.in_doubt(session))],
+        "syncd_drift": [((), drift)] if (drift := runs.drift_left(session)) is not None else [],
         "syncd_lag_seconds": [((reason,), _age(waits[reason], now)) for reason in UnsentChange],
         "syncd_problem_seconds": [((problem,), _age(since.get(problem), now)) for problem in _SEEN_BY_RUNS],
         "syncd_runs_total": [((state,), number) for state, number in counted[counters.RUNS].items()],

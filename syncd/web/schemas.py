@@ -338,6 +338,8 @@ class OneStatus(Exact):
     held: dict[str, Count]
     warnings: Count
     in_doubt: Count
+    drift: Count | None
+    as_of: Moment | None
     suspended: list[Suspended]
     onefile: Annotated[str, Field(pattern="^(ok|unknown|unreachable since .+)$")]
 

@@ -49,6 +49,8 @@ def _status(report: StatusReport) -> dict[str, Any]:
         "held": dict(report.held),
         "warnings": report.warnings,
         "in_doubt": report.in_doubt,
+        "drift": report.drift,
+        "as_of": moment(report.as_of),
         "suspended": [suspension_document(each) for each in report.suspended],
         "onefile": onefile_text(report.onefile),
     }

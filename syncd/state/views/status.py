@@ -46,6 +46,10 @@ class StatusReport:
     held: Counter[Reason]
     warnings: int
     in_doubt: int
+    drift: int | None
+    """In how many accounts the last verify has left drift; ``None`` if there was no verify."""
+    as_of: datetime | None
+    """When the last finished run of every record began to read the MIS; ``None`` if there was none."""
     onefile: OneFileReachability
     waiting_counts: Counts = field(default_factory=Counts)
     """What still waits for a decision of that run's plan."""
@@ -67,6 +71,8 @@ def status(session: StateSession, calls_per_minute: int = CALLS_PER_MINUTE) -> S
         held=held,
         warnings=warnings,
         in_doubt=changes.in_doubt(session),
+        drift=runs.drift_left(session),
+        as_of=runs.last_reading_at(session),
         onefile=OneFileReachability(*runs.unreachable_since(session)),
         waiting_counts=approvals.waiting_counts(session, waiting) if waiting else Counts(),
         suspended=suspensions.listing(session),
@@ -94,6 +100,8 @@ def combine(reports: Collection[StatusReport]) -> StatusReport:
         held=sum((each.held for each in reports), Counter()),
         warnings=sum(each.warnings for each in reports),
         in_doubt=sum(each.in_doubt for each in reports),
+        drift=sum(drift) if (drift := _present(each.drift for each in reports)) else None,
+        as_of=None if any(each.as_of is None for each in reports) else min(_present(each.as_of for each in reports)),
         onefile=max((each.onefile for each in reports), key=_severity),
         waiting_counts=longest.waiting_counts if longest else Counts(),
         suspended=sorted(chain.from_iterable(each.suspended for each in reports), key=attrgetter("since")),

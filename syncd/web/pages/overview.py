@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -11,8 +10,6 @@ from starlette.routing import Route
 
 from syncd.core.records import Reason
 from syncd.errors import SyncdError
-from syncd.state import runs
-from syncd.state.runs import RunSummary
 from syncd.state.session import StateSession, reading_session
 from syncd.state.views import daily_totals, run_list
 from syncd.state.views import status as status_view
@@ -63,21 +60,14 @@ def routes(site: PageContext) -> list[Route]:
 def _part(site: PageContext, session: StateSession) -> _Part:
     status = status_view.status(session, site.calls_per_minute())
     days = daily_totals.days(session.connection, session.organisation_id, session.now, site.zone, _DAYS)
-    as_of = _in_sync_as_of(status.last_run, runs.last_success_at(session))
     return _Part(
         session.organisation_id,
-        standing(status, site.when(as_of)[1] if as_of else ""),
+        standing(status, site.when(status.as_of)[1] if status.as_of else ""),
         status,
         days,
         chart([[("applied", day.applied), ("refused", day.refused)] for day in days]),
         chart([[("calls", day.calls)] for day in days]),
     )
-
-
-def _in_sync_as_of(last: RunSummary | None, succeeded_at: datetime | None) -> datetime | None:
-    """When the last complete run began if it is the newest run, otherwise when it finished; ``None`` without one."""
-    is_newest = last is not None and succeeded_at is not None and last.finished_at == succeeded_at
-    return last.started_at if last and is_newest else succeeded_at
 
 
 def _allowance(site: PageContext) -> Allowance | None:

@@ -1,7 +1,6 @@
 """In sync or not, in one sentence."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from syncd.core.run import OneFileStatus, RunState
 from syncd.core.text import join, plural
@@ -56,9 +55,6 @@ def _of_last_run(status: StatusReport, last: RunSummary) -> Standing | None:
             return None
 
 
-_NOT_CHECKED: Final = "Not checked: changes made in OneFile itself; 'syncd verify' finds them."
-
-
 def _of_records(status: StatusReport, as_of: str) -> Standing:
     if status.in_doubt:
         said = plural(status.in_doubt, "create is", "creates are")
@@ -72,7 +68,21 @@ def _of_records(status: StatusReport, as_of: str) -> Standing:
         headline = f"Not in sync: {kinds} are suspended."
         more = "OneFile refuses them again and again. Each run tries one, and sends the rest when OneFile accepts it."
         return Standing(Tone.BAD, headline, more)
-    if held := status.held.total():
-        headline = f"In sync as of {as_of}, except {plural(held, 'held record')}."
-        return Standing(Tone.WAITING, headline, f"All other records of the feeds are in OneFile. {_NOT_CHECKED}")
-    return Standing(Tone.GOOD, f"In sync as of {as_of}.", f"All records of the feeds are in OneFile. {_NOT_CHECKED}")
+    held, drift = status.held.total(), status.drift or 0
+    exceptions = [
+        *([plural(held, "held record")] if held else []),
+        *([f"{plural(drift, 'account')} with drift"] if drift else []),
+    ]
+    more = f"All {'other ' if exceptions else ''}records of the feeds are in OneFile. {_drift_in_words(status.drift)}"
+    if exceptions:
+        return Standing(Tone.WAITING, f"In sync as of {as_of}, except {join(exceptions)}.", more)
+    return Standing(Tone.GOOD, f"In sync as of {as_of}.", more)
+
+
+def _drift_in_words(drift: int | None) -> str:
+    """What is known of changes that were made in OneFile itself."""
+    if drift is None:
+        return "Not checked: changes made in OneFile itself; 'syncd verify' finds them."
+    if drift:
+        return "The last verify found values in OneFile that differ from those it last accepted; see 'syncd verify'."
+    return "Changes made in OneFile since the last verify are not checked."

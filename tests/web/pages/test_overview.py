@@ -9,6 +9,7 @@ from syncd.core.guard import Limits
 from syncd.core.run import Trigger
 from syncd.core.scope import Scope
 from syncd.errors import OneFileUnreachable
+from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import daemons, resync_requests, runs
 from tests.support.college import College, Found
@@ -51,6 +52,28 @@ def test_the_headline_says_whether_the_college_is_in_sync_and_as_of_when(found: 
     assert _headline(college) == f"Not in sync yet: run {stopped} is approved."
     college.run()
     assert _headline(college) == f"In sync as of {AS_OF}, except 3 held records."
+
+
+def test_drift_that_a_verify_has_left_is_in_the_headline(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    college.run()
+    assert "&#39;syncd verify&#39; finds them" in Visitor(college).get("/").html
+    verify_once(college.context, Trigger.VERIFY)
+    assert _headline(college) == f"In sync as of {AS_OF}."
+    assert "since the last verify are not checked" in Visitor(college).get("/").html
+
+    (user,) = college.in_onefile("L1")
+    user.values["LastName"], user.modified_at = "Edited", college.clock.timestamp()
+    verify_once(college.context, Trigger.VERIFY)
+    assert _headline(college) == f"In sync as of {AS_OF}, except 1 account with drift."
+    assert "The last verify found values in OneFile" in Visitor(college).get("/").html
+    status = Visitor(college).get("/api/status").json
+    assert (status["drift"], status["as_of"]) == (1, "2026-01-15T12:00:00.000Z")
+    assert f'syncd_drift{{organisation="{ORGANISATION}"}} 1.0' in Visitor(college).get("/metrics").html
+
+    verify_once(college.context, Trigger.VERIFY, fix=True)
+    assert _headline(college) == f"In sync as of {AS_OF}."
 
 
 def test_a_run_limited_to_some_misids_is_not_said_to_be_in_sync(found: Found) -> None:
