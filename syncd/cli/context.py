@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -23,9 +24,13 @@ from syncd.cli.options import (
 from syncd.cli.output.streams import terminal
 from syncd.cli.output.text import print_done
 from syncd.core.run import RunState, Trigger
+from syncd.core.scope import NOTHING, Scope
+from syncd.core.text import join
 from syncd.errors import AnotherRun
 from syncd.settings import Settings
 from syncd.state.db.lock import Purpose, locked
+from syncd.state.session import StateSession
+from syncd.state.views import search
 from syncd.sync.context import SyncContext
 from syncd.sync.run import PlanMaker, RunResult, execute
 from syncd.sync.tally import Progress as OnProgress
@@ -33,9 +38,9 @@ from syncd.wiring.clock import now
 from syncd.wiring.context import open_context
 from syncd.wiring.store import open_store
 
-_IN_SYNC, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
+_IN_SYNC, _AWAITING_APPROVAL, SOME_HELD = 0, 3, 4
 #: With several organisations, the gravest exit code is returned.
-GRAVEST_FIRST: Final = (AnotherRun.exit_code, _AWAITING_APPROVAL, _SOME_HELD, _IN_SYNC)
+GRAVEST_FIRST: Final = (AnotherRun.exit_code, _AWAITING_APPROVAL, SOME_HELD, _IN_SYNC)
 
 
 @contextmanager
@@ -77,7 +82,42 @@ def exit_code(done: RunResult) -> int:
     """The exit code for the result of a run."""
     if done.state is RunState.AWAITING_APPROVAL or done.waiting:
         return _AWAITING_APPROVAL
-    return _IN_SYNC if done.is_in_sync else _SOME_HELD
+    return _IN_SYNC if done.is_in_sync else SOME_HELD
+
+
+@dataclass(slots=True)
+class NamedRecords:
+    """The records that a run is limited to, and which of them no feed of the organisations contains."""
+
+    scope: Scope
+    organisations: InitVar[Collection[int]]
+    _unknown: set[str] = field(init=False)
+    _not_asked: set[int] = field(init=False)
+
+    def __post_init__(self, organisations: Collection[int]) -> None:
+        self._unknown = set(self.scope.misids or ())
+        self._not_asked = set(organisations)
+
+    def find(self, session: StateSession, run: int) -> Scope:
+        """The records that the organisation's run has found, or those that have an account."""
+        if self.scope.misids is None:
+            return self.scope
+        unknown = search.without_record(session.connection, session.organisation_id, self.scope.misids, run)
+        self._unknown &= unknown
+        self._not_asked.discard(session.organisation_id)
+        return Scope.of(self.scope.misids - unknown)
+
+    def report_unknown(self) -> bool:
+        """Print the MISIDs that no feed of any organisation contains; whether there are any.
+
+        If a run of an organisation is missing, its records are not known, and none is reported.
+        """
+        if not self._unknown or self._not_asked:
+            return False
+        typer.echo(
+            f"No feed contains {join(sorted(map(repr, self._unknown)))}, and there is no such account.", err=True
+        )
+        return True
 
 
 @contextmanager
@@ -137,7 +177,7 @@ def run_plan(
     """Run the plan of a command, print the result, and exit with its code; ``remark`` returns what else to print."""
     with at_work(*where) as context:
         done = execute(context, trigger, maker, approved_by=whoami() if approve else "")
-    print_done(done, now(), only=None)
+    print_done(done, now(), NOTHING)
     if said := remark(done) if done.state is RunState.FINISHED else "":
         typer.echo(said)
     raise typer.Exit(exit_code(done))

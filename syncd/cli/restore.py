@@ -10,6 +10,7 @@ from syncd.cli.output.text import print_done
 from syncd.cli.program import app
 from syncd.core.fields import Role
 from syncd.core.run import RunState
+from syncd.core.scope import NOTHING
 from syncd.operations.rekey import restore as restore_account
 from syncd.wiring.clock import now
 
@@ -33,7 +34,7 @@ def restore(
     """
     with at_work(config, organisation) as context:
         restored = restore_account(context, misid, role)
-    print_done(restored.done, now(), only=None)
+    print_done(restored.done, now(), NOTHING)
     if restored.refusal:
         typer.echo(f"{restored.refusal.rstrip('.')}.")
     elif restored.was_archived is False:

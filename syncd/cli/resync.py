@@ -1,7 +1,6 @@
 """The command resync: request a run from the daemon."""
 
 import time
-from collections.abc import Collection
 from datetime import timedelta
 from threading import Event
 from typing import Annotated, Final
@@ -9,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from syncd.cli.context import exit_code, head, progress_bar, stopped_by_signals
+from syncd.cli.context import SOME_HELD, NamedRecords, exit_code, head, progress_bar, stopped_by_signals
 from syncd.cli.options import (
     ConfigOption,
     MisidOption,
@@ -21,6 +20,7 @@ from syncd.cli.options import (
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.run import Action, RunState, Trigger
+from syncd.core.scope import EVERYONE, Scope
 from syncd.errors import AnotherRun, Interrupted
 from syncd.onefile.rate_limit import seconds_of_quiet
 from syncd.state import accounts, approvals, plan_steps, resync_requests, runs
@@ -57,7 +57,7 @@ def resync(
     pauses for it. Requests made in the meantime are answered by the same run.
 
     Exit codes with --wait: 0 in sync; 1 could not run, or no daemon; 3 waits for 'syncd approve'; 4 done, but some
-    records are held, are queued or were refused.
+    records are held, are queued or were refused, or no feed contains a MISID of --misid.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
@@ -76,20 +76,23 @@ def resync(
             typer.echo(f"Run requested. The daemon starts it within two seconds, {in_progress}.")
         if not wait:
             return
+        named = NamedRecords(Scope.of(misid) if misid else EVERYONE, organisations)
         codes = set()
         try:
             for each, request in requests.items():
                 head(each, organisations)
-                codes.add(_outcome(store, each, request, stopping, misid or ()))
+                codes.add(_outcome(store, each, request, stopping, named))
         except Interrupted:
             typer.echo("No longer waiting. The request stands: the daemon makes the run.", err=True)
             raise typer.Exit(_COULD_NOT_RUN) from None
+    if named.report_unknown():
+        codes.add(SOME_HELD)
     raise typer.Exit(next(code for code in _GRAVEST_FIRST if code in codes))
 
 
-def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, misids: Collection[str]) -> int:
+def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, named: NamedRecords) -> int:
     """Wait for the run, print its result and return the exit code. Raises `Interrupted` if asked to stop."""
-    run = _answer(store, organisation_id, request, stopping, is_named=bool(misids))
+    run = _answer(store, organisation_id, request, stopping, is_named=not named.scope.is_everyone)
     if run is None:
         problem = (
             f"No daemon is running for organisation {organisation_id} on the state store {store}: start 'syncd run'. "
@@ -98,7 +101,8 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, 
     elif run.state is RunState.FINISHED or run.state in _STOPPED:
         with reading_session(store, organisation_id, now) as session:
             done = _done(session, run)
-        text.print_done(done, run.started_at, only=misids)
+            found = named.find(session, run.id)
+        text.print_done(done, run.started_at, found)
         return exit_code(done)
     else:
         problem = f"Run {run.id} failed: {run.reason or 'the daemon stopped; see its log.'}"

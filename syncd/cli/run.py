@@ -16,8 +16,6 @@ from syncd.cli.program import app
 from syncd.settings import load_settings
 from syncd.wiring.store import bare_store, make_ready
 
-_IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
-
 
 @app.command(rich_help_panel="Running")
 def run(*, config: ConfigOption = None) -> None:

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.context import GRAVEST_FIRST, exit_code, head, locked_organisation, open_run_context, progress_bar
+from syncd.cli.context import (
+    GRAVEST_FIRST,
+    SOME_HELD,
+    NamedRecords,
+    exit_code,
+    head,
+    locked_organisation,
+    open_run_context,
+    progress_bar,
+)
 from syncd.cli.options import (
     ConfigOption,
     MisidOption,
@@ -17,13 +26,11 @@ from syncd.cli.options import (
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.run import Trigger
-from syncd.core.scope import EVERYONE, Scope
+from syncd.core.scope import EVERYONE, NOTHING, Scope
 from syncd.errors import AnotherRun
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.sync.run import run_once
 from syncd.wiring.clock import now
-
-_IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 
 
 @app.command(rich_help_panel="Running")
@@ -39,10 +46,12 @@ def sync(
     """Make one run now, in the foreground; with several organisations, one run for each in turn.
 
     Exit codes: 0 in sync; 1 could not run; 3 waits for 'syncd approve'; 4 done, but some records are held, are
-    queued or were refused; 5 another run is in progress.
+    queued or were refused, or no feed contains a MISID of --misid; 5 another run is in progress.
     """
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
+    scope = Scope.of(misid) if misid else EVERYONE
+    named = NamedRecords(scope, organisations)
     codes = set()
     with open_run_context(settings) as context:
         for each in organisations:
@@ -53,11 +62,11 @@ def sync(
                     running = partial(
                         run_once,
                         trigger=Trigger.COMMAND,
-                        scope=Scope.of(misid) if misid else EVERYONE,
+                        scope=scope,
                         approved_by=whoami() if approve else "",
                         asked_by=whoami(),
                         progress=progress,
-                        on_undo=lambda undone: text.print_done(undone, now(), only=None),
+                        on_undo=lambda undone: text.print_done(undone, now(), NOTHING),
                     )
                     done = running(here) if misid else run_yielding_to_resyncs(here, running)
             except AnotherRun as problem:
@@ -65,6 +74,10 @@ def sync(
                 typer.echo(str(problem), err=True)
                 codes.add(problem.exit_code)
             else:
-                text.print_done(done, started, only=misid or ())
+                with here.reading_session() as session:
+                    found = named.find(session, done.run)
+                text.print_done(done, started, found)
                 codes.add(exit_code(done))
+    if named.report_unknown():
+        codes.add(SOME_HELD)
     raise typer.Exit(next(code for code in GRAVEST_FIRST if code in codes))

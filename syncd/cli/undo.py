@@ -9,6 +9,7 @@ from syncd.cli.context import exit_code, locked_organisation, open_run_context, 
 from syncd.cli.options import ApproveOption, ConfigOption, MisidOption, settings_of, whoami, whole_number
 from syncd.cli.output.text import print_done, print_table
 from syncd.cli.program import app
+from syncd.core.scope import NOTHING
 from syncd.core.undo import NotUndone
 from syncd.state import undo as undos
 from syncd.sync.run import undo_once
@@ -49,7 +50,7 @@ def undo(
             )
         with context.reading_session() as session:
             left = undos.left(session, done.run)
-    print_done(done, now(), only=None)
+    print_done(done, now(), NOTHING)
     print_left(left)
     raise typer.Exit(exit_code(done))
 

@@ -64,6 +64,7 @@ def test_daemon_starts_resync_in_two_seconds_and_caller_gets_the_outcome(
     with _daemon(syncd):
         mis.correct(misid, family_name="Ó Súilleabháin")
         for_one = syncd("resync", "--misid", misid, "--wait")
+        for_unknown = syncd("resync", "--misid", "9999", "--wait")
         for_all = syncd("resync", "--wait")
         mis.engine.dispose()
         with mis.engine.begin() as connection:
@@ -74,6 +75,9 @@ def test_daemon_starts_resync_in_two_seconds_and_caller_gets_the_outcome(
     assert "1 updated" in for_one.stdout
     assert re.search(rf"^In sync as of \d\d \w{{3}} \d{{4}} \d\d:\d\d \w+: {misid}\.$", for_one.stdout, re.MULTILINE)
     assert onefile.learner(misid).values["LastName"] == "Ó Súilleabháin"
+    assert for_unknown.exit == Exit.SOME_HELD
+    assert for_unknown.stderr == "No feed contains '9999', and there is no such account.\n"
+    assert "In sync" not in for_unknown.stdout
     assert (for_all.exit, for_all.stderr) == (Exit.SOME_HELD, "")
     assert "nothing to send" in for_all.stdout
     assert "held: see 'syncd held'" in for_all.stdout
@@ -81,8 +85,8 @@ def test_daemon_starts_resync_in_two_seconds_and_caller_gets_the_outcome(
     assert "MIS" in for_nobody.stderr
     assert "Traceback" not in for_nobody.stderr
     answered = _answered(syncd)
-    assert [row.trigger for row in answered] == ["request"] * 3
-    # A machine that does something else meanwhile does so less than three times.
+    assert [row.trigger for row in answered] == ["request"] * 4
+    # A machine that does something else meanwhile does so less than four times.
     assert min(row.started_at - row.requested_at for row in answered) < timedelta(seconds=2)
 
 

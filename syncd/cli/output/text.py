@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from textwrap import fill
 from typing import Final
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from syncd.core.guard import ChangeKind, Counts
 from syncd.core.run import Action, RunState
+from syncd.core.scope import EVERYONE, Scope
 from syncd.core.text import plural, plurals, printable
 from syncd.sync.run import RunResult
 
@@ -30,11 +31,10 @@ PAST: Final = {
 }
 
 
-def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None = ()) -> None:
+def print_done(done: RunResult, as_of: datetime, scope: Scope = EVERYONE) -> None:
     """Print the result of a run in a few lines.
 
-    ``as_of`` is when the feeds were read at the earliest, and ``only`` the MISIDs that the run was limited to; ``None``
-    if it did not compare the feeds at all.
+    ``as_of`` is when the feeds were read at the earliest, and ``scope`` the records that were compared with the feeds.
     """
     if done.state is RunState.AWAITING_APPROVAL:
         did = f"sent {plural(done.sent, 'approved change')}" if done.sent else "sent nothing"
@@ -48,7 +48,7 @@ def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None
             typer.echo(f"It would make {counts_in_words(done.counts)}{held}.")
         right = f"If that is right: look at 'syncd plan {done.run}', then run 'syncd approve'. If not: "
         typer.echo(
-            right + ("'syncd reject'." if only is None else "correct the\nMIS or the feed's query, and run again.")
+            right + ("'syncd reject'." if scope.is_empty else "correct the\nMIS or the feed's query, and run again.")
         )
         return
     sent = [f"{done.applied[action]} {past}" for action, past in PAST.items() if done.applied.get(action)]
@@ -62,15 +62,15 @@ def print_done(done: RunResult, as_of: datetime, *, only: Collection[str] | None
         (done.queued, "queued, because OneFile refuses such changes: see 'syncd status'"),
         (done.waiting, "waiting for 'syncd approve' or 'syncd reject'"),
         (done.warnings, "values left out: see 'syncd held --warnings'"),
-        (done.left if only is not None else 0, "left the MIS: see 'syncd plan'"),
+        (0 if scope.is_empty else done.left, "left the MIS: see 'syncd plan'"),
         (done.not_undone, f"not undone: the page of run {done.run} lists it"),
     )
     for count, what in trouble:
         if count:
             typer.echo(f"  {count} {what}")
-    if done.is_in_sync and only is not None:
-        scope = ", ".join(only) or "all records of the feeds"
-        typer.echo(f"In sync as of {as_of.astimezone():%d %b %Y %H:%M %Z}: {scope}.")
+    if done.is_in_sync and not scope.is_empty:
+        records = "all records of the feeds" if scope.misids is None else ", ".join(sorted(scope.misids))
+        typer.echo(f"In sync as of {as_of.astimezone():%d %b %Y %H:%M %Z}: {records}.")
         typer.echo("Not checked: changes made in OneFile itself; 'syncd verify' finds them.")
 
 

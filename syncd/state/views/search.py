@@ -1,6 +1,6 @@
 """Search by MISID or UserID, in the accounts and in the held records that have no account."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -26,7 +26,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from syncd.core.accounts import Status
 from syncd.core.fields import Role
 from syncd.core.records import Key
-from syncd.state.db.tables import account, held
+from syncd.state.db.tables import account, held, plan_step
 
 _Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
 
@@ -138,6 +138,16 @@ def _all_accounts() -> Subquery:
         held.c.is_warning.is_(False), held.c.misid != "", ~exists().where(is_same)
     )
     return union_all(with_account, without.distinct()).subquery()
+
+
+def without_record(connection: Connection, organisation_id: int, misids: Set[str], run: int) -> set[str]:
+    """Those of these MISIDs that no account, no held record and no step of the run's plan has."""
+    named = [
+        select(table.c.misid).where(table.c.organisation_id == organisation_id, table.c.misid.in_(misids))
+        for table in (account, held)
+    ]
+    planned = select(plan_step.c.misid).where(plan_step.c.run_id == run, plan_step.c.misid.in_(misids))
+    return {*misids}.difference(connection.scalars(union_all(*named, planned)))
 
 
 def roles_with(connection: Connection, organisations: Sequence[int], misid: str) -> list[Key]:
