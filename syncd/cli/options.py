@@ -4,29 +4,21 @@ import getpass
 import os
 import re
 import sys
-from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from structlog.typing import FilteringBoundLogger
 
 from syncd import logs
+from syncd.cli.config_option import config_before_command
 from syncd.core.fields import FIELDS, Role
 from syncd.core.misid import read_misid
 from syncd.core.records import Reason
 from syncd.core.values import Unusable
 from syncd.settings import Settings, configuration_file, load_settings
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="The configuration file. (default: $SYNCD_CONFIG, else ./syncd.toml)", show_default=False
-    ),
-]
-
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -119,10 +111,6 @@ OrganisationOption = Annotated[
         show_default=False,
     ),
 ]
-
-
-#: The file named before the command, as in ``syncd --config FILE sync``.
-config_before_command: Final[ContextVar[Path | None]] = ContextVar("config_before_command", default=None)
 
 
 def file_of(config: Path | None) -> Path:

@@ -5,15 +5,9 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import GRAVEST_FIRST, exit_code, head, locked_organisation, open_run_context, progress_bar
-from syncd.cli.options import (
-    ConfigOption,
-    MisidOption,
-    OrganisationOption,
-    organisations_of,
-    settings_of,
-    whoami,
-)
+from syncd.cli.options import MisidOption, OrganisationOption, organisations_of, settings_of, whoami
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.run import Trigger
@@ -26,7 +20,7 @@ from syncd.wiring.clock import now
 _IN_STEP, _AWAITING_APPROVAL, _SOME_HELD = 0, 3, 4
 
 
-@app.command(rich_help_panel="Running")
+@app.command()
 def sync(
     *,
     approve: Annotated[
