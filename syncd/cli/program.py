@@ -3,7 +3,9 @@
 import logging
 import sys
 import traceback
+from collections.abc import Collection
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
@@ -47,7 +49,7 @@ class Commands(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         imported: dict[str, Any] = {**self.commands}
-        self._not_imported: Final = COMMANDS.keys() - imported
+        self._not_imported = COMMANDS.keys() - imported
         for name, listed in COMMANDS.items():
             command = imported.setdefault(name, TyperCommand(name, help=listed.summary))
             command.rich_help_panel = listed.panel
@@ -62,12 +64,20 @@ class Commands(TyperGroup):
         """Import the command that is called, and return its name, itself and its arguments. Raises `UsageError`."""
         name = args[0]
         if name in self._not_imported:
-            import_module(f"syncd.cli.{COMMANDS[name].module}")
-            self.commands[name] = getattr(typer.main.get_command(app), "commands", {})[name]
+            self.import_commands([name])
         if name in COMMANDS:
             _complete_help(self.commands[name], name)
             _name_values(self.commands[name], ctx)
         return super().resolve_command(ctx, args)
+
+    def import_commands(self, names: Collection[str]) -> None:
+        """Import these commands, which until then are only listed."""
+        for name in names:
+            import_module(f"syncd.cli.{COMMANDS[name].module}")
+        imported: Any = typer.main.get_command(app)
+        for name in names:
+            self.commands[name] = imported.commands[name]
+        self._not_imported -= set(names)
 
 
 app = typer.Typer(
@@ -103,6 +113,12 @@ def syncd(
     _command.set(ctx.invoked_subcommand or "")
 
 
+@cache
+def program() -> Any:
+    """The program, which is made once in a process."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run a command, and exit with the code that the contract states."""
     with printable_streams():
@@ -111,7 +127,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        program()()
     except SyncdError as problem:
         _end(str(problem), problem.exit_code)
     except (Interrupted, KeyboardInterrupt):
