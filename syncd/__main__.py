@@ -15,13 +15,12 @@ def main() -> None:
     from syncd.cli.output.stdout import open_stdout  # noqa: PLC0415
     from syncd.cli.program import end_without_output  # noqa: PLC0415
     from syncd.log_queue import open_stderr  # noqa: PLC0415
-    from syncd.logs import note_dropped  # noqa: PLC0415
 
     # Everything that syncd writes is for its owner only, whatever umask a shell or a service manager has.
     os.umask(0o077)
     output, errors = open_stdout(), open_stderr()
     if errors:
-        errors.on_dropped = note_dropped
+        errors.on_dropped = _note_dropped
     try:
         cli.main()
     except SystemExit as ending:
@@ -35,6 +34,13 @@ def main() -> None:
     finally:
         if errors:
             errors.drain()
+
+
+def _note_dropped(lines: int) -> None:
+    # The logging is only imported if something is logged, or was dropped.
+    from syncd.logs import note_dropped  # noqa: PLC0415
+
+    note_dropped(lines)
 
 
 if __name__ == "__main__":

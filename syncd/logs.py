@@ -4,7 +4,6 @@ Lines contain MISIDs, UserIDs and field names. No personal value and no secret i
 """
 
 import logging
-import os
 import sys
 import time
 from threading import Lock
@@ -15,14 +14,13 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from syncd.core.text import printable
+from syncd.journal import with_priority
 
 _JSON: Final = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
 
 Format = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
 
-#: The priorities of sd-daemon(3), which 'journalctl --priority' filters by.
-_PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 #: For how long the repetitions of a library's warning are counted.
 _HOUR_SECONDS: Final = 3600.0
 #: Of how many different warnings; all others of a library count as one, because some libraries put values into them.
@@ -72,26 +70,6 @@ def note_dropped(lines: int) -> None:
     # As an error, so that it is there at every level.
     log: FilteringBoundLogger = structlog.get_logger("syncd")
     log.error("log_lines_dropped", lines=lines)
-
-
-def with_priority(text: str, level: int) -> str:
-    """Return a text for standard error: if systemd's journal reads it, each line begins with its priority.
-
-    systemd removes the prefix again. Otherwise the text is unchanged. ``level`` is one of `logging`'s.
-    """
-    if not _is_read_by_journal():
-        return text
-    prefix = f"<{_PRIORITIES.get(level, _PRIORITIES[logging.INFO])}>"
-    return "\n".join(f"{prefix}{line}" for line in text.split("\n"))
-
-
-def _is_read_by_journal() -> bool:
-    """Whether standard error is the stream that JOURNAL_STREAM names; it is not if it was redirected."""
-    try:
-        found = os.fstat(sys.stderr.fileno())
-    except (OSError, ValueError, AttributeError):
-        return False
-    return os.environ.get("JOURNAL_STREAM", "") == f"{found.st_dev}:{found.st_ino}"
 
 
 class _WithPriority(structlog.stdlib.ProcessorFormatter):

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 #: curl's, for a proxy without a port.
 _DEFAULT_PORTS: Final = {"http": 1080, "https": 443}
@@ -36,8 +37,11 @@ class Proxy:
         return f"{self.host}:{self.port} ({self.origin})"
 
     @property
-    def for_httpx(self) -> httpx.Proxy:
+    def for_httpx(self) -> "httpx.Proxy":
         """The proxy as httpx takes it."""
+        # Imported here and below, so that commands that only check the configuration do not wait for it.
+        import httpx  # noqa: PLC0415
+
         return httpx.Proxy(f"{self.scheme}://{self.host}:{self.port}", auth=self.credentials)
 
 
@@ -71,6 +75,8 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | 
 
     Raises `ValueError` with a sentence that names the variable.
     """
+    import httpx  # noqa: PLC0415
+
     target = httpx.URL(url)
     if _is_this_machine(target.host) or _is_excepted(target.host, environment):
         return None
@@ -108,7 +114,7 @@ def _is_covered(host: str, listed: str) -> bool:
         return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 
 
-def _of_windows(target: httpx.URL) -> Proxy | None:
+def _of_windows(target: "httpx.URL") -> Proxy | None:
     text = "" if proxy_bypass(target.host) else getproxies().get(target.scheme, "")
     try:
         return parse_proxy(text, _WINDOWS)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import JsonOption, OrganisationOption
 from syncd.cli.output.json import print_json
 from syncd.cli.output.streams import data_output
 from syncd.cli.output.text import print_table, shortly
@@ -18,7 +19,7 @@ from syncd.state.views.documents import account_document
 _ACCOUNT_COLUMNS = ("organisation_id", "role", "misid", "user_id", "status", "synced_at")
 
 
-@app.command(rich_help_panel="Looking")
+@app.command()
 def accounts(
     *,
     json: JsonOption = False,

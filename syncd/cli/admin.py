@@ -7,7 +7,7 @@ import typer
 from syncd.cli.program import app
 
 admin = typer.Typer(no_args_is_help=True, help="Manage access to the web pages.")
-app.add_typer(admin, name="admin", rich_help_panel="Setting up")
+app.add_typer(admin, name="admin")
 
 
 @admin.command()

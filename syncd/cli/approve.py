@@ -4,7 +4,8 @@ from typing import Annotated, Final
 
 import typer
 
-from syncd.cli.options import ConfigOption, OnlyRoleOption, field_named, settings_of, whoami, whole_number
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import OnlyRoleOption, field_named, settings_of, whoami, whole_number
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.decisions import Part
@@ -40,7 +41,7 @@ ReasonGivenOption = Annotated[
 ]
 
 
-@app.command(rich_help_panel="Deciding")
+@app.command()
 def approve(
     run: RunArgument = None,
     *,
@@ -77,7 +78,7 @@ def approve(
         typer.echo(f"{plural(settled.waiting, 'change')} of the run still wait: approve or reject them as well.")
 
 
-@app.command(rich_help_panel="Deciding")
+@app.command()
 def reject(run: RunArgument = None, *, reason: ReasonGivenOption = "", config: ConfigOption = None) -> None:
     """Reject the changes of a stopped run, or what is left of them after a part was approved.
 

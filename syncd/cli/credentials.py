@@ -10,7 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from syncd.cli.options import ConfigOption, set_up_logs, settings_of, whoami
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import set_up_logs, settings_of, whoami
 from syncd.cli.program import app
 from syncd.cli.state import store_to_read
 from syncd.core.spreadsheet import as_text
@@ -20,7 +21,7 @@ from syncd.state.session import writing_session
 from syncd.wiring.clock import now
 
 credentials = typer.Typer(no_args_is_help=True, help="Export the first passwords of new accounts.")
-app.add_typer(credentials, name="credentials", rich_help_panel="Running")
+app.add_typer(credentials, name="credentials")
 
 _COLUMNS: Final = tuple(column.name for column in fields(FirstPassword))
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.options import ConfigOption, settings_of
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import settings_of
 from syncd.cli.program import app
 from syncd.cli.state import store_to_read
 from syncd.errors import ConfigurationError
@@ -14,7 +15,7 @@ from syncd.state.db.schema import NEWEST
 from syncd.wiring.store import bare_store, open_store
 
 db = typer.Typer(no_args_is_help=True, help="Maintain the state store: schema, check, backup, encryption.")
-app.add_typer(db, name="db", rich_help_panel="Setting up")
+app.add_typer(db, name="db")
 
 
 @db.command()

@@ -10,7 +10,7 @@ from syncd import demo as demo_
 from syncd.cli.program import app
 
 
-@app.command(rich_help_panel="Setting up")
+@app.command()
 def demo(
     *,
     folder: Annotated[

@@ -10,8 +10,9 @@ from typing import Final
 import typer
 
 from syncd import logs
+from syncd.cli.config_option import ConfigOption, config_before_command
 from syncd.cli.context import stopped_by_signals
-from syncd.cli.options import ConfigOption, JsonOption, config_before_command
+from syncd.cli.options import JsonOption
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import width
 from syncd.cli.program import app
@@ -26,7 +27,7 @@ _PLAIN_MARKS: Final = _MARKS | {State.OK: "+", State.FAILED: "x"}
 _NAME_COLUMNS: Final = 14
 
 
-@app.command(rich_help_panel="Setting up")
+@app.command()
 def doctor(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     """Check what a run needs: configuration, state store, MIS, feeds, OneFile.
 

@@ -7,16 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import stopped_by_signals
-from syncd.cli.options import (
-    ConfigOption,
-    JsonOption,
-    OrganisationOption,
-    misid_given,
-    organisations_of,
-    set_up_logs,
-    settings_of,
-)
+from syncd.cli.options import JsonOption, OrganisationOption, misid_given, organisations_of, set_up_logs, settings_of
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import print_table, shortly, width
 from syncd.cli.program import app
@@ -34,7 +27,7 @@ from syncd.wiring.context import open_context
 _GUARD = "not checked: it applies to a run as a whole; 'syncd plan' shows its result"
 
 
-@app.command(rich_help_panel="Looking")
+@app.command()
 def explain(
     misid: Annotated[str, typer.Argument(metavar="MISID", parser=misid_given, help="The MISID of the record.")],
     *,

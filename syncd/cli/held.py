@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from syncd.cli.options import ConfigOption, JsonOption, OnlyRoleOption, OrganisationOption, ReasonOption
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import JsonOption, OnlyRoleOption, OrganisationOption, ReasonOption
 from syncd.cli.output.json import print_json
 from syncd.cli.output.streams import data_output
 from syncd.cli.output.text import print_item, print_table, shortly
@@ -39,7 +40,7 @@ _CSV_COLUMNS: Final = (
 )
 
 
-@app.command(rich_help_panel="Looking")
+@app.command()
 def held(
     *,
     reason: ReasonOption = None,

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from syncd.cli.commands import COMMANDS
 from syncd.cli.output.text import print_item, width
-from syncd.cli.program import COMMANDS, app
+from syncd.cli.program import app
 from syncd.documentation import Page, pages
 from syncd.errors import SyncdError
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
@@ -52,7 +53,7 @@ def _kinds_of(error: type[SyncdError]) -> Iterator[type[SyncdError]]:
         yield from _kinds_of(kind)
 
 
-@app.command("help", rich_help_panel="Looking")
+@app.command("help")
 def help_(
     context: typer.Context,
     topic: Annotated[

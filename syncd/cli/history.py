@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, organisations_of, settings_of
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import JsonOption, OrganisationOption, organisations_of, settings_of
 from syncd.cli.output.dates import SinceOption, Span, UntilOption, zone_of
 from syncd.cli.output.json import print_json_list
 from syncd.cli.output.streams import data_output
@@ -36,7 +37,7 @@ _CSV_COLUMNS: Final = (
 )
 
 
-@app.command(rich_help_panel="Looking")
+@app.command()
 def history(
     misid: Annotated[
         str | None,

@@ -11,8 +11,9 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import at_work, exit_code
-from syncd.cli.options import ConfigOption, OrganisationOption, whoami
+from syncd.cli.options import OrganisationOption, whoami
 from syncd.cli.program import app
 from syncd.core.evidence import Likeness
 from syncd.core.fields import Role
@@ -76,7 +77,7 @@ _RECORDS_LEFT: Final = {
 }
 
 
-@app.command(rich_help_panel="First contact")
+@app.command()
 def link(
     *,
     apply: Annotated[Path | None, typer.Option("--apply", metavar="FILE", help="Apply the answers in FILE.")] = None,

@@ -2,13 +2,14 @@
 
 import typer
 
-from syncd.cli.options import ConfigOption, set_up_logs, settings_of
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import set_up_logs, settings_of
 from syncd.cli.program import app
 from syncd.core.alerts import test_notification
 from syncd.errors import ConfigurationError, NotTold
 
 notify = typer.Typer(no_args_is_help=True, help="Manage notifications.")
-app.add_typer(notify, name="notify", rich_help_panel="Setting up")
+app.add_typer(notify, name="notify")
 
 
 @notify.command("test")

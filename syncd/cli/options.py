@@ -4,15 +4,13 @@ import getpass
 import os
 import re
 import sys
-from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from structlog.typing import FilteringBoundLogger
 
-from syncd import logs
+from syncd.cli.config_option import config_before_command
 from syncd.core.fields import FIELDS, Role
 from syncd.core.misid import read_misid
 from syncd.core.records import Reason
@@ -20,13 +18,8 @@ from syncd.core.values import Unusable
 from syncd.settings import Settings, configuration_file, load_settings
 from syncd.sync.reasons import HELD, LEFT_OUT, describe
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="The configuration file. (default: $SYNCD_CONFIG, else ./syncd.toml)", show_default=False
-    ),
-]
-
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -121,10 +114,6 @@ OrganisationOption = Annotated[
 ]
 
 
-#: The file named before the command, as in ``syncd --config FILE sync``.
-config_before_command: Final[ContextVar[Path | None]] = ContextVar("config_before_command", default=None)
-
-
 def file_of(config: Path | None) -> Path:
     """The configuration file of this command."""
     return configuration_file(config or config_before_command.get())
@@ -159,8 +148,11 @@ def organisation_of(settings: Settings, chosen: int | None) -> int:
     return organisations[0]
 
 
-def set_up_logs(settings: Settings, *, is_watched: bool = False) -> FilteringBoundLogger:
+def set_up_logs(settings: Settings, *, is_watched: bool = False) -> "FilteringBoundLogger":
     """Set up logging as configured; beside a progress bar on a terminal, only warnings and errors are logged."""
+    # Imported here, so that commands without a log do not wait for it.
+    from syncd import logs  # noqa: PLC0415
+
     on_terminal = sys.stderr.isatty()
     format_ = settings.log.format or ("console" if on_terminal else "json")
     is_quiet = is_watched and on_terminal and not settings.log.format and settings.log.level == "info"

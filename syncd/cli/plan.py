@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import head, stopped_by_signals
 from syncd.cli.options import (
-    ConfigOption,
     JsonOption,
     MisidOption,
     OrganisationOption,
@@ -56,7 +56,7 @@ _WHAT_DEFAULTS: Final = {"ClassroomID": "classroom", "PlacementID": "placement",
 _PROBLEM_HEADINGS: Final = ("reason", "field", "evidence")
 
 
-@app.command(rich_help_panel="Running")
+@app.command()
 def plan(
     run: Annotated[
         int | None,

@@ -3,55 +3,24 @@
 import logging
 import sys
 import traceback
+from collections.abc import Collection
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from syncd import __version__
+from syncd.cli.commands import COMMANDS
+from syncd.cli.config_option import ConfigOption, config_before_command
 from syncd.cli.examples import EXAMPLES
-from syncd.cli.options import ConfigOption, config_before_command
 from syncd.cli.output.streams import printable_streams
 from syncd.errors import Interrupted, SyncdError, thread_problem
-from syncd.logs import with_priority
-
-#: Which module of `syncd.cli` adds each command, in the order in which --help lists them.
-COMMANDS: Final = {
-    "demo": "demo",
-    "init": "init.command",
-    "simulate": "simulate",
-    "doctor": "doctor",
-    "plan": "plan",
-    "sync": "sync",
-    "run": "run",
-    "resync": "resync",
-    "approve": "approve",
-    "reject": "approve",
-    "undo": "undo",
-    "retry": "retry",
-    "rekey": "rekey",
-    "release": "release",
-    "restore": "restore",
-    "link": "link",
-    "unlink": "unlink",
-    "verify": "verify",
-    "status": "status",
-    "runs": "runs",
-    "held": "held",
-    "accounts": "accounts",
-    "history": "history",
-    "report": "report",
-    "explain": "explain",
-    "credentials": "credentials",
-    "db": "db",
-    "admin": "admin",
-    "notify": "notify",
-    "help": "help",
-}
+from syncd.journal import with_priority
 
 #: The commands that do nothing but print. The exit code of any other says what it did.
 _PRINTING: Final = frozenset(
@@ -75,28 +44,40 @@ _VALUE_NAMES: Final = {
 
 
 class Commands(TyperGroup):
-    """The commands, each imported only if it is needed, so that one does not wait for the others."""
+    """The commands: --help and completion list them all, and only the one that is called is imported."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's interface
-        """The names of all commands, in the order of `COMMANDS`."""
-        return list(COMMANDS)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        imported: dict[str, Any] = {**self.commands}
+        self._not_imported = COMMANDS.keys() - imported
+        for name, listed in COMMANDS.items():
+            command = imported.setdefault(name, TyperCommand(name, help=listed.summary))
+            command.rich_help_panel = listed.panel
+        self.commands = {name: imported[name] for name in COMMANDS}
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the --help of the program."""
         _name_values(self, ctx)
         super().format_help(ctx, formatter)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command of that name; ``None`` if there is none, with all loaded for a suggestion."""
-        if cmd_name not in self.commands:
-            for module in {COMMANDS[cmd_name]} if cmd_name in COMMANDS else {*COMMANDS.values()}:
-                import_module(f"syncd.cli.{module}")
-            self.commands = getattr(typer.main.get_command(app), "commands", {})
-        command = self.commands.get(cmd_name)
-        if command is not None:
-            _complete_help(command, cmd_name)
-            _name_values(command, ctx)
-        return command
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that is called, and return its name, itself and its arguments. Raises `UsageError`."""
+        name = args[0]
+        if name in self._not_imported:
+            self.import_commands([name])
+        if name in COMMANDS:
+            _complete_help(self.commands[name], name)
+            _name_values(self.commands[name], ctx)
+        return super().resolve_command(ctx, args)
+
+    def import_commands(self, names: Collection[str]) -> None:
+        """Import these commands, which until then are only listed."""
+        for name in names:
+            import_module(f"syncd.cli.{COMMANDS[name].module}")
+        imported: Any = typer.main.get_command(app)
+        for name in names:
+            self.commands[name] = imported.commands[name]
+        self._not_imported -= set(names)
 
 
 app = typer.Typer(
@@ -132,6 +113,12 @@ def syncd(
     _command.set(ctx.invoked_subcommand or "")
 
 
+@cache
+def program() -> Any:
+    """The program, which is made once in a process."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run a command, and exit with the code that the contract states."""
     with printable_streams():
@@ -140,7 +127,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        program()()
     except SyncdError as problem:
         _end(str(problem), problem.exit_code)
     except (Interrupted, KeyboardInterrupt):

@@ -5,8 +5,9 @@ from typing import Annotated, Final
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import run_plan
-from syncd.cli.options import ApproveOption, ConfigOption, OrganisationOption, RoleOption, misid_given
+from syncd.cli.options import ApproveOption, OrganisationOption, RoleOption, misid_given
 from syncd.cli.output.csv import misid_in, read_csv, role_in
 from syncd.cli.program import app
 from syncd.core.fields import Role
@@ -22,7 +23,7 @@ _OLD_AND_NEW: Final = ("old", "new")
 _OTHER_AND_MISID: Final = ("other", "misid")
 
 
-@app.command(rich_help_panel="Deciding")
+@app.command()
 def rekey(
     old: Annotated[
         str | None, typer.Argument(metavar="OLD", parser=misid_given, help="The MISID of the account.")

@@ -4,15 +4,16 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import run_plan
-from syncd.cli.options import ApproveOption, ConfigOption, OnlyRoleOption, OrganisationOption, misid_given
+from syncd.cli.options import ApproveOption, OnlyRoleOption, OrganisationOption, misid_given
 from syncd.cli.program import app
 from syncd.core.run import Action, Trigger
 from syncd.operations.rekey import release_plan
 from syncd.sync.run import RunResult
 
 
-@app.command(rich_help_panel="Deciding")
+@app.command()
 def release(
     misid: Annotated[str, typer.Argument(metavar="MISID", parser=misid_given, help="The MISID with a new owner.")],
     *,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, organisations_of, settings_of
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import JsonOption, OrganisationOption, organisations_of, settings_of
 from syncd.cli.output.dates import SinceOption, Span, UntilOption, zone_of
 from syncd.cli.output.json import print_json
 from syncd.cli.output.report import Context, document, page_of, print_report
@@ -18,7 +19,7 @@ from syncd.state.views import report as report_view
 from syncd.wiring.clock import now
 
 
-@app.command(rich_help_panel="Looking")
+@app.command()
 def report(
     *,
     since: SinceOption = "7d",

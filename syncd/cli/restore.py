@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import at_work, exit_code
-from syncd.cli.options import ConfigOption, OrganisationOption, RoleOption
+from syncd.cli.options import OrganisationOption, RoleOption
 from syncd.cli.output.text import print_done
 from syncd.cli.program import app
 from syncd.core.fields import Role
@@ -15,7 +16,7 @@ from syncd.operations.rekey import restore as restore_account
 from syncd.wiring.clock import now
 
 
-@app.command(rich_help_panel="Deciding")
+@app.command()
 def restore(
     misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID of the account.")],
     *,

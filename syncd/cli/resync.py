@@ -8,15 +8,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import SOME_HELD, NamedRecords, exit_code, head, progress_bar, stopped_by_signals
-from syncd.cli.options import (
-    ConfigOption,
-    MisidOption,
-    OrganisationOption,
-    organisations_of,
-    settings_of,
-    whoami,
-)
+from syncd.cli.options import MisidOption, OrganisationOption, organisations_of, settings_of, whoami
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.run import Action, RunState, Trigger
@@ -43,7 +37,7 @@ _GRAVEST_FIRST: Final = (_COULD_NOT_RUN, 3, 4, 0)
 _STOPPED: Final = frozenset({RunState.AWAITING_APPROVAL, RunState.APPROVED, RunState.REJECTED, RunState.SUPERSEDED})
 
 
-@app.command(rich_help_panel="Running")
+@app.command()
 def resync(
     *,
     misid: MisidOption = None,

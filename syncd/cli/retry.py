@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.options import (
-    ConfigOption,
     OnlyRoleOption,
     OrganisationOption,
     ReasonOption,
@@ -35,7 +35,7 @@ _NEEDED: Final = ("role", "misid", "reason", "other", "user_id", "answer")
 _LISTED: Final = 5
 
 
-@app.command(rich_help_panel="Deciding")
+@app.command()
 def retry(
     misid: Annotated[
         list[str] | None,

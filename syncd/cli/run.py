@@ -3,21 +3,18 @@
 from contextlib import closing
 from functools import partial
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import (
     set_by,
     stopped_by_signals,
 )
-from syncd.cli.options import (
-    ConfigOption,
-    file_of,
-    set_up_logs,
-)
+from syncd.cli.options import file_of, set_up_logs
 from syncd.cli.program import app
 from syncd.settings import load_settings
 from syncd.wiring.store import bare_store, make_ready
 
 
-@app.command(rich_help_panel="Running")
+@app.command()
 def run(*, config: ConfigOption = None) -> None:
     """Run the daemon: poll on the schedule until it is stopped.
 

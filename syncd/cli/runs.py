@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import JsonOption, OrganisationOption
 from syncd.cli.output.json import print_json
 from syncd.cli.output.streams import data_output
 from syncd.cli.output.text import counts_in_words, print_table, shortly
@@ -53,7 +54,7 @@ _COLUMNS: Final = (
 )
 
 
-@app.command(rich_help_panel="Looking")
+@app.command()
 def runs(
     run: Annotated[
         int | None, typer.Argument(metavar="RUN", min=1, max=2**31 - 1, help="The run to show. Omit it to list runs.")

@@ -3,4 +3,4 @@
 from syncd.cli.program import app
 from syncd.simulator.command import simulate
 
-app.command(rich_help_panel="Setting up")(simulate)
+app.command()(simulate)

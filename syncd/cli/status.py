@@ -5,7 +5,8 @@ from datetime import datetime
 
 import typer
 
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption, settings_of
+from syncd.cli.config_option import ConfigOption
+from syncd.cli.options import JsonOption, OrganisationOption, settings_of
 from syncd.cli.output.json import print_json
 from syncd.cli.program import app
 from syncd.cli.state import reading_state
@@ -20,7 +21,7 @@ from syncd.sync.reasons import describe
 from syncd.wiring.clock import now
 
 
-@app.command(rich_help_panel="Looking")
+@app.command()
 def status(*, json: JsonOption = False, organisation: OrganisationOption = None, config: ConfigOption = None) -> None:
     """Show the status: last and next run, what waits for approval, accounts, held records, what is in doubt."""
     limit = settings_of(config).onefile.calls_per_minute

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import (
     GRAVEST_FIRST,
     SOME_HELD,
@@ -15,14 +16,7 @@ from syncd.cli.context import (
     open_run_context,
     progress_bar,
 )
-from syncd.cli.options import (
-    ConfigOption,
-    MisidOption,
-    OrganisationOption,
-    organisations_of,
-    settings_of,
-    whoami,
-)
+from syncd.cli.options import MisidOption, OrganisationOption, organisations_of, settings_of, whoami
 from syncd.cli.output import text
 from syncd.cli.program import app
 from syncd.core.run import Trigger
@@ -33,7 +27,7 @@ from syncd.sync.run import run_once
 from syncd.wiring.clock import now
 
 
-@app.command(rich_help_panel="Running")
+@app.command()
 def sync(
     *,
     approve: Annotated[

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import exit_code, locked_organisation, open_run_context, progress_bar
-from syncd.cli.options import ApproveOption, ConfigOption, MisidOption, settings_of, whoami, whole_number
+from syncd.cli.options import ApproveOption, MisidOption, settings_of, whoami, whole_number
 from syncd.cli.output.text import print_done, print_table
 from syncd.cli.program import app
 from syncd.core.scope import NOTHING
@@ -16,7 +17,7 @@ from syncd.sync.run import undo_once
 from syncd.wiring.clock import now
 
 
-@app.command(rich_help_panel="Deciding")
+@app.command()
 def undo(
     run: Annotated[int, typer.Argument(metavar="RUN", parser=whole_number, help="The number of the run to undo.")],
     *,

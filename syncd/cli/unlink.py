@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import at_work
-from syncd.cli.options import ConfigOption, OrganisationOption, role_named, whoami
+from syncd.cli.options import OrganisationOption, role_named, whoami
 from syncd.cli.program import app
 from syncd.core.fields import Role
 from syncd.errors import LinksUnusable, NothingToSettle
@@ -17,7 +18,7 @@ from syncd.operations.link import (
 )
 
 
-@app.command(name="unlink", rich_help_panel="First contact")
+@app.command(name="unlink")
 def unlink_(
     misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID with the wrong account.")],
     *,

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import at_work
-from syncd.cli.options import ConfigOption, JsonOption, OrganisationOption
+from syncd.cli.options import JsonOption, OrganisationOption
 from syncd.cli.output.json import print_json
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
@@ -19,7 +20,7 @@ from syncd.wiring.clock import now
 _AS_LEFT, _AWAITING_APPROVAL, _SOME_DRIFT = 0, 3, 4
 
 
-@app.command(rich_help_panel="Running")
+@app.command()
 def verify(
     *,
     fix: Annotated[

@@ -13,8 +13,6 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
-
 from syncd.core.fields import Kind
 
 Value: TypeAlias = str | int | bool
@@ -204,6 +202,9 @@ def _is_address(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_address_as_a_whole(text: str) -> bool:
+    # Imported here, so that only commands that read a feed wait for it.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
         validate_email(text, check_deliverability=False, test_environment=True)
     except EmailNotValidError:

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import durationpy
-from argon2 import extract_parameters
-from argon2.exceptions import InvalidHash
 from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
@@ -142,6 +140,10 @@ def _trusted_proxy(text: str) -> str:
 
 
 def _password_hash(given: object) -> object:
+    # Imported here, so that commands do not wait for it if there is no password.
+    from argon2 import extract_parameters  # noqa: PLC0415
+    from argon2.exceptions import InvalidHash  # noqa: PLC0415
+
     if isinstance(given, str) and given:
         try:
             extract_parameters(given)

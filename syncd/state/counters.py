@@ -2,12 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from syncd.state.db.tables import counter
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 RUNS: Final = "runs"
 """By how the run ended."""
@@ -25,19 +29,14 @@ RUNS_WITHIN: Final = "runs_within"
 RUN_BUCKETS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)
 INFINITE: Final = "+Inf"
 
-_Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
-
-def _addition(insert: _Insert) -> _Insert:
+@cache
+def _addition(dialect: str) -> "sqlite.Insert | postgresql.Insert":
+    # Only the dialect of the store is imported: PostgreSQL's takes as long as the rest of a short command.
+    insert: sqlite.Insert | postgresql.Insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(counter)
     return insert.on_conflict_do_update(
         index_elements=list(counter.primary_key.columns), set_={"value": counter.c.value + insert.excluded.value}
     )
-
-
-_ADDITIONS: Final[Mapping[str, _Insert]] = {
-    "sqlite": _addition(sqlite.insert(counter)),
-    "postgresql": _addition(postgresql.insert(counter)),
-}
 
 
 def add(connection: Connection, organisation_id: int, counter: str, label: str = "", number: float = 1) -> None:
@@ -66,7 +65,7 @@ def add_run(
 
 def _add(connection: Connection, organisation_id: int, additions: Sequence[tuple[str, str, float]]) -> None:
     connection.execute(
-        _ADDITIONS[connection.dialect.name],
+        _addition(connection.dialect.name),
         [
             {"organisation_id": organisation_id, "counter": counter, "label": label, "value": number}
             for counter, label, number in additions

@@ -22,8 +22,8 @@ _HANDLED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _MOMENTS: Final = (
     "",
     "syncd.errors",
-    "sqlalchemy.engine",
     "syncd.cli.program",
+    "sqlalchemy.engine",
     "syncd.daemon.daemon",
     "syncd.web.app",
     "syncd.wiring.notify",

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from syncd.cli.program import COMMANDS
+from syncd.cli.commands import COMMANDS
 from syncd.documentation import read
 
 from .conftest import Syncd

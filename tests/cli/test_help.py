@@ -8,9 +8,9 @@ from typing import get_type_hints
 import pytest
 
 import syncd as package
+from syncd.cli.commands import COMMANDS
 from syncd.cli.examples import EXAMPLES
 from syncd.cli.help import entries
-from syncd.cli.program import COMMANDS
 from syncd.core.records import Reason
 from syncd.documentation import pages
 from syncd.errors import SyncdError

@@ -7,9 +7,10 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final
 
+from syncd.cli.commands import COMMANDS
 from syncd.cli.examples import EXAMPLES
 
-from .program import every_command, program
+from .program import every_command
 
 _EVERYWHERE: Final = {"config", "help"}
 _STANDS_FOR: Final = {int: "N", float: "N", Path: "FILE"}
@@ -27,7 +28,7 @@ def commands() -> Iterator[str]:
 
 
 def _panel_of(name: str) -> str:
-    return str(program().commands[name.split(maxsplit=1)[0]].rich_help_panel)
+    return COMMANDS[name.split(maxsplit=1)[0]].panel
 
 
 def _described(name: str, command: Any) -> Iterator[str]:

@@ -7,14 +7,15 @@ from typing import Any
 
 import typer.main
 
-from syncd.cli.program import COMMANDS, app
+from syncd.cli.commands import COMMANDS
+from syncd.cli.program import app
 
 
 @cache
 def program() -> Any:
     """The whole program, with every command loaded."""
-    for module in COMMANDS.values():
-        import_module(f"syncd.cli.{module}")
+    for listed in COMMANDS.values():
+        import_module(f"syncd.cli.{listed.module}")
     return typer.main.get_command(app)
 
 

@@ -4,13 +4,14 @@ import re
 
 import pytest
 
+from syncd.cli.commands import COMMANDS
 from syncd.cli.examples import EXAMPLES
 from syncd.documentation import FOLDER, read
 from syncd.settings import Settings
 
 from .configuration import explained, models
 from .generated import PAGES, page_with_generated_part
-from .program import every_command
+from .program import every_command, program
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -25,6 +26,12 @@ def test_every_command_has_an_example_that_it_accepts() -> None:
     for name, example in EXAMPLES.items():
         words = example.removeprefix(f"syncd {name}").split()
         commands[name].make_context(name, words)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_summary_of_a_command_is_the_first_paragraph_of_its_help(name: str) -> None:
+    first_paragraph = program().commands[name].help.strip().split("\n\n")[0]
+    assert COMMANDS[name].summary == " ".join(first_paragraph.split())
 
 
 def test_the_overview_of_the_commands_links_to_each() -> None:

@@ -41,7 +41,7 @@ def commits(folder: Path) -> int:
 def _run(folder: Path, environment: Mapping[str, str], at: AtCommit | None, arguments: Sequence[str]) -> None:
     said = folder / "said"
     said.unlink(missing_ok=True)
-    become_command(arguments, {**os.environ, **environment}, said, said)
+    become_command(arguments, environment, said, said)
     committed = _count_commits(at)
     from syncd.__main__ import main  # noqa: PLC0415 - it is forked from a process that need not run it
 

@@ -8,12 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-from syncd.cli.program import COMMANDS
-
 #: A test's process has one server to fork from, so that what is to be loaded is listed here for all.
 CONTEXT: Final = get_context("forkserver")
-_COMMANDS: Final = dict.fromkeys(f"syncd.cli.{module}" for module in COMMANDS.values())
-CONTEXT.set_forkserver_preload(["pytest", "psycopg", "syncd.__main__", __name__, *_COMMANDS])
+CONTEXT.set_forkserver_preload(["pytest", "psycopg", "syncd.__main__", __name__, "tests.support.preloaded"])
 
 
 def run(

@@ -39,7 +39,7 @@ def _list_recipes(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.command(rich_help_panel="Setting up")
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder to write to.")] = Path(),
     *,

@@ -2,11 +2,12 @@
 
 import json
 from hashlib import blake2b
-from typing import Any, Final
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from typing import TYPE_CHECKING, Any, Final
 
 from syncd.errors import ConfigurationError, StateUnusable
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 _FINGERPRINT: Final = b"syncd fingerprint"
 
@@ -20,12 +21,7 @@ class ValueCipher:
 
     def __init__(self, keys: str = "") -> None:
         given = [key.strip() for key in keys.split(",") if key.strip()]
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in given]) if given else None
-        except ValueError:
-            raise ConfigurationError(
-                "state.encryption_key is not a Fernet key: 32 random bytes in URL-safe base64, 44 characters."
-            ) from None
+        self._fernet = _fernet(given) if given else None
         self.fingerprint_secret: Final = blake2b(
             (given[0] if given else "").encode(), person=_FINGERPRINT[:16], digest_size=32
         ).digest()
@@ -54,6 +50,9 @@ class ValueCipher:
             return json.loads(sealed)
         if self._fernet is None:
             raise StateUnusable("The state store is encrypted: set SYNCD_STATE__ENCRYPTION_KEY to its key.")
+        # Imported here, as in `_fernet`.
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+
         try:
             return json.loads(self._fernet.decrypt(sealed))
         except InvalidToken:
@@ -61,3 +60,15 @@ class ValueCipher:
                 "The state store was encrypted with another key: "
                 "SYNCD_STATE__ENCRYPTION_KEY must hold the key it was written with."
             ) from None
+
+
+def _fernet(keys: list[str]) -> "MultiFernet":
+    # Imported here, so that commands do not wait for it if there is no key.
+    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415
+
+    try:
+        return MultiFernet([Fernet(key) for key in keys])
+    except ValueError:
+        raise ConfigurationError(
+            "state.encryption_key is not a Fernet key: 32 random bytes in URL-safe base64, 44 characters."
+        ) from None
