@@ -431,6 +431,7 @@ class _Case:
         self._ids = ids
         assignment_feeds = {feed.name for feed in context.assignment_feeds}
         held = [hold for hold in plan.held if (hold.role, hold.misid) == (key.role, key.misid)]
+        self._left_out = {warned.field: warned.reason for warned in plan.warnings if warned.key == key}
         self._hold = next((hold for hold in held if hold.feed not in assignment_feeds), None)
         self._unassigned = {hold.feed: hold.detail for hold in held if hold.feed in assignment_feeds}
         self._release = [step for step in plan.rekeys if step.is_release and step.old == key]
@@ -493,6 +494,8 @@ class _Case:
         if self._hold is not None:
             not_found = _NOT_FOUND.get(self._hold.reason) if self._hold.field == name else None
             return f"looked up as {named}: {not_found}" if not_found else named
+        if (why := _NOT_FOUND.get(self._left_out.get(name, Reason.UNUSABLE))) is not None:
+            return f"left out: looked up as {named}: {why}"
         noun = _noun(given.referent.roles[0]) if given.referent.roles else "ID"
         for step in (*self._steps, self._refresh):
             if isinstance(step, Create | Update) and name in step.waits_for:

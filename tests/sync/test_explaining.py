@@ -285,6 +285,18 @@ def test_explain_shows_hold_reason_at_its_column(college: College) -> None:
     assert _columns(_of(college, "L8"))["DefaultAssessorMISID"].endswith("'A404': not found")
 
 
+def test_an_optional_code_that_is_not_found_is_explained_as_left_out(whole: Whole) -> None:
+    whole.learner("L2", DefaultEmployerMISID="E404")
+    whole.write()
+
+    told = _of(whole.college, "L2")
+
+    assert told.decided.decision is Decision.CREATE
+    assert _columns(told)["DefaultEmployerMISID"] == (
+        "left out: looked up as the employer with the MISID 'E404': not found"
+    )
+
+
 def test_explain_shows_default_and_column_without_precedence(college: College) -> None:
     feed = _FEED.replace("ClassroomName", "ClassroomName, 'C404' AS ClassroomMISID").replace("placement AS", "NULL AS")
     college.with_feed(feed)
