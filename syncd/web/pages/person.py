@@ -17,6 +17,7 @@ from syncd.core.records import Key, Reason
 from syncd.errors import Interrupted, SyncdError
 from syncd.operations.explain import RecordExplanation
 from syncd.state import accounts, changes, held_records
+from syncd.state.retention import kept_since
 from syncd.state.session import reading_session
 from syncd.state.views import search as search_view
 from syncd.state.views.search import SearchTerms
@@ -135,6 +136,7 @@ def _page(site: PageContext, request: Request, key: Key, told: _Answer | None) -
         left_out=[entry for entry in entries if entry.is_warning],
         advice={False: HELD, True: LEFT_OUT},
         history=list(reversed(history)),
+        kept_since=kept_since(site.keep(), site.clock()),
         had_others=any(change.misid != key.misid for change in history),
         told=told,
         is_known=is_known,

@@ -1,5 +1,6 @@
 """Finding a person, all that is known of one, what the next run would do, and asking for it."""
 
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
@@ -230,3 +231,16 @@ def test_leavers_can_be_listed(found: Found) -> None:
     college.withdraw("L3")
     college.run()
     assert "1 person or place" in Visitor(college).get("/people?status=leaver").text
+
+
+@pytest.mark.parametrize(("keep", "says"), [(timedelta(days=400), True), (timedelta(), False)])
+def test_page_says_since_when_changes_are_kept(found: Found, keep: timedelta, says: bool) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    since = college.clock() - timedelta(days=400)
+
+    page = Visitor(college, keep=keep).get("/people/Learner/L1")
+
+    assert (f"{since:%-d %b %Y}" in page.text) is says
+    assert ("older ones are deleted" in page.text) is says
