@@ -28,6 +28,7 @@ from syncd.core.assignments import ASSIGNABLE
 from syncd.core.compare import Clear
 from syncd.core.fields import USERS, Referent, Role
 from syncd.core.guard import Limits
+from syncd.core.misid import canonical
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Code
 from syncd.database_url import with_password
@@ -280,7 +281,7 @@ class DefaultsSettings(Section):
             if onefile_id is not None:
                 found[field] = onefile_id
             elif misid or name:
-                found[field] = Code(referent, "MISID" if misid else "Name", misid or name)
+                found[field] = Code(referent, "MISID" if misid else "Name", canonical(misid) or name)
         return found
 
     @model_validator(mode="after")
