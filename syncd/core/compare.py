@@ -27,8 +27,6 @@ from syncd.core.values import Sent, Value
 
 _EMPLOYER: Final = "DefaultEmployerID"
 _PLACEMENT: Final = "PlacementID"
-#: What is known of an account that was only found by a search.
-_SHOWN_BY_SEARCHES: Final = {"MISID", "FirstName", "LastName", "Name"}
 
 
 class Clear(StrEnum):
@@ -432,15 +430,14 @@ class Comparison:
                 ids=resolved.ids,
                 needs_recheck=needs_recheck,
                 refers_to=resolved.refers_to,
-                completes=self._completed_create(key, resolved, different),
+                completes=self._completed_create(key, resolved),
             )
         return Refresh(key, record.feed, fingerprint, resolved.ids, needs_recheck)
 
-    def _completed_create(self, key: Key, resolved: _Resolved, different: Mapping[str, Sent]) -> dict[str, Value]:
-        """All fields, if an update sends all but the names to an account that was created and never confirmed."""
+    def _completed_create(self, key: Key, resolved: _Resolved) -> dict[str, Value]:
+        """All fields, if an update sends what OneFile lacks to an account that was created and never confirmed."""
         is_unconfirmed = not self._snapshot.known[key].fingerprint
-        is_all = resolved.fields.keys() - different.keys() <= _SHOWN_BY_SEARCHES
-        return dict(resolved.fields) if is_unconfirmed and is_all else {}
+        return dict(resolved.fields) if is_unconfirmed else {}
 
     def _with_default_employer(self, record: Record, step: _Change) -> tuple[_Change, ...]:
         """The default employer is sent after being assigned to the learner, if the MIS wants it assigned (§11)."""

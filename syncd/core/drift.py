@@ -116,6 +116,16 @@ class Findings:
         return tuple(sorted((*changed, *self._missing), key=lambda drift: drift.key))
 
 
+def confirmed(sent: Mapping[str, Value], told: Mapping[str, object]) -> dict[str, Value]:
+    """The values of what was sent that OneFile returns; ``told`` are those it returns, with keys in any letter case."""
+    by_name = {name.lower(): value for name, value in told.items()}
+    return {
+        name: value
+        for name, value in sent.items()
+        if name in FIELDS and name.lower() in by_name and is_same(FIELDS[name].kind, value, by_name[name.lower()])
+    }
+
+
 def is_same(kind: Kind, sent: Value, told: object) -> bool:
     """Whether OneFile returns the value that it was sent, in any of its forms (§15, U25)."""
     try:
