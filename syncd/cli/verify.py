@@ -72,7 +72,7 @@ def _document(drift: Drift) -> dict[str, Any]:
 
 def _print(verified: VerifyResult, *, fix: bool) -> None:
     if verified.drift:
-        rows = ((one.key.role, one.key.misid, one.user_id, _what(one)) for one in verified.drift)
+        rows = ((one.key.role, one.key.misid, one.user_id, one.in_words) for one in verified.drift)
         print_table(("role", "MISID", "UserID", "what differs"), rows, "")
         typer.echo()
     scope = "all accounts" if verified.is_full else "the accounts changed or archived in OneFile since the last verify"
@@ -98,9 +98,3 @@ def _print(verified: VerifyResult, *, fix: bool) -> None:
         unarchives = any(ARCHIVED in one.fields for one in verified.drift)
         also = " and unarchives accounts whose records are in the MIS" if unarchives else ""
         typer.echo(f"'syncd verify --fix' sends the MIS's values again{also}.")
-
-
-def _what(drift: Drift) -> str:
-    if drift.kind is DriftKind.MISSING:
-        return "OneFile no longer has the account"
-    return ", ".join("archived in OneFile" if name == ARCHIVED else name for name in drift.fields)

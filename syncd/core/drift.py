@@ -38,6 +38,13 @@ class Drift:
     fields: tuple[str, ...] = ()
     """The names of the fields that differ; `ARCHIVED` is one of them if the account is archived in OneFile."""
 
+    @property
+    def in_words(self) -> str:
+        """What differs, as a phrase."""
+        if self.kind is DriftKind.MISSING:
+            return "OneFile no longer has the account"
+        return ", ".join("archived in OneFile" if name == ARCHIVED else name for name in self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class _Compared:

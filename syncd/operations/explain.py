@@ -23,7 +23,8 @@ from syncd.core.scope import Scope
 from syncd.core.suspension import ActionKind
 from syncd.core.values import Sent, Unusable, Value
 from syncd.onefile import ApiRequest, Id, PendingId, fields_sent, request_for
-from syncd.state import accounts, assignments, changes, held_records, marks, suspensions
+from syncd.state import accounts, assignments, changes, held_records, marks, runs, suspensions
+from syncd.state.runs import LastDrift
 from syncd.state.suspensions import Suspension
 from syncd.sync.context import SyncContext
 from syncd.sync.decide import decide
@@ -87,6 +88,8 @@ class Account:
     feed: str
     accepted: Mapping[str, Sent]
     """What OneFile last accepted; ``None`` for a value whose answer was lost."""
+    drift: LastDrift | None = None
+    """What the last verify has found to differ from that; ``None`` if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,9 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         unsettled = {each.key: each.at for each in changes.unsettled(session)}
         stored = assignments.stored(session)
         suspended = {each.kind: each for each in suspensions.listing(session)}
+        drift = {
+            key: runs.last_drift(session, key.role, one.user_id) for key, one in known.items() if key.misid == misid
+        }
     ids = _Ids(known)
     explained: list[RecordExplanation] = []
     for role in SENDING_ORDER:
@@ -247,7 +253,14 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         account = None
         if (one := known.get(key)) is not None:
             account = Account(
-                one.user_id, one.status, synced_at[key], one.left_at, one.days_gone, feeds[key], values[key]
+                one.user_id,
+                one.status,
+                synced_at[key],
+                one.left_at,
+                one.days_gone,
+                feeds[key],
+                values[key],
+                drift[key],
             )
         wanted = {row.pair: row.feed for row in found.assignments if row.key == key}
         if not (rows or account or entries or wanted or key in unsettled):
@@ -531,7 +544,9 @@ class _Case:
             why = "Compared field by field, every value is the one OneFile last accepted."
         else:
             why = "The row is unchanged since OneFile last accepted it."
-        return Decided(Decision.IN_STEP, "is in sync: nothing to send", why)
+        if self._account is not None and self._account.drift is not None:
+            why += " What OneFile has may differ: see the drift."
+        return Decided(Decision.IN_STEP, "is as OneFile last accepted it: nothing to send", why)
 
     def _describe(self, step: Step) -> Decided:
         noun = _noun(self._key.role)

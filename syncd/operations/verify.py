@@ -99,8 +99,7 @@ def verify_once(
     with context.session() as session:
         runs.record_drift(session, done.run, len(drift))
         if done.state is RunState.FINISHED:
-            still_different = frozenset(one.user_id for one in left)
-            listed = still_different if len(still_different) <= _MOST_REMEMBERED else None
+            listed = left if len(left) <= _MOST_REMEMBERED else None
             runs.record_verify(session, done.run, VerifyScope(check.is_full, check.began_at, listed))
     return VerifyResult(done, check.findings.checked, check.is_full, drift, left, check.findings.not_returned)
 
@@ -156,7 +155,7 @@ def _last_verify(
         return None
     if context.clock() - last_full.began_at >= _FULL_EVERY:
         return None
-    return last.began_at - _OVERLAP, last.still_different
+    return last.began_at - _OVERLAP, frozenset(one.user_id for one in last.still_different)
 
 
 def _changed_since(
