@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +52,7 @@ from syncd.settings.values import (
     is_loopback,
     is_private,
     is_web_url,
+    leaves_time,
     protected,
     time_zone,
 )
@@ -218,6 +219,13 @@ class ScheduleSettings(Section):
     jitter: Jitter = "1m"
     timezone: Annotated[str, AfterValidator(time_zone)] = "Europe/London"
     quiet: tuple[QuietWindow, ...] = ()
+
+    @field_validator("quiet")
+    @classmethod
+    def _leave_time(cls, windows: tuple[tuple[time, time], ...]) -> tuple[tuple[time, time], ...]:
+        if not leaves_time(windows):
+            raise ValueError("leaves no time of the day for calls; make a window shorter")
+        return windows
 
     @property
     def poll_interval(self) -> timedelta | None:
