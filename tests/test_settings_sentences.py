@@ -75,6 +75,8 @@ def test_a_wrong_value_is_named_before_a_key_that_is_missing(configuration: Conf
 SCHEDULE = 'is neither an interval such as "15m" nor a cron line such as "*/15 7-19 * * 1-5".'
 JITTER = 'must be a duration of at most 1h, e.g. "1m".'
 URL = "is not a database URL such as postgresql+psycopg://user@host/database."
+NO_TIME = "leaves no time of the day for calls; make a window shorter."
+NO_WINDOW = 'begins and ends at the same time; write a window such as "07:00-07:30".'
 WINDOW = 'is not a window such as "07:00-07:30".'
 WATCHER = 'heartbeat_url must be a URL that begins with "https://" or "http://".'
 TOKEN = "must have at least 12 characters, because it could be guessed: 'openssl rand -hex 32' prints a good one."
@@ -108,6 +110,18 @@ MISIDS = "leavers.protect: must be a list of MISIDs, each in quotes, or the name
         *(
             ("[schedule]", f"quiet = [{window}]", f"schedule.quiet.0: {WINDOW}")
             for window in ('"25:00-26:00"', '"07:00"', '"7:00-7:30"', '"07:60-08:00"', "7", "07:00:00", '["07:00"]')
+        ),
+        *(
+            ("[schedule]", f'quiet = ["{at}-{at}"]', f"schedule.quiet.0: {NO_WINDOW}")
+            for at in ("07:00", "00:00", "23:59")
+        ),
+        *(
+            ("[schedule]", f"quiet = {windows}", f"schedule.quiet: {NO_TIME}")
+            for windows in (
+                '["00:00-12:00", "12:00-00:00"]',
+                '["07:00-06:00", "05:30-07:30"]',
+                '["00:00-08:00", "16:00-00:00", "07:59-16:00"]',
+            )
         ),
         ("[schedule]", 'quiet = "07:00-07:30"', 'schedule.quiet: must be a list such as ["07:00-07:30"].'),
         *(

@@ -51,7 +51,8 @@ def explain(
         in_step, leaver, archived or nothing
       calls: method, path, fields
       rows: feed, row, columns: column, field, read, sent, difference
-      account: null, or user_id, status, synced_at, left_at, feed, accepted
+      account: null, or user_id, status, synced_at, left_at, feed, accepted,
+        drift: null, or at, kind (changed or missing), fields
       held, warnings: reason, field, detail, since
       in_doubt_since
       last_change: null, or run, at, action, outcome, fields, detail
@@ -99,7 +100,7 @@ def _print(misid: str, explained: Mapping[int, Explanation], feeds: int, *, show
         said = printable(record.decided.sentence.rstrip("."))
         typer.echo(typer.style(f"{record.key.role} {misid}{of_organisation} {said}.", bold=True))
         for name, line in _lines(record, shows=shows):
-            label, indent = f"  {name + ':' if name else '':<13}", " " * 15
+            label, indent = f"  {name + ':' if name else '':<15}", " " * 17
             typer.echo(
                 fill(printable(line), width(), initial_indent=label, subsequent_indent=indent, break_on_hyphens=False)
             )
@@ -158,7 +159,10 @@ def _account(account: Account) -> Iterator[tuple[str, str]]:
     yield "account", f"{known_by}, {describe(account.status)}, {synced}"
     if account.left_at:
         yield "left on", shortly(account.left_at)
-    yield "accepted", ", ".join(sorted(account.accepted)) or "nothing yet"
+    yield "last accepted", ", ".join(sorted(account.accepted)) or "nothing yet"
+    if account.drift:
+        found = f"{account.drift.in_words}, when OneFile was verified, {shortly(account.drift.at)}"
+        yield "drift", f"{found}; 'syncd verify' looks again, with --fix it sends the MIS's values"
 
 
 def _call(call: ApiRequest, *, shows: bool) -> str:
@@ -249,6 +253,12 @@ def _record(record: RecordExplanation, *, shows: bool) -> dict[str, Any]:
             "left_at": moment(account.left_at),
             "feed": account.feed,
             "accepted": sorted(account.accepted),
+            "drift": account.drift
+            and {
+                "at": moment(account.drift.at),
+                "kind": account.drift.drift and account.drift.drift.kind,
+                "fields": account.drift.drift and list(account.drift.drift.fields),
+            },
             **({"values": dict(account.accepted)} if shows else {}),
         },
         "held": [entry for is_warning, entry in entries if not is_warning],

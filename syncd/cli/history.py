@@ -1,7 +1,7 @@
 """The command history: every change that was sent."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,8 +14,15 @@ from syncd.cli.output.streams import data_output
 from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
 from syncd.cli.state import store_to_read
+from syncd.core.fields import Role
+from syncd.core.records import Key
 from syncd.core.spreadsheet import as_text
+from syncd.settings import Settings
+from syncd.state import accounts
 from syncd.state.changes import ChangeEntry
+from syncd.state.db.store import Store
+from syncd.state.retention import kept_since
+from syncd.state.session import reading_session
 from syncd.state.views import audit
 from syncd.state.views.documents import change_document, history_document
 from syncd.sync.reasons import describe
@@ -54,7 +61,7 @@ def history(
     """List the changes sent for one MISID, or for everyone in a period, oldest first.
 
     The history of a MISID is that of its accounts, also from the time when they had another MISID. Days are days in
-    schedule.timezone. Changes are kept for state.keep_days.
+    schedule.timezone. Changes are kept for state.keep_days; the last line says since when.
     """
     if misid is None and since is None:
         raise typer.BadParameter("give a MISID, or --since to list everyone's changes", param_hint="MISID")
@@ -70,12 +77,31 @@ def history(
     elif as_csv:
         _print_csv(found)
     elif misid:
-        _print_of_one(misid, list(found))
+        _print_of_one(misid, list(found), _accounts(store, organisations, misid))
+        _print_kept(settings)
     else:
         _print_of_all(found)
 
 
-def _print_of_one(misid: str, entries: list[ChangeEntry]) -> None:
+def _accounts(store: Store, organisations: Sequence[int], misid: str) -> Iterator[str]:
+    """Each account that has the MISID now, in a sentence."""
+    for organisation_id in organisations:
+        with reading_session(store, organisation_id, now) as session:
+            for role in Role:
+                if (found := accounts.details(session, Key(organisation_id, role, misid))) is not None:
+                    known_by = "no UserID yet" if found.user_id is None else f"UserID {found.user_id}"
+                    yield (
+                        f"The account of the {role} {misid} is known since {shortly(found.created_at)}: {known_by}, "
+                        f"{describe(found.status)}, last synced {shortly(found.synced_at)}."
+                    )
+
+
+def _print_kept(settings: Settings) -> None:
+    if (first := kept_since(settings.state.keep, now())) is not None:
+        typer.echo(f"Every change since {shortly(first)} is kept; older ones are deleted: see state.keep_days.")
+
+
+def _print_of_one(misid: str, entries: list[ChangeEntry], accounts_now: Iterable[str]) -> None:
     details = any(entry.message for entry in entries)
     # An account may have had other MISIDs, and a MISID other accounts.
     several = any(entry.misid != misid for entry in entries)
@@ -97,6 +123,9 @@ def _print_of_one(misid: str, entries: list[ChangeEntry]) -> None:
         ),
         f"No change is on record for {misid}.",
     )
+    # What was sent to it may be older than what is kept.
+    for sentence in accounts_now if not entries else ():
+        typer.echo(sentence)
 
 
 def _print_of_all(entries: Iterable[ChangeEntry]) -> None:

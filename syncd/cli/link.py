@@ -108,6 +108,8 @@ def link(
     place of another one. A record whose rows all say no is created by the next run. If the guard stops the run,
     run 'syncd approve' and the same command again.
 
+    An older onefile-links.csv is not overwritten: apply, rename or delete it first, or name another file with --out.
+
     Exit codes: 0 done; 1 error, nothing was changed; 3 waits for 'syncd approve'; 4 some links were refused; 5
     another run is in progress.
     """

@@ -51,7 +51,8 @@ def rekey(
     too many at once wait for 'syncd approve'. Of a list that 'syncd held --csv' wrote, the rows with the answer "same"
     are used. Rows that were done before are left out, so that a file can be given again.
 
-    Exit code 1: an account cannot be given that MISID; nothing was sent.
+    Exit codes: 0 done; 1 an account cannot be given that MISID, nothing was sent; 3 waits for 'syncd approve'; 4
+    OneFile did not accept it; 5 another run is in progress.
     """
     if from_csv is not None and old is None:
         moves = _moves_in(from_csv, role)

@@ -44,7 +44,7 @@ def unlink_(
 
     The record then has no account: the next run creates one, unless you link another first.
 
-    Exit codes: 0 done; 1 there is no such link, or OneFile did not accept the change.
+    Exit codes: 0 done; 1 there is no such link, or OneFile did not accept the change; 5 another run is in progress.
     """
     with at_work(config, organisation) as context:
         found = known_keys(context, misid, role)

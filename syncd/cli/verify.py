@@ -28,7 +28,8 @@ def verify(
         typer.Option("--fix", help="Send the MIS's values of the fields with drift again, and unarchive accounts."),
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Read every account, not only those changed since the last verify.")
+        bool,
+        typer.Option("--full", help="Read every account, not only those changed or archived since the last verify."),
     ] = False,
     json: JsonOption = False,
     organisation: OrganisationOption = None,
@@ -37,7 +38,8 @@ def verify(
     """Read accounts back from OneFile and report drift: values that differ from those OneFile last accepted.
 
     An account that is archived in OneFile although the MIS has its record has drifted as well: its field is "archived".
-    Reads the accounts changed in OneFile since the last verify, and once a week every account, at one call each.
+    Reads the accounts changed in OneFile since the last verify, and those that OneFile does not list as active; once a
+    week every account, at one call each.
     Sends nothing without --fix; the guard applies to what --fix sends.
 
     Exit codes: 0 no drift, or --fix corrected all of it; 1 could not run; 3 --fix waits for 'syncd approve'; 4 drift;
@@ -71,10 +73,10 @@ def _document(drift: Drift) -> dict[str, Any]:
 
 def _print(verified: VerifyResult, *, fix: bool) -> None:
     if verified.drift:
-        rows = ((one.key.role, one.key.misid, one.user_id, _what(one)) for one in verified.drift)
+        rows = ((one.key.role, one.key.misid, one.user_id, one.in_words) for one in verified.drift)
         print_table(("role", "MISID", "UserID", "what differs"), rows, "")
         typer.echo()
-    scope = "all accounts" if verified.is_full else "the accounts changed in OneFile since the last verify"
+    scope = "all accounts" if verified.is_full else "the accounts changed or archived in OneFile since the last verify"
     found = f"{len(verified.drift)} with drift" if verified.drift else "no drift"
     typer.echo(f"As of {shortly(now())}: {found} in {scope} ({verified.checked:,} read back).")
     if verified.not_told:
@@ -97,9 +99,3 @@ def _print(verified: VerifyResult, *, fix: bool) -> None:
         unarchives = any(ARCHIVED in one.fields for one in verified.drift)
         also = " and unarchives accounts whose records are in the MIS" if unarchives else ""
         typer.echo(f"'syncd verify --fix' sends the MIS's values again{also}.")
-
-
-def _what(drift: Drift) -> str:
-    if drift.kind is DriftKind.MISSING:
-        return "OneFile no longer has the account"
-    return ", ".join("archived in OneFile" if name == ARCHIVED else name for name in drift.fields)

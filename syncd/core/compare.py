@@ -17,7 +17,7 @@ from syncd.core.assignments import ChangedAssignments, Pair, StoredAssignment, u
 from syncd.core.changed import ChangedRecords
 from syncd.core.evidence import Evidence, Traits, is_replaced, names_fit
 from syncd.core.evidence import compare as compare_traits
-from syncd.core.fields import GRANT, USERS, Role
+from syncd.core.fields import GRANT, USERS, Role, is_mandatory
 from syncd.core.identity import Answer, Finding, Identity, Person, StoredAnswer
 from syncd.core.plan import Create, Grant, NextProgramme, Refresh, Rekey, Returner, Update
 from syncd.core.records import Code, Held, Key, Reason, Record, Warned, stamped
@@ -27,8 +27,6 @@ from syncd.core.values import Sent, Value
 
 _EMPLOYER: Final = "DefaultEmployerID"
 _PLACEMENT: Final = "PlacementID"
-#: What is known of an account that was only found by a search.
-_SHOWN_BY_SEARCHES: Final = {"MISID", "FirstName", "LastName", "Name"}
 
 
 class Clear(StrEnum):
@@ -118,6 +116,8 @@ class _Resolved:
     refers_to: dict[str, Key]
     """The accounts that codes stand for, by field."""
     grant: Value | None
+    left_out: tuple[Warned, ...] = ()
+    """The optional fields whose codes stand for nothing that could be sent."""
 
 
 class Comparison:
@@ -194,6 +194,10 @@ class Comparison:
         if isinstance(step, Held | Rekey):
             return self._released(record, resolved, step) if isinstance(step, Held) else (step,)
         step = self._with_finding(record, step)
+        if resolved.left_out:
+            self.warnings.extend(resolved.left_out)
+            # Each run must find it again, so that the warning stays for as long as it is true.
+            step = replace(step, needs_recheck=True)
         match record.key.role:
             case Role.LEARNER:
                 return self._with_default_employer(record, step)
@@ -216,12 +220,16 @@ class Comparison:
         waits_for: dict[str, Key] = {}
         ids: dict[str, int] = {}
         refers_to: dict[str, Key] = {}
+        left_out: list[Warned] = []
         for name, code in record.codes.items():
-            match self._meaning(record.key.organisation_id, code):
-                case Reason() as reason:
-                    return _hold(record, reason, name, _unresolved(reason, code))
-                case Key() as awaited if awaited in self._held:
-                    return _hold(record, Reason.REFERENCE_NOT_FOUND, name, _held_as_well(awaited))
+            meaning = self._meaning(record.key.organisation_id, code)
+            if (unusable := self._why_unusable(record, name, code, meaning)) is not None:
+                reason, detail = unusable
+                if is_mandatory(record.key.role, name):
+                    return _hold(record, reason, name, detail)
+                left_out.append(Warned(record.key, record.feed, reason, name, f"{name} is left out: {detail}"))
+                continue
+            match meaning:
                 case Key() as awaited if (found := self._to_be_linked(awaited)) is not None:
                     # OneFile may already have accepted this id, before the account was linked.
                     fields[name] = ids[name] = found
@@ -229,13 +237,22 @@ class Comparison:
                 case Key() as awaited:
                     waits_for[name] = refers_to[name] = awaited
                 case int() as onefile_id:
-                    owner = self._owner(code, onefile_id)
-                    if owner is not None:
-                        if self._is_another_person(record, name, owner, onefile_id):
-                            return _hold(record, Reason.REFERENCE_NOT_FOUND, name, _held_as_well(owner))
+                    if (owner := self._owner(code, onefile_id)) is not None:
                         refers_to[name] = owner
                     fields[name] = ids[name] = onefile_id
-        return _Resolved(fields, waits_for, ids, refers_to, fields.pop(GRANT, None))
+        return _Resolved(fields, waits_for, ids, refers_to, fields.pop(GRANT, None), tuple(left_out))
+
+    def _why_unusable(self, record: Record, name: str, code: Code, meaning: Resolved) -> tuple[Reason, str] | None:
+        """Why nothing can be sent for a code, and in words; ``None`` if it stands for an id, or comes to."""
+        match meaning:
+            case Reason() as reason:
+                return reason, _unresolved(reason, code)
+            case Key() as awaited:
+                held = awaited if awaited in self._held else None
+            case onefile_id:
+                owner = self._owner(code, onefile_id)
+                held = owner if owner and self._is_another_person(record, name, owner, onefile_id) else None
+        return None if held is None else (Reason.REFERENCE_NOT_FOUND, f"the {held.role} {held.misid} is held as well")
 
     def _owner(self, code: Code, onefile_id: int) -> Key | None:
         """The account of the store that a code stands for."""
@@ -391,7 +408,8 @@ class Comparison:
         different: dict[str, Sent] = {
             name: value for name, value in resolved.fields.items() if stored.get(name) != value
         }
-        cleared = _cleared(record, stored, resolved.fields.keys() | resolved.waits_for.keys())
+        left_out = {warned.field for warned in resolved.left_out}
+        cleared = _cleared(record, stored, resolved.fields.keys() | resolved.waits_for.keys() | left_out)
         if clear is not Clear.KEEP:
             different |= dict.fromkeys(cleared, "" if clear is Clear.EMPTY else None)
         elif cleared:
@@ -412,15 +430,14 @@ class Comparison:
                 ids=resolved.ids,
                 needs_recheck=needs_recheck,
                 refers_to=resolved.refers_to,
-                completes=self._completed_create(key, resolved, different),
+                completes=self._completed_create(key, resolved),
             )
         return Refresh(key, record.feed, fingerprint, resolved.ids, needs_recheck)
 
-    def _completed_create(self, key: Key, resolved: _Resolved, different: Mapping[str, Sent]) -> dict[str, Value]:
-        """All fields, if an update sends all but the names to an account that was created and never confirmed."""
+    def _completed_create(self, key: Key, resolved: _Resolved) -> dict[str, Value]:
+        """All fields, if an update sends what OneFile lacks to an account that was created and never confirmed."""
         is_unconfirmed = not self._snapshot.known[key].fingerprint
-        is_all = resolved.fields.keys() - different.keys() <= _SHOWN_BY_SEARCHES
-        return dict(resolved.fields) if is_unconfirmed and is_all else {}
+        return dict(resolved.fields) if is_unconfirmed else {}
 
     def _with_default_employer(self, record: Record, step: _Change) -> tuple[_Change, ...]:
         """The default employer is sent after being assigned to the learner, if the MIS wants it assigned (§11)."""
@@ -446,6 +463,7 @@ class Comparison:
             {_EMPLOYER: step.waits_for[_EMPLOYER]} if _EMPLOYER in step.waits_for else {},
             step.fingerprint,
             ids=step.ids,
+            needs_recheck=step.needs_recheck,
             after_assigning=employer,
             refers_to=step.refers_to,
         )
@@ -642,10 +660,6 @@ def _hold_lost_account(record: Record, user_id: int | None) -> Held:
         f"'syncd link' compares again, 'syncd retry {quoted(record.key.misid)}' creates a new account"
     )
     return _hold(record, Reason.HAS_AN_ACCOUNT, "MISID", detail)
-
-
-def _held_as_well(key: Key) -> str:
-    return f"the {key.role} {key.misid} is held as well"
 
 
 def _unresolved(reason: Reason, code: Code) -> str:

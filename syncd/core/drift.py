@@ -38,6 +38,13 @@ class Drift:
     fields: tuple[str, ...] = ()
     """The names of the fields that differ; `ARCHIVED` is one of them if the account is archived in OneFile."""
 
+    @property
+    def in_words(self) -> str:
+        """What differs, as a phrase."""
+        if self.kind is DriftKind.MISSING:
+            return "OneFile no longer has the account"
+        return ", ".join("archived in OneFile" if name == ARCHIVED else name for name in self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
@@ -114,6 +121,16 @@ class Findings:
             if names
         )
         return tuple(sorted((*changed, *self._missing), key=lambda drift: drift.key))
+
+
+def confirmed(sent: Mapping[str, Value], told: Mapping[str, object]) -> dict[str, Value]:
+    """The values of what was sent that OneFile returns; ``told`` are those it returns, with keys in any letter case."""
+    by_name = {name.lower(): value for name, value in told.items()}
+    return {
+        name: value
+        for name, value in sent.items()
+        if name in FIELDS and name.lower() in by_name and is_same(FIELDS[name].kind, value, by_name[name.lower()])
+    }
 
 
 def is_same(kind: Kind, sent: Value, told: object) -> bool:

@@ -218,6 +218,11 @@ def fields_of(role: Role) -> dict[str, Field]:
     return {name: field for name, field in FIELDS.items() if role in field.roles}
 
 
+def is_mandatory(role: Role, name: str) -> bool:
+    """Whether an account of this role cannot be created without a field; another field may be left out."""
+    return role in FIELDS[name].mandatory
+
+
 def columns_of(role: Role) -> dict[str, str]:
     """Every column a feed of this role may have: its name in lower case to its proper spelling."""
     fields = fields_of(role)

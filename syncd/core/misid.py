@@ -15,6 +15,9 @@ _LONGEST: Final = 255
 
 _BLANKS: Final = re.compile(r"\s+")
 
+#: A whole number in a column of decimals or floats, as text: what a spreadsheet or a CAST makes of it.
+_WITH_DECIMALS: Final = re.compile(r"(-?[0-9]+)\.0+")
+
 #: Characters without a shape of their own that Unicode does not count as format characters: joiners, fillers and
 #: variation selectors (Default_Ignorable_Code_Point), and the blank of Braille.
 _WITHOUT_SHAPE: Final = (
@@ -38,10 +41,8 @@ def read_misid(raw: object) -> str | None:
     text = None if raw is None else read_text(raw)
     if text is None:
         return None
-    if text.isascii() and text.isprintable() and "  " not in text:
-        misid = text
-    else:
-        misid = canonical(text)
+    misid = canonical(text)
+    if not (misid.isascii() and misid.isprintable()):
         for character in misid:
             if is_invisible(character):
                 raise Unusable(f"contains an invisible character ({_name(character)})")
@@ -53,26 +54,33 @@ def read_misid(raw: object) -> str | None:
 def canonical(misid: str) -> str:
     """Return a MISID without what does not make it another key.
 
-    These are blanks at its ends, the width and number of blanks within it, and how its accents are encoded. A line end
-    or a tab within it is kept, because `read_misid` refuses it.
+    These are blanks at its ends, the width and number of blanks within it, how its accents are encoded, and the
+    decimals of a whole number: 1001.0 is 1001, as a number and as text. A line end or a tab within it is kept, because
+    `read_misid` refuses it.
     """
     composed = unicodedata.normalize("NFC", misid).strip()
     if composed.isascii() and "  " not in composed:
-        return composed
+        return _without_decimals(composed)
     return re.sub(" +", " ", "".join(" " if unicodedata.category(one) == "Zs" else one for one in composed))
 
 
 def skeleton(misid: str) -> str:
-    """Return what lookalikes have in common: no blanks, no invisible characters, no case, no width, no leading zeros.
+    """Return what lookalikes have in common.
 
+    It has no blanks, no invisible characters, no case, no width, no leading zeros, and no decimals of a whole number.
     Two MISIDs look alike if they differ and their skeletons are equal.
     """
     text = misid
     if not (text.isascii() and text.isprintable()):
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         text = "".join(one for one in text if not is_invisible(one))
-    text = _BLANKS.sub("", text).casefold()
+    text = _without_decimals(_BLANKS.sub("", text).casefold())
     return text.lstrip("0") or text[:1]
+
+
+def _without_decimals(text: str) -> str:
+    found = _WITH_DECIMALS.fullmatch(text) if text.endswith("0") and "." in text else None
+    return found[1] if found else text
 
 
 def numeric_value(misid: str) -> float | None:

@@ -11,8 +11,9 @@ Record in the feeds                        Account                             S
 a mandatory value is missing or invalid    any or none                         `Held`
 two rows with one MISID in one role        any or none                         `Held`
 refused by OneFile, unchanged since        any or none                         `Held`
-a code is not found, is ambiguous, or      any or none                         `Held`
-refers to a record that is held
+a mandatory code is not found, is          any or none                         `Held`
+ambiguous, or refers to a held record
+an optional code is, and does, so          any or none                         as without it, with a `Warned`
 valid                                      its create is in doubt              `Held`
 valid                                      none, and OneFile has no such       `Create`
                                            MISID

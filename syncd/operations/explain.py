@@ -23,7 +23,8 @@ from syncd.core.scope import Scope
 from syncd.core.suspension import ActionKind
 from syncd.core.values import Sent, Unusable, Value
 from syncd.onefile import ApiRequest, Id, PendingId, fields_sent, request_for
-from syncd.state import accounts, assignments, changes, held_records, marks, suspensions
+from syncd.state import accounts, assignments, changes, held_records, marks, runs, suspensions
+from syncd.state.runs import LastDrift
 from syncd.state.suspensions import Suspension
 from syncd.sync.context import SyncContext
 from syncd.sync.decide import decide
@@ -87,6 +88,8 @@ class Account:
     feed: str
     accepted: Mapping[str, Sent]
     """What OneFile last accepted; ``None`` for a value whose answer was lost."""
+    drift: LastDrift | None = None
+    """What the last verify has found to differ from that; ``None`` if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,9 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         unsettled = {each.key: each.at for each in changes.unsettled(session)}
         stored = assignments.stored(session)
         suspended = {each.kind: each for each in suspensions.listing(session)}
+        drift = {
+            key: runs.last_drift(session, key.role, one.user_id) for key, one in known.items() if key.misid == misid
+        }
     ids = _Ids(known)
     explained: list[RecordExplanation] = []
     for role in SENDING_ORDER:
@@ -247,7 +253,14 @@ def explain(context: SyncContext, misid: str) -> Explanation:
         account = None
         if (one := known.get(key)) is not None:
             account = Account(
-                one.user_id, one.status, synced_at[key], one.left_at, one.days_gone, feeds[key], values[key]
+                one.user_id,
+                one.status,
+                synced_at[key],
+                one.left_at,
+                one.days_gone,
+                feeds[key],
+                values[key],
+                drift[key],
             )
         wanted = {row.pair: row.feed for row in found.assignments if row.key == key}
         if not (rows or account or entries or wanted or key in unsettled):
@@ -431,6 +444,7 @@ class _Case:
         self._ids = ids
         assignment_feeds = {feed.name for feed in context.assignment_feeds}
         held = [hold for hold in plan.held if (hold.role, hold.misid) == (key.role, key.misid)]
+        self._left_out = {warned.field: warned.reason for warned in plan.warnings if warned.key == key}
         self._hold = next((hold for hold in held if hold.feed not in assignment_feeds), None)
         self._unassigned = {hold.feed: hold.detail for hold in held if hold.feed in assignment_feeds}
         self._release = [step for step in plan.rekeys if step.is_release and step.old == key]
@@ -493,6 +507,8 @@ class _Case:
         if self._hold is not None:
             not_found = _NOT_FOUND.get(self._hold.reason) if self._hold.field == name else None
             return f"looked up as {named}: {not_found}" if not_found else named
+        if (why := _NOT_FOUND.get(self._left_out.get(name, Reason.UNUSABLE))) is not None:
+            return f"left out: looked up as {named}: {why}"
         noun = _noun(given.referent.roles[0]) if given.referent.roles else "ID"
         for step in (*self._steps, self._refresh):
             if isinstance(step, Create | Update) and name in step.waits_for:
@@ -528,7 +544,9 @@ class _Case:
             why = "Compared field by field, every value is the one OneFile last accepted."
         else:
             why = "The row is unchanged since OneFile last accepted it."
-        return Decided(Decision.IN_STEP, "is in sync: nothing to send", why)
+        if self._account is not None and self._account.drift is not None:
+            why += " What OneFile has may differ: see the drift."
+        return Decided(Decision.IN_STEP, "is as OneFile last accepted it: nothing to send", why)
 
     def _describe(self, step: Step) -> Decided:
         noun = _noun(self._key.role)

@@ -78,9 +78,9 @@ def verify_once(
 ) -> VerifyResult:
     """Read accounts back; with ``fix``, unarchive and send drifted fields again. The caller holds the lock.
 
-    Reads the accounts that were changed in OneFile since the last verify with this trigger, and those that still
-    differed then; every account in the first verify, once a week, and if ``full``. Raises as `execute` does; after
-    `Yielded` it continues where it was if it is called with the same ``so_far`` again.
+    Reads the accounts that were changed in OneFile since the last verify with this trigger, those that OneFile does not
+    list as active, and those that still differed then; every account in the first verify, once a week, and if ``full``.
+    Raises as `execute` does; after `Yielded` it continues where it was if it is called with the same ``so_far`` again.
     """
     so_far = so_far or VerifyProgress()
     checks: list[_Check] = []
@@ -99,8 +99,7 @@ def verify_once(
     with context.session() as session:
         runs.record_drift(session, done.run, len(drift))
         if done.state is RunState.FINISHED:
-            still_different = frozenset(one.user_id for one in left)
-            listed = still_different if len(still_different) <= _MOST_REMEMBERED else None
+            listed = left if len(left) <= _MOST_REMEMBERED else None
             runs.record_verify(session, done.run, VerifyScope(check.is_full, check.began_at, listed))
     return VerifyResult(done, check.findings.checked, check.is_full, drift, left, check.findings.not_returned)
 
@@ -156,15 +155,18 @@ def _last_verify(
         return None
     if context.clock() - last_full.began_at >= _FULL_EVERY:
         return None
-    return last.began_at - _OVERLAP, last.still_different
+    return last.began_at - _OVERLAP, frozenset(one.user_id for one in last.still_different)
 
 
 def _changed_since(
     context: SyncContext, lookup: OneFileLookup, ours: Mapping[Key, int], since: datetime, left: frozenset[int]
 ) -> tuple[frozenset[int] | None, frozenset[int]]:
-    """Return the UserIDs to read, ``None`` if OneFile refuses the filter; and those that a search by role has shown."""
+    """Return the UserIDs to read, ``None`` if OneFile refuses the filter; and those that a search by role has shown.
+
+    Those to read are the accounts that were changed or archived.
+    """
     users = {user_id: key for key, user_id in ours.items() if not key.role.is_place}
-    # Archived users are in no search by role. Who is changed after this one is in those that follow.
+    # Who is changed after this search is in those that follow.
     anybody = _anybody_changed_since(context, since)
     listed: set[int] = set()
     try:
@@ -172,8 +174,13 @@ def _changed_since(
             listed |= {user.id for user in context.onefile.users(context.organisation_id, role, modified_since=since)}
     except Refused:
         return None, frozenset()
-    others = {user_id: users[user_id] for user_id in users.keys() & anybody.keys() - listed}
-    archived = lookup.find_unlisted({user_id: key._replace(misid=anybody[user_id]) for user_id, key in others.items()})
+    # It is not documented whether archiving changes LastModified (U29), but archived users are in no search by role.
+    unlisted = {
+        user_id: key._replace(misid=anybody.get(user_id, key.misid))
+        for user_id, key in users.items()
+        if user_id not in listed
+    }
+    archived = lookup.find_unlisted(unlisted)
     return frozenset(listed | left | archived), frozenset(listed)
 
 

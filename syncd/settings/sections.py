@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from syncd.core.assignments import ASSIGNABLE
 from syncd.core.compare import Clear
 from syncd.core.fields import USERS, Referent, Role
 from syncd.core.guard import Limits
+from syncd.core.misid import canonical
 from syncd.core.rate import CALLS_PER_MINUTE
 from syncd.core.records import Code
 from syncd.database_url import with_password
@@ -51,6 +52,7 @@ from syncd.settings.values import (
     is_loopback,
     is_private,
     is_web_url,
+    leaves_time,
     protected,
     time_zone,
 )
@@ -218,6 +220,13 @@ class ScheduleSettings(Section):
     timezone: Annotated[str, AfterValidator(time_zone)] = "Europe/London"
     quiet: tuple[QuietWindow, ...] = ()
 
+    @field_validator("quiet")
+    @classmethod
+    def _leave_time(cls, windows: tuple[tuple[time, time], ...]) -> tuple[tuple[time, time], ...]:
+        if not leaves_time(windows):
+            raise ValueError("leaves no time of the day for calls; make a window shorter")
+        return windows
+
     @property
     def poll_interval(self) -> timedelta | None:
         """The interval, or ``None`` if ``poll`` is a cron line."""
@@ -280,7 +289,7 @@ class DefaultsSettings(Section):
             if onefile_id is not None:
                 found[field] = onefile_id
             elif misid or name:
-                found[field] = Code(referent, "MISID" if misid else "Name", misid or name)
+                found[field] = Code(referent, "MISID" if misid else "Name", canonical(misid) or name)
         return found
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """The values of the configuration: how each kind is checked and converted."""
 
 import re
+from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime, time, timedelta
 from ipaddress import ip_address, ip_network
@@ -27,6 +28,7 @@ CONFIG_VARIABLE: Final = "SYNCD_CONFIG"
 LOOPBACK: Final = "localhost"
 
 
+_DAY_MINUTES: Final = 24 * 60
 _LARGEST_JITTER: Final = timedelta(hours=1)
 #: Nothing limits how often a token is tried, because scripts call often.
 _SHORTEST_TOKEN: Final = 12
@@ -85,7 +87,19 @@ def _quiet_window(given: object) -> tuple[time, time]:
     match = re.fullmatch(f"{clock}-{clock}", str(given))
     if match is None:
         raise ValueError('is not a window such as "07:00-07:30"')
-    return time.fromisoformat(match[1]), time.fromisoformat(match[2])
+    start, end = time.fromisoformat(match[1]), time.fromisoformat(match[2])
+    if start == end:
+        raise ValueError('begins and ends at the same time; write a window such as "07:00-07:30"')
+    return start, end
+
+
+def leaves_time(windows: Iterable[tuple[time, time]]) -> bool:
+    """Whether some time of the day is in none of the windows; one that ends before it begins spans midnight."""
+    covered: set[int] = set()
+    for start, end in windows:
+        first, last = (each.hour * 60 + each.minute for each in (start, end))
+        covered.update(minute % _DAY_MINUTES for minute in range(first, last + _DAY_MINUTES * (last < first)))
+    return len(covered) < _DAY_MINUTES
 
 
 def time_zone(text: str) -> str:

@@ -346,7 +346,10 @@ def history(session: StateSession, misid: str) -> list[ChangeEntry]:
 
 
 def of_accounts(connection: Connection, organisation_id: int, misid: str) -> ColumnElement[bool]:
-    """The condition for the changes of a MISID, and of its accounts while they had another one."""
+    """The condition for the changes of a MISID, and of its accounts while they had another one.
+
+    A create that was refused has no UserID: it is of the account that had its MISID next.
+    """
     here = change.c.organisation_id == organisation_id
     owners = connection.execute(
         select(change.c.role, change.c.user_id)
@@ -354,4 +357,15 @@ def of_accounts(connection: Connection, organisation_id: int, misid: str) -> Col
         .distinct()
     )
     theirs = [(change.c.user_id == user_id) & (change.c.role == role) for role, user_id in owners]
-    return here & or_(change.c.misid == misid, *theirs)
+    if not theirs:
+        return here & (change.c.misid == misid)
+    names = connection.execute(
+        select(change.c.role, change.c.misid, func.max(change.c.id))
+        .where(here, or_(*theirs))
+        .group_by(change.c.role, change.c.misid)
+    )
+    before = [
+        change.c.user_id.is_(None) & (change.c.role == role) & (change.c.misid == name) & (change.c.id < last)
+        for role, name, last in names
+    ]
+    return here & or_(change.c.misid == misid, *theirs, *before)

@@ -27,6 +27,14 @@ class _Batch(NamedTuple):
     rows just deleted, which stay in an index until it is vacuumed."""
 
 
+def kept_since(keep: timedelta, now: datetime) -> datetime | None:
+    """The time since which every change is kept; ``None`` if all are.
+
+    Those of the last 7 days are kept in any case, because the guard counts them.
+    """
+    return now - max(keep, WEEK) if keep else None
+
+
 def purge(
     store: Store,
     organisation_ids: Collection[int],
@@ -36,28 +44,27 @@ def purge(
 ) -> int:
     """Delete changes, plans and runs older than ``keep``, in batches; returns how many changes were deleted.
 
-    Those of the last 7 days are kept in any case, because the guard counts them. Unsettled changes of any age are kept,
-    and so are the runs that are still needed: the newest of each kind, runs that wait for approval, and runs with an
-    approval in force. Accounts and the held list are not touched. If ``keep`` is zero, everything is kept. Between two
-    batches ``is_stopping`` may end it early. Raises `StateUnusable`.
+    Unsettled changes of any age are kept, and so are the runs that are still needed: the newest of each kind, runs that
+    wait for approval, and runs with an approval in force. Accounts and the held list are not touched. If ``keep`` is
+    zero, everything is kept. Between two batches ``is_stopping`` may end it early. Raises `StateUnusable`.
     """
-    if not keep:
+    before = kept_since(keep, now)
+    if before is None:
         return 0
-    keep = max(keep, WEEK)
     count = 0
     for organisation_id in organisation_ids:
         # A run that starts meanwhile is newer than all of these.
         with store.reading() as connection:
             spared = _gone_by(connection, organisation_id)
         with store.begin() as connection:
-            is_old = (withheld_step.c.organisation_id == organisation_id) & (withheld_step.c.decided_at < now - keep)
+            is_old = (withheld_step.c.organisation_id == organisation_id) & (withheld_step.c.decided_at < before)
             # What was rejected stays rejected for as long as the record does not change.
             connection.execute(withheld_step.delete().where(is_old, ~withheld_step.c.is_rejected))
         for purge_some in (_purge_changes, _purge_steps, _purge_runs):
             batch = _Batch()
             while not is_stopping():
                 with store.begin() as connection:
-                    batch = purge_some(connection, organisation_id, now, now - keep, spared, batch.reached)
+                    batch = purge_some(connection, organisation_id, now, before, spared, batch.reached)
                 count += batch.changes
                 if not batch.changes + batch.steps + batch.runs:
                     break

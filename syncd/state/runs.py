@@ -1,14 +1,17 @@
 """The runs: what each planned and did, and how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Self
 
 from sqlalchemy import Row, bindparam, exists, func, null, select
 
+from syncd.core.drift import Drift, DriftKind
+from syncd.core.fields import Role
 from syncd.core.guard import Counts
 from syncd.core.plan import Plan
+from syncd.core.records import Key
 from syncd.core.run import FailureKind, OneFileStatus, Outcome, RunState, Trigger
 from syncd.state import counters
 from syncd.state.db.tables import approval, change, run
@@ -67,8 +70,8 @@ class VerifyScope:
     """Whether it read every account, or those changed since the previous verify."""
     began_at: datetime
     """When it began; earlier than its run if an earlier run of it yielded to a resync."""
-    still_different: frozenset[int] | None
-    """The UserIDs of accounts that still differ; ``None`` if there are too many to list."""
+    still_different: tuple[Drift, ...] | None
+    """The accounts that still differ; ``None`` if there are too many to list."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of the column ``run.verify_scope``."""
@@ -76,7 +79,9 @@ class VerifyScope:
         return {
             "is_full": self.is_full,
             "began_at": self.began_at.isoformat(),
-            "still_different": None if listed is None else sorted(listed),
+            "still_different": None
+            if listed is None
+            else [[*one.key, one.user_id, one.kind, list(one.fields)] for one in listed],
         }
 
     @classmethod
@@ -86,8 +91,29 @@ class VerifyScope:
         return cls(
             document["is_full"],
             datetime.fromisoformat(document["began_at"]),
-            None if listed is None else frozenset(listed),
+            None if listed is None else tuple(map(_drift, listed)),
         )
+
+
+def _drift(written: Sequence[Any]) -> Drift:
+    organisation_id, role, misid, user_id, kind, names = written
+    return Drift(Key(organisation_id, Role(role), misid), user_id, DriftKind(kind), tuple(names))
+
+
+@dataclass(frozen=True, slots=True)
+class LastDrift:
+    """What the last verify has found of one account."""
+
+    at: datetime
+    """When the verify began."""
+    drift: Drift | None
+    """``None`` if it found too many accounts with drift to list them, so that it may be one of them."""
+
+    @property
+    def in_words(self) -> str:
+        """What differs, as a phrase."""
+        many = "there may be some, for more accounts had drift than a verify lists"
+        return many if self.drift is None else self.drift.in_words
 
 
 _NAMES: Final = tuple(field.name for field in fields(RunSummary))
@@ -307,6 +333,17 @@ def drift_left(session: StateSession) -> int | None:
         return None
     still_different = VerifyScope.from_json(row.verify_scope).still_different
     return row.drift if still_different is None else len(still_different)
+
+
+def last_drift(session: StateSession, role: Role, user_id: int | None) -> LastDrift | None:
+    """What the last verify has found of an account; ``None`` if it found no drift, or there was none yet."""
+    scope = last_verify(session, Trigger.VERIFY)
+    if scope is None or user_id is None:
+        return None
+    if scope.still_different is None:
+        return LastDrift(scope.began_at, None)
+    of_account = (one for one in scope.still_different if one.user_id == user_id and one.key.role in role.sharing_ids)
+    return next((LastDrift(scope.began_at, one) for one in of_account), None)
 
 
 def record_drift(session: StateSession, number: int, accounts: int) -> None:

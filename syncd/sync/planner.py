@@ -12,7 +12,7 @@ from syncd.core.buffers import KeySet, RecordSet
 from syncd.core.changed import ChangedRecords
 from syncd.core.compare import QUESTIONS, Snapshot
 from syncd.core.evidence import Traits
-from syncd.core.fields import Role
+from syncd.core.fields import Role, is_mandatory
 from syncd.core.guard import Counts, FeedSize, Limits, Usage, guard
 from syncd.core.identity import Answer, Finding, Identity, Person, StoredAnswer, marks_to_look_up
 from syncd.core.plan import Plan
@@ -289,7 +289,7 @@ class UnknownKeys(Mapping[Key, Mapping[str, Value]]):
             record.key
             for record in self._changed.records()
             if self._is_one(record.key)
-            and unknown.isdisjoint(record.codes.values())
+            and unknown.isdisjoint(_mandatory_codes(record))
             and not _has_unresolved(record, codes)
         ]
 
@@ -379,7 +379,12 @@ def _traits(lookup: OneFileLookup, in_onefile: Mapping[Key, Collection[int]]) ->
 
 
 def _has_unresolved(record: Record, codes: Mapping[Code, int | Reason]) -> bool:
-    return any(isinstance(codes.get(code), Reason) for code in record.codes.values())
+    return any(isinstance(codes.get(code), Reason) for code in _mandatory_codes(record))
+
+
+def _mandatory_codes(record: Record) -> list[Code]:
+    """The codes for which a record is held if they cannot be resolved."""
+    return [code for name, code in record.codes.items() if is_mandatory(record.key.role, name)]
 
 
 def _maybe_archived(

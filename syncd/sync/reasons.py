@@ -93,6 +93,16 @@ LEFT_OUT: Final[Mapping[Reason, Advice]] = {
         "An optional value is invalid; the record is sent without it.",
         "Correct it in the MIS; the next run sends it.",
     ),
+    Reason.REFERENCE_NOT_FOUND: Advice(
+        "The row refers to an employer or a learner status by a code that OneFile does not have, or to an employer "
+        "that is held; the record is sent without it.",
+        "Correct the code in the MIS, or create what it stands for in OneFile; the next run sends this one field.",
+    ),
+    Reason.AMBIGUOUS: Advice(
+        "OneFile has several accounts or learner statuses with this MISID or name, and syncd does not guess; the "
+        "record is sent without it.",
+        "In OneFile, leave this MISID or name on one of them; the next run sends this one field.",
+    ),
     Reason.SAME_PERSON: Advice(
         "Another current record seems to be about the same person; each has an account of its own.",
         "Nothing, if the person needs two accounts. If not, remove one of the records from the feed.",

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from syncd.core.accounts import Status
 from syncd.core.assignments import LEARNER_COLUMN, USER_COLUMN, Pair, StoredAssignment
 from syncd.core.decisions import describe_step
-from syncd.core.fields import GRANT
+from syncd.core.fields import GRANT, is_mandatory
 from syncd.core.plan import Assign, Create, Grant, Leaver, Plan, Refresh, Rekey, Returner, Update
 from syncd.core.records import Held, Key, Reason, stamped
 from syncd.core.run import Action
@@ -421,20 +421,27 @@ class Sender:
     def _with_awaited_ids(self, step: _Change, at: StepToSend) -> _Change | None:
         """The step with the ids of accounts that this run was to create first.
 
-        If one is missing, the record is held, or its step queued if that account is, and the answer is ``None``.
+        If a mandatory one is missing, the record is held, or its step queued if that account is, and the answer is
+        ``None``. An optional one is left out: the next run sends it, or warns.
         """
         ids: dict[str, int] = {}
         for name, key in step.waits_for.items():
             user_id = self._user_id(key)
-            if user_id is None and key in self._queued:
+            if user_id is not None:
+                ids[name] = user_id
+            elif not is_mandatory(step.key.role, name):
+                step = replace(step, needs_recheck=True)
+            elif key in self._queued:
                 self._queue(at)
                 return None
-            if user_id is None:
+            else:
                 self._recorder.hold(_held(step, Reason.REFERENCE_NOT_FOUND, name, _not_in_onefile(key)))
                 self.tally.skip()
                 return None
-            ids[name] = user_id
-        return replace(step, fields={**step.fields, **ids}, ids=step.ids | ids, waits_for={}) if ids else step
+        if not step.fields and not ids:
+            self._leave_out(at, *step.waits_for.values())
+            return None
+        return replace(step, fields={**step.fields, **ids}, ids=step.ids | ids, waits_for={})
 
     def _user_id(self, key: Key) -> int | None:
         with self._context.session() as session:

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from syncd.core.accounts import Known
+from syncd.core.drift import confirmed
 from syncd.core.fields import FIELDS, Referent, Role
 from syncd.core.misid import canonical
 from syncd.core.records import Held, Key, Reason
 from syncd.core.run import Action, Outcome
 from syncd.core.scope import EVERYONE, Scope
 from syncd.core.suspension import ActionKind
+from syncd.core.values import Value
 from syncd.errors import Refused
 from syncd.state import accounts, changes, feed_digests, held_records, references, suspensions
 from syncd.state.changes import KnownCreate, Unsettled
@@ -149,13 +151,19 @@ def _sleep(context: SyncContext, left: timedelta) -> None:
         context.onefile.rate_limiter.sleep(left.total_seconds())
 
 
-def _shown_names(key: Key, user_id: int, lookup: OneFileLookup) -> dict[str, str]:
-    """The names that the search has shown, by which a MISID that is used again is noticed.
+def _accepted(context: SyncContext, doubt: Unsettled, user_id: int, lookup: OneFileLookup) -> dict[str, Value]:
+    """What OneFile has of what a create has sent, and the names that the search has shown.
 
-    A person may have created the account meanwhile, so its other values are not known.
+    A person may have created the account meanwhile, or edited it, so OneFile is asked. The names show whether a MISID
+    is used again.
     """
-    names = None if key.role.is_place else lookup.names_of(user_id)
-    return {} if names is None else {"FirstName": names.first, "LastName": names.last}
+    try:
+        shown = context.onefile.one(doubt.key.role, user_id)
+    except Refused:
+        shown = {}
+    accepted = {**confirmed(doubt.detail["fields"], shown), "MISID": doubt.key.misid}
+    names = None if doubt.key.role.is_place else lookup.names_of(user_id)
+    return accepted if names is None else accepted | {"FirstName": names.first, "LastName": names.last}
 
 
 def _owner_of(context: SyncContext, key: Key, user_id: int) -> Key | None:
@@ -181,6 +189,8 @@ def _settle_one(
     user_id = user_ids[0] if user_ids else None
     outcome = Outcome.APPLIED if user_ids else Outcome.REFUSED if doubt.refusal else Outcome.NOT_DONE
     refused = _refused(context, doubt) if outcome is Outcome.REFUSED else None
+    is_new = user_id is not None and doubt.outcome is not Outcome.ACCEPTED
+    accepted = _accepted(context, doubt, user_id, lookup) if is_new and user_id is not None else {}
     with context.session() as session:
         changes.record_outcome(session, doubt.change, outcome, user_id=user_id)
         if refused is not None:
@@ -194,7 +204,7 @@ def _settle_one(
                 doubt.key,
                 user_id=user_id,
                 feed=doubt.detail["feed"],
-                accepted={"MISID": doubt.key.misid, **_shown_names(doubt.key, user_id, lookup)},
+                accepted=accepted,
                 fingerprint="",
                 needs_recheck=True,
             )

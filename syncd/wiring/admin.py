@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Event, Lock
 from zoneinfo import ZoneInfo
 
@@ -91,5 +92,8 @@ def _site(in_force: Callable[[], Settings], store: Store, log: FilteringBoundLog
     def calls_per_minute() -> int:
         return in_force().onefile.calls_per_minute
 
+    def keep() -> timedelta:
+        return in_force().state.keep
+
     zone = ZoneInfo(settings.schedule.timezone)
-    return PageContext(store, onefile.all_organisations, now, zone, explain, allowance, log, calls_per_minute)
+    return PageContext(store, onefile.all_organisations, now, zone, explain, allowance, log, calls_per_minute, keep)

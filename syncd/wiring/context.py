@@ -8,6 +8,7 @@ from threading import Event
 
 from structlog.typing import FilteringBoundLogger
 
+from syncd.core.misid import canonical
 from syncd.errors import ConfigurationError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, OnRequest, RateLimiter
@@ -108,7 +109,7 @@ def _policy(settings: Settings) -> Policy:
 
 def _protected(given: tuple[str, ...] | Path) -> frozenset[str]:
     lines = _text_of(given, "leavers.protect").splitlines() if isinstance(given, Path) else given
-    return frozenset(filter(None, map(str.strip, lines)))
+    return frozenset(filter(None, map(canonical, lines)))
 
 
 def _query_of(feed: FeedSettings) -> str:

@@ -1,5 +1,6 @@
 """The daemon's configuration and schedule."""
 
+from collections.abc import Mapping, Set
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
@@ -20,10 +21,11 @@ from syncd.sync.feeds import check_feeds
 from syncd.wiring.context import open_context
 from syncd.wiring.notify import open_heartbeat
 
-#: What a reload may change: whole sections, and the keys of one that do not decide whose accounts they are.
+#: What a reload may change: whole sections, and of others the keys that decide neither whose accounts they are nor
+#: which state database it is. A key that counts only at a start counts at the next one.
 _MAY_CHANGE: Final = frozenset({"source", "schedule", "guard", "leavers", "defaults", "feeds"})
-_MAY_CHANGE_OF_ONEFILE: Final = frozenset(
-    {
+_MAY_CHANGE_OF: Final[Mapping[str, Set[str]]] = {
+    "onefile": {
         "customer_token",
         "customer_token_file",
         "calls_per_minute",
@@ -33,8 +35,9 @@ _MAY_CHANGE_OF_ONEFILE: Final = frozenset(
         "clear",
         "assign_path",
         "compare_names",
-    }
-)
+    },
+    "state": {"keep_days", "auto_upgrade"},
+}
 
 
 def daily(settings: Settings, log: FilteringBoundLogger, stopping: Event) -> tuple[DailyJob, ...]:
@@ -135,7 +138,7 @@ def _lasting(before: Settings, after: Settings) -> list[str]:
         if section in _MAY_CHANGE:
             continue
         old, new = getattr(before, section), getattr(after, section)
-        may_change = _MAY_CHANGE_OF_ONEFILE if section == "onefile" else frozenset()
+        may_change = _MAY_CHANGE_OF.get(section, frozenset())
         changed += [
             f"{section}.{key}"
             for key in type(old).model_fields

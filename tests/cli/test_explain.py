@@ -1,5 +1,7 @@
 """explain as a person reads it: each field's way, the difference, the decision with its rule, the exact call."""
 
+import json
+
 import pytest
 
 from syncd.demo import sample_college
@@ -41,7 +43,7 @@ def test_the_cases_that_people_ask_about(college: College, syncd: Syncd) -> None
     assert "Leave one row per MISID" in held
 
     unchanged = syncd("explain", "L1001").stdout
-    assert unchanged.startswith("Learner L1001 is in sync: nothing to send.")
+    assert unchanged.startswith("Learner L1001 is as OneFile last accepted it: nothing to send.")
     assert _field(unchanged, "DOB") == "a date same"
 
 
@@ -50,7 +52,7 @@ def test_explain_shows_that_a_record_no_longer_held_was_held(college: College, s
     college.let_a_week_pass()
     told = syncd("explain", sample_college.NO_EMAIL).stdout
     assert told.startswith(f"Learner {sample_college.NO_EMAIL} would be created.")
-    assert "was held:    Email is empty (missing)" in told
+    assert "was held:      Email is empty (missing)" in told
 
 
 def test_long_lines_are_broken_for_the_terminal(
@@ -62,3 +64,18 @@ def test_long_lines_are_broken_for_the_terminal(
     assert max(map(len, upper)) <= 80
     at = next(at for at, line in enumerate(upper) if line.startswith("  call:"))
     assert upper[at + 1].startswith(" " * 15)
+
+
+def test_explain_prints_the_drift_and_the_last_accepted_fields(college: College, syncd: Syncd) -> None:
+    syncd("sync", "--approve")
+    (user,) = college.onefile.world.users_with_misid("L1001")
+    user.values["LastName"] = "Edited"
+    assert syncd("verify").exit == 4
+
+    said = syncd("explain", "L1001").stdout
+
+    assert "  last accepted: ClassroomID, " in said
+    assert "  drift:         LastName, when OneFile was verified, " in said
+    (record,) = json.loads(syncd("explain", "L1001", "--json").stdout)["records"]
+    assert (record["account"]["drift"]["kind"], record["account"]["drift"]["fields"]) == ("changed", ["LastName"])
+    assert "Edited" not in said

@@ -8,6 +8,7 @@ from typing import get_type_hints
 import pytest
 
 import syncd as package
+from syncd import cli
 from syncd.cli.commands import COMMANDS
 from syncd.cli.examples import EXAMPLES
 from syncd.cli.help import entries
@@ -18,6 +19,10 @@ from syncd.sync.reasons import HELD, LEFT_OUT, describe
 from tests.support.documentation import BEING_WRITTEN
 
 from .conftest import Syncd, terminal
+
+#: The commands that may meet another run, and what their modules import for that.
+_UNDER_THE_LOCK = ("link", "rekey", "release", "restore", "sync", "undo", "unlink", "verify")
+_TAKES_IT = {"at_work", "run_plan", "locked_organisation"}
 
 
 def _kinds(error: type[SyncdError]) -> set[type[SyncdError]]:
@@ -74,6 +79,23 @@ def test_the_help_of_every_command_ends_with_its_example(syncd: Syncd) -> None:
         shown = syncd(*name.split(), "--help")
         assert shown.exit == 0, name
         assert shown.stdout.rstrip().endswith(f"\n Example: {example}"), name
+
+
+@pytest.mark.parametrize("command", _UNDER_THE_LOCK)
+def test_help_of_a_command_that_may_meet_another_run_names_exit_5(command: str, syncd: Syncd) -> None:
+    shown = " ".join(syncd(command, "--help").stdout.split())
+
+    assert re.search(r"Exit codes.*[;:] 5 another run is in progress", shown), shown
+
+
+def test_every_command_that_takes_the_lock_is_listed() -> None:
+    taking = {
+        module.name
+        for module in pkgutil.iter_modules(cli.__path__)
+        if not _TAKES_IT.isdisjoint(vars(import_module(f"syncd.cli.{module.name}")))
+    }
+
+    assert taking - {"context"} == {*_UNDER_THE_LOCK}
 
 
 def test_a_command_is_a_topic_too(syncd: Syncd) -> None:

@@ -105,7 +105,6 @@ def _about_owner(answer: Answer) -> StoredAnswer:
 _SAME_AS_LIKELY = StoredAnswer(Answer.SAME, user_id=4711, reason=Reason.HAS_AN_ACCOUNT)
 OTHER = person("A1", FirstName="Ben", LastName="Obi", Email="ben@example.org", DOB="2001-12-01", ULN="9276308686")
 MARRIED = person("A1", LastName="Married")
-UNKNOWN = person("A1", codes={"ClassroomID": Code(Referent.CLASSROOM, "MISID", "nowhere")})
 
 #: The name of the case, the college, the records of the feeds, and the steps about A1 in their order.
 CASES: list[tuple[str, Callable[[], College], tuple[object, ...], list[str]]] = [
@@ -114,7 +113,6 @@ CASES: list[tuple[str, Callable[[], College], tuple[object, ...], list[str]]] = 
     ("two rows", College, (ANN, ANN), ["Held duplicate_key"]),
     ("refused before", _refused, (MARRIED,), ["Held refused"]),
     ("refused before, and changed", _refused, (person("A1", LastName="Other"),), ["Update"]),
-    ("unresolved code", College, (UNKNOWN,), ["Held reference_not_found"]),
     ("in doubt", _in_doubt, (ANN,), ["Held in_doubt"]),
     ("new", College, (ANN,), ["Create"]),
     ("resembles", _resembling, (person("A1", ULN=_ULN),), ["Held rekeyed?"]),
@@ -200,6 +198,21 @@ def test_a_record_and_an_account_lead_to_the_steps_of_the_table(
 ) -> None:
     # The row of the account it resembles, if there is one, is what is gone.
     assert _steps(college().plan(*rows), A1) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "referent", "expected"),
+    [
+        ("ClassroomID", Referent.CLASSROOM, ["Held reference_not_found"]),
+        ("DefaultEmployerID", Referent.EMPLOYER, ["Create"]),
+    ],
+)
+def test_an_unresolved_code_leads_to_the_steps_of_the_table(
+    field: str, referent: Referent, expected: list[str]
+) -> None:
+    learner = person("L1", Role.LEARNER, codes={field: Code(referent, "MISID", "nowhere")})
+
+    assert _steps(College().plan(learner), L1) == expected
 
 
 def test_employer_is_granted_access_and_default_follows_the_assignment() -> None:

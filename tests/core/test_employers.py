@@ -9,7 +9,7 @@ from syncd.core.assignments import Pair, StoredAssignment
 from syncd.core.compare import Clear, Rules
 from syncd.core.fields import GRANT, Referent, Role
 from syncd.core.plan import Assign, Grant, Plan, Refresh
-from syncd.core.records import Code, Held, OtherOrganisation, Reason, Record, Warned
+from syncd.core.records import Code, OtherOrganisation, Reason, Record, Warned
 from syncd.core.scope import Scope
 from tests.support.records import NOW, ORGANISATION, SECRET, College, key, link, person, place
 
@@ -375,15 +375,13 @@ def test_a_default_employer_of_another_organisation_is_not_ours() -> None:
     college = college_with(employer())
     elsewhere = Record(L1._replace(organisation_id=6000), "learners", learner().fields, learner().codes, frozenset())
 
-    [held] = college.plan(elsewhere).held
+    [warned] = college.plan(elsewhere).warnings
 
-    assert held == Held(
-        6000,
-        Role.LEARNER,
-        "L1",
+    assert warned == Warned(
+        L1._replace(organisation_id=6000),
         "learners",
         Reason.REFERENCE_NOT_FOUND,
         "DefaultEmployerID",
-        "OneFile has no employer with the MISID 'E1'",
+        "DefaultEmployerID is left out: OneFile has no employer with the MISID 'E1'",
     )
     assert ORGANISATION != 6000

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from decimal import Decimal
 from itertools import combinations
 
 import pytest
@@ -70,6 +71,16 @@ def test_blanks_of_any_width_and_number_make_no_other_key(blank: str) -> None:
     assert read_misid(f"{blank}ab{blank}12{blank}") == "ab 12"
 
 
+@pytest.mark.parametrize("text", ["1001.0", "1001.00", " 1001.0 ", 1001.0, Decimal("1001.00"), b"1001.0", 1001])
+def test_whole_number_with_decimals_is_the_key_without_them(text: object) -> None:
+    assert read_misid(text) == "1001"
+
+
+@pytest.mark.parametrize("text", ["1001.5", "1001.01", "A1.0", "1.0.0", ".0", "1001.", "1e3", "1001.0a", "1,001.0"])
+def test_other_dots_in_a_misid_stay(text: str) -> None:
+    assert read_misid(text) == text
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\t", "\u2028", " \n"])
 def test_line_end_at_the_end_of_a_misid_is_trimmed(end: str) -> None:
     assert read_misid(f"L1001{end}") == "L1001"
@@ -86,6 +97,9 @@ def test_line_end_at_the_end_of_a_misid_is_trimmed(end: str) -> None:
         ("stra\u00dfe", "STRASSE"),
         ("\u00c9mile", "\u00e9mile"),
         ("ab", "00 AB"),
+        ("123", "0123.0"),
+        ("123", "\uff11\uff12\uff13.\uff10"),
+        ("123", "12 3.0"),
     ],
 )
 def test_case_width_blanks_and_leading_zeros_make_lookalikes(known: str, new: str) -> None:
@@ -146,6 +160,15 @@ def test_misid_that_is_read_has_no_invisible_character(text: str) -> None:
         return
     assert misid is None or not any(map(is_invisible, misid))
     assert misid is None or read_misid(misid) == misid
+
+
+@given(st.text("10.- ", max_size=8))
+def test_number_has_one_key_whatever_it_is_written_as(text: str) -> None:
+    key = canonical(text)
+
+    assert canonical(key) == key
+    if key.isdecimal():
+        assert canonical(f"{key}.0") == canonical(f"{key}.00") == key
 
 
 @given(st.lists(st.sampled_from("aA0 \u00a01\uff21"), min_size=1, max_size=4).map("".join))

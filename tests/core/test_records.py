@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncd.core.changed import find_changed
 from syncd.core.fields import FIELDS, Referent, Role, columns_of
 from syncd.core.records import Code, Held, Key, Layout, Reason, Record, Warned
 
@@ -249,3 +250,24 @@ def test_messages_about_a_row_never_repeat_its_values(values: dict[str, str]) ->
 
     said = [made.detail] if isinstance(made, Held) else [warned.detail for warned in made.warnings]
     assert not [value for value in values.values() for sentence in said if value in sentence]
+
+
+@pytest.mark.parametrize("column", ["MISID", "DefaultAssessorMISID", "DefaultEmployerMISID", "ClassroomMISID"])
+@pytest.mark.parametrize("value", ["1001.0", "1001.00", 1001.0])
+def test_every_misid_column_reads_a_number_as_text_alike(column: str, value: object) -> None:
+    ids = dict.fromkeys(("DefaultAssessorID", "ClassroomID")) if column != "MISID" else {}
+    codes = {"DefaultAssessorMISID": "A1", "ClassroomMISID": "C1"} if ids else {}
+
+    made = record(**ids | codes | {column: value})
+
+    found = [made.key.misid] if column == "MISID" else [code.text for code in made.codes.values()]
+    assert "1001" in found
+
+
+def test_a_number_and_its_text_are_two_rows_of_one_key() -> None:
+    rows = [record(MISID=misid) for misid in ("1001", "1001.0", 1001.0)]
+
+    found = find_changed(rows, {}, b"secret", {})
+
+    assert [(held.misid, held.reason) for held in found.held] == [("1001", Reason.DUPLICATE_KEY)]
+    assert len(found.changed) == 0

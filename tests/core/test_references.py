@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from syncd.core.compare import Clear, Rules
-from syncd.core.fields import Referent, Role
+from syncd.core.fields import FIELDS, REFERENCE_COLUMNS, ReferenceColumn, Referent, Role, is_mandatory
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Held, Reason, stamped
 from syncd.core.references import LookedUp, Resolved, is_check_due, trusted
-from tests.support.records import NOW, ORGANISATION, College, key, person
+from tests.support.records import NOW, ORGANISATION, College, key, person, unfit
 
 ASSESSOR = Code(Referent.ASSESSOR, "MISID", "A1")
 CLASSROOM = Code(Referent.CLASSROOM, "Name", "Business L2")
@@ -219,3 +219,92 @@ def test_a_refused_record_is_sent_again_if_its_code_stands_for_another_id() -> N
     college.codes[ORGANISATION, ASSESSOR] = college.looked_up[ASSESSOR] = 8
 
     assert [each.fields["DefaultAssessorID"] for each in college.plan(learner(PlacementID=18928)).creates] == [8]
+
+
+# Codes of optional fields
+
+_OF_LEARNERS = [column for column in REFERENCE_COLUMNS.values() if Role.LEARNER in FIELDS[column.field].roles]
+_OPTIONAL = [column for column in _OF_LEARNERS if not is_mandatory(Role.LEARNER, column.field)]
+_NOT_UNIQUE = {
+    Reason.REFERENCE_NOT_FOUND: "OneFile has no {} with the {} 'X'",
+    Reason.AMBIGUOUS: "OneFile has more than one {} with the {} 'X'",
+}
+_BOSS = Code(Referent.EMPLOYER, "MISID", "E1")
+
+
+def code_in(column: ReferenceColumn) -> Code:
+    referent = FIELDS[column.field].referent
+    assert referent is not None
+    return Code(referent, column.by, "X")
+
+
+@pytest.mark.parametrize("reason", _NOT_UNIQUE)
+@pytest.mark.parametrize("column", _OF_LEARNERS, ids=lambda column: column.name)
+def test_only_an_optional_code_is_left_out_and_named(column: ReferenceColumn, reason: Reason) -> None:
+    code = code_in(column)
+    college = College(codes={(ORGANISATION, code): reason})
+    detail = _NOT_UNIQUE[reason].format(code.referent, code.by)
+
+    plan = college.plan(person("L1", Role.LEARNER, codes={column.field: code}))
+
+    if column in _OPTIONAL:
+        [create] = plan.creates
+        assert column.field not in create.fields
+        assert [(each.reason, each.field, each.detail) for each in plan.warnings] == [
+            (reason, column.field, f"{column.field} is left out: {detail}")
+        ]
+        assert plan.held == ()
+    else:
+        assert [(hold.reason, hold.field, hold.detail) for hold in plan.held] == [(reason, column.field, detail)]
+        assert (plan.creates, plan.warnings) == ((), ())
+
+
+@pytest.mark.parametrize("clear", Clear)
+@pytest.mark.parametrize("column", _OPTIONAL, ids=lambda column: column.name)
+def test_other_changes_are_sent_beside_an_optional_code(column: ReferenceColumn, clear: Clear) -> None:
+    sent: dict[str, Any] = {column.field: 7}
+    college = College.of(person("L1", Role.LEARNER, **sent))
+    college.rules = Rules(NOW, clear=clear)
+
+    plan = college.plan(person("L1", Role.LEARNER, codes={column.field: code_in(column)}, LastName="Married"))
+
+    assert [update.fields for update in plan.updates] == [{"LastName": "Married"}]
+    assert [(each.reason, each.field) for each in plan.warnings] == [(Reason.REFERENCE_NOT_FOUND, column.field)]
+
+
+@pytest.mark.parametrize("column", _OPTIONAL, ids=lambda column: column.name)
+def test_an_optional_code_that_comes_to_resolve_is_one_field(column: ReferenceColumn) -> None:
+    code, college = code_in(column), College()
+    row = person("L1", Role.LEARNER, codes={column.field: code})
+    college.carry_out(college.plan(row))
+    again = college.plan(row)
+    assert (again.calls, [each.field for each in again.warnings]) == (0, [column.field])
+    college.carry_out(again)
+
+    college.codes[ORGANISATION, code] = college.looked_up[code] = 7
+    plan = college.plan(row)
+
+    assert [update.fields for update in plan.updates] == [{column.field: 7}]
+    assert plan.warnings == ()
+    college.carry_out(plan)
+    assert college.plan(row) == Plan(unchanged=1)
+
+
+def test_a_held_employer_is_left_out_of_its_learners() -> None:
+    learner = person("L1", Role.LEARNER, codes={"DefaultEmployerID": _BOSS})
+    college = College()
+
+    plan = college.plan(unfit("E1", Role.EMPLOYER), learner)
+
+    assert [create.key.misid for create in plan.creates] == ["L1"]
+    assert [each.field for each in plan.warnings] == ["DefaultEmployerID"]
+
+
+def test_an_employer_in_doubt_is_left_out_and_named() -> None:
+    boss, learner = person("E1", Role.EMPLOYER), person("L1", Role.LEARNER, codes={"DefaultEmployerID": _BOSS})
+    college = College(in_doubt={boss.key: ""})
+
+    plan = college.plan(boss, learner)
+
+    assert [create.key.misid for create in plan.creates] == ["L1"]
+    assert [each.detail for each in plan.warnings] == ["DefaultEmployerID is left out: the Employer E1 is held as well"]

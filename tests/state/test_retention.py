@@ -60,7 +60,7 @@ def _run(
             runs.finish(
                 session_on(connection, at=at), number, state, reason="none", onefile=onefile, totals={"calls": 3}
             )
-            runs.record_verify(session_on(connection), number, runs.VerifyScope(True, at, frozenset()))
+            runs.record_verify(session_on(connection), number, runs.VerifyScope(True, at, ()))
     return number
 
 

@@ -84,3 +84,32 @@ def test_every_change_of_the_time_is_in_it_once(
         patch.setattr(audit, "PAGE_ROWS", page)
         assert _between(store, since, until, misid) == expected
     store.close()
+
+
+def _record(store: Store, minutes: int, misid: str, action: Action, user_id: int | None, role: Role) -> None:
+    with store.begin() as connection:
+        session = session_on(connection, _HERE, _NOON + timedelta(minutes=minutes), cipher=store.cipher)
+        run = runs.start(session, Trigger.SCHEDULE)
+        key = Key(_HERE, role, misid)
+        changes.record_intent(session, run, key, action, {}, user_id=user_id, feed="", fingerprint="")
+
+
+def test_the_history_of_an_account_has_all_its_misids(store: Store) -> None:
+    learner, assessor = Role.LEARNER, Role.ASSESSOR
+    _record(store, 0, "OLD", Action.CREATE, None, learner)  # refused
+    _record(store, 1, "OLD", Action.CREATE, None, assessor)
+    _record(store, 2, "OLD", Action.CREATE, 7, learner)
+    _record(store, 3, "NEW", Action.REKEY, 7, learner)
+    _record(store, 4, "OLD", Action.CREATE, None, learner)  # the next owner's, refused
+    _record(store, 5, "OLD", Action.CREATE, 8, learner)
+    _record(store, 6, "NEW", Action.UPDATE, 7, learner)
+    _record(store, 7, "NEWER", Action.REKEY, 7, learner)
+
+    def minutes(misid: str) -> list[int]:
+        with store.reading() as connection:
+            found = changes.history(session_on(connection, _HERE, cipher=store.cipher), misid)
+        assert [each[0] for each in _between(store, 0, 99, misid)] == [(row.at - _NOON).seconds // 60 for row in found]
+        return [(row.at - _NOON).seconds // 60 for row in found]
+
+    assert minutes("NEW") == minutes("NEWER") == [0, 2, 3, 6, 7]
+    assert minutes("OLD") == [*range(8)], "both accounts had it"

@@ -130,6 +130,14 @@ class College:
             listed = held_records.listing(session_on(connection, ORGANISATION, cipher=store.cipher))
         return {row.misid: row.reason for row in listed}
 
+    @property
+    def warnings(self) -> dict[str, tuple[str, str]]:
+        """The reason and the field of each warning, by MISID."""
+        store = self.context.store
+        with store.begin() as connection:
+            listed = held_records.listing(session_on(connection, ORGANISATION, cipher=store.cipher), warnings=True)
+        return {row.misid: (row.reason, row.field) for row in listed}
+
     def detail(self, misid: str) -> str:
         store = self.context.store
         with store.begin() as connection:

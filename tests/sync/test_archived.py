@@ -594,6 +594,26 @@ def test_verify_reports_account_archived_by_hand_and_fix_unarchives_it(
 
 
 @pytest.mark.parametrize("switches", _FORMS)
+@pytest.mark.parametrize("number", [2, 60])
+def test_verify_finds_archived_account_if_archiving_counts_as_no_change(
+    found: Found, switches: dict[str, Any], number: int
+) -> None:
+    college = found(**switches)
+    college.enrol(*(f"L{n}" for n in range(1, number + 1)))
+    college.run()
+    college.clock.now += timedelta(days=3)
+    assert _verify(college).drift == ()
+    college.clock.now += timedelta(days=2)
+    _account(college).is_archived = True
+    college.writes()
+
+    verified = _verify(college)
+
+    assert (verified.is_full, verified.checked) == (False, 1)
+    assert [(one.key.misid, one.fields) for one in verified.drift] == [("L1", ("archived",))]
+
+
+@pytest.mark.parametrize("switches", _FORMS)
 def test_fix_unarchives_an_account_before_its_fields_are_sent(found: Found, switches: dict[str, Any]) -> None:
     college = _in_step(found(**switches))
     account = _archive(college)

@@ -213,7 +213,16 @@ def site(found: Found) -> Site:
     return Site(found(), _KINDS["assessor"])
 
 
-@pytest.fixture(params=[pytest.param(kind, marks=() if kind in _FIRST else pytest.mark.slow) for kind in _KINDS])
+_ALL = [pytest.param(kind, marks=() if kind in _FIRST else pytest.mark.slow) for kind in _KINDS]
+
+
+@pytest.fixture(params=[kind for kind in _ALL if kind.values != ("status",)])
+def mandatory_site(found: Found, request: pytest.FixtureRequest) -> Site:
+    """A college whose learners cannot be created without the code."""
+    return Site(found(), _KINDS[request.param])
+
+
+@pytest.fixture(params=_ALL)
 def any_site(found: Found, request: pytest.FixtureRequest) -> Site:
     return Site(found(), _KINDS[request.param])
 
@@ -252,8 +261,8 @@ def test_a_day_of_polls_looks_each_code_up_once_and_makes_no_other_call(any_site
     assert all(later - earlier <= 24 for earlier, later in pairwise(with_calls))
 
 
-def test_a_code_that_is_gone_holds_its_records_and_changes_no_account(any_site: Site) -> None:
-    site = any_site
+def test_a_code_that_is_gone_holds_its_records_and_changes_no_account(mandatory_site: Site) -> None:
+    site = mandatory_site
     site.kind.remove(site.college)
     site.pass_by(hours=25)
     site.college.enrol("L4")
@@ -279,8 +288,8 @@ def test_a_code_that_is_gone_holds_its_records_and_changes_no_account(any_site: 
     assert site.college.held == {}
 
 
-def test_a_code_that_several_have_holds_its_records_until_one_has_it(any_site: Site) -> None:
-    site = any_site
+def test_a_code_that_several_have_holds_its_records_until_one_has_it(mandatory_site: Site) -> None:
+    site = mandatory_site
     site.kind.double(site.college)
     site.pass_by(hours=25)
     site.college.enrol("L4")
@@ -300,6 +309,35 @@ def test_a_code_that_several_have_holds_its_records_until_one_has_it(any_site: S
     assert site.poll().is_in_sync
     assert site.ids() == dict.fromkeys(("L1", "L2", "L3", "L4"), _NEW)
     assert [body for body in site.told() if "FirstName" not in body] == [{site.kind.field: _NEW}] * 3
+
+
+@pytest.mark.parametrize("reason", ["reference_not_found", "ambiguous"])
+def test_an_optional_code_without_an_id_is_left_out_until_it_has_one(found: Found, reason: str) -> None:
+    site = Site(found(), _KINDS["status"])
+    (site.kind.remove if reason == "reference_not_found" else site.kind.double)(site.college)
+    site.pass_by(hours=25)
+    site.college.enrol("L4")
+    site.college.correct("L2", surname="Married")
+
+    assert site.poll().is_in_sync
+
+    assert site.college.held == {}
+    assert site.college.warnings == dict.fromkeys(("L1", "L2", "L3", "L4"), (reason, site.kind.field))
+    new, changed = sorted(site.told(), key=len, reverse=True)
+    assert (new["MISID"], site.kind.field in new, changed) == ("L4", False, {"LastName": "Married"})
+    for _ in range(3):
+        site.pass_by(minutes=15)
+        assert site.poll().is_in_sync
+    assert site.made() == {}, "it is looked for again after an hour"
+    assert len(site.college.warnings) == 4
+
+    site.kind.remove(site.college)
+    site.kind.put_back(site.college)
+    site.college.onefile.world.organisations.by_id[ORGANISATION].learner_statuses.pop(_NEW, None)
+    site.pass_by(minutes=16)
+    assert site.poll().is_in_sync
+    assert site.told() == [{site.kind.field: site.kind.old}], "only L4 lacks it"
+    assert site.college.warnings == {}
 
 
 @pytest.mark.parametrize("trigger", [Trigger.COMMAND, Trigger.REQUEST])

@@ -7,8 +7,10 @@ import pytest
 
 from syncd.core.fields import Role
 from syncd.core.records import Key
+from syncd.core.run import Trigger
 from syncd.errors import ConfigurationError
 from syncd.operations.explain import Decision, RecordExplanation, explain
+from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
 from tests.support.college import College, Found
@@ -285,6 +287,18 @@ def test_explain_shows_hold_reason_at_its_column(college: College) -> None:
     assert _columns(_of(college, "L8"))["DefaultAssessorMISID"].endswith("'A404': not found")
 
 
+def test_an_optional_code_that_is_not_found_is_explained_as_left_out(whole: Whole) -> None:
+    whole.learner("L2", DefaultEmployerMISID="E404")
+    whole.write()
+
+    told = _of(whole.college, "L2")
+
+    assert told.decided.decision is Decision.CREATE
+    assert _columns(told)["DefaultEmployerMISID"] == (
+        "left out: looked up as the employer with the MISID 'E404': not found"
+    )
+
+
 def test_explain_shows_default_and_column_without_precedence(college: College) -> None:
     feed = _FEED.replace("ClassroomName", "ClassroomName, 'C404' AS ClassroomMISID").replace("placement AS", "NULL AS")
     college.with_feed(feed)
@@ -391,3 +405,25 @@ def test_a_row_of_another_organisation_is_none_of_this_one(college: College) -> 
     assert told.key == Key(5741, Role.LEARNER, "L9")
     # Where nobody's turn would come to it, the main organisation holds it.
     assert _of(college, "L9").decided.decision is Decision.HELD
+
+
+@pytest.mark.parametrize("misid", ["L1", "L2"])
+def test_explain_shows_the_drift_that_verify_has_found(college: College, misid: str) -> None:
+    """A person has edited L1 in OneFile."""
+    (user,) = college.in_onefile("L1")
+    user.values["FirstName"] = "Anna"
+    verify_once(college.context, Trigger.VERIFY)
+    college.writes()
+
+    told = _of(college, misid)
+
+    assert told.account is not None
+    assert told.decided.sentence == "is as OneFile last accepted it: nothing to send"
+    if misid == "L1":
+        assert told.account.drift is not None
+        assert told.account.drift.in_words == "FirstName"
+        assert told.decided.why.endswith("What OneFile has may differ: see the drift.")
+        assert told.account.accepted["FirstName"] == "Ann"
+    else:
+        assert told.account.drift is None
+        assert "drift" not in told.decided.why

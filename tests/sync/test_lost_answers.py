@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from syncd.core.fields import Role
 from syncd.errors import Interrupted, OneFileUnreachable
 from syncd.simulator import Fault, FaultKind, MisidFilter
 from tests.support.college import Found
@@ -131,8 +132,8 @@ def test_lost_create_with_two_matching_accounts_is_held_as_ambiguous(found: Foun
     assert college.held == {"L1": "ambiguous"}
     assert str(college.in_onefile("L1")[0].id) in college.detail("L1")
     assert college.known_id("L2") == college.in_onefile("L2")[0].id
-    # L2 has been found and is told all again, for it might be one that somebody made by hand.
-    assert [path for path, _ in college.writes()] == [f"/User/{college.known_id('L2')}"]
+    # L2 has been found, and OneFile has all that its create has sent.
+    assert college.writes() == []
 
 
 @pytest.mark.parametrize("is_archived", [False, True])
@@ -217,3 +218,49 @@ def _account(misid: str) -> dict[str, Any]:
         "ClassroomID": CLASSROOM,
         "PlacementID": PLACEMENT,
     }
+
+
+@pytest.mark.parametrize(
+    ("in_mis", "by_hand", "sent"),
+    [
+        ({}, {}, None),
+        ({"phone": "0113"}, {}, {"Telephone": "0113"}),
+        ({}, {"Telephone": "999", "Email": "other@example.org"}, {"Telephone": "01248", "Email": "ann@example.org"}),
+        ({"phone": "0113"}, {"Email": "other@example.org"}, {"Telephone": "0113", "Email": "ann@example.org"}),
+        ({}, {"Telephone": None}, {"Telephone": "01248"}),
+        ({}, {"Website": "https://example.org"}, None),
+    ],
+)
+def test_settled_create_is_followed_by_what_onefile_lacks_alone(
+    found: Found, in_mis: dict[str, str], by_hand: dict[str, str | None], sent: dict[str, str] | None
+) -> None:
+    college = found()
+    college.enrol("L1", email="ann@example.org", phone="01248")
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/User"))
+    assert college.run().in_doubt == 1
+    (user,) = college.in_onefile("L1")
+    user.values.update(by_hand)
+    if in_mis:
+        college.correct("L1", **in_mis)
+    college.writes()
+
+    assert college.run().is_in_sync
+
+    assert college.writes() == ([] if sent is None else [(f"/User/{user.id}", sent)])
+    assert college.run().calls == 0
+    college.correct("L1", surname="Married")
+    college.run()
+    assert [body for _, body in college.writes()] == [{"LastName": "Married"}]
+
+
+def test_settled_create_of_a_place_is_not_sent_again(found: Found) -> None:
+    college = found()
+    college.with_feed("SELECT misid AS MISID, surname AS Name, phone AS Address FROM person", Role.PLACEMENT)
+    college.enrol("P1", phone="1 High Street")
+    college.onefile.faults.add(Fault(FaultKind.DROP_AFTER, path="/Placement"))
+    assert college.run().in_doubt == 1
+    college.writes()
+
+    assert college.run().is_in_sync
+
+    assert college.writes() == []

@@ -309,3 +309,21 @@ def test_same_person_in_another_role_is_no_question(college: College) -> None:
 
 
 _STAFF = "SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email FROM person"
+
+
+def test_misid_with_decimals_as_text_is_the_same_account(found: Found) -> None:
+    college = found()
+    same = {"surname": "Example", "email": "ann@students.example.org"}
+    college.enrol("1001", **same)
+    college.run()
+    college.writes()
+
+    college.withdraw("1001")
+    college.enrol("1001.0", **same)
+    assert college.run().is_in_sync
+    assert college.writes() == []
+    college.enrol("1001", surname="Other")
+    college.run()
+
+    assert college.held == {"1001": "duplicate_key"}
+    assert college.writes() == []

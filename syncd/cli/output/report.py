@@ -16,6 +16,7 @@ from syncd.core.run import Action, Outcome
 from syncd.core.text import plural
 from syncd.state.changes import ChangeEntry
 from syncd.state.held_records import HeldEntry
+from syncd.state.retention import kept_since
 from syncd.state.views.documents import report_change_document, report_document, report_held_document
 from syncd.state.views.report import Report
 from syncd.sync.reasons import describe
@@ -66,7 +67,7 @@ def page_of(context: Context, file: Path) -> None:
 
 def document(context: Context) -> dict[str, Any]:
     """The document of ``syncd report --json``."""
-    found = report_document(context.report, is_whole=_is_whole(context))
+    found = report_document(context.report, is_whole=_first_kept(context) is None)
     if context.changes is not None:
         found["each_change"] = [report_change_document(entry) for entry in context.changes]
     if context.held is not None:
@@ -96,14 +97,15 @@ def _summary(context: Context) -> list[str]:
     is_now = f"Now: {plural(sum(report.accounts.values()), 'account')} kept in sync, "
     is_now += f"{plural(held, 'record')} held, {plural(report.in_doubt, 'create')} in doubt."
     sentences = [was, is_now]
-    if not _is_whole(context):
-        first = context.when(context.now - context.keep)
-        sentences.append(f"Not the whole period: changes before {first} are no longer kept.")
+    if (first := _first_kept(context)) is not None:
+        sentences.append(f"Not the whole period: changes before {context.when(first)} are no longer kept.")
     return sentences
 
 
-def _is_whole(context: Context) -> bool:
-    return not context.keep or context.report.since >= context.now - context.keep
+def _first_kept(context: Context) -> datetime | None:
+    """The time since which changes are kept, if the period begins before it."""
+    first = kept_since(context.keep, context.now)
+    return first if first is not None and context.report.since < first else None
 
 
 def _sections(context: Context) -> Iterator[Section]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -63,6 +63,8 @@ class PageContext:
     log: FilteringBoundLogger = field(default_factory=structlog.get_logger)
     calls_per_minute: Callable[[], int] = lambda: CALLS_PER_MINUTE
     """OneFile's limit, for the time that a run in progress still needs."""
+    keep: Callable[[], timedelta] = timedelta
+    """For how long changes are kept; zero is for ever."""
 
     def show(self, request: Request, name: str, *, status_code: int = 200, **context: Any) -> Response:
         """Render a page, with the labels and links that every template needs."""

@@ -16,7 +16,8 @@ from syncd.core.fields import Role
 from syncd.core.records import Key, Reason
 from syncd.errors import Interrupted, SyncdError
 from syncd.operations.explain import RecordExplanation
-from syncd.state import accounts, changes, held_records
+from syncd.state import accounts, changes, held_records, runs
+from syncd.state.retention import kept_since
 from syncd.state.session import reading_session
 from syncd.state.views import search as search_view
 from syncd.state.views.search import SearchTerms
@@ -118,6 +119,7 @@ def _page(site: PageContext, request: Request, key: Key, told: _Answer | None) -
             each for each in search_view.roles_with(session.connection, site.organisations, key.misid) if each != key
         ]
         account = accounts.details(session, key)
+        drift = runs.last_drift(session, key.role, account.user_id) if account else None
         entries = held_records.of_record(session, key)
         history = [entry for entry in changes.history(session, key.misid) if entry.role is key.role]
     is_known = bool(account or entries or history or (told and told.record))
@@ -131,10 +133,12 @@ def _page(site: PageContext, request: Request, key: Key, told: _Answer | None) -
         key=key,
         others=others,
         account=account,
+        drift=drift,
         held=[entry for entry in entries if not entry.is_warning],
         left_out=[entry for entry in entries if entry.is_warning],
         advice={False: HELD, True: LEFT_OUT},
         history=list(reversed(history)),
+        kept_since=kept_since(site.keep(), site.clock()),
         had_others=any(change.misid != key.misid for change in history),
         told=told,
         is_known=is_known,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -69,6 +70,7 @@ class Visitor:
         organisations: tuple[int, ...] = (ORGANISATION,),
         explain: Callable[[int, str], Explanation] | None = None,
         credentials: Credentials | None = None,
+        keep: timedelta = timedelta(),
     ) -> None:
         site = PageContext(
             college.context.store,
@@ -77,6 +79,7 @@ class Visitor:
             ZoneInfo("Europe/London"),
             explain or (lambda organisation_id, misid: _explain(college, organisation_id, misid)),
             lambda: Allowance(30, 300),
+            keep=lambda: keep,
         )
         self._app = make_app(
             college.context.store, organisations, credentials or Credentials(), college.clock, pages(site)

@@ -1,12 +1,15 @@
 """Finding a person, all that is known of one, what the next run would do, and asking for it."""
 
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 import structlog
 
+from syncd.core.run import Trigger
 from syncd.errors import Interrupted, MisUnreachable
 from syncd.operations.explain import Explanation
+from syncd.operations.verify import verify_once
 from syncd.state import resync_requests
 from syncd.web.auth.credentials import Credentials
 from tests.support.college import Found
@@ -90,7 +93,7 @@ def test_any_misid_has_a_page_that_its_links_lead_to(found: Found) -> None:
         (page,) = (page for page in pages if f"UserID {college.known_id(misid)}" in page.text)
         assert f"UserID {college.known_id(misid)}" in visitor.get(f"/people?q={quote(misid, safe='')}").text
         explained = visitor.get(next(each for each in page.links if "explain=yes" in each))
-        assert "is in sync: nothing to send" in explained.text
+        assert "is as OneFile last accepted it: nothing to send" in explained.text
         visitor.post("/sync", organisation=ORGANISATION, misid=misid)
     with college.context.store.begin() as connection:
         assert [each.misids for each in resync_requests.waiting(session_on(connection, ORGANISATION))] == [
@@ -230,3 +233,31 @@ def test_leavers_can_be_listed(found: Found) -> None:
     college.withdraw("L3")
     college.run()
     assert "1 person or place" in Visitor(college).get("/people?status=leaver").text
+
+
+@pytest.mark.parametrize(("keep", "says"), [(timedelta(days=400), True), (timedelta(), False)])
+def test_page_says_since_when_changes_are_kept(found: Found, keep: timedelta, says: bool) -> None:
+    college = found()
+    college.enrol("L1")
+    college.run()
+    since = college.clock() - timedelta(days=400)
+
+    page = Visitor(college, keep=keep).get("/people/Learner/L1")
+
+    assert (f"{since:%-d %b %Y}" in page.text) is says
+    assert ("older ones are deleted" in page.text) is says
+
+
+def test_page_shows_the_drift_that_verify_has_found(found: Found) -> None:
+    college = found()
+    college.enrol("L1", "L2")
+    college.run()
+    (user,) = college.in_onefile("L1")
+    user.values["FirstName"] = "Anna"
+    verify_once(college.context, Trigger.VERIFY)
+
+    page = Visitor(college).get("/people/Learner/L1")
+
+    assert "Drift: FirstName, when OneFile was verified," in page.text
+    assert "Anna" not in page.text
+    assert "Drift:" not in Visitor(college).get("/people/Learner/L2").text
