@@ -20,13 +20,10 @@ app.add_typer(db, name="db", rich_help_panel="Setting up")
 @db.command()
 def upgrade(*, config: ConfigOption = None) -> None:
     """Upgrade the schema. 'run' and 'sync' do this by themselves unless state.auto_upgrade is false."""
-    store = bare_store(settings_of(config))
-    before = store.revision()
-    store.upgrade()
-    after = store.revision()
+    before = bare_store(settings_of(config)).upgrade()
     typer.echo(
-        f"The schema is at {after}"
-        + ("; nothing to upgrade." if before == after else f"; it was at {before or 'none'}.")
+        f"The schema is at {NEWEST}"
+        + ("; nothing to upgrade." if before == NEWEST else f"; it was at {before or 'none'}.")
     )
 
 

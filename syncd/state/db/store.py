@@ -34,6 +34,9 @@ _BUSY_SECONDS: Final = 30
 #: Raised for a lost connection, a full disk or a lock; any other error is caused by the statement or the data.
 _MAY_PASS: Final = (OperationalError, InterfaceError, PoolTimeout)
 
+#: Ends with the transaction. SQLite's transactions need none: they lock the database when they begin.
+_LOCK_MIGRATIONS: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('syncd migrations', 0))")
+
 #: The connection option that holds the kind.
 _KIND: Final = "syncd_kind"
 
@@ -102,26 +105,35 @@ class Store:
         with self.engine.connect() as connection, connection.execution_options(**options).begin():
             yield connection
 
-    def upgrade(self) -> None:
+    def upgrade(self) -> str | None:
         """Bring the schema up to the newest migration; this alone creates the file of a store that is not there yet.
 
+        Several processes may do so at once. Returns the migration that the schema was at; ``None`` if there was none.
         Raises `StateUnusable` if the schema is newer than this program, and `StateReplaced` if there was a store.
         """
         revision = self.revision()
-        if schema.is_newer(revision):
-            raise StateUnusable(
-                f"The state store {self} was written by a newer syncd (schema {revision}). Install that version again."
-            )
+        self.refuse_newer(revision)
         if revision == schema.NEWEST:
-            return
+            return revision
         self._create_file()
         try:
-            with _unchecked(self.engine) as connection:
+            with _migrating(self.engine) as connection:
                 # Another process may have been quicker.
-                if schema.revision_of(connection) != schema.NEWEST:
+                revision = schema.revision_of(connection)
+                self.refuse_newer(revision)
+                if revision != schema.NEWEST:
                     schema.upgrade(connection)
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
+        return revision
+
+    def refuse_newer(self, revision: str | None) -> None:
+        """Raises `StateUnusable` if a schema at this migration is newer than this program."""
+        if schema.is_newer(revision):
+            raise StateUnusable(
+                f"The state store {self} was written by a newer syncd: its schema is {revision}, and this one knows "
+                f"{schema.NEWEST}. Install that version again."
+            )
 
     def revision(self) -> str | None:
         """The migration the schema is at; ``None`` if there is no schema, and none is created."""
@@ -336,14 +348,18 @@ def _begin_postgresql(connection: Connection) -> None:
 
 
 @contextmanager
-def _unchecked(engine: Engine) -> Iterator[Connection]:
-    """A transaction in which SQLite checks foreign keys only at the end, because a migration rebuilds its tables."""
+def _migrating(engine: Engine) -> Iterator[Connection]:
+    """The transaction of a migration; another process that migrates waits for its end.
+
+    SQLite checks foreign keys only at the end, because a migration rebuilds its tables.
+    """
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         if engine.dialect.name != "sqlite":
             driver.patience, patience = None, driver.patience
             try:
                 with connection.begin():
+                    connection.execute(_LOCK_MIGRATIONS)
                     yield connection
             finally:
                 driver.patience = patience
