@@ -12,6 +12,7 @@ from syncd.errors import ConfigurationError
 from syncd.state.db import maintenance
 from syncd.state.db.schema import NEWEST
 from syncd.wiring.store import bare_store, open_store
+from syncd.wiring.store import upgrade as upgrade_store
 
 db = typer.Typer(no_args_is_help=True, help="Maintain the state store: schema, check, backup, encryption.")
 app.add_typer(db, name="db", rich_help_panel="Setting up")
@@ -19,8 +20,12 @@ app.add_typer(db, name="db", rich_help_panel="Setting up")
 
 @db.command()
 def upgrade(*, config: ConfigOption = None) -> None:
-    """Upgrade the schema. 'run' and 'sync' do this by themselves unless state.auto_upgrade is false."""
-    before = bare_store(settings_of(config)).upgrade()
+    """Upgrade the schema. 'run' and 'sync' do this by themselves unless state.auto_upgrade is false.
+
+    Commands that only read, such as 'status', refuse an older schema. The store of another OneFile is not upgraded.
+    """
+    settings = settings_of(config)
+    before = upgrade_store(bare_store(settings), settings)
     typer.echo(
         f"The schema is at {NEWEST}"
         + ("; nothing to upgrade." if before == NEWEST else f"; it was at {before or 'none'}.")
@@ -40,7 +45,7 @@ def check(*, config: ConfigOption = None) -> None:
 
     Exit codes: 0 no defects found; 1 defects, one line each.
     """
-    defects = list(maintenance.defects(store_to_read(settings_of(config))))
+    defects = list(maintenance.defects(store_to_read(settings_of(config), checks_key=False)))
     for defect in defects:
         typer.echo(defect, err=True)
     if defects:

@@ -22,7 +22,7 @@ from syncd.mis import Mis
 from syncd.onefile import OneFile, Organisation
 from syncd.state import daemons, runs
 from syncd.state.db import files, maintenance
-from syncd.state.db.schema import NEWEST, is_newer
+from syncd.state.db.schema import NEWEST
 from syncd.state.db.store import Store
 from syncd.state.session import reading_session
 from syncd.state.views.documents import moment
@@ -188,9 +188,7 @@ def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
     if store.file and (refusal := files.service_refusal(store.file)):
         found, _, advice = refusal.rpartition(". ")
         return Outcome(found, f"{advice}.", State.FAILED)
-    if is_newer(revision):
-        newer = f"{store} was written by a newer syncd: its schema is {revision}, and this one knows {NEWEST}"
-        return Outcome(newer, "Install that version again.", State.FAILED)
+    store.refuse_newer(revision)
     if revision != NEWEST:
         old = f"{store} has the older schema {revision}"
         if upgrades_itself:

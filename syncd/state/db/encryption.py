@@ -53,11 +53,13 @@ class ValueCipher:
         if sealed[:1] in '{["n':
             return json.loads(sealed)
         if self._fernet is None:
-            raise StateUnusable("The state store is encrypted: set SYNCD_STATE__ENCRYPTION_KEY to its key.")
+            raise StateUnusable(
+                "The state store is encrypted, and no key is set. Set SYNCD_STATE__ENCRYPTION_KEY to its key."
+            )
         try:
             return json.loads(self._fernet.decrypt(sealed))
         except InvalidToken:
             raise StateUnusable(
-                "The state store was encrypted with another key: "
-                "SYNCD_STATE__ENCRYPTION_KEY must hold the key it was written with."
+                "The state store has values that are encrypted with another key. Set SYNCD_STATE__ENCRYPTION_KEY to "
+                "that key, or to the new one and that one (NEW,OLD), and then run 'syncd db reseal'."
             ) from None

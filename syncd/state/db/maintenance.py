@@ -31,11 +31,11 @@ _SEALED = (
 
 
 def check_key(store: Store) -> None:
-    """Raises `StateUnusable` if the stored values cannot be decrypted with the configured key."""
+    """Raises `StateUnusable` if the newest value of a column cannot be decrypted with the configured key."""
     with store.reading() as connection:
-        sealed = connection.scalar(select(account.c["values"]).order_by(account.c.id.desc()).limit(1))
-    if sealed is not None:
-        store.cipher.decrypt(sealed)
+        for table, column in _SEALED:
+            newest = [each.desc() for each in table.primary_key]
+            store.cipher.decrypt_text(connection.scalar(select(table.c[column]).order_by(*newest).limit(1)) or "")
 
 
 def defects(store: Store) -> Iterator[str]:
