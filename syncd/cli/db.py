@@ -64,10 +64,14 @@ def backup(
     The backup holds personal values, encrypted only if a key is set.
 
     To restore SQLite: stop syncd, replace the store with the backup, and delete the files with the endings -wal and
-    -shm beside it. PostgreSQL is backed up with pg_dump; restore it with 'pg_restore --clean --if-exists'.
+    -shm beside it. PostgreSQL is backed up with pg_dump; the command prints the call of pg_restore that restores it.
     """
-    maintenance.backup(bare_store(settings_of(config)), file)
+    store = bare_store(settings_of(config))
+    maintenance.backup(store, file)
     typer.echo(f"The state store is backed up to {file}.")
+    if command := maintenance.restore_command(store, file):
+        password = ", with state.password in the variable PGPASSWORD" if store.url.password else ""
+        typer.echo(f"To restore it, stop syncd, then run{password}:\n{command}")
 
 
 @db.command()
