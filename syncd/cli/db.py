@@ -13,6 +13,7 @@ from syncd.errors import ConfigurationError
 from syncd.state.db import maintenance
 from syncd.state.db.schema import NEWEST
 from syncd.wiring.store import bare_store, open_store
+from syncd.wiring.store import upgrade as upgrade_store
 
 db = typer.Typer(no_args_is_help=True, help="Maintain the state store: schema, check, backup, encryption.")
 app.add_typer(db, name="db")
@@ -20,14 +21,15 @@ app.add_typer(db, name="db")
 
 @db.command()
 def upgrade(*, config: ConfigOption = None) -> None:
-    """Upgrade the schema. 'run' and 'sync' do this by themselves unless state.auto_upgrade is false."""
-    store = bare_store(settings_of(config))
-    before = store.revision()
-    store.upgrade()
-    after = store.revision()
+    """Upgrade the schema. 'run' and 'sync' do this by themselves unless state.auto_upgrade is false.
+
+    Commands that only read, such as 'status', refuse an older schema. The store of another OneFile is not upgraded.
+    """
+    settings = settings_of(config)
+    before = upgrade_store(bare_store(settings), settings)
     typer.echo(
-        f"The schema is at {after}"
-        + ("; nothing to upgrade." if before == after else f"; it was at {before or 'none'}.")
+        f"The schema is at {NEWEST}"
+        + ("; nothing to upgrade." if before == NEWEST else f"; it was at {before or 'none'}.")
     )
 
 
@@ -44,7 +46,7 @@ def check(*, config: ConfigOption = None) -> None:
 
     Exit codes: 0 no defects found; 1 defects, one line each.
     """
-    defects = list(maintenance.defects(store_to_read(settings_of(config))))
+    defects = list(maintenance.defects(store_to_read(settings_of(config), checks_key=False)))
     for defect in defects:
         typer.echo(defect, err=True)
     if defects:
@@ -63,10 +65,14 @@ def backup(
     The backup holds personal values, encrypted only if a key is set.
 
     To restore SQLite: stop syncd, replace the store with the backup, and delete the files with the endings -wal and
-    -shm beside it. PostgreSQL is backed up with pg_dump; restore it with 'pg_restore --clean --if-exists'.
+    -shm beside it. PostgreSQL is backed up with pg_dump; the command prints the call of pg_restore that restores it.
     """
-    maintenance.backup(bare_store(settings_of(config)), file)
+    store = bare_store(settings_of(config))
+    maintenance.backup(store, file)
     typer.echo(f"The state store is backed up to {file}.")
+    if command := maintenance.restore_command(store, file):
+        password = ", with state.password in the variable PGPASSWORD" if store.url.password else ""
+        typer.echo(f"To restore it, stop syncd, then run{password}:\n{command}")
 
 
 @db.command()

@@ -41,6 +41,7 @@ from syncd.state.session import StateSession, reading_session
 from syncd.state.views.documents import evidence_document, moment
 from syncd.state.views.plan_listing import listed
 from syncd.sync.context import SyncContext
+from syncd.sync.customer_check import refuse_other_customer
 from syncd.sync.decide import DecidedPlan, decide, describe_emails
 from syncd.sync.planner import make_plan
 from syncd.sync.reasons import HELD, LEFT_OUT, Advice, describe
@@ -153,6 +154,7 @@ def spread(items: Iterable[_Any], count: int, most: int) -> list[_Any]:
 
 
 def _decided(context: SyncContext, scope: Scope) -> DecidedPlan:
+    refuse_other_customer(context)
     return decide(context, make_plan(context, scope), Trigger.COMMAND)
 
 

@@ -48,7 +48,8 @@ def resync(
     """Ask the running daemon for a run now, from any machine that reaches the state store.
 
     The run starts within two seconds, or after the run in progress or a quiet window. With --misid, a run in progress
-    pauses for it. Requests made in the meantime are answered by the same run.
+    pauses for it. Requests made in the meantime are answered by the same run. If no daemon is running, the command
+    says so, and the request waits for the next one.
 
     Exit codes with --wait: 0 in sync; 1 could not run, or no daemon; 3 waits for 'syncd approve'; 4 done, but some
     records are held, are queued or were refused, or no feed contains a MISID of --misid.
@@ -65,10 +66,13 @@ def resync(
         if quiet := seconds_of_quiet(now(), settings.schedule.quiet, ZoneInfo(settings.schedule.timezone)):
             ends_at = now() + timedelta(seconds=quiet)
             typer.echo(f"No calls are made during a quiet window: the run starts after it, at {moment(ends_at)}.")
-        elif not wait:
-            in_progress = "ahead of a run in progress" if misid else "or after the run in progress"
-            typer.echo(f"Run requested. The daemon starts it within two seconds, {in_progress}.")
         if not wait:
+            without_daemon = [each for each in organisations if not _is_held(store, each, Purpose.LEADING)]
+            for each in without_daemon:
+                typer.echo(_waits_for_daemon(store, each))
+            if not quiet and len(without_daemon) < len(organisations):
+                in_progress = "ahead of a run in progress" if misid else "or after the run in progress"
+                typer.echo(f"Run requested. The daemon starts it within two seconds, {in_progress}.")
             return
         named = NamedRecords(Scope.of(misid) if misid else EVERYONE, organisations)
         codes = set()
@@ -88,10 +92,7 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, 
     """Wait for the run, print its result and return the exit code. Raises `Interrupted` if asked to stop."""
     run = _answer(store, organisation_id, request, stopping, is_named=not named.scope.is_everyone)
     if run is None:
-        problem = (
-            f"No daemon is running for organisation {organisation_id} on the state store {store}: start 'syncd run'. "
-            "The request stands; the next daemon answers it."
-        )
+        problem = _waits_for_daemon(store, organisation_id)
     elif run.state is RunState.FINISHED or run.state in _STOPPED:
         with reading_session(store, organisation_id, now) as session:
             done = _done(session, run)
@@ -102,6 +103,13 @@ def _outcome(store: Store, organisation_id: int, request: int, stopping: Event, 
         problem = f"Run {run.id} failed: {run.reason or 'the daemon stopped; see its log.'}"
     typer.echo(problem, err=True)
     return _COULD_NOT_RUN
+
+
+def _waits_for_daemon(store: Store, organisation_id: int) -> str:
+    return (
+        f"No daemon is running for organisation {organisation_id} on the state store {store}. The request waits for "
+        "the next one, which makes the run when it starts: start 'syncd run'."
+    )
 
 
 def _answer(store: Store, organisation_id: int, request: int, stopping: Event, *, is_named: bool) -> RunSummary | None:

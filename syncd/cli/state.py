@@ -26,12 +26,13 @@ def reading_state(config: Path | None, organisation: int | None) -> Iterator[tup
         yield session, organisations
 
 
-def store_to_read(settings: Settings) -> Store:
+def store_to_read(settings: Settings, *, checks_key: bool = True) -> Store:
     """The state store for a command that only reads; if there is none yet, an empty one, and a note on standard error.
 
+    Without ``checks_key``, values that the key does not decrypt are no error.
     Raises `StateUnusable`, `ConfigurationError`.
     """
-    return open_store_to_read(settings, _note_missing)
+    return open_store_to_read(settings, _note_missing, checks_key=checks_key)
 
 
 def _note_missing(store: Store) -> None:

@@ -27,6 +27,7 @@ from syncd.state import accounts, assignments, changes, held_records, marks, run
 from syncd.state.runs import LastDrift
 from syncd.state.suspensions import Suspension
 from syncd.sync.context import SyncContext
+from syncd.sync.customer_check import refuse_other_customer
 from syncd.sync.decide import decide
 from syncd.sync.feeds import open_feed, read_assignments, read_feeds
 from syncd.sync.planner import make_plan
@@ -210,8 +211,9 @@ class Explanation:
 def explain(context: SyncContext, misid: str) -> Explanation:
     """Collect what is known of one MISID, and what a run would do with it; changes nothing.
 
-    Raises what `make_plan` raises.
+    Raises what `make_plan` raises, and `ConfigurationError` if the customer token is another customer's.
     """
+    refuse_other_customer(context)
     organisation_id = context.organisation_id
     with context.reading_session() as session:
         known = accounts.known(session)

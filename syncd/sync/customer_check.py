@@ -20,15 +20,20 @@ def confirm_customer(context: SyncContext) -> None:
         known = owner.owner_of(connection)
     if known is None or known.customer == context.customer:
         return
-    if not is_same_customer(context.store, context.onefile, context.customer):
-        raise ConfigurationError(
-            f"The state store {context.store} belongs to another customer: this customer token has access to none of "
-            "its organisations. Name another state store for this customer in state.url, or set the right token."
-        )
+    refuse_other_customer(context)
     with context.store.begin() as connection:
         owner.note_customer(connection, context.customer)
     if known.customer:
         context.log.info("customer_token_changed")
+
+
+def refuse_other_customer(context: SyncContext) -> None:
+    """Check it as `confirm_customer` does, and record nothing. Raises as it does."""
+    if context.customer and not is_same_customer(context.store, context.onefile, context.customer):
+        raise ConfigurationError(
+            f"The state store {context.store} belongs to another customer: this customer token has access to none of "
+            "its organisations. Name another state store for this customer in state.url, or set the right token."
+        )
 
 
 def is_same_customer(store: Store, onefile: OneFile, customer: str) -> bool:

@@ -41,26 +41,43 @@ def make_ready(store: Store, settings: Settings) -> None:
         with suppress(OSError):
             files.hand_over(store.file)
     store.check_writable()
+    store.check_pooling()
     if settings.state.auto_upgrade:
-        store.upgrade()
+        upgrade(store, settings)
     else:
-        _refuse_old_schema(store)
+        _refuse_other_schema(store, settings)
     maintenance.check_key(store)
     _refuse_others(store, claim(store, settings.onefile.host, now()), settings)
 
 
-def open_store_to_read(settings: Settings, on_missing: Callable[[Store], object] = lambda _store: None) -> Store:
-    """Open the state store for reading: an empty one if there is none yet; nothing is created.
+def upgrade(store: Store, settings: Settings) -> str | None:
+    """Upgrade the schema as `Store.upgrade` does, unless the store belongs to another OneFile.
 
-    ``on_missing`` is called with the store if there is none yet. Raises `StateUnusable`, `ConfigurationError`.
+    Raises `StateUnusable`, `ConfigurationError`.
+    """
+    revision = store.revision()
+    store.refuse_newer(revision)
+    if revision is not None:
+        _refuse_others_store(store, settings)
+    return store.upgrade()
+
+
+def open_store_to_read(
+    settings: Settings, on_missing: Callable[[Store], object] = lambda _store: None, *, checks_key: bool = True
+) -> Store:
+    """Open the state store for reading: an empty one if there is none yet; nothing is created and nothing upgraded.
+
+    ``on_missing`` is called with the store if there is none yet. Without ``checks_key``, values that the key does not
+    decrypt are no error. Raises `StateUnusable`, `ConfigurationError`.
     """
     store = _store(settings)
     if store.revision() is None:
         on_missing(store)
         return empty_store(store.cipher)
-    _refuse_old_schema(store)
-    with store.reading() as connection:
-        _refuse_others(store, owner_of(connection), settings)
+    _refuse_other_schema(store, settings)
+    if checks_key:
+        maintenance.check_key(store)
+    _refuse_others_store(store, settings)
     return store
 
 
@@ -90,9 +107,19 @@ def _refuse_others(store: Store, owner: Owner | None, settings: Settings) -> Non
         raise ConfigurationError(f"The state store {store} {why}. {A_STORE_OF_ITS_OWN}")
 
 
-def _refuse_old_schema(store: Store) -> None:
-    if not store.is_current:
+def _refuse_others_store(store: Store, settings: Settings) -> None:
+    with store.reading() as connection:
+        _refuse_others(store, owner_of(connection), settings)
+
+
+def _refuse_other_schema(store: Store, settings: Settings) -> None:
+    revision = store.revision()
+    store.refuse_newer(revision)
+    if revision != NEWEST:
+        remedy = "Run 'syncd db upgrade'"
+        if settings.state.auto_upgrade:
+            remedy = "'syncd run' and 'syncd sync' upgrade it, and so does 'syncd db upgrade'"
         raise StateUnusable(
-            f"The schema of the state store {store} is {store.revision() or 'missing'}, "
-            f"but this version of syncd needs {NEWEST}. Run 'syncd db upgrade'."
+            f"The schema of the state store {store} is {revision or 'missing'}, "
+            f"but this version of syncd needs {NEWEST}. {remedy}."
         )

@@ -167,7 +167,12 @@ def test_waiting_resync_without_daemon_fails_and_next_daemon_answers_all(mis: Mi
     waiting = syncd("resync", "--wait")
     asked = syncd("resync", "--misid", "L1")
     assert (waiting.exit, asked.exit) == (Exit.COULD_NOT_RUN, Exit.IN_STEP)
-    assert "syncd run" in waiting.stderr
+    for each, said in (waiting, waiting.stderr), (asked, asked.stdout):
+        assert said.startswith("No daemon is running for organisation "), each
+        assert said.endswith(
+            "The request waits for the next one, which makes the run when it starts: start 'syncd run'.\n"
+        )
+        assert "two seconds" not in each.stdout
     assert _answered(syncd) == []
 
     with _daemon(syncd):

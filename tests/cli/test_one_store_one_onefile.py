@@ -26,6 +26,7 @@ def in_step(college: College, syncd: Syncd) -> College:
 _COMMANDS = [
     *("sync", "plan", "status", "approve", "reject", "retry", "resync", "link", "verify", "rekey A B", "run", "held"),
     *("explain L1001", "history L1001", "accounts", "report", "unlink L1001", "restore L1001", "db reseal"),
+    *("db check", "db upgrade", "credentials export passwords.csv"),
 ]
 
 
@@ -89,8 +90,9 @@ def test_another_customers_token_never_gets_at_the_store(
 ) -> None:
     monkeypatch.setenv("SYNCD_ONEFILE__CUSTOMER_TOKEN", elsewhere.customer_token)
     in_step.configure(base_url=f'base_url = "{elsewhere.base_url}"', organisation_id="organisation_id = 6000")
-    for command in ("sync", "link"):
+    for command in ("sync", "link", "plan", "verify"):
         _assert_refused(syncd(command))
+    _assert_refused(syncd("explain", "L1001"))
     assert elsewhere.journal.writes == []
     found = {one["check"]: one for one in json.loads(syncd("doctor", "--json").stdout)}
     assert found["log-in"]["state"] == "failed"

@@ -17,7 +17,7 @@ from syncd.errors import StateUnreachable, StateUnusable
 from syncd.state.db import postgresql
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.lock import Purpose, locked
-from syncd.state.db.store import Store, _unchecked
+from syncd.state.db.store import Store, _migrating
 from tests.support.backends import Backends, backends
 from tests.support.college import College, Found
 from tests.support.command import SLOW, Exit, Syncd
@@ -134,7 +134,7 @@ def test_statement_that_sends_nothing_is_given_up_but_a_migration_is_not(found: 
     store = found().context.store
     with pytest.raises(StateUnreachable), store.begin() as connection:
         connection.execute(text("SELECT pg_sleep(3)"))
-    with _unchecked(store.engine) as connection:
+    with _migrating(store.engine) as connection:
         connection.execute(text("SELECT pg_sleep(1.5)"))
     # It has its limit again.
     with pytest.raises(StateUnreachable), store.begin() as connection:

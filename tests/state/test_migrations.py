@@ -1,5 +1,7 @@
 """The schema is what the migrations say, and the migrations say what the tables are."""
 
+from concurrent.futures import ProcessPoolExecutor
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -9,9 +11,11 @@ from sqlalchemy import text
 
 from syncd.errors import StateUnusable
 from syncd.resources import shipped
+from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.schema import NEWEST
 from syncd.state.db.store import Store
 from syncd.state.db.tables import metadata
+from tests.support.forking import CONTEXT
 
 
 def test_the_migrations_lead_to_the_tables(store: Store) -> None:
@@ -31,8 +35,25 @@ def test_newest_migration_is_the_expected_one_and_numbers_are_in_order() -> None
 
 def test_upgrading_what_is_current_changes_nothing(store: Store) -> None:
     before = store.revision()
-    store.upgrade()
+    assert store.upgrade() == before
     assert store.revision() == before
+
+
+def _upgrade(url: str) -> str | None:
+    store = Store(url, ValueCipher())
+    try:
+        return store.upgrade()
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
+def test_of_processes_that_upgrade_at_once_one_does_and_all_succeed(request: pytest.FixtureRequest, kind: str) -> None:
+    url = request.getfixturevalue(kind)
+    with ProcessPoolExecutor(6, mp_context=CONTEXT) as pool:
+        found = list(pool.map(_upgrade, [url] * 6))
+    assert sorted(found, key=str) == [NEWEST] * 5 + [None]
+    assert Store(url, ValueCipher()).is_current
 
 
 def test_a_store_of_a_newer_syncd_is_refused_and_left_alone(store: Store) -> None:

@@ -1,6 +1,7 @@
 """A store that can be trusted: checked, copied while in use, sealed anew, and never opened with the wrong key."""
 
 import os
+import shlex
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
 
 from syncd.core.assignments import Pair, StoredAssignment
@@ -190,10 +192,30 @@ def test_a_backup_is_whole_and_for_its_owner_only(
 
 
 def _restore(store: Store, file: Path) -> None:
-    """As 'syncd db backup --help' says, with nobody connected."""
+    """As 'syncd db backup' says, with nobody connected."""
     store.close()
-    url = store.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    subprocess.run(["pg_restore", "--clean", "--if-exists", f"--dbname={url}", file], check=True)
+    subprocess.run(["sh", "-c", maintenance.restore_command(store, file)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "dbname"),
+    [
+        ("postgresql+psycopg://syncd@db/syncd", "dbname=syncd user=syncd host=db"),
+        ("postgresql://syncd:secret@db:5433/syncd", "dbname=syncd user=syncd host=db port=5433"),
+        ("postgresql+psycopg://syncd@/syncd?host=/run/pg", "dbname=syncd user=syncd host=/run/pg"),
+        ("postgresql+psycopg://syncd@/syncd?host=a:1&host=b:2", "dbname=syncd user=syncd host=a,b port=1,2"),
+        ("postgresql+psycopg://u@db/the%20one?sslmode=require", "dbname='the one' user=u host=db sslmode=require"),
+        ("postgresql+psycopg://u@db/one?prepare_threshold=0", "dbname=one user=u host=db"),
+    ],
+)
+def test_restore_command_has_what_postgresqls_programs_take(url: str, dbname: str) -> None:
+    command = shlex.split(maintenance.restore_command(Store(url, ValueCipher()), Path("a copy")))
+    assert command == ["pg_restore", "--clean", "--if-exists", "--dbname", command[4], "a copy"]
+    assert conninfo_to_dict(command[4]) == conninfo_to_dict(dbname)
+
+
+def test_store_in_a_file_needs_no_command_to_restore_it(sqlite_url: str) -> None:
+    assert maintenance.restore_command(Store(sqlite_url, ValueCipher()), Path("copy")) == ""
 
 
 def test_a_backup_that_cannot_be_written_is_a_sentence(sealed: Store, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_wrong_schema_revision_is_reported_and_dependent_checks_skipped(
     with store.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
         connection.execute(text("DROP TABLE run"))
-    outcome = of_store(store, upgrades_itself=upgrades_itself)
+    outcome = Check("state store", lambda: of_store(store, upgrades_itself=upgrades_itself)).finding()
     assert outcome.state is state
     assert words in outcome.found + outcome.advice
     assert of_runs(store, 5740, lambda: _NOW, is_live=True).state is State.SKIPPED

@@ -49,7 +49,9 @@ class ValueCipher:
         if sealed[:1] in '{["n':
             return json.loads(sealed)
         if self._fernet is None:
-            raise StateUnusable("The state store is encrypted: set SYNCD_STATE__ENCRYPTION_KEY to its key.")
+            raise StateUnusable(
+                "The state store is encrypted, and no key is set. Set SYNCD_STATE__ENCRYPTION_KEY to its key."
+            )
         # Imported here, as in `_fernet`.
         from cryptography.fernet import InvalidToken  # noqa: PLC0415
 
@@ -57,8 +59,8 @@ class ValueCipher:
             return json.loads(self._fernet.decrypt(sealed))
         except InvalidToken:
             raise StateUnusable(
-                "The state store was encrypted with another key: "
-                "SYNCD_STATE__ENCRYPTION_KEY must hold the key it was written with."
+                "The state store has values that are encrypted with another key. Set SYNCD_STATE__ENCRYPTION_KEY to "
+                "that key, or to the new one and that one (NEW,OLD), and then run 'syncd db reseal'."
             ) from None
 
 

@@ -1,6 +1,7 @@
 """Maintenance of the state store: checks, backup, and encrypting its values again."""
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -31,11 +32,11 @@ _SEALED = (
 
 
 def check_key(store: Store) -> None:
-    """Raises `StateUnusable` if the stored values cannot be decrypted with the configured key."""
+    """Raises `StateUnusable` if the newest value of a column cannot be decrypted with the configured key."""
     with store.reading() as connection:
-        sealed = connection.scalar(select(account.c["values"]).order_by(account.c.id.desc()).limit(1))
-    if sealed is not None:
-        store.cipher.decrypt(sealed)
+        for table, column in _SEALED:
+            newest = [each.desc() for each in table.primary_key]
+            store.cipher.decrypt_text(connection.scalar(select(table.c[column]).order_by(*newest).limit(1)) or "")
 
 
 def defects(store: Store) -> Iterator[str]:
@@ -94,6 +95,13 @@ def backup(store: Store, file: Path) -> None:
     except BaseException:
         file.unlink(missing_ok=True)
         raise
+
+
+def restore_command(store: Store, file: Path) -> str:
+    """Return the command that restores a backup of a PostgreSQL store; empty for SQLite."""
+    if store.url.get_backend_name() != "postgresql":
+        return ""
+    return shlex.join(["pg_restore", "--clean", "--if-exists", "--dbname", _connection_string(store), str(file)])
 
 
 def reencrypt(store: Store) -> int:
@@ -165,6 +173,14 @@ def _copy_sqlite(source: Path, target: Path) -> None:
         raise StateUnusable(f"The state store {source} could not be copied: {problem}.") from None
 
 
+def _connection_string(store: Store) -> str:
+    # The driver takes time to load.
+    from syncd.state.db.postgresql import connection_string  # noqa: PLC0415
+
+    _, options = store.engine.dialect.create_connect_args(store.engine.url)
+    return connection_string(options)
+
+
 def _dump_postgresql(store: Store, target: Path) -> None:
     program = shutil.which("pg_dump")
     if program is None:
@@ -174,9 +190,8 @@ def _dump_postgresql(store: Store, target: Path) -> None:
     url = store.url
     # The password must not appear in the process list.
     secrets = {"PGPASSWORD": url.password} if isinstance(url.password, str) and url.password else {}
-    bare = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
     done = subprocess.run(  # noqa: S603 - the program is found on the PATH, and the URL is the configuration's
-        [program, "--format=custom", f"--file={target}", f"--dbname={bare}"],
+        [program, "--format=custom", f"--file={target}", f"--dbname={_connection_string(store)}"],
         env={**os.environ, **secrets},
         capture_output=True,
         text=True,

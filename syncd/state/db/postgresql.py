@@ -3,12 +3,14 @@
 A limit of the server's own, such as statement_timeout, does not help: a process that stands still does not count time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final
 
 from psycopg import Connection, OperationalError
 from psycopg.abc import RV, PQGen
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 
 #: For how long the server may send nothing while syncd waits for it; also the limit for a network that is cut.
 ANSWER_SECONDS: Final = 30.0
@@ -26,6 +28,12 @@ _TCP: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": int(ANSWER_SECONDS * 1000),
 }
+
+
+def connection_string(options: Mapping[str, Any]) -> str:
+    """Return what PostgreSQL's own programs take for these options of a connection; without the password."""
+    known = {each.keyword.decode() for each in Conninfo.get_defaults()} - {"password"}
+    return make_conninfo(**{name: value for name, value in options.items() if name in known})
 
 
 class Patience:

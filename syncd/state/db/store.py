@@ -34,6 +34,22 @@ _BUSY_SECONDS: Final = 30
 #: Raised for a lost connection, a full disk or a lock; any other error is caused by the statement or the data.
 _MAY_PASS: Final = (OperationalError, InterfaceError, PoolTimeout)
 
+#: Ends with the transaction. SQLite's transactions need none: they lock the database when they begin.
+_LOCK_MIGRATIONS: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('syncd migrations', 0))")
+
+_BACKEND: Final = text("SELECT pg_backend_pid()")
+
+#: What helps against an error of PostgreSQL, by its SQLSTATE; without the full stop.
+_SESSIONS_ARE_SHARED: Final = (
+    "A connection pooler must pool by session: set pool_mode = session in PgBouncer for this database, or name "
+    "PostgreSQL's own address in state.url"
+)
+_REMEDIES: Final = {
+    # A prepared statement is there already, or no longer.
+    "42P05": _SESSIONS_ARE_SHARED,
+    "26000": _SESSIONS_ARE_SHARED,
+}
+
 #: The connection option that holds the kind.
 _KIND: Final = "syncd_kind"
 
@@ -102,26 +118,35 @@ class Store:
         with self.engine.connect() as connection, connection.execution_options(**options).begin():
             yield connection
 
-    def upgrade(self) -> None:
+    def upgrade(self) -> str | None:
         """Bring the schema up to the newest migration; this alone creates the file of a store that is not there yet.
 
+        Several processes may do so at once. Returns the migration that the schema was at; ``None`` if there was none.
         Raises `StateUnusable` if the schema is newer than this program, and `StateReplaced` if there was a store.
         """
         revision = self.revision()
-        if schema.is_newer(revision):
-            raise StateUnusable(
-                f"The state store {self} was written by a newer syncd (schema {revision}). Install that version again."
-            )
+        self.refuse_newer(revision)
         if revision == schema.NEWEST:
-            return
+            return revision
         self._create_file()
         try:
-            with _unchecked(self.engine) as connection:
+            with _migrating(self.engine) as connection:
                 # Another process may have been quicker.
-                if schema.revision_of(connection) != schema.NEWEST:
+                revision = schema.revision_of(connection)
+                self.refuse_newer(revision)
+                if revision != schema.NEWEST:
                     schema.upgrade(connection)
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
+        return revision
+
+    def refuse_newer(self, revision: str | None) -> None:
+        """Raises `StateUnusable` if a schema at this migration is newer than this program."""
+        if schema.is_newer(revision):
+            raise StateUnusable(
+                f"The state store {self} was written by a newer syncd: its schema is {revision}, and this one knows "
+                f"{schema.NEWEST}. Install that version again."
+            )
 
     def revision(self) -> str | None:
         """The migration the schema is at; ``None`` if there is no schema, and none is created."""
@@ -149,6 +174,28 @@ class Store:
                         raise StateUnreachable(f"The state store {self} takes no writes: it is a standby or read-only.")
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
+
+    def check_pooling(self) -> None:
+        """Raises `StateUnusable` if PostgreSQL is behind a pooler that does not keep a session in one of its processes.
+
+        syncd's locks and prepared statements belong to a session. Such a pooler lets two sessions use one process of
+        the server, or one session several, by turns; two connections to a server never do.
+        """
+        if self.url.get_backend_name() != "postgresql":
+            return
+        try:
+            with _probe(self.engine) as first, _probe(self.engine) as second:
+                seen: dict[Connection, set[int]] = {first: set(), second: set()}
+                # A pooler that others use too, or that takes its sessions in turn, may keep them apart by chance.
+                for connection in (first, first, second, second) * 5:
+                    seen[connection].add(connection.execute(_BACKEND).scalar_one())
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
+        if seen[first] & seen[second] or len(seen[first]) > 1 or len(seen[second]) > 1:
+            raise StateUnusable(
+                f"The state store {self} is behind a connection pooler that pools by transaction or statement, so that "
+                f"syncd's locks and prepared statements are lost. {_SESSIONS_ARE_SHARED}."
+            )
 
     def _check_files(self, file: Path) -> None:
         if refusal := files.refusal(file):
@@ -233,7 +280,18 @@ def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
     if store.file and (refusal := files.refusal(store.file)):
         return StateUnreachable(f"The state store cannot be used: {refusal}.")
     kind = StateUnreachable if isinstance(problem, _MAY_PASS) else StateUnusable
-    return kind(f"The state store {store} failed: {_plainly(problem)}.")
+    remedy = _REMEDIES.get(getattr(getattr(problem, "orig", None), "sqlstate", None) or "")
+    return kind(f"The state store {store} failed: {_plainly(problem)}.{f' {remedy}.' if remedy else ''}")
+
+
+@contextmanager
+def _probe(engine: Engine) -> Iterator[Connection]:
+    """A connection to PostgreSQL that leaves nothing behind: no statement is prepared, and no pool keeps it."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.prepare_threshold = None
+        connection.detach()
+        yield connection
 
 
 def _stat(file: Path) -> os.stat_result | None:
@@ -336,14 +394,18 @@ def _begin_postgresql(connection: Connection) -> None:
 
 
 @contextmanager
-def _unchecked(engine: Engine) -> Iterator[Connection]:
-    """A transaction in which SQLite checks foreign keys only at the end, because a migration rebuilds its tables."""
+def _migrating(engine: Engine) -> Iterator[Connection]:
+    """The transaction of a migration; another process that migrates waits for its end.
+
+    SQLite checks foreign keys only at the end, because a migration rebuilds its tables.
+    """
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         if engine.dialect.name != "sqlite":
             driver.patience, patience = None, driver.patience
             try:
                 with connection.begin():
+                    connection.execute(_LOCK_MIGRATIONS)
                     yield connection
             finally:
                 driver.patience = patience
