@@ -35,10 +35,18 @@ class DatabaseKind:
     """Asks the server, from another thread, to end the connection's query; ``None`` if the driver has no way to."""
 
 
+#: How the names of PostgreSQL's encodings begin in which it accepts any byte.
+_SINGLE_BYTE: Final = ("LATIN", "WIN", "ISO_8859", "KOI8", "SQL_ASCII")
+
+
 def _prepare_postgresql(connection: Connection, seconds: float) -> None:
     # For this transaction only: behind a pooler another program uses the session next.
     connection.exec_driver_sql("SET TRANSACTION READ ONLY")
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
+    encoding = connection.connection.dbapi_connection.info.parameter_status("server_encoding")  # type: ignore[union-attr]
+    if connection.dialect.driver == "psycopg" and encoding.startswith(_SINGLE_BYTE):
+        # PostgreSQL would end the query at a byte that it cannot convert.
+        connection.exec_driver_sql(f"SET LOCAL client_encoding = '{encoding}'")
 
 
 def _cancel_postgresql(connection: Connection) -> None:
@@ -112,6 +120,8 @@ DATABASE_KINDS: Final = {
             "keepalives_interval": "15",
             "keepalives_count": "4",
             "application_name": "syncd",
+            # SQLAlchemy cannot connect to a database without an encoding (SQL_ASCII), in which text is bytes.
+            "client_encoding": "utf8",
         },
         prepare_connection=_prepare_postgresql,
         cancel=_cancel_postgresql,
@@ -145,10 +155,7 @@ DATABASE_KINDS: Final = {
             "MultiSubnetFailover": ("yes", "no"),
             "Encrypt": ("yes", "no", "strict", "mandatory", "optional"),
         },
-        subquery_advice=(
-            "SQL Server allows neither ORDER BY nor WITH there: remove the ORDER BY, put a query that begins with WITH "
-            "into a view"
-        ),
+        subquery_advice="A batch or a procedure cannot stand there: write the query as one SELECT, or make it a view",
         prepare_connection=_prepare_mssql,
     ),
     "oracle": DatabaseKind(

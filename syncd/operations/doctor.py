@@ -310,8 +310,9 @@ class FeedCounts:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
                 self._seen.add(row.key)
-        for watermark in watermarks.values():
-            check_watermark_query(context, watermark, [misid] if misid else [])
+        for feed in context.feeds:
+            if feed.name in watermarks:
+                check_watermark_query(context, feed, watermarks[feed.name], [misid] if misid else [])
         return _counted(rows, Counter(held.values()), left_out)
 
 

@@ -185,24 +185,24 @@ def read_assignments(
 def check_feeds(context: SyncContext) -> None:
     """Check that every feed can be read and has the columns that it needs, without reading its rows.
 
-    Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+    A feed with a watermark is also tried in the form in which a poll asks only for changes. Raises `MisUnreachable`,
+    and `ConfigurationError` for columns that do not fit.
     """
     for feed in context.feeds:
-        with open_feed(context, feed):
-            pass
+        with open_feed(context, feed) as reader:
+            watermark = reader.watermark
+        if watermark is not None:
+            check_watermark_query(context, feed, watermark, [])
     for feed in context.assignment_feeds:
         with open_assignment_feed(context, feed):
             pass
 
 
-def check_watermark_query(context: SyncContext, watermark: WatermarkReading, misids: Iterable[str]) -> None:
-    """Try the query of this context's one feed in the form in which a poll asks only for changes.
+def check_watermark_query(context: SyncContext, feed: Feed, watermark: WatermarkReading, misids: Iterable[str]) -> None:
+    """Try the query of a feed in the form in which a poll asks only for changes.
 
-    ``watermark`` is from a full read, and these MISIDs are in it. Raises `MisUnreachable`.
+    ``watermark`` is what was read of the feed's rows, if any, and these MISIDs are in it. Raises `MisUnreachable`.
     """
-    (feed,) = context.feeds
-    if watermark.highest is None:
-        return
     since = WatermarkQuery(
         watermark.column, watermark.highest, True, watermark.misid_column, watermark.misids_to_query(misids)
     )

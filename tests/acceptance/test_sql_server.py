@@ -157,9 +157,9 @@ def test_the_advice_of_doctor_fits_the_fault(
     "refusal",
     [
         Failure(1033, "The ORDER BY clause is invalid in views, inline functions, derived tables, subqueries."),
-        Failure(156, "Incorrect syntax near the keyword 'WITH'."),
+        Failure(156, "Incorrect syntax near the keyword 'EXEC'."),
     ],
-    ids=["ORDER BY", "WITH"],
+    ids=["ORDER BY", "EXEC"],
 )
 def test_doctor_says_what_to_write_for_a_watermark(syncd: Syncd, server: _SqlServer, refusal: Failure) -> None:
     syncd.file.write_text(f'{syncd.file.read_text(encoding="utf-8")}\nwatermark = "Changed"\n', encoding="utf-8")
@@ -167,8 +167,8 @@ def test_doctor_says_what_to_write_for_a_watermark(syncd: Syncd, server: _SqlSer
     finding = _finding(syncd)
     assert refusal.text.rstrip(".") in finding["found"]
     assert finding["advice"] == (
-        "SQL Server allows neither ORDER BY nor WITH there: remove the ORDER BY, put a query that begins with WITH "
-        "into a view, or remove the feed's watermark."
+        "A batch or a procedure cannot stand there: write the query as one SELECT, or make it a view, or remove the "
+        "feed's watermark."
     )
 
 
