@@ -13,6 +13,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from syncd.core.records import FetchRows
+from syncd.core.watermark import DatabaseClock
 from syncd.database_url import parse_database_url, without_secrets
 from syncd.errors import ConfigurationError, Interrupted, MisUnreachable, thread_problem
 from syncd.mis import cursors
@@ -134,17 +135,30 @@ class Mis:
         if self._kind.cancel:
             deadline.cancel = partial(self._kind.cancel, connection)
         try:
-            try:
+            with self._explaining_errors():
                 deadline.call(partial(self._kind.prepare_connection, connection, self._timeout_seconds))
-            except Overdue:
-                raise MisUnreachable(
-                    f"The MIS at {self} cannot be read: {explain_silence(self._timeout_seconds)}."
-                ) from None
-            except SQLAlchemyError as problem:
-                raise MisUnreachable(f"The MIS at {self} cannot be read: {explain_unreachable(problem)}") from problem
             yield connection, deadline
         finally:
             deadline.close(connection)
+
+    @contextmanager
+    def _explaining_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Overdue:
+            raise MisUnreachable(
+                f"The MIS at {self} cannot be read: {explain_silence(self._timeout_seconds)}."
+            ) from None
+        except SQLAlchemyError as problem:
+            raise MisUnreachable(f"The MIS at {self} cannot be read: {explain_unreachable(problem)}") from problem
+
+    def clock(self) -> DatabaseClock | None:
+        """Return the time by the database's clock; ``None`` if it has none. Raises `MisUnreachable`, `Interrupted`."""
+        if not self._kind.clock:
+            return None
+        with self._connect() as (connection, deadline), self._explaining_errors():
+            local, utc = deadline.call(lambda: connection.exec_driver_sql(self._kind.clock).one())
+        return DatabaseClock(local, utc)
 
     @contextmanager
     def read(self, feed: str, query: str, watermark: WatermarkQuery | None = None) -> Iterator[Rows]:

@@ -313,7 +313,16 @@ class FeedCounts:
         for feed in context.feeds:
             if feed.name in watermarks:
                 check_watermark_query(context, feed, watermarks[feed.name], [misid] if misid else [])
-        return _counted(rows, Counter(held.values()), left_out)
+        return _with_watermarks(_counted(rows, Counter(held.values()), left_out), watermarks.values())
+
+
+def _with_watermarks(outcome: Outcome, watermarks: Iterable[WatermarkReading]) -> Outcome:
+    for watermark in watermarks:
+        if watermark.problem:
+            found, _, advice = watermark.problem.partition(". ")
+            said = f"{outcome.found}; every poll reads the whole feed and not only its changes, because {found}"
+            return Outcome(said, f"{advice}. {outcome.advice}".rstrip(), State.WARNING)
+    return outcome
 
 
 def _turn(

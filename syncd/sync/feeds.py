@@ -20,7 +20,7 @@ from syncd.core.records import (
     Row,
     UnusableColumns,
 )
-from syncd.core.watermark import WatermarkReading
+from syncd.core.watermark import DatabaseClock, WatermarkReading
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis.watermark_query import WatermarkQuery
 from syncd.sync.context import Feed, SyncContext
@@ -95,11 +95,13 @@ def open_feed(context: SyncContext, feed: Feed, since: WatermarkQuery | None = N
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
+    # A row that changes after that has a later time, by less than the overlap.
+    clock = (context.mis.clock() or DatabaseClock.of_machine(context.clock())) if feed.watermark else None
     with context.mis.read(feed.name, feed.query, since) as rows:
         layout = layout_of(context, feed, rows.columns)
         watermark = None
-        if feed.watermark:
-            watermark = WatermarkReading.from_columns(feed.watermark, rows.columns, layout.misid_position)
+        if clock is not None:
+            watermark = WatermarkReading.from_columns(feed.watermark, rows.columns, layout.misid_position, clock)
         yield FeedReader(feed, rows.columns, rows.take, layout, context, watermark, layout.key_of, layout.columns)
 
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -21,7 +22,7 @@ class _SqlServer(TdsServer):
     """Answers the feed with what the MIS holds at that moment, its address as a long value."""
 
     def __init__(self, mis: Mis) -> None:
-        super().__init__({FEED: self._feed})
+        super().__init__({FEED: self._feed, "SELECT SYSDATETIME(), SYSUTCDATETIME()": self._clock})
         self._mis = mis
         self.breaks_after: float | None = None
         """The part of an answer that is sent before the connection is cut."""
@@ -29,6 +30,10 @@ class _SqlServer(TdsServer):
         self.refuses: Failure | None = None
         """How the feed is refused in parentheses, or at all if it has no watermark."""
         self.has_watermark = False
+
+    def _clock(self) -> Answer:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return Result([Column("local", of.datetime2()), Column("utc", of.datetime2())], [(now, now)])
 
     def _feed(self) -> Answer:
         engine = create_engine(self._mis.url)
