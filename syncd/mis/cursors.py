@@ -162,6 +162,10 @@ class _NamedCursor(RowCursor):
         """A declared cursor has one result."""
 
 
+#: How the names of PostgreSQL's encodings begin in which it accepts any byte.
+_ANY_BYTE: Final = ("LATIN", "WIN", "ISO_8859", "KOI8", "SQL_ASCII")
+
+
 class _PsycopgCursor(RowCursor):
     """For psycopg: PostgreSQL keeps the rows of a declared cursor, and computes the next page in the meantime.
 
@@ -171,18 +175,21 @@ class _PsycopgCursor(RowCursor):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self._is_unencoded = self._driver.info.encoding == "ascii"  # type: ignore[union-attr]
-        if self._is_unencoded:
-            for name in ("text", "varchar", "bpchar", "name"):
-                self.cursor.adapters.register_loader(name, _UnencodedTextLoader)
-        self._transformer = Transformer(self.cursor)
         self._is_requested = False
         """Whether a page was requested and has not been received."""
 
     def execute(self, query: str, parameters: Parameters | None = None) -> None:
         statement = f"DECLARE syncd NO SCROLL CURSOR FOR {query}"
+        encoding: str = self._driver.info.parameter_status("server_encoding") or ""  # type: ignore[union-attr]
+        if encoding.startswith(_ANY_BYTE):
+            # PostgreSQL would end the query at a byte that it cannot convert.
+            self.cursor.execute(f"SET LOCAL client_encoding = '{encoding}'")
+        if encoding == "SQL_ASCII":
+            for name in ("text", "varchar", "bpchar", "name"):
+                self.cursor.adapters.register_loader(name, _UnencodedTextLoader)
+        self._transformer = Transformer(self.cursor)
         # In binary, because that protocol does not allow a second statement.
-        self.cursor.execute(statement.encode() if self._is_unencoded else statement, parameters, binary=True)
+        self.cursor.execute(statement.encode() if encoding == "SQL_ASCII" else statement, parameters, binary=True)
         # This returns no row, and the columns.
         self.cursor.execute("FETCH RELATIVE 0 FROM syncd")
         self._request_page()

@@ -37,18 +37,10 @@ class DatabaseKind:
     """Asks the server, from another thread, to end the connection's query; ``None`` if the driver has no way to."""
 
 
-#: How the names of PostgreSQL's encodings begin in which it accepts any byte.
-_SINGLE_BYTE: Final = ("LATIN", "WIN", "ISO_8859", "KOI8", "SQL_ASCII")
-
-
 def _prepare_postgresql(connection: Connection, seconds: float) -> None:
     # For this transaction only: behind a pooler another program uses the session next.
     connection.exec_driver_sql("SET TRANSACTION READ ONLY")
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
-    encoding = connection.connection.dbapi_connection.info.parameter_status("server_encoding")  # type: ignore[union-attr]
-    if connection.dialect.driver == "psycopg" and encoding.startswith(_SINGLE_BYTE):
-        # PostgreSQL would end the query at a byte that it cannot convert.
-        connection.exec_driver_sql(f"SET LOCAL client_encoding = '{encoding}'")
 
 
 def _cancel_postgresql(connection: Connection) -> None:
