@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from time import monotonic
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import pq
-from psycopg.adapt import Transformer
+from psycopg.adapt import Loader, Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many
 from sqlalchemy import Connection
@@ -161,21 +162,34 @@ class _NamedCursor(RowCursor):
         """A declared cursor has one result."""
 
 
+#: How the names of PostgreSQL's encodings begin in which it accepts any byte.
+_ANY_BYTE: Final = ("LATIN", "WIN", "ISO_8859", "KOI8", "SQL_ASCII")
+
+
 class _PsycopgCursor(RowCursor):
     """For psycopg: PostgreSQL keeps the rows of a declared cursor, and computes the next page in the meantime.
 
-    PostgreSQL has dates that Python cannot represent: infinity, 44 BC, the year 10000.
+    PostgreSQL has dates that Python cannot represent: infinity, 44 BC, the year 10000. In encodings other than UTF8 it
+    accepts bytes that are no characters.
     """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self._transformer = Transformer(self.cursor)
         self._is_requested = False
         """Whether a page was requested and has not been received."""
 
     def execute(self, query: str, parameters: Parameters | None = None) -> None:
+        statement = f"DECLARE syncd NO SCROLL CURSOR FOR {query}"
+        encoding: str = self._driver.info.parameter_status("server_encoding") or ""  # type: ignore[union-attr]
+        if encoding.startswith(_ANY_BYTE):
+            # PostgreSQL would end the query at a byte that it cannot convert.
+            self.cursor.execute(f"SET LOCAL client_encoding = '{encoding}'")
+        if encoding == "SQL_ASCII":
+            for name in ("text", "varchar", "bpchar", "name"):
+                self.cursor.adapters.register_loader(name, _UnencodedTextLoader)
+        self._transformer = Transformer(self.cursor)
         # In binary, because that protocol does not allow a second statement.
-        self.cursor.execute(f"DECLARE syncd NO SCROLL CURSOR FOR {query}", parameters, binary=True)
+        self.cursor.execute(statement.encode() if encoding == "SQL_ASCII" else statement, parameters, binary=True)
         # This returns no row, and the columns.
         self.cursor.execute("FETCH RELATIVE 0 FROM syncd")
         self._request_page()
@@ -187,6 +201,8 @@ class _PsycopgCursor(RowCursor):
         self._transformer.set_pgresult(result)
         try:
             page: Page = self._transformer.load_rows(0, result.ntuples, tuple)
+        except UnicodeDecodeError:
+            return self._load_each_value(result)
         except psycopg.DataError as problem:
             if problem.sqlstate is not None:
                 raise
@@ -216,7 +232,7 @@ class _PsycopgCursor(RowCursor):
         return result
 
     def _load_each_value(self, result: pq.abc.PGresult) -> Page:
-        """Load a page that failed to load, with the text of each value that Python cannot represent."""
+        """Load a page that failed to load, with the text or bytes of each value that Python cannot represent."""
         transformer = Transformer(self.cursor)
         loaders = [
             transformer.get_loader(result.ftype(column), pq.Format(result.fformat(column))).load
@@ -228,11 +244,20 @@ class _PsycopgCursor(RowCursor):
         ]
 
 
+class _UnencodedTextLoader(Loader):
+    """For a database without an encoding (SQL_ASCII), of which psycopg would return all text as bytes."""
+
+    def load(self, data: Any) -> str | bytes:
+        return _decode_or_keep(bytes(data))
+
+
 def _load_or_decode(load: Callable[[Any], object], content: bytes | None) -> object:
     if content is None:
         return None
     try:
         return load(content)
+    except UnicodeDecodeError:
+        return bytes(content)
     except psycopg.DataError:
         return content.decode(errors="replace")
 
@@ -244,6 +269,13 @@ class _UnbufferedCursor(RowCursor):
         cursors = import_module(f"{self._dialect.loaded_dbapi.__name__}.cursors")
         return self._driver.cursor(cursors.SSCursor)  # type: ignore[union-attr]
 
+    def execute(self, query: str, parameters: Parameters | None = None) -> None:
+        super().execute(query, parameters)
+        # PyMySQL would raise an error for bytes that are no characters, and end the reading.
+        result = getattr(self.cursor, "_result", None)
+        if result is not None and hasattr(result, "converters"):
+            result.converters = [_keeping_bytes(*pair) for pair in result.converters]
+
     def close(self) -> None:
         try:
             super().close()
@@ -254,8 +286,22 @@ class _UnbufferedCursor(RowCursor):
                 result.unbuffered_active = False
 
 
+def _keeping_bytes(encoding: str | None, converter: Any) -> tuple[str | None, Any]:
+    """Return a column's encoding and converter of PyMySQL, so that text that cannot be decoded remains bytes."""
+    if encoding is None or encoding == "ascii" or converter is not None:
+        return encoding, converter
+    return None, partial(_decode_or_keep, encoding=encoding)
+
+
+#: The pragmas that only read: about the schema, and what SQLite's full-text search asks for without a value.
+_READING_PRAGMAS: Final = frozenset(
+    {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"}
+)
+_READING_PRAGMAS_WITHOUT_VALUE: Final = frozenset({"data_version", "page_size"})
+
+
 class _SqliteCursor(RowCursor):
-    """SQLite has no time-out of its own, and accepts any bytes as text."""
+    """SQLite has no time-out and no logins, and accepts any bytes as text."""
 
     def __init__(self, connection: Connection, seconds: float, is_stopping: Callable[[], bool]) -> None:
         super().__init__(connection)
@@ -266,6 +312,7 @@ class _SqliteCursor(RowCursor):
         self._driver.set_progress_handler(  # type: ignore[union-attr]
             lambda: is_stopping() or monotonic() > self._stop_at, 100_000
         )
+        self._driver.set_authorizer(_authorize)  # type: ignore[union-attr]
 
     def execute(self, query: str, parameters: Parameters | None = None) -> None:
         self._query = (query, parameters or ())
@@ -297,9 +344,23 @@ class _SqliteCursor(RowCursor):
         return page
 
 
-def _decode_or_keep(content: bytes) -> str | bytes:
+def _authorize(action: int, first: str | None, second: str | None, *_place: str | None) -> int:
+    """Refuse what reaches beyond the file, which itself is opened read-only."""
+    match action:
+        case sqlite3.SQLITE_ATTACH | sqlite3.SQLITE_DETACH:
+            is_allowed = False
+        case sqlite3.SQLITE_FUNCTION:
+            is_allowed = second != "load_extension"
+        case sqlite3.SQLITE_PRAGMA:
+            is_allowed = first in _READING_PRAGMAS or (not second and first in _READING_PRAGMAS_WITHOUT_VALUE)
+        case _:
+            is_allowed = True
+    return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
+
+
+def _decode_or_keep(content: bytes, encoding: str = "utf-8") -> str | bytes:
     try:
-        return content.decode()
+        return content.decode(encoding)
     except UnicodeDecodeError:
         return content
 

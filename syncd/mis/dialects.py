@@ -29,6 +29,8 @@ class DatabaseKind:
     """Options of the driver that accept only these words."""
     subquery_advice: str = "Change the query so that it can stand there"
     """What to do if a query does not work in parentheses in another SELECT."""
+    clock: str = ""
+    """Returns the time of the server, in the zone of the session and in UTC; empty if it has no clock of its own."""
     prepare_connection: Callable[[Connection, float], None] = lambda _connection, _seconds: None
     """Makes a new connection read-only, and limits each statement to this many seconds."""
     cancel: Callable[[Connection], object] | None = None
@@ -94,6 +96,7 @@ def _set_on_driver(connection: Connection, name: str, value: int) -> None:
     setattr(connection.connection.dbapi_connection, name, value)
 
 
+_MYSQL_CLOCK: Final = "SELECT NOW(6), UTC_TIMESTAMP(6)"
 _MYSQL_OPTIONS: Final = {"connect_timeout": "15", "program_name": "syncd"}
 
 #: With which option other drivers tell the server the name of the program, which its administrators see.
@@ -112,7 +115,10 @@ DATABASE_KINDS: Final = {
             "keepalives_interval": "15",
             "keepalives_count": "4",
             "application_name": "syncd",
+            # SQLAlchemy cannot connect to a database without an encoding (SQL_ASCII), in which text is bytes.
+            "client_encoding": "utf8",
         },
+        clock="SELECT LOCALTIMESTAMP, CURRENT_TIMESTAMP AT TIME ZONE 'UTC'",
         prepare_connection=_prepare_postgresql,
         cancel=_cancel_postgresql,
     ),
@@ -121,6 +127,7 @@ DATABASE_KINDS: Final = {
         "mysql+pymysql",
         port=3306,
         options=_MYSQL_OPTIONS,
+        clock=_MYSQL_CLOCK,
         prepare_connection=_prepare_mysql,
         cancel=_cancel_mysql,
     ),
@@ -129,6 +136,7 @@ DATABASE_KINDS: Final = {
         "mariadb+pymysql",
         port=3306,
         options=_MYSQL_OPTIONS,
+        clock=_MYSQL_CLOCK,
         prepare_connection=_prepare_mysql,
         cancel=_cancel_mysql,
     ),
@@ -145,10 +153,8 @@ DATABASE_KINDS: Final = {
             "MultiSubnetFailover": ("yes", "no"),
             "Encrypt": ("yes", "no", "strict", "mandatory", "optional"),
         },
-        subquery_advice=(
-            "SQL Server allows neither ORDER BY nor WITH there: remove the ORDER BY, put a query that begins with WITH "
-            "into a view"
-        ),
+        subquery_advice="A batch or a procedure cannot stand there: write the query as one SELECT, or make it a view",
+        clock="SELECT SYSDATETIME(), SYSUTCDATETIME()",
         prepare_connection=_prepare_mssql,
     ),
     "oracle": DatabaseKind(
@@ -159,6 +165,7 @@ DATABASE_KINDS: Final = {
         options={"program": "syncd"},
         # A value that cannot be decoded must not end the reading.
         engine_options={"encoding_errors": "replace"},
+        clock="SELECT CAST(SYSDATE AS TIMESTAMP), SYS_EXTRACT_UTC(SYSTIMESTAMP) FROM dual",
         prepare_connection=_prepare_oracle,
         cancel=_cancel_oracle,
     ),

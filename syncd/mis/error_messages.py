@@ -22,6 +22,30 @@ _UNKNOWN_SQLSTATE: Final = "An error occurred with SQLSTATE code:"
 
 _READS_AGAIN: Final = "The next run reads again"
 
+_UNENCODABLE: Final = (
+    "the query has a character that the database's character set does not have. Remove it from the query, also from "
+    "its comments"
+)
+_UNDECODABLE: Final = (
+    "it has text that is not in the character set that the database declares. Correct the text, or the character set "
+    "in source.url"
+)
+
+#: Codes whose messages do not say what to do. On SQLite a query that writes has the code SQLITE_READONLY.
+_BY_CODE: Final = {
+    # PostgreSQL
+    "22P05": f"{_UNENCODABLE}; or correct the value that has it",
+    "SQLITE_AUTH": (
+        "a feed may only read: it must not use ATTACH or DETACH, nor a PRAGMA other than those that describe tables"
+    ),
+    **dict.fromkeys(
+        [f"SQLITE_READONLY_{why}" for why in ("DIRECTORY", "CANTINIT", "CANTLOCK", "RECOVERY", "ROLLBACK")],
+        "the file is in WAL mode, or its last writer was interrupted. Then SQLite writes files beside it even if it "
+        "only reads, such as the -shm file, and syncd may not write to this folder. Let the user that runs syncd write "
+        "to the folder, or switch the file to another mode in the MIS with: PRAGMA journal_mode = DELETE",
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class _ServerError:
@@ -192,15 +216,13 @@ def explain_unreadable(
             "the database stopped it, usually because it takes longer than source.timeout_seconds "
             f"({seconds:g}). Make the query faster, or raise source.timeout_seconds"
         )
-    if (kind := _server_error_of(problem)) and kind.explanation:
-        return kind.explanation
+    kind = _server_error_of(problem)
+    if explanation := _BY_CODE.get(code) or (kind and kind.explanation):
+        return explanation
     if kind or _is_repeatable(problem, code, is_about_query=is_about_query):
         return _sentence_of(problem)
     if isinstance(problem, UnicodeError):
-        return (
-            "it has text that is not in the character set that the database declares. Correct the text, or the "
-            "character set in source.url"
-        )
+        return _UNENCODABLE if isinstance(problem, UnicodeEncodeError) else _UNDECODABLE
     named = f"({type(problem).__name__}{f', code {code}' if code else ''})"
     if is_lost:
         return (

@@ -13,6 +13,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from syncd.core.records import FetchRows
+from syncd.core.watermark import DatabaseClock
 from syncd.database_url import parse_database_url, without_secrets
 from syncd.errors import ConfigurationError, Interrupted, MisUnreachable, thread_problem
 from syncd.mis import cursors
@@ -35,7 +36,7 @@ from syncd.mis.error_messages import (
     explain_unreadable,
     is_oracle_client_error,
 )
-from syncd.mis.statement import strip_terminators
+from syncd.mis.statement import find_forbidden, strip_terminators
 from syncd.mis.watermark_query import WatermarkQuery
 
 _POOL_NAME: Final = "mis"
@@ -134,31 +135,48 @@ class Mis:
         if self._kind.cancel:
             deadline.cancel = partial(self._kind.cancel, connection)
         try:
-            try:
+            with self._explaining_errors():
                 deadline.call(partial(self._kind.prepare_connection, connection, self._timeout_seconds))
-            except Overdue:
-                raise MisUnreachable(
-                    f"The MIS at {self} cannot be read: {explain_silence(self._timeout_seconds)}."
-                ) from None
-            except SQLAlchemyError as problem:
-                raise MisUnreachable(f"The MIS at {self} cannot be read: {explain_unreachable(problem)}") from problem
             yield connection, deadline
         finally:
             deadline.close(connection)
 
     @contextmanager
+    def _explaining_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Overdue:
+            raise MisUnreachable(
+                f"The MIS at {self} cannot be read: {explain_silence(self._timeout_seconds)}."
+            ) from None
+        except SQLAlchemyError as problem:
+            raise MisUnreachable(f"The MIS at {self} cannot be read: {explain_unreachable(problem)}") from problem
+
+    def clock(self) -> DatabaseClock | None:
+        """Return the time by the database's clock; ``None`` if it has none. Raises `MisUnreachable`, `Interrupted`."""
+        if not self._kind.clock:
+            return None
+        with self._connect() as (connection, deadline), self._explaining_errors():
+            local, utc = deadline.call(lambda: connection.exec_driver_sql(self._kind.clock).one())
+        return DatabaseClock(local, utc)
+
+    @contextmanager
     def read(self, feed: str, query: str, watermark: WatermarkQuery | None = None) -> Iterator[Rows]:
         """Run a feed's query and stream its rows; only one or two pages are in memory at a time.
 
-        ``watermark`` limits it to the rows that have changed.
+        ``watermark`` limits it to the rows that have changed. A query that would change something, or write a file, is
+        refused before it runs, as far as its text shows it.
         Raises `MisUnreachable`, also while the rows are read, with a sentence that names the feed and no value, and
         `Interrupted` if syncd must stop.
         """
+        dialect = self._engine.dialect.name
+        if forbidden := find_forbidden(query, dialect):
+            raise _unreadable(feed, forbidden)
         with self._connect() as (connection, deadline):
             cursor = cursor_for(connection, self._timeout_seconds, self._is_stopping)
             feed_query = _FeedQuery(feed, connection, deadline, self._timeout_seconds, cursor)
             try:
-                columns = feed_query.execute(strip_terminators(query, connection.dialect.name), watermark)
+                columns = feed_query.execute(strip_terminators(query, dialect), watermark)
                 yield Rows(columns, feed_query.fetch)
             finally:
                 feed_query.close()
@@ -222,6 +240,11 @@ def _explain_missing_driver(url: URL, kind: DatabaseKind) -> str:
     )
 
 
+def _unreadable(feed: str, why: str) -> MisUnreachable:
+    """Return the error for a feed that cannot be read."""
+    return MisUnreachable(f"The feed {feed} cannot be read from the MIS: {why}.")
+
+
 class _FeedQuery:
     """One feed's query while it is read. Every error becomes a sentence that names the feed."""
 
@@ -277,7 +300,7 @@ class _FeedQuery:
             raise self._error(self._explain(problem)) from problem
 
     def _error(self, why: str) -> MisUnreachable:
-        return MisUnreachable(f"The feed {self._feed} cannot be read from the MIS: {why}.")
+        return _unreadable(self._feed, why)
 
     def _explain(self, problem: Exception) -> str:
         is_lost = self._is_lost(problem)

@@ -299,9 +299,19 @@ class FeedCounts:
                 if row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
                 self._seen.add(row.key)
-        for watermark in watermarks.values():
-            check_watermark_query(context, watermark, [misid] if misid else [])
-        return _counted(rows, Counter(held.values()), left_out)
+        for feed in context.feeds:
+            if feed.name in watermarks:
+                check_watermark_query(context, feed, watermarks[feed.name], [misid] if misid else [])
+        return _with_watermarks(_counted(rows, Counter(held.values()), left_out), watermarks.values())
+
+
+def _with_watermarks(outcome: Outcome, watermarks: Iterable[WatermarkReading]) -> Outcome:
+    for watermark in watermarks:
+        if watermark.problem:
+            found, _, advice = watermark.problem.partition(". ")
+            said = f"{outcome.found}; every poll reads the whole feed and not only its changes, because {found}"
+            return Outcome(said, f"{advice}. {outcome.advice}".rstrip(), State.WARNING)
+    return outcome
 
 
 def _turn(

@@ -20,7 +20,7 @@ from syncd.core.records import (
     Row,
     UnusableColumns,
 )
-from syncd.core.watermark import WatermarkReading
+from syncd.core.watermark import DatabaseClock, WatermarkReading
 from syncd.errors import ConfigurationError, MisUnreachable
 from syncd.mis.watermark_query import WatermarkQuery
 from syncd.sync.context import Feed, SyncContext
@@ -95,11 +95,13 @@ def open_feed(context: SyncContext, feed: Feed, since: WatermarkQuery | None = N
 
     Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
     """
+    # A row that changes after that has a later time, by less than the overlap.
+    clock = (context.mis.clock() or DatabaseClock.of_machine(context.clock())) if feed.watermark else None
     with context.mis.read(feed.name, feed.query, since) as rows:
         layout = layout_of(context, feed, rows.columns)
         watermark = None
-        if feed.watermark:
-            watermark = WatermarkReading.from_columns(feed.watermark, rows.columns, layout.misid_position)
+        if clock is not None:
+            watermark = WatermarkReading.from_columns(feed.watermark, rows.columns, layout.misid_position, clock)
         yield FeedReader(feed, rows.columns, rows.take, layout, context, watermark, layout.key_of, layout.columns)
 
 
@@ -185,24 +187,24 @@ def read_assignments(
 def check_feeds(context: SyncContext) -> None:
     """Check that every feed can be read and has the columns that it needs, without reading its rows.
 
-    Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+    A feed with a watermark is also tried in the form in which a poll asks only for changes. Raises `MisUnreachable`,
+    and `ConfigurationError` for columns that do not fit.
     """
     for feed in context.feeds:
-        with open_feed(context, feed):
-            pass
+        with open_feed(context, feed) as reader:
+            watermark = reader.watermark
+        if watermark is not None:
+            check_watermark_query(context, feed, watermark, [])
     for feed in context.assignment_feeds:
         with open_assignment_feed(context, feed):
             pass
 
 
-def check_watermark_query(context: SyncContext, watermark: WatermarkReading, misids: Iterable[str]) -> None:
-    """Try the query of this context's one feed in the form in which a poll asks only for changes.
+def check_watermark_query(context: SyncContext, feed: Feed, watermark: WatermarkReading, misids: Iterable[str]) -> None:
+    """Try the query of a feed in the form in which a poll asks only for changes.
 
-    ``watermark`` is from a full read, and these MISIDs are in it. Raises `MisUnreachable`.
+    ``watermark`` is what was read of the feed's rows, if any, and these MISIDs are in it. Raises `MisUnreachable`.
     """
-    (feed,) = context.feeds
-    if watermark.highest is None:
-        return
     since = WatermarkQuery(
         watermark.column, watermark.highest, True, watermark.misid_column, watermark.misids_to_query(misids)
     )

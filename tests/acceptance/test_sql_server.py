@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -21,7 +22,7 @@ class _SqlServer(TdsServer):
     """Answers the feed with what the MIS holds at that moment, its address as a long value."""
 
     def __init__(self, mis: Mis) -> None:
-        super().__init__({FEED: self._feed})
+        super().__init__({FEED: self._feed, "SELECT SYSDATETIME(), SYSUTCDATETIME()": self._clock})
         self._mis = mis
         self.breaks_after: float | None = None
         """The part of an answer that is sent before the connection is cut."""
@@ -29,6 +30,10 @@ class _SqlServer(TdsServer):
         self.refuses: Failure | None = None
         """How the feed is refused in parentheses, or at all if it has no watermark."""
         self.has_watermark = False
+
+    def _clock(self) -> Answer:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return Result([Column("local", of.datetime2()), Column("utc", of.datetime2())], [(now, now)])
 
     def _feed(self) -> Answer:
         engine = create_engine(self._mis.url)
@@ -157,9 +162,9 @@ def test_the_advice_of_doctor_fits_the_fault(
     "refusal",
     [
         Failure(1033, "The ORDER BY clause is invalid in views, inline functions, derived tables, subqueries."),
-        Failure(156, "Incorrect syntax near the keyword 'WITH'."),
+        Failure(156, "Incorrect syntax near the keyword 'EXEC'."),
     ],
-    ids=["ORDER BY", "WITH"],
+    ids=["ORDER BY", "EXEC"],
 )
 def test_doctor_says_what_to_write_for_a_watermark(syncd: Syncd, server: _SqlServer, refusal: Failure) -> None:
     syncd.file.write_text(f'{syncd.file.read_text(encoding="utf-8")}\nwatermark = "Changed"\n', encoding="utf-8")
@@ -167,8 +172,8 @@ def test_doctor_says_what_to_write_for_a_watermark(syncd: Syncd, server: _SqlSer
     finding = _finding(syncd)
     assert refusal.text.rstrip(".") in finding["found"]
     assert finding["advice"] == (
-        "SQL Server allows neither ORDER BY nor WITH there: remove the ORDER BY, put a query that begins with WITH "
-        "into a view, or remove the feed's watermark."
+        "A batch or a procedure cannot stand there: write the query as one SELECT, or make it a view, or remove the "
+        "feed's watermark."
     )
 
 

@@ -76,18 +76,8 @@ def test_feed_without_organisation_column_fails_doctor_plan_and_sync(college: Co
     assert college.onefile.journal.writes == []
 
 
-@pytest.mark.parametrize(
-    ("end", "state"),
-    [
-        ("", "ok"),
-        ("; -- everybody", "ok"),
-        # SQLite takes a comment without an end, which no parenthesis can follow.
-        (" /* everybody", "failed"),
-    ],
-)
-def test_a_query_with_a_watermark_is_also_asked_for_changes(
-    college: College, syncd: Syncd, end: str, state: str
-) -> None:
+@pytest.mark.parametrize("end", ["", "; -- everybody", " /* everybody", "\nLIMIT 0"])
+def test_a_query_with_a_watermark_is_also_asked_for_changes(college: College, syncd: Syncd, end: str) -> None:
     configuration, feed = college.folder / "syncd.toml", college.folder / "learners.sql"
     named = 'query_file = "learners.sql"'
     configuration.write_text(configuration.read_text().replace(named, f'{named}\nwatermark = "Changed"'))
@@ -96,8 +86,4 @@ def test_a_query_with_a_watermark_is_also_asked_for_changes(
 
     found = {one["check"]: one for one in json.loads(syncd("doctor", "--json").stdout)}
 
-    assert (found["feed learners"]["state"] == "failed") == (state == "failed"), found["feed learners"]
-    if state == "failed":
-        assert "but not in parentheses in the SELECT that a poll for changes uses" in found["feed learners"]["found"]
-        assert found["feed learners"]["advice"].endswith("or remove the feed's watermark.")
-        assert found["log-in"]["state"] == "ok"
+    assert found["feed learners"]["state"] != "failed", found["feed learners"]

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Inspector, NullPool, create_engine, text
+from sqlalchemy import URL, Inspector, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from syncd.mis import Mis
 from syncd.setup.inspector import SchemaInspector
+from tests.support.databases import encoded_postgres
 
 
 @pytest.fixture
@@ -49,3 +50,13 @@ def test_tables_are_listed_without_the_keys_that_cannot_be_read(
     [note] = part_schema.unread
     assert note.startswith("foreign keys (" if unreadable == "get_multi_foreign_keys" else "primary keys (")
     assert "denied" not in note
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_postgresql_with_another_encoding_is_inspected(postgres_server: URL, encoding: str) -> None:
+    with encoded_postgres(postgres_server, encoding) as url:
+        engine = create_engine(url, poolclass=NullPool, connect_args={"client_encoding": "utf8"})
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE learner AS SELECT 1 AS id, CAST('Ann' AS text) AS forename")
+        [table] = (schema := SchemaInspector(Mis(url))).tables
+        assert [column.name for column in schema.profiled(table).columns] == ["id", "forename"]

@@ -1,5 +1,9 @@
 """How a real MIS is read: without writing, without waiting for ever, and with nothing left behind."""
 
+import os
+import sqlite3
+import sys
+import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,7 +20,12 @@ _ENDLESS = {
     "mariadb": "SELECT SUM(SLEEP(0.05)) FROM seq_1_to_1000000",
 }
 _WRITING = {
-    "sqlite": ["DELETE FROM person RETURNING code", "DELETE FROM person", "CREATE TABLE other (code TEXT)"],
+    "sqlite": [
+        "WITH p AS (SELECT 1) DELETE FROM person RETURNING code",
+        "DELETE FROM person RETURNING code",
+        "DELETE FROM person",
+        "CREATE TABLE other (code TEXT)",
+    ],
     "postgresql": [
         "WITH gone AS (DELETE FROM person RETURNING code) SELECT code FROM gone",
         "SELECT nextval('numbers')",
@@ -40,7 +49,7 @@ def people(url: str) -> Iterator[str]:
 
 
 def test_a_query_that_writes_is_refused(people: str, make: str) -> None:
-    refusal = r"^The feed learners .*(read.?only|READ ONLY|syntax|must not contain data-modifying)"
+    refusal = r"^The feed learners .*(read.?only|only read|READ ONLY|syntax|must not contain data-modifying)"
     for query in _WRITING[make]:
         with (
             pytest.raises(MisUnreachable, match=refusal) as failure,
@@ -167,3 +176,30 @@ def test_a_sqlite_file_that_may_not_be_written_is_read(tmp_path: Path) -> None:
         assert list(rows.stream) == [("L1",)]
     assert file.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["mis.db"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the rights of a folder are those of POSIX")
+def test_wal_mode_in_a_folder_without_write_access_is_explained() -> None:
+    # pytest's own folders may be entered by their owner only.
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "mis.db")
+        connection = sqlite3.connect(file)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE person AS SELECT 'L1' AS code")
+        connection.commit()
+        connection.close()
+        Path(folder).chmod(0o555)
+        user = os.geteuid()
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            with (
+                pytest.raises(MisUnreachable, match=r"is in WAL mode.* may not write to this folder\. Let the user"),
+                Mis(f"sqlite:///{file}").read("learners", "SELECT code FROM person") as rows,
+            ):
+                list(rows.stream)
+        finally:
+            os.seteuid(user)
+            Path(folder).chmod(0o700)
+        with Mis(f"sqlite:///{file}").read("learners", "SELECT code FROM person") as rows:
+            assert list(rows.stream) == [("L1",)]

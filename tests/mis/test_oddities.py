@@ -4,19 +4,21 @@ Each oddity is read from the database and then as OneFile's field, and comes to 
 then it is left out with a warning, or holds its record, and everybody else's record goes on.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, NullPool, create_engine, make_url
 
 from syncd.core.fields import Kind, Role
 from syncd.core.records import Held, Layout, Record, UnusableColumns
 from syncd.core.values import Unusable, read_value
 from syncd.errors import MisUnreachable
 from syncd.mis import Mis
+from tests.support.databases import encoded_postgres
 
 _UUID: Final = str(uuid4())
 _LONG: Final = 200_000
@@ -262,24 +264,58 @@ def test_a_text_of_sqlite_that_is_not_utf_8_holds_its_record_and_no_other(sqlite
     dubcova = f"CASE WHEN i IN ({', '.join(map(str, bad))}) THEN CAST(x'44756263E9' AS TEXT) ELSE 'Zoë' END"
     made = _records(Mis(sqlite_url), "sqlite", surname=dubcova)
 
-    assert [one.key.misid for one in made] == [str(number) for number in range(1, _MANY + 1)]
-    held = [one for one in made if isinstance(one, Held)]
-    assert {int(one.misid) for one in held} == bad
-    assert {one.detail for one in held} == {"LastName is not UTF-8 text"}
-    assert {one.fields["LastName"] for one in made if isinstance(one, Record)} <= {"Zoë"}
+    _check_held(made, bad, "Zoë")
 
 
 @pytest.mark.mariadb
-def test_undecodable_mariadb_text_stops_the_feed_and_names_the_cause(mariadb_url: str) -> None:
-    """MariaDB lets halves of surrogate pairs in, and its driver none out."""
-    with (
-        pytest.raises(
-            MisUnreachable,
-            match=r"^The feed learners .* not in the character set that the database declares\. Correct the text",
-        ),
-        Mis(mariadb_url).read("learners", "SELECT _utf8mb4 x'EDA080' AS MISID") as rows,
-    ):
-        list(rows.stream)
+def test_a_text_of_mariadb_that_is_not_utf_8_holds_its_record_and_no_other(mariadb_url: str) -> None:
+    """MariaDB lets halves of surrogate pairs in."""
+    surname = "CASE WHEN i IN (7, 1500) THEN _utf8mb4 x'EDA080' ELSE 'Zoë' END"
+    made = _records(Mis(mariadb_url), "mariadb", surname=surname)
+    _check_held(made, {7, 1500}, "Zoë")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "right", "wrong"),
+    [
+        ("SQL_ASCII", r"E'Zo\xC3\xAB'", r"E'Zo\xEB'"),
+        ("WIN1252", r"E'Zo\xEB'", r"E'Zo\x81'"),
+        ("WIN1257", r"E'Zo\xE7'", r"E'\xA1'"),
+        ("ISO_8859_8", "'Zoe'", r"E'\xA1'"),
+        ("LATIN1", r"E'Zo\xEB'", "NULL"),
+    ],
+)
+def test_a_text_of_postgresql_that_is_no_text_holds_its_record_and_no_other(
+    postgres_server: URL, encoding: str, right: str, wrong: str
+) -> None:
+    """If its encoding is not UTF8, PostgreSQL stores any byte."""
+    with encoded_postgres(postgres_server, encoding) as url:
+        engine = create_engine(url, poolclass=NullPool, connect_args={"client_encoding": "utf8"})
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE text AS SELECT 0 AS number, '' AS surname")
+            for number, value in enumerate((right, wrong), start=1):
+                connection.exec_driver_sql(f"SET LOCAL client_encoding = '{encoding}'")
+                connection.exec_driver_sql(f"INSERT INTO text VALUES ({number}, {value})")
+                connection.exec_driver_sql("SET LOCAL client_encoding = 'UTF8'")
+        surname = "(SELECT surname FROM text WHERE number = CASE WHEN i IN (7, 1500) THEN 2 ELSE 1 END)"
+        made = _records(Mis(url), "postgresql", surname=surname)
+        expected = {"WIN1257": "Zoē", "ISO_8859_8": "Zoe"}.get(encoding, "Zoë")
+        _check_held(made, {7, 1500}, expected, "is empty" if wrong == "NULL" else "is not UTF-8 text")
+        with (
+            pytest.raises(MisUnreachable, match=r"a character that the database's character set does not have")
+            if encoding != "SQL_ASCII"
+            else nullcontext(),
+            Mis(url).read("learners", "SELECT 1 AS MISID -- \N{GREEK SMALL LETTER ALPHA}\N{KATAKANA LETTER A}") as rows,
+        ):
+            assert list(rows.stream) == [(1,)]
+
+
+def _check_held(made: list[Record | Held], bad: set[int], surname: str, why: str = "is not UTF-8 text") -> None:
+    assert [one.key.misid for one in made] == [str(number) for number in range(1, _MANY + 1)]
+    held = [one for one in made if isinstance(one, Held)]
+    assert {int(one.misid) for one in held} == bad
+    assert {one.detail for one in held} == {f"LastName {why}"}
+    assert {one.fields["LastName"] for one in made if isinstance(one, Record)} <= {surname}
 
 
 def test_a_column_twice_is_named(mis: Mis) -> None:

@@ -1,7 +1,7 @@
 """Reading feeds from databases that are real: as a stream, as they are, and with errors that quote nobody."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from time import monotonic
 
@@ -93,3 +93,17 @@ def test_postgresql_makes_the_next_page_while_this_one_is_looked_at(postgres_url
             pass
         assert watcher.execute(told).all() == []
     watching.dispose()
+
+
+def test_the_clock_of_a_server_is_read_in_the_zone_of_its_session(url: str, make: str) -> None:
+    zone = {
+        "postgresql": "options=-c%20timezone%3DAsia/Kolkata",
+        "mariadb": "init_command=SET%20time_zone%3D'%2B05:30'",
+    }
+    clock = Mis(f"{url}{'&' if '?' in url else '?'}{zone[make]}" if make in zone else url).clock()
+    if make == "sqlite":
+        assert clock is None
+        return
+    assert clock is not None
+    assert abs(clock.utc - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=1)
+    assert abs(clock.local - clock.utc - timedelta(hours=5.5)) < timedelta(seconds=1)

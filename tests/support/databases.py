@@ -71,6 +71,14 @@ def postgres_url(postgres_server: URL) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def encoded_postgres(server: URL, encoding: str) -> Iterator[str]:
+    """A PostgreSQL database with another encoding than UTF8."""
+    create = f"CREATE DATABASE {{}} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    with _database(server, create, drop="DROP DATABASE {} WITH (FORCE)") as url:
+        yield url
+
+
 @pytest.fixture
 def mariadb_url() -> Iterator[str]:
     """A MariaDB database of the test's own."""

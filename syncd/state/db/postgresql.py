@@ -12,6 +12,8 @@ from psycopg.abc import RV, PQGen
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
+from syncd.errors import StateUnusable
+
 #: For how long the server may send nothing while syncd waits for it; also the limit for a network that is cut.
 ANSWER_SECONDS: Final = 30.0
 #: The same once syncd is to stop, and again once the server has kept silent since.
@@ -55,11 +57,24 @@ class Patience:
         self._is_silent = self._is_stopping()
 
     def connect(self, arguments: list[Any], options: dict[str, Any]) -> "LimitedConnection":
-        """Return a new connection; what its URL says about time limits counts. Raises `psycopg.Error`."""
+        """Return a new connection; what its URL says about time limits counts.
+
+        Raises `psycopg.Error`, and `StateUnusable` for a database that cannot hold every name.
+        """
         if self._is_silent and self._is_stopping():
             raise OperationalError("the server does not answer, and syncd is to stop")
         limit = _CONNECT_WHILE_STOPPING_SECONDS if self._is_stopping() else _CONNECT_SECONDS
-        connection = LimitedConnection.connect(*arguments, **{"connect_timeout": limit, **_TCP, **options})
+        connection = LimitedConnection.connect(
+            *arguments, **{"connect_timeout": limit, **_TCP, **options, "client_encoding": "UTF8"}
+        )
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding not in {"UTF8", None}:
+            name = connection.info.dbname
+            connection.close()
+            raise StateUnusable(
+                f"The state store cannot be used: the database {name} has the encoding {encoding}, which cannot hold "
+                "every name. Create one for state.url with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+            )
         connection.patience = self
         return connection
 

@@ -165,7 +165,10 @@ class IncrementalRead:
         since = WatermarkQuery(watermark.column, begin, is_recent, watermark.misid_column, watermark.recheck_misids)
         with open_feed(self.context, feed, since) as reader:
             if reader.watermark is not None:
-                reader.watermark.highest = watermark.value
+                if reader.watermark.clock.is_before(watermark.value):
+                    # The database's time zone was changed, so changes may have lower values.
+                    raise _FullReadNeeded
+                reader.watermark.begin_at(watermark.value)
             keys = self._add_parsed(self.recorder.record(reader))
         if not all(key.misid for key in keys):
             # A row without a MISID is known by its number among all rows.

@@ -92,6 +92,8 @@ class SnapshotRecorder:
         if reader.watermark is not None:
             self._watermarks[reader.feed.name] = reader.watermark
             yield from all_rows(reader)
+            if problem := reader.watermark.problem:
+                self._context.log.warning("watermark_ignored", feed=reader.feed.name, reason=problem)
             return
         for block, trace in self.match(reader):
             self._context.check_interrupted()
@@ -105,7 +107,10 @@ class SnapshotRecorder:
         }
 
     def watermarks(self, recheck: KeySet, other_organisation_rows: Mapping[str, int]) -> dict[str, Watermark]:
-        """Return the watermarks to be stored; none if too many rows are to be rechecked."""
+        """Return the watermarks to be stored: without one, the next poll reads in full.
+
+        None is stored if too many rows are to be rechecked, and none that would hide changes.
+        """
         if len(recheck) > _MAX_RECHECKED:
             return {}
         misids = sorted(key.misid for key in recheck if key.role is Role.LEARNER and key.misid)
@@ -119,7 +124,7 @@ class SnapshotRecorder:
                 other_organisation_rows.get(feed, 0),
             )
             for feed, reading in self._watermarks.items()
-            if reading.highest is not None
+            if reading.highest is not None and not reading.problem
         }
 
     def _first_seen_at(self, feed: str, value: WatermarkValue) -> datetime:
