@@ -47,6 +47,8 @@ _pool_logger.addHandler(logging.NullHandler())
 
 TIMEOUT_SECONDS: Final = 300.0
 """How long a statement may take by default."""
+TIME_ZONE: Final = "Europe/London"
+"""The default of the time zone by which a moment is of a day."""
 
 
 class Rows:
@@ -70,7 +72,8 @@ class Mis:
     """An MIS at a SQLAlchemy URL; no statement may take longer than ``timeout_seconds``.
 
     ``oracle_client`` is the folder of Oracle's client libraries; with them Oracle's driver works in thick mode. Once
-    ``is_stopping`` is true, the query in progress is cancelled and no other begun.
+    ``is_stopping`` is true, the query in progress is cancelled and no other begun. ``time_zone`` is the college's: by
+    it a moment of PostgreSQL, which has no zone of its own, is of a day.
     Raises `ConfigurationError` if the driver is missing or does not accept the URL.
     """
 
@@ -80,6 +83,7 @@ class Mis:
         timeout_seconds: float = TIMEOUT_SECONDS,
         oracle_client: Path | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
+        time_zone: str = TIME_ZONE,
     ) -> None:
         try:
             given = parse_database_url(url)
@@ -93,6 +97,7 @@ class Mis:
         self._name = without_secrets(given)
         self._timeout_seconds = timeout_seconds
         self._is_stopping = is_stopping
+        self._time_zone = time_zone
         self._port = port_of(given, self._kind)
         self._is_strict = has_option(given, "Encrypt", "strict")
         self._engine = _engine(complete_url(given, self._kind, timeout_seconds), self._kind, oracle_client)
@@ -135,7 +140,8 @@ class Mis:
             deadline.cancel = partial(self._kind.cancel, connection)
         try:
             try:
-                deadline.call(partial(self._kind.prepare_connection, connection, self._timeout_seconds))
+                prepare = partial(self._kind.prepare_connection, connection, self._timeout_seconds, self._time_zone)
+                deadline.call(prepare)
             except Overdue:
                 raise MisUnreachable(
                     f"The MIS at {self} cannot be read: {explain_silence(self._timeout_seconds)}."
