@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from syncd.cli.context import at_work, exit_code
-from syncd.cli.options import ConfigOption, OrganisationOption, RoleOption
+from syncd.cli.options import ConfigOption, OrganisationOption, RoleOption, misid_given
 from syncd.cli.output.text import print_done
 from syncd.cli.program import app
 from syncd.core.fields import Role
@@ -16,7 +16,7 @@ from syncd.wiring.clock import now
 
 @app.command(rich_help_panel="Deciding")
 def restore(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID of the account.")],
+    misid: Annotated[str, typer.Argument(metavar="MISID", parser=misid_given, help="The MISID of the account.")],
     *,
     role: RoleOption = Role.LEARNER,
     organisation: OrganisationOption = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from syncd.cli.context import at_work
-from syncd.cli.options import ConfigOption, OrganisationOption, role_named, whoami
+from syncd.cli.options import ConfigOption, OrganisationOption, misid_given, role_named, whoami
 from syncd.cli.program import app
 from syncd.core.fields import Role
 from syncd.errors import LinksUnusable, NothingToSettle
@@ -19,7 +19,9 @@ from syncd.operations.link import (
 
 @app.command(name="unlink", rich_help_panel="First contact")
 def unlink_(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID with the wrong account.")],
+    misid: Annotated[
+        str, typer.Argument(metavar="MISID", parser=misid_given, help="The MISID with the wrong account.")
+    ],
     *,
     role: Annotated[
         Role | None,
