@@ -27,6 +27,12 @@ def upgrade() -> None:
         sa.Column(
             "values", sa.Text(), nullable=False, comment="what OneFile last accepted: JSON, encrypted if a key is set"
         ),
+        sa.Column(
+            "corrections",
+            sa.JSON(none_as_null=True),
+            nullable=True,
+            comment="by field, a keyed hash of a value sent again and of OneFile's own, and whether that is reported",
+        ),
         sa.Column("fingerprint", sa.String(length=32), nullable=False),
         sa.Column("needs_recheck", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from syncd.cli.config_option import ConfigOption
-from syncd.cli.options import JsonOption, OrganisationOption, organisations_of, settings_of
+from syncd.cli.options import JsonOption, OrganisationOption, misid_given, organisations_of, settings_of
 from syncd.cli.output.dates import SinceOption, Span, UntilOption, zone_of
 from syncd.cli.output.json import print_json_list
 from syncd.cli.output.streams import data_output
@@ -48,7 +48,9 @@ _CSV_COLUMNS: Final = (
 def history(
     misid: Annotated[
         str | None,
-        typer.Argument(metavar="MISID", help="The MISID to show. Omit it to show everyone (requires --since)."),
+        typer.Argument(
+            metavar="MISID", parser=misid_given, help="The MISID to show. Omit it to show everyone (requires --since)."
+        ),
     ] = None,
     *,
     since: SinceOption = None,

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-MisidOption = Annotated[
-    list[str] | None, typer.Option("--misid", metavar="MISID", help="Only this MISID; repeat it for several.")
-]
-
-
 def whole_number(text: str) -> int:
     """Parse a whole number. Raises `typer.BadParameter`."""
     try:
@@ -80,6 +75,18 @@ def misid_given(text: str) -> str:
     if misid is None:
         raise typer.BadParameter("the MISID is empty")
     return misid
+
+
+MisidOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--misid",
+        metavar="MISID",
+        parser=misid_given,
+        help="Only this MISID; repeat it for several.",
+        show_default=False,
+    ),
+]
 
 
 ReasonOption = Annotated[

@@ -6,7 +6,7 @@ import typer
 
 from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import at_work, exit_code
-from syncd.cli.options import OrganisationOption, RoleOption
+from syncd.cli.options import OrganisationOption, RoleOption, misid_given
 from syncd.cli.output.text import print_done
 from syncd.cli.program import app
 from syncd.core.fields import Role
@@ -18,7 +18,7 @@ from syncd.wiring.clock import now
 
 @app.command()
 def restore(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID of the account.")],
+    misid: Annotated[str, typer.Argument(metavar="MISID", parser=misid_given, help="The MISID of the account.")],
     *,
     role: RoleOption = Role.LEARNER,
     organisation: OrganisationOption = None,

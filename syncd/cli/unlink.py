@@ -6,7 +6,7 @@ import typer
 
 from syncd.cli.config_option import ConfigOption
 from syncd.cli.context import at_work
-from syncd.cli.options import OrganisationOption, role_named, whoami
+from syncd.cli.options import OrganisationOption, misid_given, role_named, whoami
 from syncd.cli.program import app
 from syncd.core.fields import Role
 from syncd.errors import LinksUnusable, NothingToSettle
@@ -20,7 +20,9 @@ from syncd.operations.link import (
 
 @app.command(name="unlink")
 def unlink_(
-    misid: Annotated[str, typer.Argument(metavar="MISID", help="The MISID with the wrong account.")],
+    misid: Annotated[
+        str, typer.Argument(metavar="MISID", parser=misid_given, help="The MISID with the wrong account.")
+    ],
     *,
     role: Annotated[
         Role | None,

@@ -13,6 +13,7 @@ from syncd.cli.output.text import print_table, shortly
 from syncd.cli.program import app
 from syncd.core.drift import ARCHIVED, Drift, DriftKind
 from syncd.core.run import Action, RunState, Trigger
+from syncd.core.text import plural
 from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
 from syncd.sync.resync import run_yielding_to_resyncs
 from syncd.wiring.clock import now
@@ -38,9 +39,11 @@ def verify(
     """Read accounts back from OneFile and report drift: values that differ from those OneFile last accepted.
 
     An account that is archived in OneFile although the MIS has its record has drifted as well: its field is "archived".
+    A difference in letter case only is no drift, except in a MISID.
     Reads the accounts changed in OneFile since the last verify, and those that OneFile does not list as active; once a
     week every account, at one call each.
-    Sends nothing without --fix; the guard applies to what --fix sends.
+    Sends nothing without --fix; the guard applies to what --fix sends. A value that OneFile accepts and does not keep
+    is reported once and not sent again.
 
     Exit codes: 0 no drift, or --fix corrected all of it; 1 could not run; 3 --fix waits for 'syncd approve'; 4 drift;
     5 another run is in progress.
@@ -68,6 +71,7 @@ def _document(drift: Drift) -> dict[str, Any]:
         "user_id": drift.user_id,
         "fields": list(drift.fields),
         "kind": drift.kind,
+        "not_kept": list(drift.not_kept),
     }
 
 
@@ -81,6 +85,11 @@ def _print(verified: VerifyResult, *, fix: bool) -> None:
     typer.echo(f"As of {shortly(now())}: {found} in {scope} ({verified.checked:,} read back).")
     if verified.not_told:
         typer.echo(f"Not compared, because OneFile does not return them: {', '.join(sorted(verified.not_told))}.")
+    if not_kept := sum(bool(one.not_kept) for one in verified.drift):
+        typer.echo(
+            f"Not kept: OneFile accepted the values of {plural(not_kept, 'account')} from an earlier 'syncd verify "
+            "--fix' and still has others. They are neither sent nor reported again while OneFile has these."
+        )
     done = verified.done
     if done.state is RunState.AWAITING_APPROVAL:
         typer.echo(f"Run {done.run} sent nothing and waits for approval: {'; '.join(done.objections)}.")
@@ -95,7 +104,7 @@ def _print(verified: VerifyResult, *, fix: bool) -> None:
             (done.queued, "queued, because OneFile refuses such changes"),
         )
         typer.echo(f"Run {done.run}: {', '.join(f'{count} {what}' for count, what in counts if count)}.")
-    elif any(one.kind is DriftKind.CHANGED for one in verified.drift):
+    elif any(one.kind is DriftKind.CHANGED and one.fields != one.not_kept for one in verified.drift):
         unarchives = any(ARCHIVED in one.fields for one in verified.drift)
         also = " and unarchives accounts whose records are in the MIS" if unarchives else ""
         typer.echo(f"'syncd verify --fix' sends the MIS's values again{also}.")

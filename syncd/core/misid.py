@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Final
 
-from syncd.core.values import Unusable, read_text
+from syncd.core.values import Unusable, decode_text, describe_character, is_invisible
 
 #: The size of the column in the state store.
 _LONGEST: Final = 255
@@ -18,34 +18,20 @@ _BLANKS: Final = re.compile(r"\s+")
 #: A whole number in a column of decimals or floats, as text: what a spreadsheet or a CAST makes of it.
 _WITH_DECIMALS: Final = re.compile(r"(-?[0-9]+)\.0+")
 
-#: Characters without a shape of their own that Unicode does not count as format characters: joiners, fillers and
-#: variation selectors (Default_Ignorable_Code_Point), and the blank of Braille.
-_WITHOUT_SHAPE: Final = (
-    range(0x34F, 0x350),
-    range(0x115F, 0x1161),
-    range(0x17B4, 0x17B6),
-    range(0x180B, 0x1810),
-    range(0x2800, 0x2801),
-    range(0x3164, 0x3165),
-    range(0xFE00, 0xFE10),
-    range(0xFFA0, 0xFFA1),
-    range(0xE0000, 0xE1000),
-)
-
 
 def read_misid(raw: object) -> str | None:
     """Return the MISID in a value of a database, in its canonical form; ``None`` if it is NULL or blank.
 
     Raises `Unusable` for a value that is not text, and for text that people cannot tell from other text.
     """
-    text = None if raw is None else read_text(raw)
+    text = None if raw is None else decode_text(raw)
     if text is None:
         return None
     misid = canonical(text)
     if not (misid.isascii() and misid.isprintable()):
         for character in misid:
             if is_invisible(character):
-                raise Unusable(f"contains an invisible character ({_name(character)})")
+                raise Unusable(f"contains an invisible character ({describe_character(character)})")
     if len(misid) > _LONGEST:
         raise Unusable(f"is longer than {_LONGEST} characters")
     return misid or None
@@ -92,14 +78,3 @@ def numeric_value(misid: str) -> float | None:
         return float(misid)
     except ValueError:
         return None
-
-
-def is_invisible(character: str) -> bool:
-    """Whether a character is a control or format character, a line end, or one without a shape; a blank is not."""
-    category = unicodedata.category(character)
-    return category in {"Cc", "Cf", "Zl", "Zp"} or any(ord(character) in each for each in _WITHOUT_SHAPE)
-
-
-def _name(character: str) -> str:
-    name = unicodedata.name(character, "")
-    return f"U+{ord(character):04X}{' ' + name.lower() if name else ''}"

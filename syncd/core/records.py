@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from enum import StrEnum
 from hashlib import blake2b
-from typing import NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 from syncd.core.evidence import Evidence
 from syncd.core.fields import (
@@ -21,7 +22,7 @@ from syncd.core.fields import (
     columns_of,
 )
 from syncd.core.misid import read_misid
-from syncd.core.values import Unusable, Value, read_text, read_value
+from syncd.core.values import GARBLED, Unusable, Value, check_birth, is_garbled, read_text, read_value
 
 
 class Key(NamedTuple):
@@ -73,6 +74,8 @@ class Reason(StrEnum):
     """OneFile has an account that may be this person's, and that syncd does not know."""
     SAME_PERSON = "same_person?"
     """Another current record seems to be about the same person."""
+    DOUBTFUL = "doubtful"
+    """A value that is sent looks wrong."""
     CLEARED = "cleared"
     """The MIS no longer has a value that OneFile still holds."""
 
@@ -109,7 +112,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """An optional value left out of a record that is otherwise sent."""
+    """An optional value left out of a record that is otherwise sent, or what is doubtful about one that is sent."""
 
     key: Key
     feed: str
@@ -188,6 +191,9 @@ def stamped(fingerprint: str, ids: Mapping[str, int]) -> str:
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
+_BIRTH: Final = "DOB"
+_NAMES: Final = frozenset({"FirstName", "LastName"})
+
 Row: TypeAlias = Sequence[object]
 FetchRows: TypeAlias = Callable[[int], Sequence[Row]]
 """Returns the next rows of a feed, about as many as asked for; no rows at its end."""
@@ -208,16 +214,29 @@ class Column:
     field: Field
     by: str | None
     """For a reference column, what its code is matched with."""
+    today: date | None = None
+    """The day of the reading, by which a day of birth is checked; ``None`` to accept every day."""
 
     def read(self, raw: object) -> Value | Code | None:
         """Parse one value; returns ``None`` for an empty one. Raises `Unusable`."""
         if self.by is None or self.field.referent is None:
-            return read_value(self.field.kind, raw)
+            value = read_value(self.field.kind, raw)
+            if self.name == _BIRTH and self.today is not None and value is not None:
+                check_birth(value, self.today)
+            return value
         if self.by == "MISID":
             misid = read_misid(raw)
             return None if misid is None else Code(self.field.referent, self.by, misid)
         text = None if raw is None else read_text(raw)
         return None if text is None else Code(self.field.referent, self.by, text)
+
+    def doubt(self, raw: object, value: Value) -> str:
+        """Say what looks wrong with a value that can be sent; empty if nothing does."""
+        if isinstance(value, str) and not value.isascii() and is_garbled(raw):
+            return GARBLED
+        if self.name in _NAMES and not any(map(str.isalpha, str(value))):
+            return "has no letter"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +296,13 @@ class Layout:
         watermark: str = "",
         *,
         has_several_organisations: bool = False,
+        today: date | None = None,
     ) -> Self:
         """Match a feed's column names with OneFile's fields, in any letter case.
 
         A column that is only the ``watermark`` is skipped. Rows that do not name their organisation are of
-        ``organisation_id``, unless the feeds have rows of several organisations.
+        ``organisation_id``, unless the feeds have rows of several organisations. ``today`` is the day by which days of
+        birth are checked.
         Raises `UnusableColumns` for an unknown or doubled column, and for a mandatory one that is missing.
         """
         spellings = columns_of(role)
@@ -301,7 +322,7 @@ class Layout:
             raise UnusableColumns(f"the watermark {watermark!r} is not among the columns; {hint}")
         defaults = {name: value for name, value in (defaults or {}).items() if role in FIELDS[name].roles}
         own = {ORGANISATION_COLUMN, PERSON_COLUMN}
-        matched = tuple(_column(name, position) for name, position in positions.items() if name not in own)
+        matched = tuple(_column(name, position, today) for name, position in positions.items() if name not in own)
         supplied = frozenset(column.field.name for column in matched) | defaults.keys()
         _refuse_missing_columns(role, supplied)
         return cls(
@@ -346,8 +367,9 @@ class Layout:
         fields: dict[str, Value] = {"MISID": misid}
         codes: dict[str, Code] = {}
         problems: dict[str, str] = {}
+        doubts: dict[str, str] = {}
         for column in self.columns:
-            self._read_column(column, row[column.position], fields, codes, problems)
+            self._read_column(column, row[column.position], fields, codes, problems, doubts)
         person_key = self._person_of(row, problems)
         for name in codes.keys() & fields.keys():
             del codes[name]
@@ -364,11 +386,16 @@ class Layout:
             reason, name, detail = blocking[0]
             also = f" (also: {', '.join(other for _, other, _ in blocking[1:])})" if blocking[1:] else ""
             return self._held(misid, 0, reason, name, detail + also, organisation_id)
-        warnings = tuple(
+        left_out = (
             Warned(key, self.feed, Reason.UNUSABLE, name, f"{name} {detail}")
             for name, detail in problems.items()
             if name not in fields and name not in codes
         )
+        doubtful = (
+            Warned(key, self.feed, Reason.DOUBTFUL, name, f"{name} {detail}; it is sent as it is")
+            for name, detail in doubts.items()
+        )
+        warnings = (*left_out, *doubtful)
         return Record(key, self.feed, fields, codes, self.supplied, warnings, frozenset(defaulted), person_key)
 
     def _person_of(self, row: Row, problems: dict[str, str]) -> str:
@@ -386,6 +413,7 @@ class Layout:
         fields: dict[str, Value],
         codes: dict[str, Code],
         problems: dict[str, str],
+        doubts: dict[str, str],
     ) -> None:
         name = column.field.name
         try:
@@ -402,6 +430,8 @@ class Layout:
                     codes[name] = value
             case _:
                 fields[name] = value
+                if doubt := column.doubt(raw, value):
+                    doubts[name] = doubt
 
     def _blocking(
         self, fields: dict[str, Value], codes: dict[str, Code], problems: dict[str, str]
@@ -420,10 +450,10 @@ class Layout:
         return Held(organisation_id, self.role, misid, self.feed, reason, name, f"{name} {detail}", row)
 
 
-def _column(name: str, position: int) -> Column:
+def _column(name: str, position: int, today: date | None) -> Column:
     reference = REFERENCE_COLUMNS.get(name)
     if reference is None:
-        return Column(position, name, FIELDS[name], None)
+        return Column(position, name, FIELDS[name], None, today)
     return Column(position, name, FIELDS[reference.field], reference.by)
 
 

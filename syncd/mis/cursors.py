@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import pq
+from psycopg.abc import Buffer
 from psycopg.adapt import Loader, Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many
@@ -164,13 +165,27 @@ class _NamedCursor(RowCursor):
 
 #: How the names of PostgreSQL's encodings begin in which it accepts any byte.
 _ANY_BYTE: Final = ("LATIN", "WIN", "ISO_8859", "KOI8", "SQL_ASCII")
+#: Composites, arrays and ranges among these types.
+_OF_SEVERAL_PARTS: Final = """
+SELECT oid FROM pg_type WHERE oid = ANY(%s) AND (typtype IN ('c', 'r', 'm') OR typcategory = 'A')
+"""
+#: Types that a database defines have higher numbers than PostgreSQL's own.
+_FIRST_DEFINED_TYPE: Final = 16384
+
+
+class _CompositeLoader(Loader):
+    """Loads a value of several parts, whose text is no value of a field."""
+
+    def load(self, data: Buffer) -> tuple[str]:
+        return (bytes(data).decode(errors="replace"),)
 
 
 class _PsycopgCursor(RowCursor):
     """For psycopg: PostgreSQL keeps the rows of a declared cursor, and computes the next page in the meantime.
 
     PostgreSQL has dates that Python cannot represent: infinity, 44 BC, the year 10000. In encodings other than UTF8 it
-    accepts bytes that are no characters.
+    accepts bytes that are no characters. Values of several parts whose type the database defines itself, such as
+    composites, would arrive as text.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -187,12 +202,22 @@ class _PsycopgCursor(RowCursor):
         if encoding == "SQL_ASCII":
             for name in ("text", "varchar", "bpchar", "name"):
                 self.cursor.adapters.register_loader(name, _UnencodedTextLoader)
-        self._transformer = Transformer(self.cursor)
         # In binary, because that protocol does not allow a second statement.
         self.cursor.execute(statement.encode() if encoding == "SQL_ASCII" else statement, parameters, binary=True)
         # This returns no row, and the columns.
         self.cursor.execute("FETCH RELATIVE 0 FROM syncd")
+        self._load_composites()
+        self._transformer = Transformer(self.cursor)
         self._request_page()
+
+    def _load_composites(self) -> None:
+        """Have values of several parts loaded as tuples."""
+        types = {column.type_code for column in self.cursor.description or ()}
+        defined_here = [oid for oid in types if oid >= _FIRST_DEFINED_TYPE]
+        if defined_here:
+            with self._driver.cursor() as cursor:  # type: ignore[union-attr]
+                for (oid,) in cursor.execute(_OF_SEVERAL_PARTS, [defined_here]):
+                    self.cursor.adapters.register_loader(oid, _CompositeLoader)
 
     def _fetch(self, rows: int) -> Page:  # noqa: ARG002 - the page was requested before
         result = self._receive_page()

@@ -31,16 +31,32 @@ class DatabaseKind:
     """What to do if a query does not work in parentheses in another SELECT."""
     clock: str = ""
     """Returns the time of the server, in the zone of the session and in UTC; empty if it has no clock of its own."""
-    prepare_connection: Callable[[Connection, float], None] = lambda _connection, _seconds: None
-    """Makes a new connection read-only, and limits each statement to this many seconds."""
+    prepare_connection: Callable[[Connection, float, str], None] = lambda _connection, _seconds, _time_zone: None
+    """Makes a new connection read-only, and limits each statement to this many seconds.
+
+    It also has the server return values in the forms that syncd reads, and moments in this time zone if it converts
+    them.
+    """
     cancel: Callable[[Connection], object] | None = None
     """Asks the server, from another thread, to end the connection's query; ``None`` if the driver has no way to."""
 
 
-def _prepare_postgresql(connection: Connection, seconds: float) -> None:
+#: The forms in which syncd reads values; a server, a database or a role may have others by default. A database in
+#: SQL_ASCII does not know its encoding, so its text is read as bytes.
+_POSTGRESQL_FORMS: Final = """
+SELECT set_config('DateStyle', 'ISO', true), set_config('IntervalStyle', 'postgres', true),
+       set_config('TimeZone', '{time_zone}', true), set_config('extra_float_digits', '1', true),
+       set_config('client_encoding', CASE current_setting('server_encoding')
+                                     WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true),
+       set_config('statement_timeout', '{milliseconds}', true)
+"""
+
+
+def _prepare_postgresql(connection: Connection, seconds: float, time_zone: str) -> None:
     # For this transaction only: behind a pooler another program uses the session next.
-    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    milliseconds = _milliseconds(seconds)
+    connection.exec_driver_sql(_POSTGRESQL_FORMS.format(time_zone=time_zone, milliseconds=milliseconds))
 
 
 def _cancel_postgresql(connection: Connection) -> None:
@@ -49,7 +65,7 @@ def _cancel_postgresql(connection: Connection) -> None:
     getattr(driver, "cancel_safe", driver.cancel)()  # type: ignore[union-attr]
 
 
-def _prepare_mysql(connection: Connection, seconds: float) -> None:
+def _prepare_mysql(connection: Connection, seconds: float, _time_zone: str) -> None:
     is_mariadb = getattr(connection.dialect, "is_mariadb", False)
     limit = f"max_statement_time = {seconds:.3f}" if is_mariadb else f"max_execution_time = {_milliseconds(seconds)}"
     connection.exec_driver_sql(f"SET SESSION {limit}")
@@ -64,7 +80,7 @@ def _cancel_mysql(connection: Connection) -> None:
         another.exec_driver_sql(f"KILL QUERY {number}")
 
 
-def _prepare_oracle(connection: Connection, seconds: float) -> None:
+def _prepare_oracle(connection: Connection, seconds: float, _time_zone: str) -> None:
     _set_on_driver(connection, "call_timeout", _milliseconds(seconds))
     connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
@@ -73,7 +89,7 @@ def _cancel_oracle(connection: Connection) -> None:
     connection.connection.dbapi_connection.cancel()  # type: ignore[union-attr]
 
 
-def _prepare_mssql(connection: Connection, seconds: float) -> None:
+def _prepare_mssql(connection: Connection, seconds: float, _time_zone: str) -> None:
     _set_on_driver(connection, "timeout", math.ceil(seconds))
     # In a deadlock with a writer of the MIS, the server stops syncd's query.
     connection.exec_driver_sql("SET DEADLOCK_PRIORITY LOW")
@@ -81,7 +97,7 @@ def _prepare_mssql(connection: Connection, seconds: float) -> None:
     connection.exec_driver_sql("SET NOCOUNT ON")
 
 
-def _prepare_sqlite(connection: Connection, _seconds: float) -> None:
+def _prepare_sqlite(connection: Connection, _seconds: float, _time_zone: str) -> None:
     # This includes attached databases. The file itself is opened read-only.
     connection.exec_driver_sql("PRAGMA query_only = ON")
     # All statements read the same state of the database.

@@ -48,6 +48,8 @@ _pool_logger.addHandler(logging.NullHandler())
 
 TIMEOUT_SECONDS: Final = 300.0
 """How long a statement may take by default."""
+TIME_ZONE: Final = "Europe/London"
+"""The default of the time zone by which a moment is of a day."""
 
 
 class Rows:
@@ -71,7 +73,8 @@ class Mis:
     """An MIS at a SQLAlchemy URL; no statement may take longer than ``timeout_seconds``.
 
     ``oracle_client`` is the folder of Oracle's client libraries; with them Oracle's driver works in thick mode. Once
-    ``is_stopping`` is true, the query in progress is cancelled and no other begun.
+    ``is_stopping`` is true, the query in progress is cancelled and no other begun. ``time_zone`` is the college's: by
+    it a moment of PostgreSQL, which has no zone of its own, is of a day.
     Raises `ConfigurationError` if the driver is missing or does not accept the URL.
     """
 
@@ -81,6 +84,7 @@ class Mis:
         timeout_seconds: float = TIMEOUT_SECONDS,
         oracle_client: Path | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
+        time_zone: str = TIME_ZONE,
     ) -> None:
         try:
             given = parse_database_url(url)
@@ -94,6 +98,7 @@ class Mis:
         self._name = without_secrets(given)
         self._timeout_seconds = timeout_seconds
         self._is_stopping = is_stopping
+        self._time_zone = time_zone
         self._port = port_of(given, self._kind)
         self._is_strict = has_option(given, "Encrypt", "strict")
         self._engine = _engine(complete_url(given, self._kind, timeout_seconds), self._kind, oracle_client)
@@ -136,7 +141,8 @@ class Mis:
             deadline.cancel = partial(self._kind.cancel, connection)
         try:
             with self._explaining_errors():
-                deadline.call(partial(self._kind.prepare_connection, connection, self._timeout_seconds))
+                prepare = partial(self._kind.prepare_connection, connection, self._timeout_seconds, self._time_zone)
+                deadline.call(prepare)
             yield connection, deadline
         finally:
             deadline.close(connection)

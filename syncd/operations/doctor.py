@@ -290,7 +290,7 @@ class FeedCounts:
                 case Held():
                     held[row.key, row.row] = row.reason, row.field
                 case Record():
-                    left_out.update(warned.field for warned in row.warnings)
+                    left_out.update(each.field for each in row.warnings if each.reason is Reason.UNUSABLE)
                     self.mapped |= row.supplied
                     misid = row.key.misid
             rows[row.key.organisation_id] += 1

@@ -8,13 +8,14 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from syncd.core.accounts import Known, Status
-from syncd.core.drift import ARCHIVED, Drift, DriftKind, Findings
+from syncd.core.digests import Digester
+from syncd.core.drift import ARCHIVED, Correction, Drift, DriftKind, Findings
 from syncd.core.plan import Plan, Returner, Update
 from syncd.core.records import Key
 from syncd.core.run import RunState, Trigger
 from syncd.errors import Refused
 from syncd.onefile import OneFile, Yielded, is_archived
-from syncd.state import accounts, runs
+from syncd.state import accounts, changes, runs
 from syncd.state.runs import VerifyScope
 from syncd.state.session import StateSession
 from syncd.sync.context import SyncContext
@@ -78,11 +79,13 @@ def verify_once(
 ) -> VerifyResult:
     """Read accounts back; with ``fix``, unarchive and send drifted fields again. The caller holds the lock.
 
+    A value that OneFile has accepted from an earlier ``fix`` and not kept is reported once and not sent again.
     Reads the accounts that were changed in OneFile since the last verify with this trigger, those that OneFile does not
     list as active, and those that still differed then; every account in the first verify, once a week, and if ``full``.
     Raises as `execute` does; after `Yielded` it continues where it was if it is called with the same ``so_far`` again.
     """
     so_far = so_far or VerifyProgress()
+    so_far.findings.digester = Digester(context.store.cipher.fingerprint_secret)
     checks: list[_Check] = []
 
     def maker(here: SyncContext) -> GuardedPlan:
@@ -95,13 +98,27 @@ def verify_once(
     drift = check.findings.drift
     # If only a part of a fix was accepted, all of it counts as remaining drift.
     is_fixed = fix and done.state is RunState.FINISHED and done.sent == done.counts.updates
-    left = tuple(one for one in drift if not is_fixed or one.kind is DriftKind.MISSING)
+    left = tuple(one for one in drift if not is_fixed or one.kind is DriftKind.MISSING or one.not_kept)
     with context.session() as session:
+        for key, corrections in _corrections(check.findings, changes.keys_updated(session, done.run)).items():
+            accounts.record_corrections(session, key, corrections)
         runs.record_drift(session, done.run, len(drift))
         if done.state is RunState.FINISHED:
             listed = left if len(left) <= _MOST_REMEMBERED else None
             runs.record_verify(session, done.run, VerifyScope(check.is_full, check.began_at, listed))
     return VerifyResult(done, check.findings.checked, check.is_full, drift, left, check.findings.not_returned)
+
+
+def _corrections(findings: Findings, updated: Collection[Key]) -> dict[Key, dict[str, Correction]]:
+    """The corrections to store: those that remain, and those that OneFile has just accepted."""
+    corrections = dict(findings.corrections)
+    differences = findings.differences()
+    for one in findings.drift:
+        if one.key in updated:
+            sent = _fields_to_send(one)
+            accepted = {name: Correction(digest) for name, digest in differences[one.key].items() if name in sent}
+            corrections[one.key] = corrections.get(one.key, {}) | accepted
+    return corrections
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +215,7 @@ def _read_back(context: SyncContext, whom: Mapping[Key, int], so_far: VerifyProg
     for batch in _batches([key for key in whom if key not in findings.seen]):
         with context.reading_session() as session:
             values = accounts.values(session, batch)
+            corrections = accounts.corrections(session, batch)
         gave_way = None
         with ThreadPoolExecutor(context.policy.max_in_flight, "verify") as pool:
             answers = pool.map(lambda key: _returned_values(context.onefile, key, whom[key]), batch)
@@ -205,7 +223,7 @@ def _read_back(context: SyncContext, whom: Mapping[Key, int], so_far: VerifyProg
                 if isinstance(told, Yielded):
                     gave_way = told
                     continue
-                findings.add(key, whom[key], values[key], told)
+                findings.add(key, whom[key], values[key], told, corrections.get(key))
                 if told is not None and not key.role.is_place:
                     _add_state(key, whom[key], told, so_far)
         if gave_way is not None:
@@ -270,6 +288,14 @@ def _log_result(context: SyncContext, findings: Findings) -> None:
             kind=one.kind,
             fields=list(one.fields),
         )
+        if one.not_kept:
+            context.log.warning(
+                "value_not_kept",
+                misid=one.key.misid,
+                role=one.key.role,
+                user_id=one.user_id,
+                fields=list(one.not_kept),
+            )
     if findings.not_returned:
         context.log.info("fields_not_returned", fields=sorted(findings.not_returned))
 
@@ -286,7 +312,7 @@ def _plan(context: SyncContext, check: _Check, *, fix: bool) -> GuardedPlan:
 def _fix(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key, Known], unchanged: int) -> Plan:
     """The plan that unarchives accounts and sends the fields that differ."""
     returners = tuple(Returner(one.key, one.user_id, is_archived=True) for one in drifted if ARCHIVED in one.fields)
-    changed = [one for one in drifted if {*one.fields} - {ARCHIVED}]
+    changed = [one for one in drifted if _fields_to_send(one)]
     return Plan(updates=_updates(context, changed, known), returners=returners, unchanged=unchanged)
 
 
@@ -300,12 +326,16 @@ def _updates(context: SyncContext, drifted: Sequence[Drift], known: Mapping[Key,
             one.key,
             feeds[one.key],
             one.user_id,
-            {name: values[one.key][name] for name in one.fields if name != ARCHIVED},
+            {name: values[one.key][name] for name in _fields_to_send(one)},
             fingerprint=known[one.key].fingerprint,
             needs_recheck=known[one.key].needs_recheck,
         )
         for one in drifted
     )
+
+
+def _fields_to_send(drift: Drift) -> list[str]:
+    return [name for name in drift.fields if name != ARCHIVED and name not in drift.not_kept]
 
 
 def _batches(each: Sequence[_Each]) -> Iterator[Sequence[_Each]]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 
 from syncd.core.accounts import Known, Status
+from syncd.core.drift import Correction
 from syncd.core.fields import Role
 from syncd.core.identity import Person
 from syncd.core.records import Key
@@ -142,6 +143,32 @@ def values(session: StateSession, keys: Collection[Key]) -> dict[Key, Mapping[st
             if key in wanted:
                 found[key] = session.cipher.decrypt(sealed)
     return found
+
+
+def corrections(session: StateSession, keys: Collection[Key]) -> dict[Key, dict[str, Correction]]:
+    """What verifies have sent again for these accounts, by field."""
+    columns = account.c
+    found: dict[Key, dict[str, Correction]] = {}
+    misids = sorted({key.misid for key in keys})
+    for start in range(0, len(misids), _AT_ONCE):
+        rows = session.connection.execute(
+            select(columns.role, columns.misid, columns.corrections).where(
+                columns.organisation_id == session.organisation_id,
+                columns.role.in_(list(Role)),
+                columns.misid.in_(misids[start : start + _AT_ONCE]),
+                columns.corrections.is_not(None),
+            )
+        )
+        for role, misid, stored in rows:
+            of_fields = {name: Correction(digest, is_reported) for name, (digest, is_reported) in stored.items()}
+            found[Key(session.organisation_id, Role(role), misid)] = of_fields
+    return found
+
+
+def record_corrections(session: StateSession, key: Key, corrected: Mapping[str, Correction]) -> None:
+    """Store what verifies have sent again for an account, in place of what was stored of it."""
+    content = {name: [each.digest, each.is_reported] for name, each in corrected.items()} or None
+    session.connection.execute(account.update().where(_matches_key(key)).values(corrections=content))
 
 
 def save(

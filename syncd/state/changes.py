@@ -322,6 +322,17 @@ def in_doubt(session: StateSession) -> int:
     )
 
 
+def keys_updated(session: StateSession, run_id: int) -> set[Key]:
+    """The keys of the accounts of which OneFile has accepted an update in a run."""
+    columns = change.c
+    rows = session.connection.execute(
+        select(columns.organisation_id, columns.role, columns.misid).where(
+            columns.run_id == run_id, columns.action == Action.UPDATE, columns.outcome == Outcome.APPLIED
+        )
+    )
+    return {Key(organisation_id, Role(role), misid) for organisation_id, role, misid in rows}
+
+
 def was_applied(session: StateSession, key: Key, action: Action, message: str) -> bool:
     """Whether OneFile has accepted a change of this record that the trail says this of."""
     columns = change.c

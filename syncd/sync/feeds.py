@@ -117,6 +117,7 @@ def layout_of(context: SyncContext, feed: Feed, columns: Sequence[str]) -> Layou
             policy.defaults,
             feed.watermark,
             has_several_organisations=context.has_several_organisations,
+            today=context.clock().date(),
         )
 
 

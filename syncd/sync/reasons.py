@@ -103,6 +103,12 @@ LEFT_OUT: Final[Mapping[Reason, Advice]] = {
         "record is sent without it.",
         "In OneFile, leave this MISID or name on one of them; the next run sends this one field.",
     ),
+    Reason.DOUBTFUL: Advice(
+        "The value looks wrong, for example a name without a letter, or with two characters in place of one that has "
+        "an accent; it is sent as it is.",
+        "Correct it in the MIS; the next run sends it. Many with accents: the MIS has a wrong character set for that "
+        "column.",
+    ),
     Reason.SAME_PERSON: Advice(
         "Another current record seems to be about the same person; each has an account of its own.",
         "Nothing, if the person needs two accounts. If not, remove one of the records from the feed.",

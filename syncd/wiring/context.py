@@ -78,6 +78,7 @@ def open_context(
                 settings.source.timeout_seconds,
                 settings.source.oracle_client,
                 stopping.is_set,
+                settings.schedule.timezone,
             ),
             feeds=feeds,
             onefile=client,

@@ -48,6 +48,49 @@ def test_a_slip_in_a_command(arguments: str, sentence: str, syncd: Syncd) -> Non
 
 
 @pytest.mark.parametrize(
+    ("misid", "sentence"),
+    [
+        ("", "the MISID is empty"),
+        (" \N{NO-BREAK SPACE}\n", "the MISID is empty"),
+        ("\N{ZERO WIDTH NO-BREAK SPACE}N1", "contains an invisible character (U+FEFF"),
+        ("N1\N{ZERO WIDTH SPACE}", "contains an invisible character (U+200B"),
+        ("N\n1", "contains an invisible character (U+000A"),
+        ("x" * 300, "is longer than 255 characters"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_misid_that_no_feed_can_have_is_refused(misid: str, sentence: str, syncd: Syncd) -> None:
+    wrong = syncd("rekey", "OLD", misid)
+
+    assert wrong.exit == 2
+    assert sentence in wrong.words
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rekey",
+        "release",
+        "restore",
+        "unlink",
+        "history",
+        "explain",
+        "retry",
+        "sync --misid",
+        "plan --misid",
+        "resync --misid",
+        "undo 1 --misid",
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_every_command_reads_a_misid_as_a_feed_does(command: str, syncd: Syncd) -> None:
+    wrong = syncd(*command.split(), "N1\N{ZERO WIDTH SPACE}")
+
+    assert wrong.exit == 2
+    assert "contains an invisible character (U+200B" in wrong.words
+
+
+@pytest.mark.parametrize(
     ("right", "wrong", "sentence"),
     [
         ("organisation_id", "organisaton_id", "unknown key 'onefile.organisaton_id'; did you mean 'organisation_id'?"),

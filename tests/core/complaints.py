@@ -4,9 +4,15 @@ import pytest
 from hypothesis import strategies as st
 
 from syncd.core.fields import Kind
-from syncd.core.values import Unusable, read_value
+from syncd.core.values import Unusable, is_invisible, read_value
 
-written = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffd"), min_size=1)
+written = st.text(
+    st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters="\ufffd").filter(
+        lambda one: not is_invisible(one)
+    ),
+    min_size=1,
+    max_size=100,
+)
 """Text of which no character is one that nobody writes."""
 
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.drift import Drift, DriftKind, Findings, is_same
+from syncd.core.drift import Correction, Drift, DriftKind, Findings, is_same
 from syncd.core.fields import Kind
 from syncd.core.values import Value, read_value
 from tests.support.records import key
@@ -123,7 +124,7 @@ def test_another_way_of_writing_it_is_no_drift(kind: Kind, sent: Value, told: ob
         (Kind.INTEGER, 15379, "15380"),
         (Kind.INTEGER, 15379, "none"),
         (Kind.BOOLEAN, True, "False"),
-        (Kind.TEXT, "Ann", "ann"),
+        (Kind.TEXT, "Ann", "an"),
         (Kind.TEXT, "Ann", ["Ann"]),
         (Kind.EMAIL, "ann@example.org", "not an address"),
         (Kind.ULN, "9276308686", "9276308687"),
@@ -136,6 +137,53 @@ def test_another_way_of_writing_it_is_no_drift(kind: Kind, sent: Value, told: ob
 )
 def test_another_value_is_drift_even_one_that_could_never_have_been_sent(kind: Kind, sent: Value, told: object) -> None:
     assert not is_same(kind, sent, told)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "told"),
+    [
+        (Kind.EMAIL, "Ann.Example@Example.org", "ann.example@example.org"),
+        (Kind.TEXT, "McDonald", "MCDONALD"),
+        (Kind.TEXT, "Zoë", "ZOË"),
+        (Kind.LINES, "1 High Street\nLeeds", "1 HIGH STREET\r\nLEEDS"),
+    ],
+)
+def test_another_letter_case_is_no_drift(kind: Kind, sent: Value, told: object) -> None:
+    assert is_same(kind, sent, told)
+    assert not is_same(kind, sent, told, in_any_case=False)
+    assert not is_same(kind, sent, f"{told}x")
+
+
+def test_another_letter_case_of_a_misid_is_drift() -> None:
+    findings = Findings()
+    findings.add(key("A1"), 1, {"MISID": "A1", "FirstName": "Ann"}, {"MISID": "a1", "FirstName": "ANN"})
+
+    assert [one.fields for one in findings.drift] == [("MISID",)]
+
+
+def test_value_not_kept_is_reported_once_until_either_value_changes() -> None:
+    def found(sent: Value, told: object, correction: Correction | None = None) -> Findings:
+        findings = Findings()
+        corrections = None if correction is None else {"LastName": correction}
+        findings.add(key("A1"), 1, {"LastName": sent}, {"LastName": told}, corrections)
+        return findings
+
+    drift = Drift(key("A1"), 1, DriftKind.CHANGED, ("LastName",))
+    first = found("Example", "Exam")
+    assert first.drift == (drift,)
+    sent = Correction(first.differences()[key("A1")]["LastName"])
+
+    second = found("Example", "Exam", sent)
+    assert second.drift == (replace(drift, not_kept=("LastName",)),)
+    reported = second.corrections[key("A1")]["LastName"]
+    assert reported == Correction(sent.digest, is_reported=True)
+
+    third = found("Example", "Exam", reported)
+    assert (third.drift, third.corrections) == ((), {key("A1"): {"LastName": reported}})
+    for values in (("Example", "Exampl"), ("Examples", "Exam")):
+        assert found(*values, reported).drift == found(*values, sent).drift == (drift,)
+    # Once OneFile has had the value, another one is drift, even the former one.
+    assert found("Example", "Example", reported).corrections == {key("A1"): {}}
 
 
 SENT: Final[dict[str, Value]] = {"FirstName": "Ann", "Telephone": "01248 1"}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.misid import canonical, is_invisible, numeric_value, read_misid, skeleton
-from syncd.core.values import Unusable
+from syncd.core.misid import canonical, numeric_value, read_misid, skeleton
+from syncd.core.values import Unusable, is_invisible
 from tests.support.cases import rows_of
 
 INVISIBLE = [

@@ -178,6 +178,31 @@ def test_mass_misid_change_is_stopped_and_rekeyed_in_one_approved_run(found: Fou
     assert {new: college.known_id(new) for _, new in people} == ids
 
 
+@pytest.mark.parametrize("polls", [0, 2])
+@pytest.mark.parametrize("fault", [FaultKind.ERROR_AFTER, FaultKind.DROP_BEFORE])
+def test_interrupted_rekey_of_several_people_is_completed_by_a_second_one(
+    college: College, fault: FaultKind, polls: int
+) -> None:
+    moves = [("OLD", "NEW"), ("L2", "N2"), ("L3", "N3")]
+    college.enrol("L3", surname="Third")
+    college.run()
+    ids = {new: college.known_id(old) for old, new in moves}
+    for old, new in moves:
+        college.execute("UPDATE person SET misid = :new WHERE misid = :old", {"old": old, "new": new})
+    college.onefile.faults.add(Fault(fault, path=f"/User/{ids['N2']}", times=3))
+    first = _rekey(college, *moves)
+    assert first.in_doubt == 1 or first.state is not RunState.FINISHED
+    college.onefile.faults.clear()
+    for _ in range(polls):
+        college.run()
+
+    for _ in range(2):
+        assert _rekey(college, *moves).is_in_sync
+
+    assert {new: college.known_id(new) for new in ids} == ids
+    assert [college.known_id(old) for old, _ in moves] == [None] * 3
+
+
 def test_a_run_for_the_new_misid_alone_makes_no_second_account_either(college: College) -> None:
     college.withdraw("OLD")
     college.enrol("NEW", surname="Pryce", uln=_ULN, born="1999-02-28")

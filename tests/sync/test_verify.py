@@ -14,7 +14,8 @@ from syncd.core.run import RunState, Trigger
 from syncd.errors import OneFileUnreachable, Refused
 from syncd.onefile import Yielded
 from syncd.operations.verify import VerifyProgress, VerifyResult, verify_once
-from syncd.simulator import DateForm, Fault, FaultKind
+from syncd.simulator import DateForm, Fault, FaultKind, world
+from syncd.simulator.field_rules import updated
 from syncd.state import accounts, approvals, runs
 from syncd.sync.context import Feed
 from tests.support.college import College, Found
@@ -44,9 +45,10 @@ def _verify(college: College, **options: Any) -> VerifyResult:
     return verify_once(college.context, Trigger.VERIFY, **options)
 
 
-def _edit(college: College, misid: str, **values: Any) -> None:
-    """Change an account as a person does in OneFile's own pages."""
-    (user,) = college.onefile.world.users_with_misid(misid)
+def _edit(college: College, misid: str, user_id: int | None = None, **values: Any) -> None:
+    """Change an account as a person does in OneFile's own pages; the UserID, if OneFile has another MISID."""
+    users = college.onefile.world.users
+    (user,) = [users[user_id]] if user_id is not None else college.onefile.world.users_with_misid(misid)
     for name, value in values.items():
         user.values[name] = value
     user.modified_at = college.clock.timestamp()
@@ -121,7 +123,7 @@ def test_one_field_edited_by_hand_is_found_and_named(
     college.enrol("L1", "L2", phone="01248 1")
     college.run()
     user_id = college.known_id("L1")
-    _edit(college, "L1", **{name: value})
+    _edit(college, "L1", None, **{name: value})
 
     verified = _verify(college)
 
@@ -352,6 +354,90 @@ def test_a_fix_sends_those_fields_again_and_then_nothing_is_found(college: Colle
     assert (after.calls, after.unchanged) == (0, 5)
     with college.context.store.begin() as connection:
         assert accounts.count_by_feed(session_on(connection, ORGANISATION)) == {"learners": 4, "staff": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "stays"),
+    [
+        ("LastName", "Another"),
+        ("LastName", "Example"),
+        ("Telephone", "012481"),
+        ("Telephone", None),
+        ("DOB", "2004-06-02T00:00:00.000Z"),
+        ("MISID", "L2-old"),
+    ],
+)
+def test_value_that_onefile_does_not_keep_is_reported_once_and_not_sent_again(
+    college: College, monkeypatch: pytest.MonkeyPatch, name: str, stays: str | None
+) -> None:
+    _edit(college, "L2", None, **{name: stays})
+    user_id = college.known_id("L2")
+    monkeypatch.setattr(world, "updated", lambda values, sent, *rest: {**updated(values, sent, *rest), name: stays})
+
+    assert _verify(college, fix=True).left == ()
+    assert len(college.writes()) == 1
+
+    reported = _verify(college, fix=True)
+    assert [(one.user_id, one.fields, one.not_kept) for one in reported.left] == [(user_id, (name,), (name,))]
+    assert college.writes() == []
+    for full in (False, True):
+        again = _verify(college, fix=True, full=full)
+        assert (again.drift, again.left) == ((), ())
+        assert college.writes() == []
+    # Another value than the one that was reported is drift again.
+    _edit(college, "L2", user_id, **{name: "Third-1" if name != "DOB" else "2004-06-03T00:00:00.000Z"})
+    assert _named(_verify(college, full=True)) == {"L2": (name,)}
+
+
+def test_value_not_kept_and_another_one_of_an_account_are_distinguished(
+    college: College, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        world, "updated", lambda values, sent, *rest: {**updated(values, sent, *rest), "LastName": "Another"}
+    )
+    _edit(college, "L2", FirstName="Anna", LastName="Another")
+    _verify(college, fix=True)
+    assert [(one.fields, one.not_kept) for one in _verify(college).left] == [(("LastName",), ("LastName",))]
+    _edit(college, "L2", FirstName="Anna")
+    college.writes()
+
+    fixed = _verify(college, fix=True)
+
+    assert (_named(fixed), fixed.left) == ({"L2": ("FirstName",)}, ())
+    assert [body for _, body in college.writes()] == [{"FirstName": "Ann"}]
+
+
+def test_value_that_onefile_changes_is_sent_twice_at_most(college: College, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        world, "updated", lambda values, sent, *rest: {**updated(values, sent, *rest), "Telephone": "012481"}
+    )
+    _edit(college, "L2", Telephone="01248 2")
+
+    found = [_named(_verify(college, fix=True)) for _ in range(5)]
+
+    assert found == [{"L2": ("Telephone",)}] * 3 + [{}] * 2
+    assert college.outcomes("L2").count(("update", "applied")) == 2
+
+
+def test_value_kept_and_edited_again_is_fixed_again(college: College) -> None:
+    for _ in range(3):
+        _edit(college, "L2", LastName="Another")
+        assert _verify(college, fix=True).left == ()
+        assert len(college.writes()) == 1
+        assert _verify(college).drift == ()
+
+
+def test_letter_case_that_onefile_changes_is_no_drift(found: Found) -> None:
+    college = found()
+    college.with_feed(_FULL_FEED)
+    college.enrol("L1", "L2", phone="01248 1", email="Ann.Example@Students.Example.org")
+    college.run()
+    _edit(college, "L1", Email="ann.example@students.example.org", LastName="EXAMPLE-L1")
+    college.writes()
+
+    verified = _verify(college, fix=True, full=True)
+
+    assert (verified.drift, college.writes()) == ((), [])
 
 
 def test_account_with_misid_edited_by_hand_is_found_by_userid_and_fixed(college: College) -> None:

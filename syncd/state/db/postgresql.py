@@ -23,6 +23,11 @@ SILENT_SECONDS: Final = 0.5
 _CONNECT_SECONDS: Final = 10
 #: The shortest that libpq takes.
 _CONNECT_WHILE_STOPPING_SECONDS: Final = 2
+_FORMS: Final = """
+SELECT set_config('DateStyle', 'ISO', false), set_config('IntervalStyle', 'postgres', false),
+       set_config('TimeZone', 'UTC', false), set_config('client_encoding', 'UTF8', false),
+       set_config('extra_float_digits', '1', false)
+"""
 #: A connection that is idle when the network is cut is found to be dead within a minute.
 _TCP: Final = {
     "keepalives_idle": 30,
@@ -76,6 +81,7 @@ class Patience:
                 "every name. Create one for state.url with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
             )
         connection.patience = self
+        _set_forms(connection)
         return connection
 
 
@@ -97,6 +103,17 @@ class LimitedConnection(Connection[Any]):
             # An answer that comes later belongs to nothing any more.
             self.close()
             raise OperationalError(str(problem)) from None
+
+
+def _set_forms(connection: Connection[Any]) -> None:
+    """Have the server return values in the forms that the driver reads.
+
+    The server, the database or the role may have others by default. A pooler knows these settings, and sets them again
+    for each of its clients.
+    """
+    connection.autocommit = True
+    connection.execute(_FORMS)
+    connection.autocommit = False
 
 
 class _Silence(Exception):

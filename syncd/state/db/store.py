@@ -340,7 +340,8 @@ def _engine(url: str, is_stopping: Callable[[], bool]) -> Engine:
             from syncd.state.db.postgresql import Patience  # noqa: PLC0415
 
             patience = Patience(is_stopping)
-            engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+            options |= {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+            engine = create_engine(parsed.set(drivername="postgresql+psycopg"), **options)
             event.listen(
                 engine, "do_connect", lambda _dialect, _record, arguments, given: patience.connect(arguments, given)
             )

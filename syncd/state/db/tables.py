@@ -66,6 +66,11 @@ account: Final = Table(
     Column("status", String(10), nullable=False),
     Column("feed", String(100), nullable=False),
     Column("values", Text, nullable=False, comment="what OneFile last accepted: JSON, encrypted if a key is set"),
+    Column(
+        "corrections",
+        JSON(none_as_null=True),
+        comment="by field, a keyed hash of a value sent again and of OneFile's own, and whether that is reported",
+    ),
     Column("fingerprint", String(32), nullable=False),
     Column("needs_recheck", Boolean, nullable=False, default=False, server_default=false()),
     Column("created_at", UtcDateTime, nullable=False),
