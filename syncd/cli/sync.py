@@ -44,7 +44,7 @@ def sync(
     settings = settings_of(config)
     organisations = organisations_of(settings, organisation)
     codes = set()
-    with open_run_context(settings) as context:
+    with open_run_context(settings, may_create=True) as context:
         for each in organisations:
             head(each, organisations)
             started = now()
