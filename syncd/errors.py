@@ -5,7 +5,8 @@ SyncdError                     one or two plain sentences: what is wrong, where,
 ├── MisUnreachable             the MIS does not answer, or refuses the query
 ├── StateUnusable              the state store: newer schema, wrong key
 │   ├── StateUnreachable       … it cannot be reached or written to: the daemon waits for it
-│   └── StateReplaced          … it was deleted, replaced or cut short while in use: the daemon ends
+│   ├── StateReplaced          … it was deleted, replaced or cut short while in use: the daemon ends
+│   └── NoStateStore           … there is none yet, and the command does not create it
 ├── NothingToSettle            approve, reject, rekey, … for a run or an account that does not exist
 ├── LinksUnusable              the CSV of links given to 'syncd link --apply'
 ├── AnotherRun                 the lock is held; exit 5
@@ -104,6 +105,20 @@ class StateReplaced(StateUnusable):
     remedy = (
         "Stop syncd, put the store back or restore a backup, then start syncd. To begin with an empty store, delete "
         "the store's lock files, which the message names, and run 'syncd link' before the first run."
+    )
+
+
+class NoStateStore(StateUnusable):
+    """There is no state store yet, and the command does not create one."""
+
+    title = "no state store"
+    meaning = (
+        "There is nothing yet at the place that state.url names. Only the commands that fill a state store create it: "
+        "'syncd sync', 'syncd run', 'syncd link' and 'syncd db upgrade'."
+    )
+    remedy = (
+        "If syncd has not run yet, run 'syncd sync'. If it has, correct state.url: the message says which place was "
+        "meant."
     )
 
 

@@ -78,12 +78,29 @@ def test_a_limit_itself_is_allowed(
         assert getattr(getattr(given, section), key) == limit
 
 
-def test_limit_values_of_max_in_flight_and_settle_seconds_are_accepted(configuration: Configuration) -> None:
+def test_limit_values_of_max_in_flight_are_accepted(configuration: Configuration) -> None:
     for in_flight in (1, 64):
-        line = f"max_in_flight = {in_flight}\nsettle_seconds = 0"
-        given = configuration.load({"[onefile]": f"{GOOD['[onefile]']}\n{line}"}).onefile
+        given = configuration.load({"[onefile]": f"{GOOD['[onefile]']}\nmax_in_flight = {in_flight}"}).onefile
 
-        assert (given.max_in_flight, given.settle_seconds) == (in_flight, 0)
+        assert given.max_in_flight == in_flight
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8021", "localhost:8021", "[::1]:8021"])
+def test_only_a_simulator_may_have_settle_seconds_0(configuration: Configuration, host: str) -> None:
+    line = "organisation_id = 5740\nsettle_seconds = 0"
+
+    given = configuration.load({"[onefile]": f'base_url = "http://{host}/api/v2.1"\n{line}'}).onefile
+
+    assert given.settle_seconds == 0
+    for onefile in (
+        'environment = "live"',
+        'environment = "practice"',
+        'base_url = "https://onefile.example/api/v2.1"',
+    ):
+        complaint = configuration.complaint({"[onefile]": f"{onefile}\n{line}"})
+        assert complaint == "FILE: onefile: settle_seconds must be more than 0; 0 is for a simulator on this machine."
+    assert "settle_seconds must be" in configuration.complaint(SYNCD_ONEFILE__SETTLE_SECONDS="0")
+    assert configuration.load(SYNCD_ONEFILE__SETTLE_SECONDS="0.1").onefile.settle_seconds == 0.1
 
 
 @pytest.mark.parametrize("key", ["poll", "verify"])

@@ -44,22 +44,26 @@ GRAVEST_FIRST: Final = (AnotherRun.exit_code, _AWAITING_APPROVAL, SOME_HELD, _IN
 
 
 @contextmanager
-def at_work(config: Path | None, organisation: int | None = None) -> Iterator[SyncContext]:
+def at_work(config: Path | None, organisation: int | None = None, *, may_create: bool = False) -> Iterator[SyncContext]:
     """The context of a run of a command, under the organisation's lock; with several, one must be chosen.
 
-    Raises `AnotherRun`, `ConfigurationError` and `StateUnusable`.
+    ``may_create`` creates the state store if there is none yet. Raises `AnotherRun`, `ConfigurationError` and
+    `StateUnusable`.
     """
     settings = settings_of(config)
     chosen = organisation_of(settings, organisation)
-    with open_run_context(settings) as context, locked_organisation(context, chosen) as here:
+    with open_run_context(settings, may_create=may_create) as context, locked_organisation(context, chosen) as here:
         yield here
 
 
 @contextmanager
-def open_run_context(settings: Settings) -> Iterator[SyncContext]:
-    """The context of a run, for the main organisation; SIGTERM and SIGINT stop it. Raises `SyncdError`."""
+def open_run_context(settings: Settings, *, may_create: bool = False) -> Iterator[SyncContext]:
+    """The context of a run, for the main organisation; SIGTERM and SIGINT stop it.
+
+    ``may_create`` creates the state store if there is none yet. Raises `SyncdError`.
+    """
     log = set_up_logs(settings, is_watched=True)
-    store = open_store(settings)
+    store = open_store(settings, may_create=may_create)
     with stopped_by_signals() as stopping, open_context(settings, store, log, stopping) as context:
         store.is_stopping = stopping.is_set
         yield context

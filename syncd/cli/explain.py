@@ -139,7 +139,7 @@ def _lines(record: RecordExplanation, *, shows: bool) -> Iterator[tuple[str, str
     if record.in_doubt_since:
         yield (
             "in doubt",
-            f"a create without an answer since {shortly(record.in_doubt_since)}; the next run resolves it first",
+            f"a create without an answer since {shortly(record.in_doubt_since)}; each run searches OneFile for it",
         )
     if last := record.last_change:
         what = f"{last.action}, {describe(last.outcome)}, {shortly(last.at)}, in run {last.run}"

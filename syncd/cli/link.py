@@ -72,7 +72,7 @@ _RECORDS_LEFT: Final = {
     RecordOutcome.DUPLICATE: "its MISID is on several accounts: runs hold it",
     RecordOutcome.WRONG: "its MISID is on another person's account: runs hold it",
     RecordOutcome.TAKEN: "its MISID is on an account that has another one in the state store: runs hold it",
-    RecordOutcome.IN_DOUBT: "its create is in doubt: the next run settles it",
+    RecordOutcome.IN_DOUBT: "its create is in doubt: each run searches OneFile for it",
     RecordOutcome.HELD: "is invalid, or repeats a MISID: 'syncd held' lists it after a run",
 }
 
@@ -122,7 +122,7 @@ def link(
         raise typer.BadParameter("requires --apply", param_hint="--approve")
     file = out or _DEFAULT_FILE
     _refuse_existing(file)
-    with at_work(config, organisation) as context:
+    with at_work(config, organisation, may_create=True) as context:
         found = find_links(context, _say_how_many(context))
     if found.proposals:
         _write(file, found.proposals)
@@ -134,7 +134,7 @@ def _apply(file: Path, config: Path | None, organisation: int | None, *, approve
     if all(row.decision is Decision.OPEN for row in rows):
         typer.echo(f"No row of {file} says yes or no: nothing to do.")
         return
-    with at_work(config, organisation) as context:
+    with at_work(config, organisation, may_create=True) as context:
         done = apply_links(context, rows, approved_by=whoami() if approve else "")
     run = done.run
     if run.state is RunState.AWAITING_APPROVAL:

@@ -59,8 +59,9 @@ def retry(
 
     Refused records are sent again. A record held by a question about its person is answered if you name its MISID or
     the reason: for "rekeyed?", "lookalike key" and "has an account?" the answer is "a new person", who gets an account
-    of their own; for "another person?" it is "the same person", whose account is updated. Records held for other
-    reasons need no retry: every run checks them again.
+    of their own; for "another person?" it is "the same person", whose account is updated. For "in doubt" it confirms
+    that you have looked and OneFile does not have the account: the next run searches once more, and then creates it.
+    Records held for other reasons need no retry: every run checks them again.
 
     To give other answers, or many: write the list with 'syncd held --csv', write "same" or "new" into its column
     answer, leave the other rows empty, and give it to --from. "same" keeps the account: it gets the new MISID, or is

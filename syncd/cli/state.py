@@ -11,7 +11,7 @@ from syncd.settings import Settings
 from syncd.state.db.store import Store
 from syncd.state.session import StateSession, reading_session
 from syncd.wiring.clock import now
-from syncd.wiring.store import open_store_to_read
+from syncd.wiring.store import missing, open_store_to_read
 
 
 @contextmanager
@@ -36,4 +36,4 @@ def store_to_read(settings: Settings, *, checks_key: bool = True) -> Store:
 
 
 def _note_missing(store: Store) -> None:
-    typer.echo(f"There is no state store {store.file or store} yet; the first run creates it.", err=True)
+    typer.echo(missing(store), err=True)

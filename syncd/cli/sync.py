@@ -47,7 +47,7 @@ def sync(
     scope = Scope.of(misid) if misid else EVERYONE
     named = NamedRecords(scope, organisations)
     codes = set()
-    with open_run_context(settings) as context:
+    with open_run_context(settings, may_create=True) as context:
         for each in organisations:
             head(each, organisations)
             started = now()

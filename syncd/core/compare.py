@@ -37,6 +37,14 @@ class Clear(StrEnum):
     NULL = "null"
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a create in doubt is not settled."""
+
+    detail: str = "an earlier create is not settled yet"
+    reason: Reason = Reason.IN_DOUBT
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What the plan needs to know besides the feeds, fetched for the changed records only."""
@@ -48,8 +56,8 @@ class Snapshot:
     """What OneFile has for codes that no record of the feeds answers to, by organisation and code."""
     in_onefile: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
     """The ids that OneFile has for keys which the store does not know."""
-    in_doubt: Mapping[Key, str] = field(default_factory=dict)
-    """Keys whose create has no known outcome: none is created. The text says why a person must decide, if one must."""
+    in_doubt: Mapping[Key, Doubt] = field(default_factory=dict)
+    """Keys whose create has no known outcome: none is created."""
     resembling: Collection[Person] = ()
     """The accounts of the store that may be of the same people as the changed records."""
     unconfirmed: Collection[Person] = ()
@@ -212,7 +220,8 @@ class Comparison:
         if key in snapshot.mismatched:
             return _hold(record, Reason.SEARCH_MISMATCH, "MISID", snapshot.mismatched[key])
         if key in snapshot.in_doubt or (account is not None and account.user_id is None):
-            return _hold_in_doubt(record, snapshot.in_doubt.get(key, ""))
+            doubt = snapshot.in_doubt.get(key, Doubt())
+            return _hold(record, doubt.reason, "MISID", doubt.detail)
         return None
 
     def _resolve(self, record: Record) -> _Resolved | Held:
@@ -576,11 +585,6 @@ def _cleared(record: Record, stored: Mapping[str, Value], given: Set[str]) -> li
 def _hold(record: Record, reason: Reason, name: str, detail: str) -> Held:
     key = record.key
     return Held(key.organisation_id, key.role, key.misid, record.feed, reason, name, detail)
-
-
-def _hold_in_doubt(record: Record, ambiguity: str) -> Held:
-    reason = Reason.AMBIGUOUS if ambiguity else Reason.IN_DOUBT
-    return _hold(record, reason, "MISID", ambiguity or "an earlier create is not settled yet")
 
 
 def _hold_person_in_doubt(record: Record, finding: Finding) -> Held:

@@ -156,6 +156,8 @@ class OneFileSettings(Section):
             raise ValueError("base_url must be https; plain http is for a simulator on this machine")
         if self.calls_per_minute > CALLS_PER_MINUTE and not is_loopback(str(urlsplit(self.url).hostname)):
             raise ValueError(f"calls_per_minute is {self.calls_per_minute}, and OneFile allows {CALLS_PER_MINUTE}")
+        if not self.settle_seconds and not is_loopback(str(urlsplit(self.url).hostname)):
+            raise ValueError("settle_seconds must be more than 0; 0 is for a simulator on this machine")
         return self
 
 

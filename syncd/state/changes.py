@@ -47,7 +47,7 @@ class Unsettled:
     key: Key
     outcome: Outcome
     at: datetime
-    """When its answer was lost; if that is unknown, when it was about to be sent."""
+    """The latest time at which it may have been sent: when its answer was lost, or found to be lost."""
     detail: dict[str, Any]
     """What was sent, and what to store with the account if it turns out to exist."""
     run: int
@@ -59,9 +59,17 @@ class Unsettled:
         refusal: str = self.detail.get("refusal", "")
         return refusal
 
+    @property
+    def is_confirmed_absent(self) -> bool:
+        """Whether an operator has confirmed that OneFile does not have it."""
+        return bool(self.detail.get("is_confirmed_absent"))
+
 
 #: Databases limit how many parameters one statement may have.
 _AT_ONCE: Final = 500
+
+#: How many creates are considered on each side of one in doubt: operators may have deleted or archived some since.
+_CANDIDATES: Final = 10
 
 #: The columns of a `ChangeEntry`.
 ENTRY_COLUMNS: Final = tuple(change.c[field.name] for field in fields(ChangeEntry))
@@ -162,14 +170,24 @@ def record_outcome(
 
 def keep_refusal(session: StateSession, number: int, refusal: str) -> None:
     """Store with a change in doubt why it is refused, if it turns out that it was not made."""
-    columns = change.c
-    detail = session.cipher.decrypt(
-        session.connection.execute(select(columns.detail).where(columns.id == number)).scalar_one()
-    )
-    detail["refusal"] = refusal
-    session.connection.execute(
-        change.update().where(columns.id == number).values(detail=session.cipher.encrypt(detail))
-    )
+    _add_to_detail(session, number, refusal=refusal)
+
+
+def confirm_absent(session: StateSession, keys: Collection[Key]) -> set[Key]:
+    """Store that OneFile does not have these creates in doubt, as an operator has confirmed; returns their keys.
+
+    A create that OneFile has accepted is never sent again, so it is not among them.
+    """
+    confirmed = [each for each in unsettled(session) if each.key in keys and each.outcome is Outcome.IN_DOUBT]
+    for each in confirmed:
+        _add_to_detail(session, each.change, is_confirmed_absent=True)
+    return {each.key for each in confirmed}
+
+
+def _add_to_detail(session: StateSession, number: int, **added: object) -> None:
+    is_it = change.c.id == number
+    detail = session.cipher.decrypt(session.connection.execute(select(change.c.detail).where(is_it)).scalar_one())
+    session.connection.execute(change.update().where(is_it).values(detail=session.cipher.encrypt({**detail, **added})))
 
 
 def applied_create(session: StateSession, run_id: int, key: Key, user_id: int) -> ChangeEntry | None:
@@ -195,16 +213,16 @@ class KnownCreate:
 
     key: Key
     user_id: int
-    at: datetime
-    """When it was about to be sent."""
+    is_after: bool
+    """Whether it was made after the create in doubt that it is compared with."""
 
 
 def known_creates(
-    session: StateSession, roles: Collection[Role], since: datetime, moment: datetime, most: int
+    session: StateSession, roles: Collection[Role], doubt: int, since: datetime, moment: datetime
 ) -> list[KnownCreate]:
-    """The creates of these roles nearest to a moment whose accounts are known, at most ``most`` before and after it.
+    """The creates of these roles whose accounts are known, first those after a create in doubt, the nearest first.
 
-    Those after it come first, the nearest first. None is older than ``since``.
+    Those after it were made after it, by their number, and not before ``moment``. The others follow, back to ``since``.
     """
     columns = change.c
     applied = select(columns.role, columns.misid, columns.user_id, columns.at).where(
@@ -215,12 +233,13 @@ def known_creates(
         columns.outcome == Outcome.APPLIED,
         columns.user_id.is_not(None),
     )
-    after = applied.where(columns.at >= moment).order_by(columns.at, columns.id).limit(most)
-    before = applied.where(columns.at < moment).order_by(columns.at.desc(), columns.id.desc()).limit(most)
+    # A clock that was ahead may have dated an earlier create later.
+    after = applied.where(columns.at >= moment, columns.id > doubt).order_by(columns.at, columns.id)
+    before = applied.where(columns.at < moment).order_by(columns.at.desc(), columns.id.desc())
     return [
-        KnownCreate(Key(session.organisation_id, Role(role), misid), user_id, at)
-        for statement in (after, before)
-        for role, misid, user_id, at in session.connection.execute(statement)
+        KnownCreate(Key(session.organisation_id, Role(role), misid), user_id, is_after)
+        for statement, is_after in ((after, True), (before, False))
+        for role, misid, user_id, _ in session.connection.execute(statement.limit(_CANDIDATES))
     ]
 
 
@@ -288,22 +307,28 @@ def sent_creates(session: StateSession, keys: Collection[Key]) -> dict[Key, Mapp
     return sent
 
 
-def forget_pending(session: StateSession) -> None:
-    """Mark every pending change, except creates, as in doubt: the next comparison decides whether to repeat it."""
-    forgotten = session.connection.scalars(
+def doubt_pending(session: StateSession) -> None:
+    """Mark every pending change as in doubt since now: the process that was to store its outcome has ended.
+
+    A create in doubt is settled by a search. Of all others the next comparison decides whether to repeat them.
+    """
+    here = change.c.organisation_id == session.organisation_id
+    doubted = session.connection.scalars(
         change.update()
-        .where(
-            change.c.organisation_id == session.organisation_id,
-            change.c.outcome == Outcome.PENDING,
-            change.c.action != Action.CREATE,
-        )
-        .values(outcome=Outcome.IN_DOUBT)
+        .where(here, change.c.outcome == Outcome.PENDING)
+        .values(outcome=Outcome.IN_DOUBT, concluded_at=session.now)
         .returning(change.c.action)
     )
-    for action, number in Counter(forgotten).items():
+    for action, number in Counter(doubted).items():
         counters.add(
             session.connection, session.organisation_id, counters.CHANGES, f"{action} {Outcome.IN_DOUBT}", number
         )
+    # A time in the future means that the clock was set back.
+    session.connection.execute(
+        change.update()
+        .where(here, change.c.outcome.in_(UNSETTLED), change.c.concluded_at > session.now)
+        .values(concluded_at=session.now)
+    )
 
 
 def in_doubt(session: StateSession) -> int:

@@ -13,7 +13,7 @@ from syncd.core.fields import Role
 from syncd.core.identity import Answer, StoredAnswer
 from syncd.core.records import Held, Key, Reason, Warned
 from syncd.core.scope import EVERYONE, Scope
-from syncd.state import answers, assignments, feed_digests, link_proposals, plan_steps
+from syncd.state import answers, assignments, changes, feed_digests, link_proposals, plan_steps
 from syncd.state.db.tables import held
 from syncd.state.session import StateSession
 
@@ -102,6 +102,8 @@ ANSWERED_BY_RETRY: Final = {
 }
 """The questions about a person, and what ``retry`` answers to each."""
 
+_RETRIED_IF_NAMED: Final = (Reason.REJECTED, Reason.SEARCH_MISMATCH, Reason.IN_DOUBT)
+
 _Identity: TypeAlias = tuple[object, ...]
 _IDENTITY: Final = ("role", "misid", "feed", "row", "reason", "field", "is_warning")
 
@@ -189,16 +191,20 @@ def refused(session: StateSession) -> dict[Key, Held]:
 def retry(session: StateSession, selection: Selection = EVERYTHING, answer: Answer | None = None) -> int:
     """Let held records be tried again; returns how many.
 
-    Refused records are sent again. What an operator has rejected is planned again if the selection names MISIDs or a
-    reason. Questions about people are answered if the selection names MISIDs or a reason:
+    Refused records are sent again. If the selection names MISIDs or a reason, what an operator has rejected is planned
+    again, a search that returned other MISIDs is made again, a create in doubt that no search shows counts as not made,
+    and questions about people are answered:
     by ``answer`` where it is possible, or else as ``ANSWERED_BY_RETRY`` says. A named person for whom first contact has
     proposed an account, and whom no run has held since, is a new person.
     """
     entries = [entry for entry in listing(session) if entry in selection]
+    retried = {Reason.REFUSED, *(_RETRIED_IF_NAMED if selection.names_questions else ())}
+    doubted = {entry.key for entry in entries if entry.reason is Reason.IN_DOUBT and entry.reason in retried}
+    confirmed = changes.confirm_absent(session, doubted) if doubted else set()
     answered: list[tuple[HeldEntry, Answer | None]] = [
         (entry, None)
         for entry in entries
-        if entry.reason is Reason.REFUSED or (entry.reason is Reason.REJECTED and selection.names_questions)
+        if entry.reason in retried and (entry.reason is not Reason.IN_DOUBT or entry.key in confirmed)
     ]
     for entry in entries if selection.names_questions else ():
         chosen = answer or ANSWERED_BY_RETRY.get(entry.reason)
@@ -228,8 +234,8 @@ def _answer_proposals(session: StateSession, selection: Selection, answered: Col
 def store_answers(session: StateSession, answered: Collection[tuple[HeldEntry, Answer | None]]) -> int:
     """Store the answers to questions about people, and let refused records be sent again; returns how many records.
 
-    The next run carries the answers out. An answer must be one of ``entry.answers``, or ``None`` for a record that was
-    refused or rejected.
+    The next run carries the answers out. An answer must be one of ``entry.answers``, or ``None`` for a record about
+    whose person no question is asked.
     """
     plan_steps.retry(session, {entry.key for entry, _ in answered if entry.reason is Reason.REJECTED})
     refused_ones = [entry for entry, _ in answered if entry.reason is Reason.REFUSED]

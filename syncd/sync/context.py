@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Final, Self
 
 from structlog.typing import FilteringBoundLogger
 
@@ -17,6 +17,9 @@ from syncd.mis import Mis
 from syncd.onefile import OneFile, Yielded
 from syncd.state.db.store import Store
 from syncd.state.session import StateSession, reading_session, writing_session
+
+LONGEST_SEARCH_LAG: Final = timedelta(days=1)
+"""Longer than OneFile's search may ever be behind: a second account could not be taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,9 @@ class Policy:
     clear: Clear = Clear.KEEP
     defaults: Defaults = field(default_factory=dict)
     settle: timedelta = timedelta(seconds=60)
-    """How long after a lost answer a search starts to be trusted."""
+    """How long OneFile may still work on a call whose answer was lost."""
+    longest_search_lag: timedelta = LONGEST_SEARCH_LAG
+    """How far OneFile's search is behind at most, if nothing shows how far; 0 trusts every search."""
     max_in_flight: int = 16
     """Enough for OneFile's rate limit if its answers take three seconds."""
     learner_in_assign_path: bool = False

@@ -10,7 +10,7 @@ from typing import Final, Self
 from syncd.core.accounts import Known, Status
 from syncd.core.buffers import KeySet, RecordSet
 from syncd.core.changed import ChangedRecords
-from syncd.core.compare import QUESTIONS, Snapshot
+from syncd.core.compare import QUESTIONS, Doubt, Snapshot
 from syncd.core.evidence import Traits
 from syncd.core.fields import Role, is_mandatory
 from syncd.core.guard import Counts, FeedSize, Limits, Usage, guard
@@ -30,6 +30,7 @@ from syncd.sync.lookup import OneFileLookup
 from syncd.sync.namesakes import Owners, find_likely_accounts
 
 _NOTHING: Final[Mapping[Key, str]] = {}
+_NO_DOUBTS: Final[Mapping[Key, Doubt]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class GuardedPlan:
 def make_plan(
     context: SyncContext,
     scope: Scope = EVERYONE,
-    ambiguous: Mapping[Key, str] | None = None,
+    doubts: Mapping[Key, Doubt] = _NO_DOUBTS,
     *,
     absent: Set[Key] = frozenset(),
     mismatched: Mapping[Key, str] = _NOTHING,
@@ -96,10 +97,10 @@ def make_plan(
 ) -> GuardedPlan:
     """Read the feeds and plan a run; from OneFile only what the plan needs is read.
 
-    ``ambiguous`` says of some creates in doubt why a person must settle them. ``absent`` are keys that OneFile was just
-    searched for and does not have; ``mismatched`` are those for which its search has returned others. ``asks_again``
-    looks up again what OneFile was searched for a short while ago: codes that it did not have, and accounts that may be
-    those of new records. ``is_poll`` lets it read incrementally.
+    ``doubts`` says why creates in doubt are not settled. ``absent`` are keys that OneFile was just searched for and
+    does not have; ``mismatched`` are those for which its search has returned others. ``asks_again`` looks up again what
+    OneFile was searched for a short while ago: codes that it did not have, and accounts that may be those of new
+    records. ``is_poll`` lets it read incrementally.
     Raises `MisUnreachable`, `ConfigurationError`, `StateUnusable`, and what OneFile's reads raise.
     """
     organisation_id, now = context.organisation_id, context.clock()
@@ -112,7 +113,7 @@ def make_plan(
         accounts_by_feed = accounts.count_by_feed(session)
         usage = guard_usage.usage(session)
         proposed = link_proposals.pending(session)
-    in_doubt = {each.key: (ambiguous or {}).get(each.key, "") for each in unsettled}
+    in_doubt = {each.key: doubts.get(each.key, Doubt()) for each in unsettled}
     lookup = OneFileLookup(context.onefile, organisation_id, read.known, context.policy.max_in_flight)
     codes = _Codes(stored_references, lookup, asks_again=asks_again)
     # A record with an unanswered proposal is held whatever a search finds.
@@ -181,7 +182,7 @@ class _Reading:
         cls,
         context: SyncContext,
         read: ReadResult,
-        in_doubt: Mapping[Key, str],
+        in_doubt: Mapping[Key, Doubt],
         searched: Set[Key],
         *,
         asks_again: bool,

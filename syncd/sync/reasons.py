@@ -53,8 +53,8 @@ HELD: Final[Mapping[Reason, Advice]] = {
     Reason.SEARCH_MISMATCH: Advice(
         "OneFile's search for the MISID of a new record returned accounts with other MISIDs, or MISIDs as numbers, "
         "which have lost their leading zeros. So it is not known whether OneFile has the account.",
-        "Each run searches again. If it stays: 'syncd link' compares OneFile's accounts with the record, and OneFile's "
-        "support can say what is wrong with the search.",
+        "Each run searches again; 'syncd retry MISID' and 'syncd sync' do so now. If it stays: 'syncd link' compares "
+        "OneFile's accounts with the record, and OneFile's support can say what is wrong with the search.",
     ),
     Reason.REFUSED: Advice(
         "OneFile refused the record. The same values are not sent again.",
@@ -69,8 +69,10 @@ HELD: Final[Mapping[Reason, Advice]] = {
     Reason.IN_DOUBT: Advice(
         "A create was sent and its answer was lost, so OneFile may or may not have the account. A new MISID that may "
         "be of the same person waits as well.",
-        "Nothing to do: the next run searches OneFile for it, then links or creates it, so there are never two. If the "
-        "search is behind, it waits for a later run.",
+        "Usually nothing to do: each run searches OneFile for it and links what it finds. What is not found is created "
+        "once the search is known to be up to date, because it shows an account that syncd has created later; if "
+        "there is no later one, after a day. Not to wait, look in OneFile, and if the person or place is not there: "
+        "'syncd retry MISID'.",
     ),
     Reason.REKEYED: Advice(
         "The person resembles one whose record has disappeared; syncd creates no second account unasked.",

@@ -135,7 +135,7 @@ def run_once(
         return make_plan(
             context,
             scope,
-            settled.ambiguous,
+            settled.doubts,
             absent=settled.absent,
             mismatched=settled.mismatched,
             asks_again=trigger is not Trigger.SCHEDULE,

@@ -1,11 +1,12 @@
 """Settle creates in doubt: find out what became of those whose answer an earlier run did not receive."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from syncd.core.accounts import Known
+from syncd.core.accounts import Known, Status
+from syncd.core.compare import Doubt
 from syncd.core.drift import confirmed
 from syncd.core.fields import FIELDS, Referent, Role
 from syncd.core.misid import canonical
@@ -15,24 +16,22 @@ from syncd.core.scope import EVERYONE, Scope
 from syncd.core.suspension import ActionKind
 from syncd.core.values import Value
 from syncd.errors import Refused
+from syncd.onefile import is_archived
 from syncd.state import accounts, changes, feed_digests, held_records, references, suspensions
 from syncd.state.changes import KnownCreate, Unsettled
 from syncd.state.in_doubt import mark_pending_in_doubt
 from syncd.sync.context import SyncContext
 from syncd.sync.lookup import OneFileLookup
 
-#: An account that no search shows after this many times `settle_seconds`, a day by default, says nothing of searches.
-_BEHIND_AT_MOST: Final = 1440
-#: How many creates are considered before and after: a person may have changed the MISID of some since.
-_CANDIDATES: Final = 10
+_UNARCHIVED: Final = {Status.ACTIVE, Status.LEAVER}
 
 
 @dataclass(frozen=True, slots=True)
 class SettleResult:
     """What is known of the creates in doubt."""
 
-    ambiguous: Mapping[Key, str] = field(default_factory=dict)
-    """The creates that only a person can settle, with the reason."""
+    doubts: Mapping[Key, Doubt] = field(default_factory=dict)
+    """The creates that are not settled, with why not."""
     absent: Set[Key] = frozenset()
     """The creates that did not happen: OneFile was just searched and has neither the key nor one that looks like it."""
     mismatched: Mapping[Key, str] = field(default_factory=dict)
@@ -42,7 +41,8 @@ class SettleResult:
 def settle(context: SyncContext, scope: Scope = EVERYONE) -> SettleResult:
     """Search OneFile for every create in doubt in the scope: an account is linked, a missing one was not created.
 
-    A create that OneFile has accepted never counts as not done, however long its account cannot be found.
+    A create that OneFile has accepted never counts as not done, however long its account cannot be found. Any other
+    does only if the search is known to be up to date, or if an operator or a day has confirmed that it is missing.
     Raises what OneFile's reads raise, and `Interrupted`.
     """
     organisation_id = context.organisation_id
@@ -51,99 +51,118 @@ def settle(context: SyncContext, scope: Scope = EVERYONE) -> SettleResult:
             return SettleResult()
     with context.session() as session:
         mark_pending_in_doubt(session)
-        changes.forget_pending(session)
+        changes.doubt_pending(session)
         unsettled = [each for each in changes.unsettled(session) if each.key.misid in scope]
         if not unsettled:
             return SettleResult()
         known = accounts.known(session)
         feed_digests.pause(session)
-    latest = _latest_times(context, unsettled)
-    _sleep(context, max(latest.values()) + context.policy.settle - context.clock())
+    _sleep(context, max(each.at for each in unsettled) + context.policy.settle - context.clock())
     lookup = OneFileLookup(context.onefile, organisation_id, known, context.policy.max_in_flight)
+    # Before the search that decides: what shows that the search is up to date also holds for a later one.
+    unproven = _unproven(context, unsettled, known, lookup) if context.policy.longest_search_lag else {}
     found = lookup.find_new({each.key: each.detail["fields"] for each in unsettled})
-    missing = {each.key: each for each in unsettled if each.key not in found and each.outcome is not Outcome.ACCEPTED}
-    behind = _find_again(context, missing, latest, known, lookup, found) if context.policy.settle else set()
     users = {ids[0]: key for key, ids in found.items() if len(ids) == 1 and not key.role.is_place}
     archived = {users[user_id] for user_id in lookup.find_archived(users)}
     mismatched = lookup.mismatched(each.key for each in unsettled if each.key not in found)
-    reasons = {
-        each.key: _settle_one(context, each, found.get(each.key, ()), archived, lookup)
-        for each in unsettled
-        if each.key not in mismatched and each.key not in behind
-    }
-    absent = {key for key in reasons.keys() - found.keys() if not lookup.has_shown_lookalike(key)}
-    return SettleResult({key: reason for key, reason in reasons.items() if reason}, absent, mismatched)
-
-
-def _find_again(
-    context: SyncContext,
-    missing: Mapping[Key, Unsettled],
-    latest: Mapping[Key, datetime],
-    known: Mapping[Key, Known],
-    lookup: OneFileLookup,
-    found: dict[Key, tuple[int, ...]],
-) -> set[Key]:
-    """Search once more for creates that a search has not shown, if it shows a known account of about the same time.
-
-    ``latest`` are the latest times at which they may have been done. Adds to ``found`` what there is. Returns the
-    creates that must stay in doubt because OneFile's search is behind: it does not show that account yet.
-    """
-    behind: set[Key] = set()
-    to_find: dict[Key, Mapping[str, object]] = {}
-    for roles in sorted({key.role.sharing_ids for key in missing}):
-        doubts = sorted(key for key in missing if key.role in roles)
-        moment = max(latest[key] for key in doubts)
-        witness = _witness(context, roles, moment, known)
-        if witness is None:
+    doubts: dict[Key, Doubt] = {}
+    waiting: dict[Key, KnownCreate | None] = {}
+    absent: set[Key] = set()
+    for each in unsettled:
+        if each.key in mismatched:
             continue
-        if not lookup.shows(witness.key, witness.user_id) and _exists(context, witness):
-            behind.update(doubts)
-            context.log.warning(
-                "search_behind",
-                misid=witness.key.misid,
-                role=witness.key.role,
-                user_id=witness.user_id,
-                waiting=[key.misid for key in doubts],
-            )
-            continue
-        earlier_by = moment - witness.at
-        if earlier_by <= context.policy.settle:
-            # The search shows what was created so much earlier, and shows the rest after the same time.
-            _sleep(context, earlier_by)
-            to_find |= {key: missing[key].detail["fields"] for key in doubts}
-    found |= lookup.find_created(to_find)
-    return behind
+        if each.key not in found and each.outcome is Outcome.ACCEPTED:
+            doubts[each.key] = Doubt("OneFile has accepted a create, and no search shows the account yet")
+        elif each.key not in found and each.key in unproven:
+            waiting[each.key] = unproven[each.key]
+            doubts[each.key] = Doubt(_describe_wait(waiting[each.key], each.refusal))
+        elif ambiguity := _settle_one(context, each, found.get(each.key, ()), archived, lookup):
+            doubts[each.key] = Doubt(ambiguity, Reason.AMBIGUOUS)
+        elif each.key not in found and not lookup.has_shown_lookalike(each.key):
+            absent.add(each.key)
+    _log_waiting(context, waiting)
+    return SettleResult(doubts, absent, mismatched)
 
 
-def _witness(
-    context: SyncContext, roles: tuple[Role, ...], moment: datetime, known: Mapping[Key, Known]
-) -> KnownCreate | None:
-    """The known account that syncd has created next after a moment, else the last one before it.
+def _unproven(
+    context: SyncContext, unsettled: Iterable[Unsettled], known: Mapping[Key, Known], lookup: OneFileLookup
+) -> dict[Key, KnownCreate | None]:
+    """Return the creates that OneFile may have made even if the next search does not show them.
 
-    ``None`` if there is none, or if it is so old that it says nothing about how far OneFile's search is behind.
+    A search is up to date with a create if it shows an account that syncd has created after it. Each of those returned
+    has the account by which the search is known to be behind, or ``None`` if nothing shows how far it is behind.
     """
-    since = context.clock() - _BEHIND_AT_MOST * context.policy.settle
+    unproven: dict[Key, KnownCreate | None] = {}
+    shown: dict[tuple[Role, int], bool | None] = {}
+    for each in unsettled:
+        if each.outcome is Outcome.ACCEPTED or each.is_confirmed_absent:
+            continue
+        witness, is_shown = None, True
+        for create in _known_creates(context, each, known):
+            account = create.key.role, create.user_id
+            if account not in shown:
+                shown[account] = _is_shown(context, create, lookup)
+            if (answer := shown[account]) is not None:
+                witness, is_shown = create, answer
+                break
+        if not is_shown:
+            unproven[each.key] = witness
+        elif not (witness and witness.is_after) and context.clock() < each.at + context.policy.longest_search_lag:
+            unproven[each.key] = None
+    return unproven
+
+
+def _known_creates(context: SyncContext, doubt: Unsettled, known: Mapping[Key, Known]) -> list[KnownCreate]:
+    """The creates by which to judge the search, those after one in doubt first.
+
+    The account of none is archived, and all have the MISID that they were created with, as far as the store knows.
+    """
+    # OneFile may still have worked on the create in doubt when its answer was lost.
+    moment, since = doubt.at + context.policy.settle, doubt.at - context.policy.longest_search_lag
     with context.reading_session() as session:
-        creates = changes.known_creates(session, roles, since, moment, _CANDIDATES)
-    accounts_of = ((each, known.get(each.key)) for each in creates)
-    return next((each for each, account in accounts_of if account and account.user_id == each.user_id), None)
+        creates = changes.known_creates(session, doubt.key.role.sharing_ids, doubt.change, since, moment)
+    accounts_of = ((create, known.get(create.key)) for create in creates)
+    return [
+        create
+        for create, account in accounts_of
+        if account is not None and account.user_id == create.user_id and account.status in _UNARCHIVED
+    ]
 
 
-def _exists(context: SyncContext, create: KnownCreate) -> bool:
-    """Whether OneFile still has the account with its MISID, so that a search should show it."""
+def _is_shown(context: SyncContext, create: KnownCreate, lookup: OneFileLookup) -> bool | None:
+    """Whether a search shows an account; ``None`` if it need not, because OneFile has changed or archived it."""
+    if lookup.shows(create.key, create.user_id):
+        return True
     try:
-        shown = context.onefile.one(create.key.role, create.user_id)
+        account = context.onefile.one(create.key.role, create.user_id)
     except Refused:
-        return False
-    return canonical(str(shown.get("misid") or "")) == create.key.misid
+        return None
+    has_misid = canonical(str(account.get("misid") or "")) == create.key.misid
+    return False if has_misid and not is_archived(account) else None
 
 
-def _latest_times(context: SyncContext, unsettled: list[Unsettled]) -> dict[Key, datetime]:
-    """The latest time at which each create may have been done."""
-    now = context.clock()
-    # A killed process has left only the intent, and its call may have waited long for the rate limit. A time in the
-    # future means that the clock was set back.
-    return {each.key: now if each.outcome is Outcome.PENDING else min(each.at, now) for each in unsettled}
+def _describe_wait(behind: KnownCreate | None, answer: str) -> str:
+    """Why a create is not settled; ``answer`` is what OneFile has answered in words, if it has."""
+    if behind is None:
+        why = (
+            "no search shows the account, and syncd has created no account since that would show that the search is up "
+            "to date"
+        )
+    else:
+        account = f"the {behind.key.role} {behind.key.misid} (UserID {behind.user_id})"
+        when = "later" if behind.is_after else "earlier"
+        why = f"OneFile's search is behind, because it does not show {account}, which syncd created {when}"
+    return f"it is not known whether a create was done: {why}" + (f"; {answer}" if answer else "")
+
+
+def _log_waiting(context: SyncContext, waiting: Mapping[Key, KnownCreate | None]) -> None:
+    for behind in sorted(set(waiting.values()), key=str):
+        misids = sorted(key.misid for key, each in waiting.items() if each == behind)
+        if behind is None:
+            context.log.warning("search_unproven", waiting=misids)
+        else:
+            account = {"misid": behind.key.misid, "role": behind.key.role, "user_id": behind.user_id}
+            context.log.warning("search_behind", **account, waiting=misids)
 
 
 def _sleep(context: SyncContext, left: timedelta) -> None:

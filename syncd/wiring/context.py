@@ -18,7 +18,7 @@ from syncd.settings import FeedSettings, Settings
 from syncd.state.db.owner import customer_hash
 from syncd.state.db.store import Store
 from syncd.state.rate_limit import StoredRateLimit
-from syncd.sync.context import Feed, Policy, SyncContext
+from syncd.sync.context import LONGEST_SEARCH_LAG, Feed, Policy, SyncContext
 from syncd.wiring.clock import now
 from syncd.wiring.onefile import check_token
 
@@ -102,6 +102,8 @@ def _policy(settings: Settings) -> Policy:
         clear=settings.onefile.clear,
         defaults=settings.defaults.by_field,
         settle=timedelta(seconds=settings.onefile.settle_seconds),
+        # Only of a simulator is every search trusted: see `OneFileSettings`.
+        longest_search_lag=LONGEST_SEARCH_LAG if settings.onefile.settle_seconds else timedelta(),
         max_in_flight=settings.onefile.max_in_flight,
         learner_in_assign_path=settings.onefile.assign_path == "learner",
         compare_names=settings.onefile.compare_names,

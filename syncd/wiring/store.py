@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from syncd.errors import ConfigurationError, StateUnusable
+from syncd.errors import ConfigurationError, NoStateStore, StateUnusable
 from syncd.settings import Settings, onefile_named
 from syncd.state.db import files, maintenance
 from syncd.state.db.encryption import ValueCipher
@@ -18,17 +18,25 @@ A_STORE_OF_ITS_OWN: Final = (
 )
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings, *, may_create: bool = False) -> Store:
     """Open the state store for writing, and upgrade its schema unless that is switched off.
 
-    It is an error if the key does not decrypt its values, or if the store belongs to another OneFile; a new store
+    Only a command that gives the store its first content may create it; for any other it is an error if there is none
+    yet. It is also one if the key does not decrypt its values, or if the store belongs to another OneFile; a new store
     belongs to the first OneFile that it is opened for.
 
     Raises `StateUnusable`, `ConfigurationError`.
     """
     store = _store(settings)
+    if not may_create and store.revision() is None:
+        raise NoStateStore(missing(store))
     make_ready(store, settings)
     return store
+
+
+def missing(store: Store) -> str:
+    """The sentence for a store that is not there yet."""
+    return f"There is no state store {store.file or store} yet; the first run creates it."
 
 
 def make_ready(store: Store, settings: Settings) -> None:

@@ -31,6 +31,8 @@ def test_a_run_killed_half_way_is_finished_by_the_next_without_a_double(
     assert len(onefile.learners) < len(sendable(mis)), "the run was over before it could be killed"
     syncd.configure(onefile={"calls_per_minute": UNHURRIED})
 
+    # What the killed run may have created waits until the search shows what the next one creates.
+    assert syncd("sync").exit == Exit.SOME_HELD
     finished = syncd("sync")
 
     assert finished.exit == Exit.SOME_HELD, finished.stderr

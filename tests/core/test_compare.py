@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from syncd.core.accounts import Known, Status
-from syncd.core.compare import Clear, Rules
+from syncd.core.compare import Clear, Doubt, Rules
 from syncd.core.fields import Role
 from syncd.core.plan import Create, Plan, Update
 from syncd.core.records import Held, Reason
@@ -103,7 +103,7 @@ def test_a_misid_that_onefile_has_twice_is_held_for_a_person_to_settle() -> None
 
 
 def test_nothing_is_created_while_an_earlier_create_is_in_doubt() -> None:
-    college = College(in_doubt={key("A1"): ""})
+    college = College(in_doubt={key("A1"): Doubt()})
 
     plan = college.plan(person("A1"), person("A2"))
 
@@ -112,7 +112,7 @@ def test_nothing_is_created_while_an_earlier_create_is_in_doubt() -> None:
 
 
 def test_create_in_doubt_that_needs_a_person_is_held_with_the_reason() -> None:
-    college = College(in_doubt={key("A1"): "OneFile has two accounts with it"})
+    college = College(in_doubt={key("A1"): Doubt("OneFile has two accounts with it", Reason.AMBIGUOUS)})
 
     [held] = college.plan(person("A1")).held
 

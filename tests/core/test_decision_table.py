@@ -8,7 +8,7 @@ import pytest
 
 from syncd.core import plan as plan_module
 from syncd.core.accounts import Status
-from syncd.core.compare import Rules
+from syncd.core.compare import Doubt, Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.identity import Answer, StoredAnswer
 from syncd.core.plan import Create, Plan, Update
@@ -33,7 +33,7 @@ def _refused() -> College:
 
 
 def _in_doubt() -> College:
-    return College(in_doubt={A1: ""})
+    return College(in_doubt={A1: Doubt()})
 
 
 def _resembling() -> College:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from syncd.core.accounts import Status
-from syncd.core.compare import Rules
+from syncd.core.compare import Doubt, Rules
 from syncd.core.fields import Role
 from syncd.core.identity import Person
 from syncd.core.plan import Plan, Rekey
@@ -93,7 +93,7 @@ def test_new_misid_of_a_person_whose_create_is_in_doubt_waits_until_it_is_settle
     new: Record, reason: Reason | None
 ) -> None:
     sent = learner("OLD", ULN=ULN, PlannedEndDate="2027-07-31T00:00:00.000Z")
-    college = College(in_doubt={sent.key: ""}, unconfirmed=[Person.of_record(sent, SECRET)])
+    college = College(in_doubt={sent.key: Doubt()}, unconfirmed=[Person.of_record(sent, SECRET)])
 
     plan = college.plan(new)
 
@@ -103,7 +103,7 @@ def test_new_misid_of_a_person_whose_create_is_in_doubt_waits_until_it_is_settle
 
 
 def test_person_whose_create_is_in_doubt_and_whose_record_is_there_is_no_reason_to_wait() -> None:
-    college = College(in_doubt={OLD.key: ""}, unconfirmed=[Person.of_record(OLD, SECRET)])
+    college = College(in_doubt={OLD.key: Doubt()}, unconfirmed=[Person.of_record(OLD, SECRET)])
 
     plan = college.plan(OLD, learner("NEW", ULN=ULN, DOB=BORN))
 

@@ -147,7 +147,14 @@ class Promises(RuleBasedStateMachine):
             self.folder,
             type(self).fresh_store(),
             Switches(limiter=limiter, **switches),
-            Policy(limits=FixedLimits(FLOOR), settle=SETTLE, max_in_flight=self.in_flight, **policy),
+            # No lag is longer than this.
+            Policy(
+                limits=FixedLimits(FLOOR),
+                settle=SETTLE,
+                longest_search_lag=timedelta(),
+                max_in_flight=self.in_flight,
+                **policy,
+            ),
         )
         for role, misids in ((ASSESSOR, ASSESSORS[:2]), (LEARNER, LEARNERS[:3])):
             for misid in misids:

@@ -32,7 +32,13 @@ def founded(tmp_path: Path, sqlite_url: str) -> Iterator[Founded]:
 
         def found(**switches: Any) -> Site:
             open_store(sqlite_url).close()
-            policy = Policy(limits=NO_LIMITS, archives_leavers=True, grace=timedelta(), max_in_flight=1)
+            policy = Policy(
+                limits=NO_LIMITS,
+                longest_search_lag=timedelta(),
+                archives_leavers=True,
+                grace=timedelta(),
+                max_in_flight=1,
+            )
             site = Site(tmp_path, sqlite_url, Switches(limiter=LimiterShape.OFF, **switches), policy)
             stack.callback(site.close)
             for who in (TUTOR, ANN, Who(LEARNER, "2")):

@@ -192,7 +192,8 @@ def _syncd(folder: Path, simulator: Simulator, mis_url: str, address: str) -> Sy
                 "base_url": simulator.base_url,
                 "organisation_id": ORGANISATION,
                 "calls_per_minute": UNHURRIED,
-                "settle_seconds": 1,
+                # Else a create in doubt for whose absence nothing speaks would wait for a day.
+                "settle_seconds": 0,
                 "timeout_seconds": 5,
             },
             "source": {"url": mis_url},

@@ -79,7 +79,7 @@ def test_change_counts_under_each_of_its_outcomes_even_after_a_purge(store: Stor
             for action in (Action.CREATE, Action.UPDATE)
         ]
         changes.record_outcome(session_on(connection, at=NOW), intended[0], Outcome.IN_DOUBT)
-        changes.forget_pending(session_on(connection, ORGANISATION))
+        changes.doubt_pending(session_on(connection, ORGANISATION))
         changes.record_outcome(session_on(connection, at=NOW), intended[0], Outcome.APPLIED, user_id=1)
     expected = {"create in_doubt": 1, "update in_doubt": 1, "create applied": 1}
     assert _counted(store, counters.CHANGES) == expected

@@ -177,7 +177,7 @@ def test_change_of_a_killed_run_is_kept_until_it_has_been_put_in_doubt(store: St
     killed = _change(store, _run(store, _LONG_AGO), _LONG_AGO, Outcome.PENDING, Action.ARCHIVE)
     assert purge(store, [_HERE], _NOW, _KEEP) == 0
     with store.begin() as connection:
-        changes.forget_pending(session_on(connection, _HERE))
+        changes.doubt_pending(session_on(connection, _HERE))
     assert _numbers(store, change) == [killed]
     assert purge(store, [_HERE], _NOW, _KEEP) == 1
 

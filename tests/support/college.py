@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +223,8 @@ def founded(
             (Feed("learners", Role.LEARNER, _FEED),),
             client,
             store,
-            Policy(limits=NO_LIMITS),
+            # Tests of a search that is behind set this as it is in earnest.
+            Policy(limits=NO_LIMITS, longest_search_lag=timedelta()),
             structlog.get_logger(),
             clock,
             lambda: clock.is_stopping,

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from syncd.core.accounts import Status
-from syncd.core.compare import Clear, Rules
+from syncd.core.compare import Clear, Doubt, Rules
 from syncd.core.fields import Referent, Role
 from syncd.core.records import Code, Held, Record
 
@@ -59,7 +59,7 @@ def colleges(draw: st.DrawFn) -> College:
         if key(misid) not in college.known:
             own = 900 + 10 * MISIDS.index(misid)
             college.in_onefile[key(misid)] = draw(st.sampled_from([(), (), (own,), (own + 1, own + 2)]))
-            college.in_doubt.update(draw(st.sampled_from([{}, {}, {key(misid): ""}])))
+            college.in_doubt.update(draw(st.sampled_from([{}, {}, {key(misid): Doubt()}])))
     return college
 
 

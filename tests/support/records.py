@@ -13,7 +13,7 @@ from syncd.core.assignments import (
     find_changed_assignments,
 )
 from syncd.core.changed import ChangedRecords, find_changed
-from syncd.core.compare import Rules, Snapshot
+from syncd.core.compare import Doubt, Rules, Snapshot
 from syncd.core.evidence import Traits
 from syncd.core.fields import FIELDS, GRANT, Role
 from syncd.core.identity import Person, StoredAnswer
@@ -77,7 +77,7 @@ class College:
     codes: dict[tuple[int, Code], Resolved] = field(default_factory=dict)
     looked_up: dict[Code, int] = field(default_factory=dict)
     in_onefile: dict[Key, tuple[int, ...]] = field(default_factory=dict)
-    in_doubt: dict[Key, str] = field(default_factory=dict)
+    in_doubt: dict[Key, Doubt] = field(default_factory=dict)
     unconfirmed: list[Person] = field(default_factory=list)
     refused: dict[Key, Held] = field(default_factory=dict)
     remembered: dict[Pair, StoredAssignment] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from syncd.operations.explain import Decision, RecordExplanation, explain
 from syncd.operations.verify import verify_once
 from syncd.simulator import Fault, FaultKind
 from syncd.state import accounts
+from syncd.sync.context import LONGEST_SEARCH_LAG
 from tests.support.college import College, Found
 from tests.support.onefile import ASSESSOR, CLASSROOM, ORGANISATION, PLACEMENT
 from tests.support.sessions import session_on
@@ -181,6 +182,19 @@ def test_a_create_without_an_answer_is_in_doubt(college: College) -> None:
 
     assert (told.decided.decision, told.in_doubt_since) == (Decision.HELD, since)
     assert "searches OneFile for it" in told.decided.why
+
+
+def test_explain_says_what_a_create_in_doubt_waits_for(college: College) -> None:
+    college.with_policy(longest_search_lag=LONGEST_SEARCH_LAG)
+    college.onefile.faults.add(Fault(FaultKind.DROP_BEFORE, path="/User"))
+    college.enrol("L6")
+    college.run()
+    college.run()
+    college.writes()
+
+    told = _of(college, "L6")
+
+    assert "no account since" in told.entries[0].detail
 
 
 def test_explain_holds_new_record_that_matches_leaver_outside_scope(college: College) -> None:

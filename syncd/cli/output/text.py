@@ -57,7 +57,7 @@ def print_done(done: RunResult, as_of: datetime, scope: Scope = EVERYONE) -> Non
     )
     trouble = (
         (done.refused, "refused by OneFile"),
-        (done.in_doubt, "in doubt: the next run resolves them"),
+        (done.in_doubt, "in doubt: the next run searches OneFile for them"),
         (done.held, "held: see 'syncd held'"),
         (done.queued, "queued, because OneFile refuses such changes: see 'syncd status'"),
         (done.waiting, "waiting for 'syncd approve' or 'syncd reject'"),

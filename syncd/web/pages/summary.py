@@ -58,7 +58,10 @@ def _of_last_run(status: StatusReport, last: RunSummary) -> Standing | None:
 def _of_records(status: StatusReport, as_of: str) -> Standing:
     if status.in_doubt:
         said = plural(status.in_doubt, "create is", "creates are")
-        more = "A later run searches OneFile for the outcome before it creates anything."
+        more = (
+            "Each run searches OneFile for the outcome. Nothing is created again before the search is known to be up "
+            "to date; 'syncd held' says what it waits for."
+        )
         return Standing(Tone.WAITING, f"Not known to be in sync: {said} in doubt.", more)
     if not as_of:
         more = "The runs so far were limited to some MISIDs."
