@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.compare import Clear, Rules
+from syncd.core.compare import Clear, Doubt, Rules
 from syncd.core.fields import FIELDS, REFERENCE_COLUMNS, ReferenceColumn, Referent, Role, is_mandatory
 from syncd.core.plan import Plan
 from syncd.core.records import Code, Held, Reason, stamped
@@ -302,7 +302,7 @@ def test_a_held_employer_is_left_out_of_its_learners() -> None:
 
 def test_an_employer_in_doubt_is_left_out_and_named() -> None:
     boss, learner = person("E1", Role.EMPLOYER), person("L1", Role.LEARNER, codes={"DefaultEmployerID": _BOSS})
-    college = College(in_doubt={boss.key: ""})
+    college = College(in_doubt={boss.key: Doubt()})
 
     plan = college.plan(boss, learner)
 
