@@ -268,7 +268,7 @@ def test_a_text_of_sqlite_that_is_not_utf_8_holds_its_record_and_no_other(sqlite
 
 
 @pytest.mark.mariadb
-def test_a_text_of_mariadb_that_is_not_utf_8_holds_its_record_and_no_other(mariadb_url: str) -> None:
+def test_a_text_of_mariadb_that_cannot_be_decoded_holds_its_record_only(mariadb_url: str) -> None:
     """MariaDB lets halves of surrogate pairs in."""
     surname = "CASE WHEN i IN (7, 1500) THEN _utf8mb4 x'EDA080' ELSE 'Zoë' END"
     made = _records(Mis(mariadb_url), "mariadb", surname=surname)
@@ -285,7 +285,7 @@ def test_a_text_of_mariadb_that_is_not_utf_8_holds_its_record_and_no_other(maria
         ("LATIN1", r"E'Zo\xEB'", "NULL"),
     ],
 )
-def test_a_text_of_postgresql_that_is_no_text_holds_its_record_and_no_other(
+def test_a_text_of_postgresql_that_cannot_be_decoded_holds_its_record_only(
     postgres_server: URL, encoding: str, right: str, wrong: str
 ) -> None:
     """If its encoding is not UTF8, PostgreSQL stores any byte."""
