@@ -218,7 +218,8 @@ def test_a_learner_status_is_given_by_its_name(found: Found) -> None:
     assert organisation.learner_statuses[learner.values["LearnerStatusID"]] == "Withdrawn"
     whole.people[Role.LEARNER][0]["LearnerStatusName"] = "No such status"
     whole.run()
-    assert whole.college.held == {"L1": "reference_not_found"}
+    assert whole.college.held == {}
+    assert whole.college.warnings == {"L1": ("reference_not_found", "LearnerStatusID")}
 
 
 def test_place_edited_by_hand_is_drift_and_verify_fix_restores_it(whole: Whole) -> None:

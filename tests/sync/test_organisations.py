@@ -78,10 +78,12 @@ def test_each_organisation_gets_only_its_own_people_and_assessors(two: Two) -> N
 def test_each_has_its_own_guard(two: Two) -> None:
     two.run(ORGANISATION)
     two.run(OTHER)
+    # What these runs have sent no longer counts for the limit of a week.
+    two.whole.college.clock.go_on(days=8)
     # A quarter of the four accounts that each of them has.
     two.whole.college.with_policy(limits=Limits(percent=0, floor=4, percent_day=25))
     theirs = {"ClassroomMISID": "C1-other", "PlacementMISID": "P1-other", "DefaultEmployerMISID": None}
-    two.whole.learner("L2", OrganisationID=ORGANISATION)
+    two.whole.learner("L2", OrganisationID=ORGANISATION, DefaultEmployerMISID=None)
     two.whole.learner("L2-other", OrganisationID=OTHER, **theirs)
     two.whole.learner("L3-other", OrganisationID=OTHER, **theirs)
 
