@@ -30,11 +30,13 @@ def open_context(
     log: FilteringBoundLogger,
     stopping: Event,
     on_request: OnRequest = lambda _request: None,
+    *,
+    route: Route | None = None,
 ) -> Iterator[SyncContext]:
     """Everything a run needs. Setting ``stopping`` ends every wait and query, and prevents further calls.
 
-    ``on_request`` is called with each request to OneFile and its result.
-    Raises `ConfigurationError`.
+    ``on_request`` is called with each request to OneFile and its result. ``route`` replaces the configured route to
+    OneFile. Raises `ConfigurationError`.
     """
     onefile = settings.onefile
     token = onefile.customer_token.get_secret_value()
@@ -68,7 +70,7 @@ def open_context(
         timeout_seconds=onefile.timeout_seconds,
         max_in_flight=onefile.max_in_flight,
         on_request=on_request,
-        route=Route.to(onefile.url, onefile.proxy_url, onefile.ca_file),
+        route=route or Route.to(onefile.url, onefile.proxy_url, onefile.ca_file),
         on_throttled=lambda seconds: log.warning("throttled", seconds=round(seconds, 1)),
     ) as client:
         yield SyncContext(

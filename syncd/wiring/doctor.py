@@ -1,5 +1,6 @@
 """The checks of `syncd doctor`: each builds only the parts it needs, so that one can fail alone."""
 
+import ssl
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
 from functools import cache, partial
@@ -16,6 +17,7 @@ from syncd.errors import ConfigurationError, Interrupted, SyncdError
 from syncd.onefile import OneFile, Organisation
 from syncd.operations import doctor
 from syncd.operations.doctor import Check, FeedCounts, Finding, Outcome, State
+from syncd.route import Route
 from syncd.secret_file import unreadable
 from syncd.settings import (
     Environment,
@@ -72,11 +74,15 @@ def _checks(
     schedule, state = settings.schedule, settings.state
     census = FeedCounts()
 
-    def parts_of(*real: str, feeds: tuple[FeedSettings, ...] = ()) -> SyncContext:
-        """A sync context that uses only these sections, so that mistakes in the others do not matter."""
+    def parts_of(*real: str, feeds: tuple[FeedSettings, ...] = (), makes_calls: bool = False) -> SyncContext:
+        """A sync context that uses only these sections, so that mistakes in the others do not matter.
+
+        Nor do mistakes in the proxy and the certificates, unless it ``makes_calls``.
+        """
         only = settings.model_copy(update={**_harmless(settings, real), "feeds": feeds})
         store = _store_for_turns(settings) if "onefile" in real else Store("sqlite://", ValueCipher())
-        return stack.enter_context(open_context(only, store, log, ShortWait(stopping)))
+        route = None if makes_calls else _route_without_calls()
+        return stack.enter_context(open_context(only, store, log, ShortWait(stopping), route=route))
 
     @cache
     def store() -> Store:
@@ -84,7 +90,7 @@ def _checks(
 
     @cache
     def onefile() -> OneFile:
-        return parts_of("onefile").onefile
+        return parts_of("onefile", makes_calls=True).onefile
 
     @cache
     def organisation(number: int) -> Organisation:
@@ -95,7 +101,7 @@ def _checks(
         return doctor.of_leavers(policy.grace, len(policy.protected), archives=policy.archives_leavers)
 
     def customer_token() -> Outcome:
-        onefile()
+        parts_of("onefile")
         return Outcome("set")
 
     yield Check("configuration", lambda: _of_configuration(file, settings))
@@ -237,6 +243,11 @@ def _of_notify(settings: Settings) -> Outcome:
     from syncd.notify.channels import channels_of  # noqa: PLC0415
 
     return doctor.of_notify([address.name for address in channels_of(settings.notify.urls)])
+
+
+@cache
+def _route_without_calls() -> Route:
+    return Route(None, ssl.create_default_context())
 
 
 def _harmless(settings: Settings, real: Collection[str]) -> dict[str, object]:

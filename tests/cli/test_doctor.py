@@ -6,6 +6,8 @@ from io import BytesIO, TextIOWrapper
 import pytest
 from sqlalchemy import create_engine, text
 
+from syncd.tls import tls_context
+
 from .conftest import College, Syncd, terminal
 
 _KEY = "Zm9yIHRlc3RzIG9ubHksIGFuZCBub3QgYSBzZWNyZXQ="
@@ -87,3 +89,28 @@ def test_a_query_with_a_watermark_is_also_asked_for_changes(college: College, sy
     found = {one["check"]: one for one in json.loads(syncd("doctor", "--json").stdout)}
 
     assert found["feed learners"]["state"] != "failed", found["feed learners"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTPS_PROXY", "socks5://127.0.0.1:9"),
+        ("https_proxy", "http://127.0.0.1:99999"),
+        ("ALL_PROXY", "ftp://127.0.0.1:9"),
+        ("SSL_CERT_FILE", "nowhere.pem"),
+    ],
+)
+def test_proxy_or_certificates_that_cannot_be_used_fail_the_log_in_only(
+    college: College, syncd: Syncd, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    college.configure(base_url='base_url = "https://onefile.invalid/api/v2.1"', calls_per_minute="")
+    for each in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, value)
+    # A process reads the certificates once.
+    tls_context.cache_clear()
+
+    found = json.loads(syncd("doctor", "--json").stdout)
+
+    (failed,) = [each for each in found if each["state"] == "failed"]
+    assert (failed["check"], name in failed["found"]) == ("log-in", True)
