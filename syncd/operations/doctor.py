@@ -1,6 +1,5 @@
 """Check that a run has everything it needs, and what the operator should consider beforehand."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -182,12 +181,13 @@ def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
     Raises `StateUnusable`.
     """
     revision = store.revision()
-    if revision is None:
-        return _of_new_store(store)
     store.check_writable()
+    store.check_pooling()
     if store.file and (refusal := files.service_refusal(store.file)):
         found, _, advice = refusal.rpartition(". ")
         return Outcome(found, f"{advice}.", State.FAILED)
+    if revision is None:
+        return Outcome(f"{store} does not exist yet; the first run creates it")
     store.refuse_newer(revision)
     if revision != NEWEST:
         old = f"{store} has the older schema {revision}"
@@ -208,15 +208,6 @@ def of_files(found: str, paths: Iterable[Path], *, may_be_read: bool = False) ->
         return Outcome(found)
     which, _, advice = exposed.rpartition(". ")
     return Outcome(f"{found}; {which}", f"{advice}.", State.WARNING)
-
-
-def _of_new_store(store: Store) -> Outcome:
-    folder = store.file.absolute().parent if store.file else None
-    if folder and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        why = "cannot be written to" if folder.is_dir() else "does not exist"
-        advice = "Create it and let syncd write to it, or name another folder in state.url."
-        return Outcome(f"the state store cannot be created: {folder} {why}", advice, State.FAILED)
-    return Outcome(f"{store} does not exist yet; the first run creates it")
 
 
 def of_runs(store: Store, organisation_id: int, clock: Callable[[], datetime], *, is_live: bool) -> Outcome:

@@ -41,6 +41,7 @@ def make_ready(store: Store, settings: Settings) -> None:
         with suppress(OSError):
             files.hand_over(store.file)
     store.check_writable()
+    store.check_pooling()
     if settings.state.auto_upgrade:
         upgrade(store, settings)
     else:

@@ -37,6 +37,19 @@ _MAY_PASS: Final = (OperationalError, InterfaceError, PoolTimeout)
 #: Ends with the transaction. SQLite's transactions need none: they lock the database when they begin.
 _LOCK_MIGRATIONS: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('syncd migrations', 0))")
 
+_BACKEND: Final = text("SELECT pg_backend_pid()")
+
+#: What helps against an error of PostgreSQL, by its SQLSTATE; without the full stop.
+_SESSIONS_ARE_SHARED: Final = (
+    "A connection pooler must pool by session: set pool_mode = session in PgBouncer for this database, or name "
+    "PostgreSQL's own address in state.url"
+)
+_REMEDIES: Final = {
+    # A prepared statement is there already, or no longer.
+    "42P05": _SESSIONS_ARE_SHARED,
+    "26000": _SESSIONS_ARE_SHARED,
+}
+
 #: The connection option that holds the kind.
 _KIND: Final = "syncd_kind"
 
@@ -162,6 +175,28 @@ class Store:
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
 
+    def check_pooling(self) -> None:
+        """Raises `StateUnusable` if PostgreSQL is behind a pooler that does not keep a session in one of its processes.
+
+        syncd's locks and prepared statements belong to a session. Such a pooler lets two sessions use one process of
+        the server, or one session several, by turns; two connections to a server never do.
+        """
+        if self.url.get_backend_name() != "postgresql":
+            return
+        try:
+            with _probe(self.engine) as first, _probe(self.engine) as second:
+                seen: dict[Connection, set[int]] = {first: set(), second: set()}
+                # A pooler that others use too, or that takes its sessions in turn, may keep them apart by chance.
+                for connection in (first, first, second, second) * 5:
+                    seen[connection].add(connection.execute(_BACKEND).scalar_one())
+        except SQLAlchemyError as problem:
+            raise unusable(self, problem) from problem
+        if seen[first] & seen[second] or len(seen[first]) > 1 or len(seen[second]) > 1:
+            raise StateUnusable(
+                f"The state store {self} is behind a connection pooler that pools by transaction or statement, so that "
+                f"syncd's locks and prepared statements are lost. {_SESSIONS_ARE_SHARED}."
+            )
+
     def _check_files(self, file: Path) -> None:
         if refusal := files.refusal(file):
             raise StateUnreachable(f"The state store cannot be used: {refusal}.")
@@ -245,7 +280,18 @@ def unusable(store: Store, problem: SQLAlchemyError) -> StateUnusable:
     if store.file and (refusal := files.refusal(store.file)):
         return StateUnreachable(f"The state store cannot be used: {refusal}.")
     kind = StateUnreachable if isinstance(problem, _MAY_PASS) else StateUnusable
-    return kind(f"The state store {store} failed: {_plainly(problem)}.")
+    remedy = _REMEDIES.get(getattr(getattr(problem, "orig", None), "sqlstate", None) or "")
+    return kind(f"The state store {store} failed: {_plainly(problem)}.{f' {remedy}.' if remedy else ''}")
+
+
+@contextmanager
+def _probe(engine: Engine) -> Iterator[Connection]:
+    """A connection to PostgreSQL that leaves nothing behind: no statement is prepared, and no pool keeps it."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.prepare_threshold = None
+        connection.detach()
+        yield connection
 
 
 def _stat(file: Path) -> os.stat_result | None:
