@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from syncd.core.records import FetchRows
 from syncd.database_url import parse_database_url, without_secrets
-from syncd.errors import ConfigurationError, Interrupted, MisUnreachable, thread_problem
+from syncd.errors import ConfigurationError, Interrupted, MisUnreachable, ReplicaConflict, thread_problem
 from syncd.mis import cursors
 from syncd.mis.cursors import MoreResults, Page, RowCursor, cursor_for
 from syncd.mis.deadline import Deadline, Overdue
@@ -34,6 +34,7 @@ from syncd.mis.error_messages import (
     explain_unreachable,
     explain_unreadable,
     is_oracle_client_error,
+    is_replica_conflict,
 )
 from syncd.mis.statement import strip_terminators
 from syncd.mis.watermark_query import WatermarkQuery
@@ -274,10 +275,11 @@ class _FeedQuery:
             if thread_problem(problem):
                 raise
             # On a broken connection mssql-python raises a RuntimeError, which is not an error of the database API.
-            raise self._error(self._explain(problem)) from problem
+            kind = ReplicaConflict if is_replica_conflict(problem) else MisUnreachable
+            raise self._error(self._explain(problem), kind) from problem
 
-    def _error(self, why: str) -> MisUnreachable:
-        return MisUnreachable(f"The feed {self._feed} cannot be read from the MIS: {why}.")
+    def _error(self, why: str, kind: type[MisUnreachable] = MisUnreachable) -> MisUnreachable:
+        return kind(f"The feed {self._feed} cannot be read from the MIS: {why}.")
 
     def _explain(self, problem: Exception) -> str:
         is_lost = self._is_lost(problem)
