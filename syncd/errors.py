@@ -3,6 +3,7 @@
 SyncdError                     one or two plain sentences: what is wrong, where, what to do; exit 1
 ├── ConfigurationError         the configuration file, the environment, a feed's columns
 ├── MisUnreachable             the MIS does not answer, or refuses the query
+│   └── ReplicaConflict        … it is a replica whose recovery stopped the query: read once more
 ├── StateUnusable              the state store: newer schema, wrong key
 │   ├── StateUnreachable       … it cannot be reached or written to: the daemon waits for it
 │   ├── StateReplaced          … it was deleted, replaced or cut short while in use: the daemon ends
@@ -63,6 +64,20 @@ class MisUnreachable(SyncdError):
     remedy = (
         "Check that this machine reaches the database and that the login of source.url may read it. Try the query in "
         "the database's own tools. The daemon retries by itself."
+    )
+
+
+class ReplicaConflict(MisUnreachable):
+    """The MIS is a replica of PostgreSQL, and its recovery stopped the query."""
+
+    title = "MIS replica"
+    meaning = (
+        "The MIS is a replica of PostgreSQL. It stopped a feed's query, because rows that the query still needed were "
+        "removed on the primary. syncd has tried twice. No record is treated as a leaver because of it."
+    )
+    remedy = (
+        "On the replica, set hot_standby_feedback = on, or raise max_standby_streaming_delay above the duration of the "
+        "query. The daemon retries by itself."
     )
 
 

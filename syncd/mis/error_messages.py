@@ -20,6 +20,13 @@ _TIMEOUT_CODES: Final = {"57014", "1969", "3024", "DPY-4024", "Timeout expired",
 #: What mssql-python puts before a SQLSTATE that it does not know; without one it says nothing.
 _UNKNOWN_SQLSTATE: Final = "An error occurred with SQLSTATE code:"
 
+#: The code of PostgreSQL for a query that the recovery of a replica stops; a transaction that reads meets no other.
+_CONFLICT_CODE: Final = "40001"
+_REPLICA_CONFLICT: Final = (
+    "the server is a replica, and its recovery stopped the query. On the replica, set hot_standby_feedback = on, or "
+    "raise max_standby_streaming_delay"
+)
+
 _READS_AGAIN: Final = "The next run reads again"
 
 _UNENCODABLE: Final = (
@@ -197,6 +204,11 @@ def is_oracle_client_error(problem: Exception) -> bool:
     return error_code(problem) in {"DPI-1047", "DPY-2019", "DPY-2053"}
 
 
+def is_replica_conflict(problem: BaseException) -> bool:
+    """Whether the error means that the recovery of a replica of PostgreSQL has stopped the query."""
+    return type(problem).__module__.startswith("psycopg") and error_code(problem) == _CONFLICT_CODE
+
+
 def explain_unreadable(
     problem: Exception,
     *,
@@ -217,7 +229,8 @@ def explain_unreadable(
             f"({seconds:g}). Make the query faster, or raise source.timeout_seconds"
         )
     kind = _server_error_of(problem)
-    if explanation := _BY_CODE.get(code) or (kind and kind.explanation):
+    conflict = _REPLICA_CONFLICT if is_replica_conflict(problem) else ""
+    if explanation := conflict or _BY_CODE.get(code) or (kind and kind.explanation):
         return explanation
     if kind or _is_repeatable(problem, code, is_about_query=is_about_query):
         return _sentence_of(problem)

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from syncd.core.records import FetchRows
 from syncd.core.watermark import DatabaseClock
 from syncd.database_url import parse_database_url, without_secrets
-from syncd.errors import ConfigurationError, Interrupted, MisUnreachable, thread_problem
+from syncd.errors import ConfigurationError, Interrupted, MisUnreachable, ReplicaConflict, thread_problem
 from syncd.mis import cursors
 from syncd.mis.cursors import MoreResults, Page, RowCursor, cursor_for
 from syncd.mis.deadline import Deadline, Overdue
@@ -35,6 +35,7 @@ from syncd.mis.error_messages import (
     explain_unreachable,
     explain_unreadable,
     is_oracle_client_error,
+    is_replica_conflict,
 )
 from syncd.mis.statement import find_forbidden, strip_terminators
 from syncd.mis.watermark_query import WatermarkQuery
@@ -246,9 +247,9 @@ def _explain_missing_driver(url: URL, kind: DatabaseKind) -> str:
     )
 
 
-def _unreadable(feed: str, why: str) -> MisUnreachable:
+def _unreadable(feed: str, why: str, kind: type[MisUnreachable] = MisUnreachable) -> MisUnreachable:
     """Return the error for a feed that cannot be read."""
-    return MisUnreachable(f"The feed {feed} cannot be read from the MIS: {why}.")
+    return kind(f"The feed {feed} cannot be read from the MIS: {why}.")
 
 
 class _FeedQuery:
@@ -303,10 +304,11 @@ class _FeedQuery:
             if thread_problem(problem):
                 raise
             # On a broken connection mssql-python raises a RuntimeError, which is not an error of the database API.
-            raise self._error(self._explain(problem)) from problem
+            kind = ReplicaConflict if is_replica_conflict(problem) else MisUnreachable
+            raise self._error(self._explain(problem), kind) from problem
 
-    def _error(self, why: str) -> MisUnreachable:
-        return _unreadable(self._feed, why)
+    def _error(self, why: str, kind: type[MisUnreachable] = MisUnreachable) -> MisUnreachable:
+        return _unreadable(self._feed, why, kind)
 
     def _explain(self, problem: Exception) -> str:
         is_lost = self._is_lost(problem)

@@ -16,7 +16,7 @@ from syncd.core.records import Code, Defaults, Held, Key, OtherOrganisation, Rea
 from syncd.core.run import RunState
 from syncd.core.text import plural
 from syncd.core.watermark import WatermarkReading
-from syncd.errors import Interrupted, Refused, SyncdError
+from syncd.errors import Interrupted, Refused, ReplicaConflict, SyncdError
 from syncd.mis import Mis
 from syncd.onefile import OneFile, Organisation
 from syncd.state import daemons, runs
@@ -195,6 +195,13 @@ def of_store(store: Store, *, upgrades_itself: bool) -> Outcome:
             return Outcome(f"{old}, which the next run upgrades")
         return Outcome(old, "Run 'syncd db upgrade'.", State.FAILED)
     maintenance.check_key(store)
+    if unreadable := maintenance.count_unreadable(store):
+        return Outcome(
+            f"{store} has {plural(unreadable, 'value')} that the configured key does not decrypt",
+            "Write the key that they were encrypted with behind the new one, SYNCD_STATE__ENCRYPTION_KEY=NEW,OLD, then "
+            "run 'syncd db reseal'.",
+            State.FAILED,
+        )
     return of_files(
         f"{store}, schema {revision}" + (", decrypts with the configured key" * store.cipher.has_key),
         files.of(store.file) if store.file else (),
@@ -276,12 +283,23 @@ class FeedCounts:
         """Count the rows of this context's one feed for each organisation, and those that could not be sent.
 
         It is read once for each of them, as in a run; a feed with a watermark is then queried for changes, as in a
-        poll. Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
+        poll. If the recovery of a replica stops a query, all is read once more.
+        Raises `MisUnreachable`, and `ConfigurationError` for columns that do not fit.
         """
+        try:
+            return self._count(context)
+        except ReplicaConflict as problem:
+            conflict = failed("", problem, "")
+            counted = self._count(context)
+            found = f"{counted.found}; the first try failed: {conflict.found}"
+            return Outcome(found, f"{counted.advice} {conflict.advice}".strip(), State.WARNING)
+
+    def _count(self, context: SyncContext) -> Outcome:
         organisations = context.organisations or (context.organisation_id,)
         rows, left_out = dict.fromkeys(organisations, 0), Counter[str]()
         held: dict[tuple[Key, int], tuple[Reason, str]] = {}
         watermarks: dict[str, WatermarkReading] = {}
+        seen: set[Key] = set()
         misid = ""
         for row in chain.from_iterable(_turn(context.for_organisation(each), watermarks) for each in organisations):
             match row:
@@ -296,12 +314,13 @@ class FeedCounts:
             rows[row.key.organisation_id] += 1
             # A learner may have many assignments, and a row without a MISID is not a duplicate.
             if context.feeds and row.key.misid:
-                if row.key in self._seen:
+                if row.key in seen or row.key in self._seen:
                     held[row.key, 0] = Reason.DUPLICATE_KEY, "MISID"
-                self._seen.add(row.key)
+                seen.add(row.key)
         for feed in context.feeds:
             if feed.name in watermarks:
                 check_watermark_query(context, feed, watermarks[feed.name], [misid] if misid else [])
+        self._seen |= seen
         return _with_watermarks(_counted(rows, Counter(held.values()), left_out), watermarks.values())
 
 

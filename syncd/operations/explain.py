@@ -29,7 +29,7 @@ from syncd.state.suspensions import Suspension
 from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import refuse_other_customer
 from syncd.sync.decide import decide
-from syncd.sync.feeds import open_feed, read_assignments, read_feeds
+from syncd.sync.feeds import open_feed, read_assignments, read_feeds, with_second_try
 from syncd.sync.planner import make_plan
 from syncd.sync.reasons import HELD
 
@@ -216,8 +216,8 @@ def explain(context: SyncContext, misid: str) -> Explanation:
     refuse_other_customer(context)
     organisation_id = context.organisation_id
     with context.reading_session() as session:
-        known = accounts.known(session)
-    found = _read(context, misid, known)
+        before = accounts.known(session)
+    found = with_second_try(lambda: _read(context, misid, before))
     plan = decide(context, make_plan(context, Scope.of(found.in_scope)), Trigger.COMMAND).plan
     with context.reading_session() as session:
         # Read again, so that everything about an account is of the same time.

@@ -33,7 +33,7 @@ from syncd.onefile import is_archived, role_in
 from syncd.state import accounts, answers, changes, link_proposals
 from syncd.sync.context import SyncContext
 from syncd.sync.customer_check import confirm_customer
-from syncd.sync.feeds import read_feeds
+from syncd.sync.feeds import read_feeds, with_second_try
 from syncd.sync.lookup import OneFileLookup
 
 _PLACEMENT: Final = "PlacementID"
@@ -117,7 +117,7 @@ def find_links(context: SyncContext, on_reading: Callable[[int], None] = lambda 
     `ConfigurationError`, `StateUnusable`, what OneFile's reads raise, `Interrupted`.
     """
     confirm_customer(context)
-    mis = _read_mis(context)
+    mis = with_second_try(lambda: _read_mis(context))
     onefile = _OneFileAccounts(context, mis, on_reading)
     people = {key: record for key, record in mis.new.items() if not key.role.is_place}
     lookup = OneFileLookup(context.onefile, context.organisation_id, mis.known, context.policy.max_in_flight)

@@ -21,11 +21,12 @@ from syncd.core.records import (
     UnusableColumns,
 )
 from syncd.core.watermark import DatabaseClock, WatermarkReading
-from syncd.errors import ConfigurationError, MisUnreachable
+from syncd.errors import ConfigurationError, MisUnreachable, ReplicaConflict
 from syncd.mis.watermark_query import WatermarkQuery
 from syncd.sync.context import Feed, SyncContext
 
 _Row = TypeVar("_Row", Record, AssignmentRecord)
+_Result = TypeVar("_Result")
 _Row_co = TypeVar("_Row_co", Record, AssignmentRecord, covariant=True)
 
 #: How many rows are fetched at a time.
@@ -183,6 +184,14 @@ def read_assignments(
     for feed in context.assignment_feeds:
         with open_assignment_feed(context, feed) as reader:
             yield from rows_of(reader)
+
+
+def with_second_try(read: Callable[[], _Result]) -> _Result:
+    """Read feeds, and all of them once more if the recovery of a replica stops a query. Raises what ``read`` raises."""
+    try:
+        return read()
+    except ReplicaConflict:
+        return read()
 
 
 def check_feeds(context: SyncContext) -> None:

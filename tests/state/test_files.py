@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from syncd.errors import StateUnreachable, StateUnusable
-from syncd.operations.doctor import State, of_store
+from syncd.operations.doctor import Check, State, of_store
 from syncd.state.db import files, maintenance
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.lock import Purpose, locked
@@ -250,8 +250,18 @@ def test_a_database_that_takes_no_writes_is_not_writable(postgres_url: str) -> N
         name = store.url.database
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
     store.close()
-    with pytest.raises(StateUnreachable, match="takes no writes"):
+    said = (
+        f"The state store {store} takes no writes: it is a primary that is set to read-only. "
+        "Set default_transaction_read_only = off for the database, the role or the server."
+    )
+    with pytest.raises(StateUnreachable) as refused:
         store.check_writable()
+    assert str(refused.value) == said
+    # Doctor says so of a store without tables, too.
+    finding = Check("state store", lambda: of_store(store, upgrades_itself=True)).finding()
+    assert (finding.state, f"{finding.found}. {finding.advice}") == (State.FAILED, said)
+    with pytest.raises(StateUnusable, match="default_transaction_read_only = off"), store.begin() as connection:
+        connection.execute(text("CREATE TABLE more (x int)"))
     store.close()
 
 

@@ -19,6 +19,7 @@ from syncd.core.fields import Role
 from syncd.core.records import Held, Key, Reason
 from syncd.core.run import Action, Outcome, Trigger
 from syncd.errors import StateUnusable
+from syncd.operations.doctor import State, of_store
 from syncd.state import accounts, assignments, changes, held_records, runs
 from syncd.state.db import maintenance
 from syncd.state.db.encryption import ValueCipher
@@ -158,6 +159,21 @@ def test_a_key_can_be_changed_and_the_old_one_put_away(opened: With, sealed: Sto
     maintenance.check_key(opened(_NEW))
     with pytest.raises(StateUnusable):
         maintenance.check_key(opened(_OLD))
+
+
+def test_doctor_counts_values_that_the_key_does_not_decrypt(opened: With, sealed: Store) -> None:
+    # The newest value has the new key, so that a run starts.
+    _keep(opened(_NEW), "L3", 3)
+    maintenance.check_key(opened(_NEW))
+    outcome = of_store(opened(_NEW), upgrades_itself=True)
+    assert outcome.state is State.FAILED
+    assert outcome.found.endswith(" has 2 values that the configured key does not decrypt")
+    assert "SYNCD_STATE__ENCRYPTION_KEY=NEW,OLD, then run 'syncd db reseal'" in outcome.advice
+
+    maintenance.reencrypt(opened(f"{_NEW},{_OLD}"))
+
+    assert of_store(opened(_NEW), upgrades_itself=True).state is State.OK
+    assert maintenance.count_unreadable(sealed) == 3
 
 
 def test_what_was_kept_in_the_open_is_encrypted_once_there_is_a_key(opened: With, store: Store) -> None:

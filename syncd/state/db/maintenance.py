@@ -54,6 +54,12 @@ def defects(store: Store) -> Iterator[str]:
         yield from _check_mapping(connection)
 
 
+def count_unreadable(store: Store) -> int:
+    """How many values the configured key does not decrypt. Raises `StateUnusable`."""
+    with store.reading() as connection:
+        return sum(_unreadable(store, connection, table, column) for table, column in _SEALED)
+
+
 def vacuum(store: Store, _now: datetime) -> None:
     """Have SQLite update the statistics for its query planner, and truncate its write-ahead log.
 
@@ -136,6 +142,11 @@ def _check_file(connection: Connection) -> Iterator[str]:
 
 
 def _check_encrypted(store: Store, connection: Connection, table: Table, column: str) -> Iterator[str]:
+    if unreadable := _unreadable(store, connection, table, column):
+        yield f"{unreadable} values in {table.name}.{column} cannot be decrypted with the configured encryption key."
+
+
+def _unreadable(store: Store, connection: Connection, table: Table, column: str) -> int:
     unreadable = 0
     for sealed in connection.execution_options(yield_per=_AT_ONCE).scalars(
         select(table.c[column]).where(table.c[column] != "")
@@ -144,8 +155,7 @@ def _check_encrypted(store: Store, connection: Connection, table: Table, column:
             store.cipher.decrypt(sealed)
         except (StateUnusable, ValueError):
             unreadable += 1
-    if unreadable:
-        yield f"{unreadable} values in {table.name}.{column} cannot be decrypted with the configured encryption key."
+    return unreadable
 
 
 def _check_mapping(connection: Connection) -> Iterator[str]:

@@ -37,6 +37,7 @@ _MAY_PASS: Final = (OperationalError, InterfaceError, PoolTimeout)
 #: Ends with the transaction. SQLite's transactions need none: they lock the database when they begin.
 _LOCK_MIGRATIONS: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('syncd migrations', 0))")
 
+_WRITABILITY: Final = text("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')")
 _BACKEND: Final = text("SELECT pg_backend_pid()")
 
 #: What helps against an error of PostgreSQL, by its SQLSTATE; without the full stop.
@@ -44,10 +45,21 @@ _SESSIONS_ARE_SHARED: Final = (
     "A connection pooler must pool by session: set pool_mode = session in PgBouncer for this database, or name "
     "PostgreSQL's own address in state.url"
 )
+_NAME_PRIMARY: Final = "Name the primary in state.url; of several hosts, target_session_attrs=read-write chooses it"
+_ALLOW_WRITES: Final = "Set default_transaction_read_only = off for the database, the role or the server"
 _REMEDIES: Final = {
     # A prepared statement is there already, or no longer.
     "42P05": _SESSIONS_ARE_SHARED,
     "26000": _SESSIONS_ARE_SHARED,
+    # The recovery of a replica has stopped the query.
+    "40001": (
+        "Run the command again; if the server is a replica, set hot_standby_feedback = on there, or raise "
+        "max_standby_streaming_delay"
+    ),
+    # A write on a standby, or on a primary that is set to read-only.
+    "25006": (
+        "If the server is a standby, name the primary in state.url; otherwise set default_transaction_read_only = off"
+    ),
 }
 
 #: The connection option that holds the kind.
@@ -170,8 +182,11 @@ class Store:
                 self._check_files(self.file)
             elif self.url.get_backend_name() == "postgresql":
                 with self._begun(_Kind.LASTING) as connection:
-                    if connection.scalar(text("SHOW transaction_read_only")) == "on":
-                        raise StateUnreachable(f"The state store {self} takes no writes: it is a standby or read-only.")
+                    is_standby, read_only = connection.execute(_WRITABILITY).one()
+                    if read_only == "on":
+                        what = "a standby" if is_standby else "a primary that is set to read-only"
+                        remedy = _NAME_PRIMARY if is_standby else _ALLOW_WRITES
+                        raise StateUnreachable(f"The state store {self} takes no writes: it is {what}. {remedy}.")
         except SQLAlchemyError as problem:
             raise unusable(self, problem) from problem
 
@@ -345,6 +360,7 @@ def _engine(url: str, is_stopping: Callable[[], bool]) -> Engine:
             event.listen(
                 engine, "do_connect", lambda _dialect, _record, arguments, given: patience.connect(arguments, given)
             )
+            event.listen(engine, "checkout", _use_default_access)
             event.listen(engine, "begin", _begin_postgresql)
             return engine
         case other:
@@ -386,6 +402,12 @@ def _begin_sqlite(connection: Connection) -> None:
             connection.info[name] = value
     # A transaction that reads first and writes later would fail at once if another one wrote in between.
     connection.exec_driver_sql("BEGIN" if kind is _Kind.READING else "BEGIN IMMEDIATE")
+
+
+def _use_default_access(connection: Any, _record: ConnectionPoolEntry, _proxy: Any) -> None:
+    # After a transaction that reads, SQLAlchemy would begin the next with READ WRITE, against the server's setting.
+    if connection.read_only is not None:
+        connection.read_only = None
 
 
 def _begin_postgresql(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from syncd.core.references import ids_of, is_check_due
 from syncd.core.scope import EVERYONE, Scope
 from syncd.state import accounts, feed_digests, references
 from syncd.sync.context import SyncContext
+from syncd.sync.feeds import with_second_try
 from syncd.sync.incremental.full_read import FullRead
 from syncd.sync.incremental.incremental_read import IncrementalRead
 from syncd.sync.incremental.result import ReadResult
@@ -46,7 +47,8 @@ def read_changes(
         if ids is None:
             with context.reading_session() as session:
                 ids = ids_of(references.looked_up(session))
-        return FullRead(context, scope, ids).read()
+        known_ids = ids
+        return with_second_try(lambda: FullRead(context, scope, known_ids).read())
     now = context.clock()
     with context.reading_session() as session:
         snapshot = feed_digests.remembered(session)
@@ -59,10 +61,14 @@ def read_changes(
     is_usable = "" != version == snapshot.comparison_version and is_recent and ids is None
     # A leaver that records may refer to is archived only if none does any more, which a full read shows.
     needs_all = context.policy.archives_leavers and any(each.status is not Status.ACTIVE for each in referents.values())
-    full = FullRead(context, scope, looked_up, SnapshotRecorder(context, new_snapshot))
-    incremental = IncrementalRead(context, SnapshotRecorder(context, snapshot), looked_up, full)
-    reader: ChangeReader = incremental if is_usable and not needs_all else full
-    return reader.read()
+
+    def reader() -> ChangeReader:
+        full = FullRead(context, scope, looked_up, SnapshotRecorder(context, new_snapshot))
+        if needs_all or not is_usable:
+            return full
+        return IncrementalRead(context, SnapshotRecorder(context, snapshot), looked_up, full)
+
+    return with_second_try(lambda: reader().read())
 
 
 def _comparison_version(context: SyncContext, referents: Mapping[Key, Known], looked_up: Mapping[Code, int]) -> str:
