@@ -30,7 +30,7 @@ class DatabaseKind:
     subquery_advice: str = "Change the query so that it can stand there"
     """What to do if a query does not work in parentheses in another SELECT."""
     clock: str = ""
-    """Returns the time of the server, in the zone of the session and in UTC; empty if it has no clock of its own."""
+    """Returns the time of the server, in the zone of its time stamps and in UTC; empty if it has no clock of its own."""
     prepare_connection: Callable[[Connection, float, str], None] = lambda _connection, _seconds, _time_zone: None
     """Makes a new connection read-only, and limits each statement to this many seconds.
 
@@ -49,6 +49,14 @@ SELECT set_config('DateStyle', 'ISO', true), set_config('IntervalStyle', 'postgr
        set_config('client_encoding', CASE current_setting('server_encoding')
                                      WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true),
        set_config('statement_timeout', '{milliseconds}', true)
+"""
+
+
+#: Time stamps without a zone are in the zone of the program that wrote them, as a rule the database's own, or in that
+#: of syncd's session if the query makes them of others: the later of the two.
+_POSTGRESQL_CLOCK: Final = """
+SELECT GREATEST(LOCALTIMESTAMP, CURRENT_TIMESTAMP AT TIME ZONE reset_val), CURRENT_TIMESTAMP AT TIME ZONE 'UTC'
+FROM pg_settings WHERE name = 'TimeZone'
 """
 
 
@@ -134,7 +142,7 @@ DATABASE_KINDS: Final = {
             # SQLAlchemy cannot connect to a database without an encoding (SQL_ASCII), in which text is bytes.
             "client_encoding": "utf8",
         },
-        clock="SELECT LOCALTIMESTAMP, CURRENT_TIMESTAMP AT TIME ZONE 'UTC'",
+        clock=_POSTGRESQL_CLOCK,
         prepare_connection=_prepare_postgresql,
         cancel=_cancel_postgresql,
     ),

@@ -221,6 +221,8 @@ def check_watermark_query(context: SyncContext, feed: Feed, watermark: Watermark
     try:
         with open_feed(context, feed, since) as reader:
             reader.fetch(1)
+    except ReplicaConflict:
+        raise
     except MisUnreachable as problem:
         said = str(problem).removesuffix(".")
         raise MisUnreachable(

@@ -52,7 +52,7 @@ def _app(syncd: Syncd, monkeypatch: pytest.MonkeyPatch) -> Starlette:
         for name, value in syncd.environment.items():
             patch.setenv(name, value)
         settings = load_settings(syncd.file)
-        store = open_store(settings)
+        store = open_store(settings, may_create=True)
     try:
         return admin_app(lambda: settings, store, structlog.get_logger(), Event())
     finally:

@@ -112,7 +112,7 @@ class College:
         """All that a pass needs, as the daemon opens it; the log is left out."""
         settings = self.settings
         log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger("critical"))
-        store = open_store(settings)
+        store = open_store(settings, may_create=True)
         try:
             with open_context(settings, store, log, Event()) as context:
                 yield context

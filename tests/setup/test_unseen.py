@@ -168,7 +168,9 @@ def _run(office: Office) -> RunResult:
     unhurried = settings.model_copy(
         update={"onefile": settings.onefile.model_copy(update={"calls_per_minute": 600_000})}
     )
-    with open_context(unhurried, open_store(unhurried), structlog.get_logger(), ShortWait()) as context:
+    with open_context(
+        unhurried, open_store(unhurried, may_create=True), structlog.get_logger(), ShortWait()
+    ) as context:
         return run_once(context, Trigger.COMMAND, approved_by="a test")
 
 

@@ -73,7 +73,7 @@ def realistic(
         }.items():
             monkeypatch.setenv(f"SYNCD_{key}", value)
         settings = load_settings(file)
-        store = open_store(settings)
+        store = open_store(settings, may_create=True)
         try:
             with open_context(settings, store, structlog.get_logger(), Event()) as context:
                 yield Realistic(generated, College(mis_url, generated), onefile, context)
