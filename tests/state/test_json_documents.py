@@ -111,6 +111,8 @@ def test_the_status_of_one_organisation_and_of_two(store: Store) -> None:
             "held": {},
             "warnings": 0,
             "in_doubt": 0,
+            "drift": None,
+            "as_of": None,
             "suspended": [],
             "onefile": "ok",
         }
