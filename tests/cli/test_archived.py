@@ -60,7 +60,14 @@ def test_verify_shows_an_archived_account_and_fix_unarchives_it(college: College
     assert f"Learner {_MISID} {number} archived in OneFile" in found.words
     assert "'syncd verify --fix' sends the MIS's values again and unarchives accounts" in found.words
     assert json.loads(in_step("verify", "--full", "--json").stdout) == [
-        {"role": "Learner", "misid": _MISID, "user_id": number, "fields": ["archived"], "kind": "changed", "not_kept": []}
+        {
+            "role": "Learner",
+            "misid": _MISID,
+            "user_id": number,
+            "fields": ["archived"],
+            "kind": "changed",
+            "not_kept": [],
+        }
     ]
     fixed = in_step("verify", "--full", "--fix")
     assert fixed.exit == 0

@@ -14,7 +14,6 @@ from syncd.state.db.store import Store
 from .conftest import College, Syncd
 
 
-
 def _quiet() -> str:
     """A quiet window from an hour ago to an hour from now."""
     now = datetime.now(ZoneInfo("Europe/London"))
