@@ -58,10 +58,11 @@ def test_one_run_is_shown_with_the_changes_it_sent(ran: Syncd) -> None:
         (("--limit", "0"), 2, "greater than or equal to 1"),
     ],
 )
+@pytest.mark.usefixtures("college")
 def test_wrong_arguments_are_refused_in_words(
-    ran: Syncd, arguments: tuple[str, ...], exit_code: int, said: str
+    syncd: Syncd, arguments: tuple[str, ...], exit_code: int, said: str
 ) -> None:
-    answer = ran("runs", *arguments)
+    answer = syncd("runs", *arguments)
     assert answer.exit == exit_code
     assert said in answer.words
 

@@ -5,17 +5,17 @@ from collections import Counter
 
 from tests.support.college import College, Found
 
-_LEARNERS = tuple(f"L{number}" for number in range(20))
+_LEARNERS = tuple(f"L{number}" for number in range(10))
 
 
 def test_objects_of_earlier_runs_are_not_kept(found: Found) -> None:
     college = found()
     college.enrol(*_LEARNERS)
-    for number in range(3):
+    for number in range(2):
         _change_everyone(college, number)
     before = _objects()
 
-    for number in range(3, 8):
+    for number in range(2, 5):
         _change_everyone(college, number)
 
     more = _objects() - before
