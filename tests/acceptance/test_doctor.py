@@ -11,6 +11,7 @@ from tests.support.polling import wait_until
 from tests.support.provider.expected import expect
 from tests.support.provider.mis import FEED, Mis
 from tests.support.provider.onefile import OneFile
+from tests.support.quiet import quiet_now
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -172,7 +173,8 @@ def test_a_store_that_the_key_does_not_open_is_broken(syncd: Syncd) -> None:
 
     assert told.exit == Exit.COULD_NOT_RUN
     (at,) = (at for at, line in enumerate(told.stdout.splitlines()) if line.startswith("✗"))
-    assert "SYNCD_STATE__ENCRYPTION_KEY" in told.stdout.splitlines()[at]
+    assert "The state store is encrypted, and no key is set" in told.stdout.splitlines()[at]
+    assert "SYNCD_STATE__ENCRYPTION_KEY" in told.stdout.splitlines()[at + 1]
 
 
 @pytest.mark.slow
@@ -223,7 +225,7 @@ def test_each_of_several_organisations_is_looked_at(syncd: Syncd) -> None:
 
 @pytest.mark.slow
 def test_in_a_quiet_window_onefile_is_left_alone(onefile: OneFile, syncd: Syncd) -> None:
-    syncd.configure(schedule={"quiet": ["00:00-12:00", "12:00-00:00"]})
+    syncd.configure(schedule={"quiet": [quiet_now()]})
     with onefile.watched() as calls:
         told = syncd("doctor", "--json")
     assert told.exit == Exit.IN_STEP

@@ -20,6 +20,7 @@ from tests.support.provider.fixtures import STATES
 from tests.support.provider.generator import SIZE, made_up_learners
 from tests.support.provider.mis import Mis
 from tests.support.provider.onefile import OneFile
+from tests.support.quiet import quiet_now
 
 pytestmark = pytest.mark.parametrize("mis", ["sqlite"], indirect=True)
 
@@ -164,6 +165,7 @@ def test_stopped_resync_is_reported_then_approved_over_http_and_sent(mis: Mis, o
 
 @pytest.mark.slow
 def test_waiting_resync_without_daemon_fails_and_next_daemon_answers_all(mis: Mis, syncd: Syncd) -> None:
+    assert syncd("db", "upgrade").exit == Exit.IN_STEP
     waiting = syncd("resync", "--wait")
     asked = syncd("resync", "--misid", "L1")
     assert (waiting.exit, asked.exit) == (Exit.COULD_NOT_RUN, Exit.IN_STEP)
@@ -181,10 +183,11 @@ def test_waiting_resync_without_daemon_fails_and_next_daemon_answers_all(mis: Mi
 
 @pytest.mark.slow
 def test_resync_in_a_quiet_window_says_it_starts_after_the_window(syncd: Syncd) -> None:
-    syncd.configure(schedule={"quiet": ["00:00-12:00", "12:00-00:00"]})
+    syncd.configure(schedule={"quiet": [quiet_now()]})
+    assert syncd("db", "upgrade").exit == Exit.IN_STEP
     asked = syncd("resync")
     assert (asked.exit, asked.stderr) == (Exit.IN_STEP, "")
-    assert re.search(r"quiet window: .* starts after it, at \d{4}-.*T\d\d:00:00\.000Z", asked.stdout), asked.stdout
+    assert re.search(r"quiet window: .* starts after it, at \d{4}-.*T\d\d:\d\d:00\.000Z", asked.stdout), asked.stdout
     assert _number_of_requests(syncd) == 1
 
 

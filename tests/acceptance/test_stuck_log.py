@@ -61,6 +61,7 @@ def test_daemon_sends_and_ends_although_nothing_reads_its_log(mis: Mis, onefile:
 @pytest.mark.parametrize("command", [("sync", "--approve"), ("verify",)], ids=" ".join)
 @pytest.mark.slow
 def test_command_is_carried_out_although_nothing_reads_its_log(syncd: Syncd, command: tuple[str, ...]) -> None:
+    assert syncd("db", "upgrade").exit == Exit.IN_STEP
     with _onto_a_full_pipe(syncd, *command) as (process, _):
         assert process.wait(60) in {Exit.IN_STEP, Exit.SOME_HELD}
 

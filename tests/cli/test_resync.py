@@ -2,23 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from syncd.state.db.encryption import ValueCipher
 from syncd.state.db.lock import Purpose, locked
 from syncd.state.db.store import Store
+from tests.support.quiet import quiet_now
 
 from .conftest import College, Syncd
-
-
-def _quiet() -> str:
-    """A quiet window from an hour ago to an hour from now."""
-    now = datetime.now(ZoneInfo("Europe/London"))
-    begins, ends = (f"{now + timedelta(hours=hours):%H:%M}" for hours in (-1, 1))
-    return f'quiet = ["{begins}-{ends}"]'
 
 
 def _waits(organisation: int) -> str:
@@ -33,7 +25,7 @@ def _waits(organisation: int) -> str:
 def test_resync_says_when_the_run_starts_and_what_it_waits_for(
     college: College, syncd: Syncd, is_quiet: bool, led: Sequence[int]
 ) -> None:
-    more = f"[schedule]\n{_quiet()}\n" if is_quiet else ""
+    more = f'[schedule]\nquiet = ["{quiet_now()}"]\n' if is_quiet else ""
     college.configure(more, organisation_id="organisation_id = 5740\norganisations = [5741]")
     assert syncd("db", "upgrade").exit == 0
     with ExitStack() as stack:
