@@ -108,9 +108,11 @@ def _emp_id(learner: Learner) -> int | None:
 
 def _birthday(text: str | None) -> str | None:
     try:
-        return text and _midnight(date.fromisoformat(text[:10]))
+        born = text and date.fromisoformat(text[:10])
     except ValueError:
         return None
+    # The return has some learners who would be in their first ten years, and some of more than 110.
+    return _midnight(born) if born and 10 <= (date.today() - born).days / 365.25 < 111 else None  # noqa: DTZ011
 
 
 def _uln(number: int | None) -> str | None:
