@@ -110,10 +110,14 @@ def _lossy(letter: str) -> str:
 def _dates(day: date) -> Iterator[str]:
     """Patterns of a day, and of the one before, which it is in another time zone."""
     for each in (day, day - timedelta(days=1)):
-        year = f"(?:{each:%Y}|{each:%y})"
         month = f"(?:0?{each.month}|{each:%B}|{f'{each:%B}'[:4]}|{each:%b})"
         number = f"0?{each.day}(?:st|nd|rd|th)?"
-        parts = [(year, month, number), (number, month, year), (month, number, year)]
+        # The longer pattern is tried first: in 2000/01/02 00:00 the hour must not be taken for the year.
+        parts = [
+            part
+            for year in (f"{each:%Y}", f"{each:%y}")
+            for part in ((year, month, number), (number, month, year), (month, number, year))
+        ]
         solid = [f"{each:{form}}" for form in ("%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y", "%d%b%Y")]
         for form in (*map(_SEPARATORS_OF_A_DATE.join, parts), *solid):
             yield rf"(?<!\d){form}(?!\d)"

@@ -205,6 +205,20 @@ _DATES: Final = (
 )
 
 
+@pytest.mark.parametrize(
+    ("born", "text"),
+    [
+        ("2000-01-02", "2000/01/02 00:00"),
+        ("2010-10-02", "2010-10-02 10:00"),
+        ("2004-02-01", "2004.02.01 04:30:00"),
+        ("2004-02-01", "1 Feb 2004 04:30"),
+    ],
+)
+def test_hour_is_not_taken_for_the_year_of_a_date(born: str, text: str) -> None:
+    left = redact(f"The DOB {text} is wrong", {"DOB": f"{born}T00:00:00.000Z"})
+    assert born[:4] not in left
+
+
 @given(st.dates(date(1930, 1, 1), date(2020, 12, 31)), st.sampled_from(_DATES), st.sampled_from(_ESCAPES[:-2]))
 def test_no_date_of_birth_is_left(day: date, form: str, escape: Callable[[str], str]) -> None:
     left = redact(f"The DOB {escape(day.strftime(form))} is wrong", {"DOB": f"{day}T00:00:00.000Z"})
