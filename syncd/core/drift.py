@@ -101,21 +101,21 @@ class Findings:
         key: Key,
         user_id: int,
         sent: Mapping[str, Value],
-        told: Mapping[str, object] | None,
+        returned: Mapping[str, object] | None,
         corrections: Mapping[str, Correction] | None = None,
     ) -> None:
         """Add one account.
 
-        ``sent`` are the values OneFile last accepted; nothing else is compared. ``told`` are the values it returns now,
+        ``sent`` are the values OneFile last accepted; nothing else is compared. ``returned`` are its values now,
         with keys in any letter case; ``None`` if it has no such account. ``corrections`` are those that
         earlier verifies have sent, by field.
         """
         self.seen.add(key)
-        if told is None:
+        if returned is None:
             self._missing.append(Drift(key, user_id, DriftKind.MISSING))
             return
         # A field that is empty in every account counts as not returned.
-        by_name = {name.lower(): value for name, value in told.items() if value is not None and value != ""}
+        by_name = {name.lower(): value for name, value in returned.items() if value is not None and value != ""}
         self._told |= by_name.keys()
         # OneFile does not return the grant, which a separate call sends.
         ours = (sent.keys() & FIELDS.keys()) - {GRANT}
@@ -180,9 +180,9 @@ class Findings:
         return tuple(sorted((*changed, *self._missing), key=lambda drift: drift.key))
 
 
-def confirmed(sent: Mapping[str, Value], told: Mapping[str, object]) -> dict[str, Value]:
-    """The values of what was sent that OneFile returns; ``told`` are those it returns, with keys in any letter case."""
-    by_name = {name.lower(): value for name, value in told.items()}
+def confirmed(sent: Mapping[str, Value], returned: Mapping[str, object]) -> dict[str, Value]:
+    """The values of what was sent that OneFile returns; ``returned`` are its values, with keys in any letter case."""
+    by_name = {name.lower(): value for name, value in returned.items()}
     return {
         name: value
         for name, value in sent.items()
@@ -190,7 +190,7 @@ def confirmed(sent: Mapping[str, Value], told: Mapping[str, object]) -> dict[str
     }
 
 
-def is_same(kind: Kind, sent: Value, told: object, *, in_any_case: bool = True) -> bool:
+def is_same(kind: Kind, sent: Value, returned: object, *, in_any_case: bool = True) -> bool:
     """Whether OneFile returns the value that it was sent, in any of its forms (§15, U25).
 
     OneFile may keep another letter case, such as e-mail addresses in small letters.
@@ -198,12 +198,12 @@ def is_same(kind: Kind, sent: Value, told: object, *, in_any_case: bool = True) 
     try:
         match kind:
             case Kind.DATE:
-                return _day_of(told) == _day_of(sent)
+                return _day_of(returned) == _day_of(sent)
             case Kind.MOMENT:
-                apart = abs(_moment_of(told) - _moment_of(sent))
+                apart = abs(_moment_of(returned) - _moment_of(sent))
                 return min(apart, abs(apart - _SUMMER_TIME)) < _SECOND
             case _:
-                value = read_value(kind, told)
+                value = read_value(kind, returned)
                 if in_any_case and isinstance(value, str):
                     return value.casefold() == str(sent).casefold()
                 return value == sent
@@ -211,10 +211,10 @@ def is_same(kind: Kind, sent: Value, told: object, *, in_any_case: bool = True) 
         return False
 
 
-def _moment_of(told: object) -> datetime:
-    moment = datetime.fromisoformat(str(told).strip())
+def _moment_of(returned: object) -> datetime:
+    moment = datetime.fromisoformat(str(returned).strip())
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _day_of(told: object) -> date:
-    return (_moment_of(told) + _EARLIEST_MIDNIGHT).date()
+def _day_of(returned: object) -> date:
+    return (_moment_of(returned) + _EARLIEST_MIDNIGHT).date()

@@ -219,24 +219,24 @@ def _read_back(context: SyncContext, whom: Mapping[Key, int], so_far: VerifyProg
         gave_way = None
         with ThreadPoolExecutor(context.policy.max_in_flight, "verify") as pool:
             answers = pool.map(lambda key: _returned_values(context.onefile, key, whom[key]), batch)
-            for key, told in zip(batch, answers, strict=True):
-                if isinstance(told, Yielded):
-                    gave_way = told
+            for key, returned in zip(batch, answers, strict=True):
+                if isinstance(returned, Yielded):
+                    gave_way = returned
                     continue
-                findings.add(key, whom[key], values[key], told, corrections.get(key))
-                if told is not None and not key.role.is_place:
-                    _add_state(key, whom[key], told, so_far)
+                findings.add(key, whom[key], values[key], returned, corrections.get(key))
+                if returned is not None and not key.role.is_place:
+                    _add_state(key, whom[key], returned, so_far)
         if gave_way is not None:
             raise gave_way
 
 
-def _add_state(key: Key, user_id: int, told: Mapping[str, Any], so_far: VerifyProgress) -> None:
+def _add_state(key: Key, user_id: int, returned: Mapping[str, Any], so_far: VerifyProgress) -> None:
     """Add whether the answer for an account shows it as archived."""
-    match is_archived(told):
+    match is_archived(returned):
         case True:
             so_far.findings.add_archived(key, user_id)
         case None if user_id not in so_far.listed:
-            misid = str(told.get("misid") or "").strip()
+            misid = str(returned.get("misid") or "").strip()
             so_far.unsure[user_id] = key if misid == key.misid else key._replace(misid=misid)
 
 

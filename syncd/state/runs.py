@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Self
 
-from sqlalchemy import Row, bindparam, exists, func, null, select
+from sqlalchemy import Column, Row, bindparam, exists, func, null, select
 
 from syncd.core.drift import Drift, DriftKind
 from syncd.core.fields import Role
@@ -353,18 +353,17 @@ def record_drift(session: StateSession, number: int, accounts: int) -> None:
 
 def last_success_at(session: StateSession) -> datetime | None:
     """When a run that covers every record last finished."""
-    return session.connection.scalar(
-        select(run.c.finished_at)
-        .where(run.c.organisation_id == session.organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
-        .order_by(run.c.id.desc())
-        .limit(1)
-    )
+    return _of_last_success(session, run.c.finished_at)
 
 
 def last_reading_at(session: StateSession) -> datetime | None:
     """When the last finished run that covers every record began to read the feeds."""
+    return _of_last_success(session, run.c.started_at)
+
+
+def _of_last_success(session: StateSession, moment: Column[datetime]) -> datetime | None:
     return session.connection.scalar(
-        select(run.c.started_at)
+        select(moment)
         .where(run.c.organisation_id == session.organisation_id, run.c.is_full, run.c.state == RunState.FINISHED)
         .order_by(run.c.id.desc())
         .limit(1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -33,6 +33,7 @@ from syncd.web.schemas import (
     AccountDetails,
     AccountPage,
     AccountQuery,
+    Exact,
     HeldPage,
     HeldQuery,
     ListQuery,
@@ -45,6 +46,9 @@ from syncd.web.schemas import (
 )
 
 _Query = TypeVar("_Query", bound=PageQuery)
+_Answer: TypeAlias = Callable[[Request], dict[str, Any]]
+_Listing: TypeAlias = tuple[str, _Answer, str, type[Exact], type[PageQuery] | None]
+"""Path, answer, summary, the document, and the query of an endpoint."""
 
 #: The numbers of runs are below it.
 _FIRST_TOO_HIGH: Final = 2**31
@@ -61,52 +65,39 @@ class _Refused(Exception):
 def listings(store: Store, organisations: Sequence[int], clock: Callable[[], datetime]) -> list[Operation]:
     """The endpoints that list what is in the state store of one customer."""
     reader = _Reader(store, organisations, clock)
+    listed: tuple[_Listing, ...] = (
+        ("/api/runs", reader.runs, "The runs, the newest first", RunPage, RunQuery),
+        ("/api/runs/{run:int}", reader.run, "One run, and how many changes it has sent", RunDetails, None),
+        (
+            "/api/runs/{run:int}/plan",
+            reader.plan,
+            "The plan of a run, step by step, without values",
+            PlanPage,
+            PlanQuery,
+        ),
+        ("/api/held", reader.held, "The held records, or the values that were left out", HeldPage, HeldQuery),
+        ("/api/accounts", reader.accounts, "The accounts: which MISID is which UserID", AccountPage, AccountQuery),
+        (
+            "/api/accounts/{role}/{misid:path}",
+            reader.account,
+            "One record: its account, why it is held, and the changes sent for it, the newest first",
+            AccountDetails,
+            ListQuery,
+        ),
+    )
     return [
         Operation(
-            Route("/api/runs", _answering(reader.runs), name="runs"),
-            "The runs, the newest first",
-            {200: RunPage},
-            refuses=[400, 503],
-            query=RunQuery,
-        ),
-        Operation(
-            Route("/api/runs/{run:int}", _answering(reader.run), name="run"),
-            "One run, and how many changes it has sent",
-            {200: RunDetails},
-            refuses=[503],
-        ),
-        Operation(
-            Route("/api/runs/{run:int}/plan", _answering(reader.plan), name="plan"),
-            "The plan of a run, step by step, without values",
-            {200: PlanPage},
-            refuses=[400, 503],
-            query=PlanQuery,
-        ),
-        Operation(
-            Route("/api/held", _answering(reader.held), name="held"),
-            "The held records, or the values that were left out",
-            {200: HeldPage},
-            refuses=[400, 503],
-            query=HeldQuery,
-        ),
-        Operation(
-            Route("/api/accounts", _answering(reader.accounts), name="accounts"),
-            "The accounts: which MISID is which UserID",
-            {200: AccountPage},
-            refuses=[400, 503],
-            query=AccountQuery,
-        ),
-        Operation(
-            Route("/api/accounts/{role}/{misid:path}", _answering(reader.account), name="account"),
-            "One record: its account, why it is held, and the changes sent for it, the newest first",
-            {200: AccountDetails},
-            refuses=[400, 503],
-            query=ListQuery,
-        ),
+            Route(path, _answering(answer), name=answer.__name__),
+            summary,
+            {200: model},
+            refuses=[400, 503] if query else [503],
+            query=query,
+        )
+        for path, answer, summary, model, query in listed
     ]
 
 
-def _answering(answer: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Response]:
+def _answering(answer: _Answer) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         try:
             return JSONResponse(answer(request))

@@ -99,7 +99,7 @@ def test_text_is_the_same_in_any_unicode_form_and_with_blanks_around_it(text: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "sent", "told"),
+    ("kind", "sent", "returned"),
     [
         (Kind.INTEGER, 15379, "15379"),
         (Kind.INTEGER, 0, 0),
@@ -114,12 +114,12 @@ def test_text_is_the_same_in_any_unicode_form_and_with_blanks_around_it(text: st
         (Kind.DATE, "2022-06-01T00:00:00.000Z", "2022-06-01T00:00:00.0000000"),
     ],
 )
-def test_another_way_of_writing_it_is_no_drift(kind: Kind, sent: Value, told: object) -> None:
-    assert is_same(kind, sent, told)
+def test_another_way_of_writing_it_is_no_drift(kind: Kind, sent: Value, returned: object) -> None:
+    assert is_same(kind, sent, returned)
 
 
 @pytest.mark.parametrize(
-    ("kind", "sent", "told"),
+    ("kind", "sent", "returned"),
     [
         (Kind.INTEGER, 15379, "15380"),
         (Kind.INTEGER, 15379, "none"),
@@ -135,12 +135,14 @@ def test_another_way_of_writing_it_is_no_drift(kind: Kind, sent: Value, told: ob
         (Kind.MOMENT, "2022-06-01T12:00:00.000Z", 7),
     ],
 )
-def test_another_value_is_drift_even_one_that_could_never_have_been_sent(kind: Kind, sent: Value, told: object) -> None:
-    assert not is_same(kind, sent, told)
+def test_another_value_is_drift_even_one_that_could_never_have_been_sent(
+    kind: Kind, sent: Value, returned: object
+) -> None:
+    assert not is_same(kind, sent, returned)
 
 
 @pytest.mark.parametrize(
-    ("kind", "sent", "told"),
+    ("kind", "sent", "returned"),
     [
         (Kind.EMAIL, "Ann.Example@Example.org", "ann.example@example.org"),
         (Kind.TEXT, "McDonald", "MCDONALD"),
@@ -148,10 +150,10 @@ def test_another_value_is_drift_even_one_that_could_never_have_been_sent(kind: K
         (Kind.LINES, "1 High Street\nLeeds", "1 HIGH STREET\r\nLEEDS"),
     ],
 )
-def test_another_letter_case_is_no_drift(kind: Kind, sent: Value, told: object) -> None:
-    assert is_same(kind, sent, told)
-    assert not is_same(kind, sent, told, in_any_case=False)
-    assert not is_same(kind, sent, f"{told}x")
+def test_another_letter_case_is_no_drift(kind: Kind, sent: Value, returned: object) -> None:
+    assert is_same(kind, sent, returned)
+    assert not is_same(kind, sent, returned, in_any_case=False)
+    assert not is_same(kind, sent, f"{returned}x")
 
 
 def test_another_letter_case_of_a_misid_is_drift() -> None:
@@ -162,10 +164,10 @@ def test_another_letter_case_of_a_misid_is_drift() -> None:
 
 
 def test_value_not_kept_is_reported_once_until_either_value_changes() -> None:
-    def found(sent: Value, told: object, correction: Correction | None = None) -> Findings:
+    def found(sent: Value, returned: object, correction: Correction | None = None) -> Findings:
         findings = Findings()
         corrections = None if correction is None else {"LastName": correction}
-        findings.add(key("A1"), 1, {"LastName": sent}, {"LastName": told}, corrections)
+        findings.add(key("A1"), 1, {"LastName": sent}, {"LastName": returned}, corrections)
         return findings
 
     drift = Drift(key("A1"), 1, DriftKind.CHANGED, ("LastName",))
@@ -203,10 +205,10 @@ def test_keys_are_read_in_any_letter_case() -> None:
     assert findings.drift == ()
 
 
-@pytest.mark.parametrize("told", [{"FirstName": "Ann"}, {**SENT, "Telephone": None}, {**SENT, "Telephone": ""}])
-def test_what_was_sent_and_is_gone_has_drifted(told: dict[str, object]) -> None:
+@pytest.mark.parametrize("returned", [{"FirstName": "Ann"}, {**SENT, "Telephone": None}, {**SENT, "Telephone": ""}])
+def test_what_was_sent_and_is_gone_has_drifted(returned: dict[str, object]) -> None:
     findings = Findings()
-    findings.add(key("A1"), 1, SENT, told)
+    findings.add(key("A1"), 1, SENT, returned)
     findings.add(key("A2"), 2, SENT, SENT)
 
     assert findings.drift == (Drift(key("A1"), 1, DriftKind.CHANGED, ("Telephone",)),)
